@@ -1,0 +1,161 @@
+"""MotionLayout: which numbers of a motion each part of a tokenizer sees. The only table of feature positions."""
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Literal, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from soke.body.joints import joint_indices, mirrored_name
+from soke.body.motion import Motion
+from soke.body.rotations import axis_angle_from_6d, axis_angle_to_6d, mirror_axis_angle
+
+RotationForm = Literal["axis_angle", "6d"]
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """One part of the body. Its features are, in this order: joints, jaw, expression, eyelids.
+
+    name:       unique in its layout
+    joints:     SMPL-X joint names
+    jaw:        whether the jaw's rotation belongs to it
+    expression: how many expression coefficients belong to it
+    eyelids:    whether the two eyelid coefficients belong to it
+    rotation:   how rotations are written: 3 numbers (axis-angle) or 6
+    mirrors:    name of the part whose tokenizer this one shares, its features mirrored; its joints are then the
+                other side's joints in the same order
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    jaw: bool = False
+    expression: int = 0
+    eyelids: bool = False
+    rotation: RotationForm = "axis_angle"
+    mirrors: str | None = None
+
+    @property
+    def rotated_joints(self) -> tuple[str, ...]:
+        return (*self.joints, "jaw") if self.jaw else self.joints
+
+    @property
+    def size(self) -> int:
+        """Number of features per frame, D."""
+        per_joint = 3 if self.rotation == "axis_angle" else 6
+        return per_joint * len(self.rotated_joints) + self.expression + 2 * self.eyelids
+
+
+class MotionLayout:
+    """The ordered parts of a body. Raises ValueError for parts that contradict each other.
+
+    `motion(features(m))` equals `m` on everything the layout covers and is zero elsewhere.
+    """
+
+    def __init__(self, parts: Sequence[PartSpec]):
+        self.parts = tuple(parts)
+        by_name = {part.name: part for part in self.parts}
+        if len(by_name) != len(self.parts) or not self.parts:
+            raise ValueError("a layout needs at least one part, and parts of different names")
+        for part in self.parts:
+            if part.rotation not in ("axis_angle", "6d"):
+                raise ValueError(f"part {part.name}: rotation must be axis_angle or 6d, not {part.rotation}")
+            joint_indices(part.joints)
+            if part.mirrors is not None:
+                original = by_name.get(part.mirrors)
+                if original is None or original.mirrors is not None:
+                    raise ValueError(f"part {part.name} mirrors {part.mirrors}, which is no part of its own")
+                if tuple(mirrored_name(j) for j in part.joints) != original.joints or part.size != original.size:
+                    raise ValueError(f"part {part.name} does not hold the mirrored joints of {part.mirrors}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(part.name for part in self.parts)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Part name -> features per frame."""
+        return {part.name: part.size for part in self.parts}
+
+    @property
+    def distinct(self) -> dict[str, str]:
+        """Part name -> name of the part whose tokenizer it uses (itself, unless it mirrors another)."""
+        return {part.name: part.mirrors or part.name for part in self.parts}
+
+    @cached_property
+    def hash(self) -> str:
+        """12 hex digits that change with anything that changes the features."""
+        text = json.dumps([asdict(part) for part in self.parts], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def features(self, motion: Motion) -> dict[str, Tensor]:
+        """Motion of T frames -> {part: [T, D] float tensor}. Raises ValueError when the motion lacks what a part needs."""
+        return {part.name: _part_features(part, motion) for part in self.parts}
+
+    def motion(self, features: Mapping[str, Tensor], fps: float, betas: Tensor | None = None) -> Motion:
+        """{part: [T, D]} -> Motion; joints and coefficients that no part covers are zero."""
+        first = features[self.parts[0].name]
+        frames = first.shape[0]
+        coefficients = max((part.expression for part in self.parts), default=0) or 10
+        motion = Motion.rest(frames, fps, coefficients).to(first.device)
+        rotations, expression, eyelids = motion.rotations, motion.expression, None
+        for part in self.parts:
+            values = features[part.name]
+            if values.shape != (frames, part.size):
+                raise ValueError(f"part {part.name}: expected [{frames}, {part.size}], got {list(values.shape)}")
+            per_joint = 3 if part.rotation == "axis_angle" else 6
+            split = [per_joint * len(part.rotated_joints), part.expression, 2 * part.eyelids]
+            turned, expressed, lids = values.float().split(split, dim=1)
+            turned = turned.unflatten(1, (-1, per_joint))
+            axis_angle = turned if part.rotation == "axis_angle" else axis_angle_from_6d(turned)
+            rotations[:, joint_indices(part.rotated_joints)] = (
+                axis_angle if part.mirrors is None else mirror_axis_angle(axis_angle)
+            )
+            if part.expression:
+                expression[:, : part.expression] = expressed
+            if part.eyelids:
+                eyelids = lids
+        shape = torch.zeros(10, device=first.device) if betas is None else betas
+        return Motion(rotations, expression, shape, fps, eyelids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MotionLayout) and self.parts == other.parts
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
+
+    def __repr__(self) -> str:
+        return "MotionLayout(" + ", ".join(f"{name}:{size}" for name, size in self.sizes.items()) + ")"
+
+    def to_list(self) -> list[dict]:
+        """Plain types, for JSON; `MotionLayout.from_list` is the inverse."""
+        return [{**asdict(part), "joints": list(part.joints)} for part in self.parts]
+
+    @classmethod
+    def from_list(cls, parts: Sequence[Mapping]) -> MotionLayout:
+        return cls([PartSpec(**{**part, "joints": tuple(part["joints"])}) for part in parts])
+
+
+def _part_features(part: PartSpec, motion: Motion) -> Tensor:
+    rotations = motion.rotations[:, joint_indices(part.rotated_joints)]
+    if part.mirrors is not None:
+        rotations = mirror_axis_angle(rotations)
+    if part.rotation == "6d":
+        rotations = axis_angle_to_6d(rotations)
+    pieces = [rotations.flatten(1)]
+    if part.expression:
+        if motion.expression.shape[1] < part.expression:
+            raise ValueError(
+                f"part {part.name} needs {part.expression} expression coefficients, the motion has "
+                f"{motion.expression.shape[1]}"
+            )
+        pieces.append(motion.expression[:, : part.expression])
+    if part.eyelids:
+        if motion.eyelids is None:
+            raise ValueError(f"part {part.name} needs eyelids, which the motion does not have")
+        pieces.append(motion.eyelids)
+    return torch.cat(pieces, dim=1)

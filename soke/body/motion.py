@@ -1,0 +1,86 @@
+"""Motion: a clip of a moving body in SMPL-X parameters, the form in which every room hands motion on."""
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from soke.body.joints import NUM_JOINTS, SMPLX_JOINTS, joint_indices, mirrored_name
+from soke.body.rotations import mirror_axis_angle
+
+_MIRROR_ORDER = joint_indices([mirrored_name(name) for name in SMPLX_JOINTS])
+
+
+@dataclass(frozen=True)
+class Motion:
+    """T frames of one signer. Raises ValueError when a shape does not fit.
+
+    rotations:  [T, 55, 3] axis-angle in radians, joints in `SMPLX_JOINTS` order, relative to the parent joint
+    expression: [T, E] facial expression coefficients (10 for SMPL-X, 100 for FLAME)
+    betas:      [10] body shape
+    fps:        frames per second
+    eyelids:    [T, 2] FLAME eyelid coefficients, left and right, or None
+    """
+
+    rotations: Tensor
+    expression: Tensor
+    betas: Tensor
+    fps: float
+    eyelids: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        frames = self.rotations.shape[0]
+        if self.rotations.shape != (frames, NUM_JOINTS, 3):
+            raise ValueError(f"rotations must be [T, {NUM_JOINTS}, 3], not {list(self.rotations.shape)}")
+        if self.expression.ndim != 2 or self.expression.shape[0] != frames:
+            raise ValueError(f"expression must be [{frames}, E], not {list(self.expression.shape)}")
+        if self.eyelids is not None and self.eyelids.shape != (frames, 2):
+            raise ValueError(f"eyelids must be [{frames}, 2], not {list(self.eyelids.shape)}")
+        if self.fps <= 0:
+            raise ValueError(f"fps must be above 0, not {self.fps}")
+
+    def __len__(self) -> int:
+        return self.rotations.shape[0]
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self) / self.fps
+
+    def frames(self, index: slice | Tensor) -> Motion:
+        """The frames that `index` (a slice or a LongTensor) picks."""
+        return replace(
+            self,
+            rotations=self.rotations[index],
+            expression=self.expression[index],
+            eyelids=None if self.eyelids is None else self.eyelids[index],
+        )
+
+    def mirrored(self) -> Motion:
+        """The same signing by the other hand: left and right swapped, rotations mirrored.
+
+        The expression stays: its coefficients have no left and right that could be swapped.
+        """
+        return replace(
+            self,
+            rotations=mirror_axis_angle(self.rotations[:, _MIRROR_ORDER]),
+            eyelids=None if self.eyelids is None else self.eyelids.flip(-1),
+        )
+
+    def to(self, device: torch.device | str) -> Motion:
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Motion(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in tensors.items()})
+
+    def first_bad_frame(self) -> int | None:
+        """Index of the first frame with a NaN or infinite value, or None."""
+        parts = [self.rotations.flatten(1), self.expression]
+        if self.eyelids is not None:
+            parts.append(self.eyelids)
+        bad = ~torch.cat(parts, dim=1).isfinite().all(dim=1)
+        return int(bad.nonzero()[0]) if bad.any() else None
+
+    @classmethod
+    def rest(cls, frames: int, fps: float, expression: int = 10) -> Motion:
+        """`frames` frames of the body model's zero pose."""
+        return cls(torch.zeros(frames, NUM_JOINTS, 3), torch.zeros(frames, expression), torch.zeros(10), fps)

@@ -1,0 +1,31 @@
+"""Rotation representations: axis-angle in radians, and the field's 6D form (first two rows of the matrix)."""
+from __future__ import annotations
+
+import roma
+import torch
+from torch import Tensor
+
+
+def axis_angle_to_6d(rotations: Tensor) -> Tensor:
+    """[..., 3] axis-angle in radians -> [..., 6], rows 0 and 1 of the rotation matrix, flattened.
+
+    This is the pytorch3d convention that sign language data uses; roma's own 6D form takes two columns.
+    """
+    return roma.rotvec_to_rotmat(rotations)[..., :2, :].flatten(-2)
+
+
+def axis_angle_from_6d(six: Tensor) -> Tensor:
+    """[..., 6] -> [..., 3] axis-angle in radians, |angle| <= pi; Gram-Schmidt makes any non-degenerate input valid."""
+    columns = six.unflatten(-1, (2, 3)).transpose(-1, -2)  # rows of R are the columns of its transpose
+    transposed = roma.special_gramschmidt(columns)  # [..., 3, 3]
+    return roma.rotmat_to_rotvec(transposed.transpose(-1, -2))
+
+
+def mirror_axis_angle(rotations: Tensor) -> Tensor:
+    """[..., 3] -> [..., 3], the rotation seen in the sagittal mirror: R' = M R M with M = diag(-1, 1, 1) (M3T)."""
+    return rotations * torch.tensor([1.0, -1.0, -1.0], dtype=rotations.dtype, device=rotations.device)
+
+
+def canonical_axis_angle(rotations: Tensor) -> Tensor:
+    """[..., 3] -> [..., 3], the same rotations with angles of at most pi."""
+    return roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(rotations))

@@ -1,0 +1,348 @@
+"""Configuration: YAML files that inherit, checked against the dataclasses below before anything is built.
+
+Nothing here imports torch, so that `--help` and every configuration error answer at once. `configs/default.yaml`
+says what each key means.
+"""
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Iterable, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from soke.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULTS = ROOT / "configs" / "default.yaml"
+
+Stage = Literal["tokenizer", "generator"]
+CorpusKind = Literal["how2sign", "csl", "phoenix"]
+
+
+@dataclass
+class Optim:
+    LR: float
+    BETAS: list[float]
+    WEIGHT_DECAY: float
+    ETA_MIN: float
+
+
+@dataclass
+class Train:
+    STAGE: Stage
+    BATCH_SIZE: int
+    NUM_WORKERS: int
+    END_EPOCH: int
+    PRECISION: str
+    RESUME: str
+    OPTIM: Optim
+
+
+@dataclass
+class Eval:
+    BATCH_SIZE: int
+    EVERY_EPOCHS: int
+    CLIPS: int
+
+
+@dataclass
+class Test:
+    BATCH_SIZE: int
+    SPLIT: Literal["train", "val", "test"]
+    CHECKPOINT: str
+    SAVE_PREDICTIONS: bool
+
+
+@dataclass
+class CorpusConfig:
+    ROOT: str
+
+
+@dataclass
+class Dataset:
+    CORPORA: dict[CorpusKind, CorpusConfig]
+    LEXICON: str | None
+    CODE_PATH: str
+    STATISTICS: str
+    MIN_FRAMES: int
+    MAX_FRAMES: int
+    STRICT: bool
+    CACHE_FRAMES: int
+
+
+@dataclass
+class Body:
+    ROOT: str
+    FLAT_HAND_MEAN: bool
+    BETAS: list[float]
+
+
+@dataclass
+class Part:
+    name: str
+    joints: list[str]
+    jaw: bool = False
+    expression: int = 0
+    eyelids: bool = False
+    rotation: Literal["axis_angle", "6d"] = "axis_angle"
+    mirrors: str | None = None
+
+
+@dataclass
+class Tokenizer:
+    PATH: str
+    CODES: dict[str, int]
+    CODE_DIM: int
+    WIDTH: int
+    DEPTH: int
+    DILATION_GROWTH: int
+    DOWNSAMPLE: int
+    EMA_DECAY: float
+
+
+@dataclass
+class Loss:
+    FEATURE: float
+    VELOCITY: float
+    COMMITMENT: float
+
+
+@dataclass
+class Retrieval:
+    WORDS: int
+    STEPS: int
+
+
+@dataclass
+class Generator:
+    MBART: str
+    DECODING: Literal["multi_head"]
+    FUSION: dict[str, float] | None
+    MAX_STEPS: int
+    MAX_SOURCE: int
+    RETRIEVAL: Retrieval
+
+
+@dataclass
+class Metric:
+    DTW: Literal["exact", "fastdtw"]
+
+
+@dataclass
+class Logger:
+    TENSORBOARD: bool
+    EVERY_STEPS: int
+
+
+@dataclass
+class Render:
+    SIZE: int
+    BACKEND: Literal["auto", "pyvista", "software"]
+
+
+@dataclass
+class Config:
+    NAME: str
+    SEED: int
+    ACCELERATOR: str
+    DEVICE: list[int] | int | str
+    NUM_NODES: int
+    FOLDER: str
+    RESULTS: str
+    TRAIN: Train
+    EVAL: Eval
+    TEST: Test
+    DATASET: Dataset
+    BODY: Body
+    PARTS: list[Part]
+    TOKENIZER: Tokenizer
+    LOSS: Loss
+    GENERATOR: Generator
+    METRIC: Metric
+    LOGGER: Logger
+    RENDER: Render
+    DEBUG: bool = field(default=False)
+
+    @property
+    def run_folder(self) -> Path:
+        """Where this stage's run writes: `FOLDER`/<stage>/<NAME>."""
+        return resolve(self.FOLDER) / self.TRAIN.STAGE / self.NAME
+
+    @property
+    def distinct_parts(self) -> list[str]:
+        """Names of the parts that have a tokenizer of their own."""
+        return [part.name for part in self.PARTS if part.mirrors is None]
+
+
+def resolve(path: str | Path) -> Path:
+    """A path of a configuration: absolute, or relative to the repository, never to the caller's folder."""
+    return ROOT / Path(path).expanduser()
+
+
+def load_config(file: str | Path, assets: str | Path | None = None, overrides: Iterable[str] = ()) -> Config:
+    """Defaults, then `file` with its BASE files, then `assets`, then `KEY.SUB=value` overrides; checked.
+
+    Raises UserError that lists everything that is wrong, with the nearest valid name of every unknown key.
+    """
+    merged = _read(DEFAULTS)
+    for layer in (file, assets):
+        if layer is not None:
+            merged = OmegaConf.merge(merged, _read(_find(layer)))
+    try:
+        merged = OmegaConf.merge(merged, OmegaConf.from_dotlist([_dotlist_item(item) for item in overrides]))
+        plain = OmegaConf.to_container(merged, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"the configuration cannot be read: {str(error).splitlines()[0]}") from None
+    problems: list[str] = []
+    config = _checked(plain, Config, "", problems)
+    if not problems:
+        problems = _contradictions(config)
+    if problems:
+        raise UserError(f"{file}: " + "; ".join(problems))
+    return config
+
+
+def to_yaml(config: Config) -> str:
+    """The whole configuration as YAML that `load_config` reads back."""
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
+
+
+def _find(file: str | Path) -> Path:
+    """A file that the user names on the command line: relative to where he is, or to the repository."""
+    here = Path(file).expanduser()
+    path = here if here.is_file() else ROOT / here
+    if not path.is_file():
+        near = difflib.get_close_matches(str(file), [str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.yaml")])
+        raise UserError(f"no configuration file {file}" + (f"; did you mean {near[0]}?" if near else ""))
+    return path
+
+
+def _read(path: Path, seen: tuple[Path, ...] = ()) -> DictConfig:
+    if path in seen:
+        raise UserError(f"{path}: BASE leads back to itself")
+    try:
+        own = OmegaConf.load(path)
+    except Exception as error:  # PyYAML raises many kinds; all say where in the file
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(own, DictConfig):
+        raise UserError(f"{path} must hold KEY: value pairs")
+    bases = own.pop("BASE", None) or []
+    bases = [bases] if isinstance(bases, str) else bases
+    merged = OmegaConf.create()
+    for base in bases:
+        file = resolve(base)
+        if not file.is_file():
+            raise UserError(f"{path}: its BASE {base} does not exist")
+        merged = OmegaConf.merge(merged, _read(file, (*seen, path)))
+    return OmegaConf.merge(merged, own)
+
+
+def _dotlist_item(item: str) -> str:
+    if "=" not in item or item.startswith("-"):
+        raise UserError(f"{item} is no override: write KEY.SUB=value, as in TRAIN.BATCH_SIZE=16")
+    return item
+
+
+def _checked(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
+    """`value` as `kind`, with every problem noted under the dotted `path`."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        attempts = []
+        for option in (a for a in args if a is not type(None)):
+            tried: list[str] = []
+            result = _checked(value, option, path, tried)
+            if not tried:
+                return result
+            attempts.append(tried)
+        problems.extend(min(attempts, key=len))
+    elif origin is Literal:
+        if value in args:
+            return value
+        problems.append(f"{path} is {value!r}, but must be one of {', '.join(map(str, args))}" + _near(str(value), args))
+    elif origin is list:
+        if isinstance(value, list):
+            return [_checked(item, args[0], f"{path}[{i}]", problems) for i, item in enumerate(value)]
+        problems.append(f"{path} must be a list, not {value!r}")
+    elif origin is dict:
+        if isinstance(value, dict):
+            for key in value:
+                _checked(key, args[0], f"the name of {path}.{key}", problems)
+            return {key: _checked(item, args[1], f"{path}.{key}", problems) for key, item in value.items()}
+        problems.append(f"{path} must hold KEY: value pairs, not {value!r}")
+    elif dataclasses.is_dataclass(kind):
+        return _checked_section(value, kind, path, problems)
+    elif kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    else:
+        problems.append(f"{path} must be {_KINDS.get(kind, kind)}, not {value!r}")
+    return None
+
+
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _checked_section(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
+    if not isinstance(value, dict):
+        problems.append(f"{path} must hold KEY: value pairs, not {value!r}")
+        return None
+    hints = typing.get_type_hints(kind)
+    prefix = f"{path}." if path else ""
+    for key in value:
+        if key not in hints:
+            problems.append(f"unknown key {prefix}{key}" + _near(str(key), hints))
+    known = {key: _checked(value[key], hints[key], f"{prefix}{key}", problems) for key in hints if key in value}
+    missing = [
+        f.name for f in dataclasses.fields(kind)
+        if f.name not in known and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]  # fmt: skip
+    problems.extend(f"{prefix}{key} is missing" for key in missing)
+    return None if missing else kind(**known)
+
+
+def _near(name: str, valid: Iterable[Any]) -> str:
+    near = difflib.get_close_matches(name.lower(), {str(v).lower(): v for v in valid}, n=1, cutoff=0.5)
+    return f" (did you mean {({str(v).lower(): v for v in valid})[near[0]]}?)" if near else ""
+
+
+def _contradictions(config: Config) -> list[str]:
+    """Combinations that no run could make sense of."""
+    problems = []
+    if set(config.TOKENIZER.CODES) != set(config.distinct_parts):
+        problems.append(
+            f"TOKENIZER.CODES names {', '.join(config.TOKENIZER.CODES) or 'no part'}, "
+            f"but the tokenized parts are {', '.join(config.distinct_parts)}"
+        )
+    down = config.TOKENIZER.DOWNSAMPLE
+    if down < 1 or down & (down - 1):
+        problems.append(f"TOKENIZER.DOWNSAMPLE must be a power of two, not {down}")
+    elif config.DATASET.MIN_FRAMES < down or config.DATASET.MIN_FRAMES % down or config.DATASET.MAX_FRAMES % down:
+        problems.append(f"DATASET.MIN_FRAMES and DATASET.MAX_FRAMES must be multiples of TOKENIZER.DOWNSAMPLE ({down})")
+    if config.DATASET.MIN_FRAMES > config.DATASET.MAX_FRAMES:
+        problems.append("DATASET.MIN_FRAMES is above DATASET.MAX_FRAMES")
+    if not config.DATASET.CORPORA:
+        problems.append("DATASET.CORPORA is empty: name at least one corpus")
+    fusion = config.GENERATOR.FUSION
+    names = [part.name for part in config.PARTS]
+    if fusion is not None and (set(fusion) != set(names) or min(fusion.values()) < 0 or sum(fusion.values()) <= 0):
+        problems.append(f"GENERATOR.FUSION must give each of {', '.join(names)} a weight of at least 0, not all 0")
+    if len(config.BODY.BETAS) not in (0, 10):
+        problems.append(f"BODY.BETAS must hold 10 numbers or none, not {len(config.BODY.BETAS)}")
+    for key, value in (
+        ("TRAIN.BATCH_SIZE", config.TRAIN.BATCH_SIZE), ("TRAIN.END_EPOCH", config.TRAIN.END_EPOCH),
+        ("EVAL.BATCH_SIZE", config.EVAL.BATCH_SIZE), ("EVAL.EVERY_EPOCHS", config.EVAL.EVERY_EPOCHS),
+        ("TEST.BATCH_SIZE", config.TEST.BATCH_SIZE), ("GENERATOR.MAX_STEPS", config.GENERATOR.MAX_STEPS),
+        ("NUM_NODES", config.NUM_NODES),
+    ):  # fmt: skip
+        if value < 1:
+            problems.append(f"{key} must be at least 1, not {value}")
+    return problems

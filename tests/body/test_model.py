@@ -1,0 +1,88 @@
+"""The body model gives smplx's own numbers, from the vertices that the asked-for joints need."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from soke.body import Motion
+from soke.body.joints import joint_indices
+from soke.body.model import FINGERTIPS, BodyModel, load_body_model
+from soke.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def motion() -> Motion:
+    torch.manual_seed(3)
+    return Motion(torch.randn(9, 55, 3) * 0.3, torch.randn(9, 10), torch.randn(10), 25.0)
+
+
+@pytest.fixture(scope="module")
+def reference(body: BodyModel, motion: Motion):
+    """One plain forward pass of the smplx package."""
+    r = motion.rotations
+    frames = len(motion)
+    return body._model(
+        betas=motion.betas.expand(frames, -1), global_orient=r[:, 0], body_pose=r[:, 1:22].flatten(1),
+        jaw_pose=r[:, 22], leye_pose=r[:, 23], reye_pose=r[:, 24], left_hand_pose=r[:, 25:40].flatten(1),
+        right_hand_pose=r[:, 40:].flatten(1), transl=torch.zeros(frames, 3),
+        expression=torch.cat([motion.expression, torch.zeros(frames, body._model.num_expression_coeffs - 10)], 1),
+    )  # fmt: skip
+
+
+def test_vertices_are_those_of_smplx(body, motion, reference):
+    torch.testing.assert_close(body.vertices(motion), reference.vertices, atol=1e-5, rtol=0)
+
+
+def test_joints_are_those_of_smplx(body, motion, reference):
+    joints = body.joints(motion)
+    assert joints.shape == (9, 144, 3)
+    torch.testing.assert_close(joints, reference.joints, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_hand_joints_are_regressed_from_the_posed_mesh(body, motion, reference, side):
+    wrist, first = (20, 25) if side == "left" else (21, 40)
+    rows = [wrist, *range(first, first + 15)]
+    expected = torch.cat(
+        [body._model.J_regressor[rows] @ reference.vertices, reference.vertices[:, list(FINGERTIPS[side])]], dim=1
+    )
+    torch.testing.assert_close(body.hand_joints(motion, side), expected, atol=1e-5, rtol=0)
+
+
+def test_long_motions_equal_their_pieces(body):
+    motion = Motion(torch.randn(150, 55, 3) * 0.2, torch.zeros(150, 10), torch.zeros(10), 25.0)
+    piece = motion.frames(slice(70, 90))
+    torch.testing.assert_close(body.vertices(motion)[70:90], body.vertices(piece), atol=1e-6, rtol=0)
+
+
+def test_empty_motion_has_no_frames(body):
+    empty = Motion.rest(0, 25.0)
+    assert body.joints(empty).shape == (0, 144, 3)
+    assert body.hand_joints(empty, "left").shape == (0, 21, 3)
+    assert body.vertices(empty).shape[0] == 0
+
+
+def test_fixed_betas_replace_those_of_the_motion(body, motion):
+    fixed = BodyModel(body.file, "stand-in", flat_hand_mean=True, betas=torch.zeros(10))
+    other = Motion(motion.rotations, motion.expression, torch.zeros(10), 25.0)
+    torch.testing.assert_close(fixed.joints(motion), fixed.joints(other))
+    assert not torch.allclose(fixed.joints(motion), body.joints(motion), atol=1e-3)
+
+
+def test_hand_vertices_lie_at_the_hands(body):
+    wrists = body.joints(Motion.rest(1, 25.0))[0, joint_indices(["left_wrist", "right_wrist"])]
+    for wrist, side in zip(wrists, ("left", "right")):
+        hand = body.template[body.hand_vertices[side]]
+        assert len(hand) == 778
+        assert (hand - wrist).norm(dim=1).max() < 0.25
+
+
+def test_licensed_model_takes_precedence(body, tmp_path):
+    (tmp_path / "smplx").mkdir()
+    (tmp_path / "smplx" / "SMPLX_NEUTRAL.npz").symlink_to(body.file.resolve())
+    assert load_body_model(tmp_path).name == "smplx"
+
+
+def test_missing_model_is_named(tmp_path):
+    with pytest.raises(UserError, match="SMPLX_NEUTRAL.npz"):
+        load_body_model(tmp_path)
