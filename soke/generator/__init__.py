@@ -1,0 +1,1 @@
+"""Text to codes: vocabulary, decoding schemes, retrieval, the mBART model and its training."""

@@ -1,0 +1,39 @@
+"""SignVocabulary: one id space for pieces of text, sign languages and the codes of every part."""
+from __future__ import annotations
+
+from typing import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from soke.errors import UserError
+
+
+class SignVocabulary:
+    """Ids 0 .. text_size-1 are mBART's own; then one id per sign language; then one block of codes per part.
+
+    text_size: rows of the language model's embedding table before it is extended
+    languages: sign languages that can be generated, e.g. ASL
+    codebooks: part -> number of codes, in layout order
+    """
+
+    def __init__(self, text_size: int, languages: Sequence[str], codebooks: Mapping[str, int]):
+        self.text_size, self.languages, self.codebooks = text_size, tuple(languages), dict(codebooks)
+        sizes = torch.tensor([0, *self.codebooks.values()])
+        blocks = text_size + len(self.languages) + sizes.cumsum(0)
+        self.first_codes: Tensor = blocks[:-1]  # [P] id of each part's code 0
+        self.size = int(blocks[-1])
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return tuple(self.codebooks)
+
+    def language_id(self, language: str) -> int:
+        """Id of a sign language's token. Raises UserError for a language that was not trained."""
+        if language not in self.languages:
+            raise UserError(f"unknown sign language {language!r}: this generator signs {', '.join(self.languages)}")
+        return self.text_size + self.languages.index(language)
+
+    def code_ids(self, codes: Tensor) -> Tensor:
+        """Codes [..., P] -> ids [..., P]."""
+        return codes + self.first_codes.to(codes.device)
