@@ -1,0 +1,76 @@
+"""A clip at one glance: evenly spaced frames as one PNG."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from soke.render.backends import make_renderer
+from soke.render.camera import upper_body_camera
+from soke.render.figure import Figure
+from soke.render.text import PAPER, text_strip
+
+_GAP = 4  # pixels between two pictures
+_SCALE = 2  # drawn that much larger and reduced, so that outlines stay fine in a small picture
+_STAMP = (96, 100, 110)
+
+
+def sheet_frames(length: int, columns: int) -> np.ndarray:
+    """Indices of at most `columns` evenly spaced frames, first and last among them."""
+    return np.linspace(0, length - 1, min(columns, length)).round().astype(int)
+
+
+def contact_sheet(
+    path: str | Path,
+    figures: list[Figure],
+    caption: str,
+    columns: int = 8,
+    size: tuple[int, int] = (288, 288),
+    backend: str = "auto",
+    progress: bool = True,
+) -> Path:
+    """Write a PNG: a row for each figure under its label, frame number and time under each picture, then the caption.
+
+    Each figure's own clip is spread over its row. size: (width, height) in pixels of one picture; backend: see
+    `make_renderer`. The file appears under its name only when it is complete. Returns the path.
+    Raises ValueError without figures or columns, UserError for a backend that cannot draw.
+    """
+    path = Path(path)
+    if not figures or columns < 1:
+        raise ValueError("contact_sheet needs at least one figure and one column")
+    width, height = size
+    total = columns * width + (columns - 1) * _GAP
+    camera = upper_body_camera([figure.vertices for figure in figures], width / height)
+    renderer = make_renderer((_SCALE * width, _SCALE * height), camera, backend)
+    chosen = [sheet_frames(len(figure), columns) for figure in figures]
+    bar = tqdm(total=sum(map(len, chosen)), desc=f"drawing {path.name}", unit="frame", disable=not progress)
+    strips = []
+    try:
+        for figure, indices in zip(figures, chosen):
+            strips.append(text_strip(figure.label, total, max(16, height // 12)))
+            cells = []
+            for index in indices:
+                picture = Image.fromarray(renderer.draw(figure.vertices[index], figure.faces, figure.colors))
+                picture = np.asarray(picture.reduce(_SCALE))
+                stamp = text_strip(f"{index}  |  {index / figure.fps:.2f} s", width, max(11, height // 20), _STAMP)
+                cells.append(np.concatenate([picture, stamp]))
+                bar.update()
+            row = np.full((len(cells[0]), total, 3), PAPER, dtype=np.uint8)
+            for number, cell in enumerate(cells):
+                x = number * (width + _GAP)
+                row[:, x : x + width] = cell
+            strips.append(row)
+    finally:
+        bar.close()
+        renderer.close()
+    strips.append(text_strip(caption, total, max(18, height // 10)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.part.png")
+    try:
+        Image.fromarray(np.concatenate(strips)).save(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path

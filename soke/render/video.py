@@ -1,0 +1,82 @@
+"""Figures side by side as a video which browsers play."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+from tqdm import tqdm
+
+from soke.render.backends import make_renderer
+from soke.render.camera import upper_body_camera
+from soke.render.figure import Figure
+from soke.render.text import PAPER, text_strip
+
+_GAP = 4  # pixels between two figures
+
+
+def write_video(
+    path: str | Path,
+    figures: list[Figure],
+    caption: str,
+    size: tuple[int, int] = (512, 512),
+    backend: str = "auto",
+    progress: bool = True,
+) -> Path:
+    """Write an mp4 (H.264, yuv420p): the figures side by side under their labels, the caption below.
+
+    One camera serves all figures. A clip that is shorter than the longest holds its last frame.
+    size: (width, height) in pixels of each figure's picture; backend: see `make_renderer`.
+    The file appears under its name only when it is complete. Returns the path.
+    Raises ValueError without figures or when their frame rates differ, UserError for a backend that cannot draw.
+    """
+    path = Path(path)
+    if not figures:
+        raise ValueError("write_video needs at least one figure")
+    if len({figure.fps for figure in figures}) > 1:
+        rates = ", ".join(f"'{figure.label}' {figure.fps}" for figure in figures)
+        raise ValueError(f"figures side by side need one frame rate, these have: {rates}")
+    width, height = size
+    left = [number * (width + _GAP) for number in range(len(figures))]
+    label_size = max(12, height // 22)
+    labels = [text_strip(figure.label, width, label_size) for figure in figures]
+    top = max(len(label) for label in labels)
+    foot = text_strip(caption, left[-1] + width, max(14, height // 18))
+    total_height, total_width = top + height + len(foot), left[-1] + width
+    # even sizes, as yuv420p halves the colour planes
+    canvas = np.full((total_height + total_height % 2, total_width + total_width % 2, 3), PAPER, dtype=np.uint8)
+    for label, x in zip(labels, left):
+        canvas[: len(label), x : x + width] = label
+    canvas[top + height : total_height, :total_width] = foot
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.part.mp4")
+    camera = upper_body_camera([figure.vertices for figure in figures], width / height)
+    renderer = make_renderer(size, camera, backend)
+    writer = imageio_ffmpeg.write_frames(
+        str(part),
+        (canvas.shape[1], canvas.shape[0]),
+        fps=figures[0].fps,
+        codec="libx264",
+        pix_fmt_out="yuv420p",
+        macro_block_size=2,
+        quality=None,
+        output_params=["-crf", "18", "-movflags", "+faststart"],
+        ffmpeg_log_level="error",
+    )
+    frames = max(len(figure) for figure in figures)
+    try:
+        writer.send(None)
+        for t in tqdm(range(frames), desc=f"drawing {path.name}", unit="frame", disable=not progress):
+            for figure, x in zip(figures, left):
+                if t < len(figure):
+                    picture = renderer.draw(figure.vertices[t], figure.faces, figure.colors)
+                    canvas[top : top + height, x : x + width] = picture
+            writer.send(canvas.tobytes())
+        writer.close()
+        part.replace(path)
+    finally:
+        writer.close()
+        renderer.close()
+        part.unlink(missing_ok=True)
+    return path

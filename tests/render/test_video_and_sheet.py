@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+from soke.render.figure import Figure
+from soke.render.sheet import contact_sheet, sheet_frames
+from soke.render.video import write_video
+
+CAPTION = "Guten Morgen, schöne Grüße! 今天天气很好。"
+
+
+@pytest.fixture
+def figures(doll: tuple) -> list[Figure]:
+    """Seven and four frames: in each frame both hands are somewhere else."""
+    vertices, faces, colors = doll
+    hands = np.abs(vertices[:, 0]) > 0.24
+    clip = np.stack([vertices] * 7)
+    clip[:, hands, 1] += np.linspace(-0.2, 0.3, 7, dtype=np.float32)[:, None]
+    return [Figure(clip, faces, colors, "reference", 25), Figure(clip[:4], faces, colors, "generated", 25)]
+
+
+def read(path: Path) -> tuple[dict, np.ndarray]:
+    reader = imageio_ffmpeg.read_frames(str(path))
+    meta = next(reader)
+    width, height = meta["size"]
+    return meta, np.stack([np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader])
+
+
+def test_video_can_be_read_back(figures: list[Figure], tmp_path: Path):
+    path = write_video(tmp_path / "new" / "clip.mp4", figures, CAPTION, (121, 99), "software", progress=False)
+    meta, frames = read(path)
+    assert meta["codec"] == "h264" and meta["pix_fmt"].startswith("yuv420p") and meta["fps"] == 25
+    height, width = frames.shape[1:3]
+    assert len(frames) == 7 and width % 2 == 0 and height % 2 == 0
+    assert 2 * 121 <= width < 2 * 121 + 10 and height > 99  # side by side, with room for label and caption
+    assert [file.name for file in path.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_shorter_clip_holds_its_last_frame(figures: list[Figure], tmp_path: Path):
+    path = write_video(tmp_path / "clip.mp4", figures, CAPTION, (120, 120), "software", progress=False)
+    frames = read(path)[1].astype(int)
+    change = np.abs(np.diff(frames, axis=0))  # [6, H, W, 3]
+    left, right = change[:, :, :120].mean(axis=(1, 2, 3)), change[:, :, 124:].mean(axis=(1, 2, 3))
+    moving = min(left.min(), right[:3].min())
+    assert moving > 0.5
+    assert right[3:].max() < 0.25 * moving  # nothing moves: compression alone
+    assert np.abs(frames[6] - frames[3])[:, 124:].mean() < 0.25 * moving  # and it is the last frame that stays
+
+
+def test_caption_and_labels_are_written(figures: list[Figure], tmp_path: Path):
+    frames = read(write_video(tmp_path / "a.mp4", figures, CAPTION, (120, 120), "software", progress=False))[1]
+    blank = [Figure(f.vertices, f.faces, f.colors, "", f.fps) for f in figures]
+    empty = read(write_video(tmp_path / "b.mp4", blank, "", (120, 120), "software", progress=False))[1]
+    top = (empty.shape[1] - 120) // 3
+    assert frames[0, :top, :120].min() < 120 and frames[0, :top, 124:].min() < 120 and frames[0, -top:].min() < 120
+    assert empty[0, :top].min() > 200 and empty[0, -top:].min() > 200
+
+
+def test_failure_leaves_no_file_and_keeps_the_old_one(figures: list[Figure], tmp_path: Path, monkeypatch):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"old")
+
+    def fail(self, vertices, faces, colors):
+        raise RuntimeError("disk full")
+
+    monkeypatch.setattr("soke.render.backends.SoftwareRenderer.draw", fail)
+    with pytest.raises(RuntimeError, match="disk full"):
+        write_video(path, figures, CAPTION, (64, 64), "software", progress=False)
+    assert path.read_bytes() == b"old" and [file.name for file in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_two_frame_rates_are_refused(figures: list[Figure], tmp_path: Path):
+    figures[1].fps = 20
+    with pytest.raises(ValueError, match="'reference' 25, 'generated' 20"):
+        write_video(tmp_path / "clip.mp4", figures, CAPTION)
+    with pytest.raises(ValueError, match="at least one"):
+        write_video(tmp_path / "clip.mp4", [], CAPTION)
+
+
+def test_contact_sheet(figures: list[Figure], tmp_path: Path):
+    path = contact_sheet(tmp_path / "s.png", figures, CAPTION, 5, (64, 48), "software", progress=False)
+    sheet = np.asarray(Image.open(path))
+    assert sheet.shape[1] == 5 * 64 + 4 * 4
+    one = np.asarray(
+        Image.open(contact_sheet(tmp_path / "t.png", figures[:1], CAPTION, 5, (64, 48), "software", progress=False))
+    )
+    assert sheet.shape[0] - one.shape[0] >= 48  # a row more
+    np.testing.assert_array_equal(sheet[: one.shape[0] // 2], one[: one.shape[0] // 2])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["s.png", "t.png"]
+    with pytest.raises(ValueError, match="one column"):
+        contact_sheet(path, figures, CAPTION, columns=0)
+
+
+def test_sheet_frames_are_even_and_span_the_clip():
+    assert sheet_frames(29, 8).tolist() == [0, 4, 8, 12, 16, 20, 24, 28]
+    assert sheet_frames(3, 8).tolist() == [0, 1, 2]
+    assert sheet_frames(1, 8).tolist() == [0]
