@@ -1,0 +1,72 @@
+"""What a score was computed with, in one line: two scores may share a table column only when their lines agree."""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+METRICS_VERSION = "1"  # raised whenever a change makes any metric of this package give other numbers
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Definition and conditions of a score; what does not apply to a metric stays None.
+
+    Attributes:
+        name: metric, for example "DTW-PA-JPE".
+        part: what is scored: "body", "hand", or a part of a tokenizer.
+        alignment: "root" or "procrustes".
+        joints: points scored of points aligned, for example "12of144".
+        dtw: variant of the warping, "exact" or "fastdtw".
+        units: units of the values, in the order in which the metric gives them, for example ("m", "mm").
+        fps: frames per second of the scored motion.
+        body: body model, "stand-in" or "smplx".
+        layout: hash of the motion layout.
+        statistics: hash of the normalisation statistics.
+        version: of the metric's definition.
+    """
+
+    name: str
+    part: str | None = None
+    alignment: str | None = None
+    joints: str | None = None
+    dtw: str | None = None
+    units: tuple[str, ...] = ()
+    fps: float | None = None
+    body: str | None = None
+    layout: str | None = None
+    statistics: str | None = None
+    version: str = METRICS_VERSION
+
+    def __str__(self) -> str:
+        """Like sacreBLEU's: DTW-PA-JPE|hand|align:procrustes|joints:21of21|dtw:exact|units:m,mm|fps:25|...|v:1."""
+        keyed = {
+            "align": self.alignment,
+            "joints": self.joints,
+            "dtw": self.dtw,
+            "units": ",".join(self.units) or None,
+            "fps": None if self.fps is None else f"{self.fps:g}",
+            "body": self.body,
+            "layout": self.layout,
+            "stats": self.statistics,
+            "v": self.version,
+        }
+        plain = [value for value in (self.name, self.part) if value is not None]
+        return "|".join(plain + [f"{key}:{value}" for key, value in keyed.items() if value is not None])
+
+    def to_dict(self) -> dict[str, object]:
+        """All fields, for JSON; `Signature.from_dict` is the inverse, also after JSON has made lists of tuples."""
+        return {**asdict(self), "units": list(self.units)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, object]) -> Signature:
+        """Raises TypeError on unknown fields."""
+        return cls(**{**values, "units": tuple(values["units"])})
+
+
+def differences(a: Signature, b: Signature) -> list[str]:
+    """Names of the fields in which two signatures differ."""
+    return [field.name for field in fields(Signature) if getattr(a, field.name) != getattr(b, field.name)]
+
+
+def comparable(a: Signature, b: Signature) -> bool:
+    """Whether scores with these signatures may stand in one column."""
+    return not differences(a, b)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from soke.metrics.signature import Signature
+from soke.metrics.tables import ResultTable
+
+BODY = Signature("DTW-PA-JPE", "body", "procrustes", "12of144", "exact", ("m", "mm"), 25.0, "stand-in", "ab12", "cd34")
+HAND = replace(BODY, part="hand", joints="21of21")
+VALUES = {"m": 6.8249, "mm": 41.26}
+
+
+@pytest.fixture
+def table() -> ResultTable:
+    table = ResultTable("SOKE [test]")
+    for corpus in ("how2sign", "csl"):
+        table.add("SOKE", corpus, BODY, VALUES)
+        table.add("SOKE", corpus, HAND, {"m": torch.tensor(2.35), "mm": torch.tensor(14.2)})
+        table.add("shuffled [floor]", corpus, BODY, {"m": 13.0, "mm": 80.0})
+    return table
+
+
+def test_text_shows_values_directions_gaps_and_signatures(table: ResultTable) -> None:
+    lines = table.text().splitlines()
+    assert lines[0] == "SOKE [test]"
+    row = next(line for line in lines[1:] if line.startswith("SOKE "))
+    assert row.split() == ["SOKE", "6.825", "/", "41.3", "2.350", "/", "14.2"]
+    assert next(line for line in lines if line.startswith("shuffled [floor]")).split()[-1] == "–"
+    assert any("body ↓" in line and "hand ↓" in line for line in lines)
+    assert lines.count(str(BODY)) == lines.count(str(HAND)) == 1
+    assert [line.split()[0] for line in lines if line.startswith(("how2sign", "csl"))] == ["how2sign", "csl"]
+
+
+def test_many_columns_stay_readable_at_100_characters(table: ResultTable) -> None:
+    names = [f"BLEU-{n}" for n in range(1, 5)] + ["ROUGE-L", "chrF", "back-translation-WER"]
+    for name in names:
+        table.add("SOKE", "csl", Signature(name, units=("percent",)), {"percent": 14.5}, higher_is_better=True)
+    shown = table.text().split("\n" + str(BODY))[0]
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "…" not in shown
+    assert all(f"{name} ↑" in shown for name in names)
+    assert shown.count("14.50") == len(names)
+
+
+@pytest.mark.parametrize("change", [{"fps": 24.0}, {"body": "smplx"}, {"statistics": None}, {"dtw": "fastdtw"}])
+def test_refuses_scores_that_are_not_comparable(table: ResultTable, change: dict[str, object]) -> None:
+    other = replace(BODY, **change)
+    with pytest.raises(ValueError) as refusal:
+        table.add("M3T", "csl", other, VALUES)
+    assert str(other) in str(refusal.value)
+    assert str(BODY) in str(refusal.value)
+    assert next(iter(change)) in str(refusal.value)
+    table.add("M3T", "phoenix", other, VALUES)  # another corpus is another column
+
+
+def test_refuses_a_second_result_nonsense_values_and_foreign_units(table: ResultTable) -> None:
+    with pytest.raises(ValueError, match="SOKE on csl, DTW-PA-JPE body: there is a result already"):
+        table.add("SOKE", "csl", BODY, VALUES)
+    with pytest.raises(ValueError, match="value in m is nan"):
+        table.add("other", "csl", BODY, {"m": float("nan"), "mm": 1.0})
+    with pytest.raises(ValueError, match="values are in cm"):
+        table.add("other", "csl", BODY, {"cm": 1.0})
+    assert len(table.cells) == 6
+
+
+def test_save_writes_the_same_scores_three_times_and_nothing_else(table: ResultTable, tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "SOKE"
+    table.save(folder)
+    table.save(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["table.csv", "table.json", "table.txt"]
+    assert (folder / "table.txt").read_text(encoding="utf-8") == table.text()
+    cells = json.loads((folder / "table.json").read_text(encoding="utf-8"))["cells"]
+    assert cells[0]["values"] == VALUES
+    assert Signature.from_dict(cells[0]["signature"]) == BODY
+    with (folder / "table.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 12
+    assert (rows[1]["row"], rows[1]["unit"], float(rows[1]["value"]), rows[1]["signature"]) == (
+        "SOKE", "mm", 41.26, str(BODY),
+    )
+
+
+def test_an_interrupted_save_leaves_the_old_file(
+    table: ResultTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.save(tmp_path)
+    before = (tmp_path / "table.txt").read_text(encoding="utf-8")
+    table.add("late", "csl", BODY, VALUES)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        table.save(tmp_path)
+    assert (tmp_path / "table.txt").read_text(encoding="utf-8") == before
