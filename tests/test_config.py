@@ -1,0 +1,139 @@
+"""Every shipped configuration loads and means something; every mistake is reported at once, by name."""
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from soke.config import ROOT, load_config, resolve, to_yaml
+from soke.errors import UserError
+
+RUNNABLE = ["configs/deto.yaml", "configs/soke.yaml", "configs/demo/deto.yaml", "configs/demo/soke.yaml"]
+
+
+@pytest.mark.parametrize("file", RUNNABLE)
+def test_shipped_configurations_load(file):
+    assert load_config(file).PARTS
+
+
+def test_all_runnable_configurations_are_listed():
+    """A file that names a run is one to test; the others are layers."""
+    named = [p for p in (ROOT / "configs").rglob("*.yaml") if "\nTRAIN:" in p.read_text() and p.name != "default.yaml"]
+    assert sorted(str(p.relative_to(ROOT)) for p in named) == sorted(RUNNABLE)
+
+
+def test_published_hyper_parameters():
+    tokenizer, generator = load_config("configs/deto.yaml"), load_config("configs/soke.yaml")
+    assert tokenizer.TOKENIZER.CODES == {"body": 96, "lhand": 192, "rhand": 192}
+    t = tokenizer.TOKENIZER
+    assert (t.CODE_DIM, t.WIDTH, t.DEPTH, t.DILATION_GROWTH, t.DOWNSAMPLE, t.EMA_DECAY) == (512, 512, 3, 3, 4, 0.99)
+    assert (tokenizer.TRAIN.END_EPOCH, generator.TRAIN.END_EPOCH) == (500, 150)
+    assert (tokenizer.TRAIN.BATCH_SIZE, generator.TRAIN.BATCH_SIZE) == (320, 32)
+    for config in (tokenizer, generator):
+        optim = config.TRAIN.OPTIM
+        assert (optim.LR, optim.BETAS, optim.WEIGHT_DECAY, optim.ETA_MIN) == (2e-4, [0.9, 0.99], 0.0, 1e-6)
+    assert generator.GENERATOR.FUSION is None  # equal: lambda = 1/3 for three parts
+    assert (tokenizer.LOSS.FEATURE, tokenizer.LOSS.COMMITMENT, tokenizer.LOSS.VELOCITY) == (1.0, 0.02, 0.0)
+
+
+def test_written_configuration_reads_back(tmp_path):
+    config = load_config("configs/soke.yaml", overrides=["TRAIN.BATCH_SIZE=7", "GENERATOR.FUSION={body: 1, lhand: 0, rhand: 0}"])
+    file = tmp_path / "config.yaml"
+    file.write_text(to_yaml(config))
+    assert load_config(file) == config
+
+
+def test_layers_override_in_order(tmp_path):
+    assets = tmp_path / "assets.yaml"
+    assets.write_text("SEED: 5\nTRAIN: {BATCH_SIZE: 6}\n")
+    config = load_config("configs/soke.yaml", assets, ["TRAIN.BATCH_SIZE=7"])
+    assert (config.SEED, config.TRAIN.BATCH_SIZE, config.TRAIN.END_EPOCH) == (5, 7, 150)
+
+
+def test_every_mistake_is_reported_at_once_with_the_nearest_name():
+    overrides = ["TRAIN.BATCHSIZE=3", "TRIAN.X=1", "SEED=many", "TRAIN.STAGE=tokeniser", "DATASET.CORPORA.how2sing.ROOT=x"]
+    with pytest.raises(UserError) as error:
+        load_config("configs/soke.yaml", overrides=overrides)
+    message = str(error.value)
+    for expected in (
+        "TRAIN.BATCHSIZE (did you mean BATCH_SIZE?)", "TRIAN (did you mean TRAIN?)", "SEED must be a whole number",
+        "did you mean tokenizer?", "did you mean how2sign?",
+    ):  # fmt: skip
+        assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("TOKENIZER.CODES.face=3", "TOKENIZER.CODES names body, lhand, rhand, face"),
+        ("TOKENIZER.DOWNSAMPLE=3", "power of two"),
+        ("DATASET.MIN_FRAMES=42", "multiples of TOKENIZER.DOWNSAMPLE"),
+        ("DATASET.MIN_FRAMES=800", "above DATASET.MAX_FRAMES"),
+        ("GENERATOR.FUSION={body: 1}", "GENERATOR.FUSION"),
+        ("BODY.BETAS=[1]", "10 numbers"),
+        ("TRAIN.BATCH_SIZE=0", "at least 1"),
+        ("SEED=true", "SEED must be a whole number"),
+        ("PARTS=[{name: body}]", "PARTS[0].joints is missing"),
+        ("nonsense", "no override"),
+    ],
+)
+def test_bad_values_and_combinations(override, expected):
+    with pytest.raises(UserError, match=re.escape(expected)):
+        load_config("configs/soke.yaml", overrides=[override])
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(UserError, match="did you mean configs/soke.yaml"):
+        load_config("configs/sokee.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("A: [1\n")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_config(broken)
+    circle = tmp_path / "circle.yaml"
+    circle.write_text(f"BASE: {circle}\n")
+    with pytest.raises(UserError, match="back to itself"):
+        load_config(circle)
+
+
+def test_paths_do_not_depend_on_where_the_caller_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resolve("data") == ROOT / "data" and resolve("/data").as_posix() == "/data"
+    assert load_config("configs/soke.yaml").NAME == "soke"
+
+
+@pytest.mark.parametrize("program", ["train", "test", "get_motion_code", "vis_mesh"])
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "configs/soke.yaml", "TRIAN.X=1"]])
+def test_help_and_configuration_errors_load_no_library(program, arguments):
+    """Torch alone takes seconds to import; without it the answer comes at once."""
+    code = (
+        f"import sys, {program}, soke.cli\n"
+        f"sys.argv = ['{program}']\n"
+        "try:\n"
+        f"    {program}.main({arguments!r})\n"
+        "except BaseException as error:\n"
+        "    print('ended by', type(error).__name__)\n"
+        "print('torch' in sys.modules, 'transformers' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    ended = "SystemExit" if arguments == ["--help"] else "UserError"
+    assert f"ended by {ended}\nFalse False" in done.stdout, done.stderr
+
+
+def test_user_errors_end_without_traceback():
+    done = subprocess.run(
+        [sys.executable, "-m", "train", "--cfg", "configs/soke.yaml", "TRIAN.X=1"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip() == "error: configs/soke.yaml: unknown key TRIAN (did you mean TRAIN?)"
+
+
+def test_flags_become_overrides():
+    from soke import cli
+
+    config, args = cli.parse(
+        cli.parser("train", ""),
+        ["--cfg", "configs/soke.yaml", "--batch_size", "5", "--device", "0", "1", "SEED=9", "--num_nodes", "2", "--nodebug"],
+    )
+    assert (config.TRAIN.BATCH_SIZE, config.DEVICE, config.SEED, config.NUM_NODES, args.nodebug) == (5, [0, 1], 9, 2, True)
