@@ -1,0 +1,80 @@
+"""Clip and Corpus: what every room knows of a data set."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from soke.body.motion import Motion
+from soke.errors import UserError
+
+SPLITS = ("train", "val", "test")
+# Sign language -> locale of the text that is translated into it, as mBART names it.
+TEXT_LOCALE = {"ASL": "en_XX", "CSL": "zh_CN", "DGS": "de_DE"}
+
+
+class ClipError(UserError):
+    """A clip that cannot be used; the message names the clip, the file and the cause."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One signed sentence (or isolated sign) of a corpus; the motion itself is loaded by `Corpus.load`.
+
+    name:     unique in its corpus, as the annotation writes it (may contain '/')
+    corpus:   name of the corpus, which is also the name of its folder of codes
+    split:    train, val or test
+    language: sign language, a key of `TEXT_LOCALE`
+    text:     spoken-language sentence (for an isolated sign: its word)
+    frames:   folder of the frame files
+    fps:      frames per second of the stored frames
+    gloss:    sign glosses separated by blanks, where the corpus has them
+    signer:   signer's id, where the corpus has one
+    """
+
+    name: str
+    corpus: str
+    split: str
+    language: str
+    text: str
+    frames: Path
+    fps: float
+    gloss: str | None = None
+    signer: str | None = None
+
+
+@dataclass(frozen=True)
+class SkippedClip:
+    """A clip that was left out, and why. In a data set it stands where the clip would have stood."""
+
+    corpus: str
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.corpus}/{self.name}"
+
+
+class Corpus(Protocol):
+    """What a corpus has to offer: list the clips of a split, load one.
+
+    name:     also the name of its folder of codes
+    language: sign language of its clips
+    fps:      working frame rate; motions recorded at a lower one keep theirs
+    """
+
+    name: str
+    language: str
+    fps: float
+
+    def clips(self, split: str) -> list[Clip]:
+        """The clips of `split` in annotation order. Raises UserError when files are missing."""
+        ...
+
+    def skipped(self, split: str) -> list[SkippedClip]:
+        """The annotated clips of `split` that `clips` had to leave out, other than by the corpus's own rules."""
+        ...
+
+    def load(self, clip: Clip) -> Motion:
+        """The motion of one clip at the corpus's working frame rate. Raises ClipError."""
+        ...

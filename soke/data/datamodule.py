@@ -1,0 +1,174 @@
+"""Lightning data module: several corpora mixed, as motions or as codes, and the record of skipped clips."""
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, DistributedSampler
+
+from soke.body.layout import MotionLayout
+from soke.data.clip import ClipError, Corpus, SkippedClip
+from soke.data.codes import CodeStore
+from soke.data.dataset import CodeBatch, CodesDataset, MotionBatch, MotionDataset, collate_codes, collate_motions
+from soke.data.files import replacing
+from soke.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+
+class _ResumableSampler(DistributedSampler):
+    """Shuffles by seed and epoch; its first pass leaves out `start` clips, which were seen before an interruption."""
+
+    start = 0
+
+    def __iter__(self) -> Iterator[int]:
+        start, self.start = self.start, 0
+        return itertools.islice(super().__iter__(), start, None)
+
+
+class _ResumableLoader(DataLoader):
+    """A loader over a `_ResumableSampler` whose state Lightning keeps in its checkpoints.
+
+    What counts is the batches that `trainer` has trained on; workers are some ahead of it.
+    """
+
+    def __init__(self, *args: Any, trainer: pl.Trainer | None, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._trainer = trainer
+
+    def state_dict(self) -> dict[str, int]:
+        seen = self._trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        return {"batches_seen": seen if seen < self._trainer.num_training_batches else 0}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.sampler.start = state["batches_seen"] * self.batch_size
+
+
+class SignDataModule(pl.LightningDataModule):
+    """Loaders over all corpora together; each corpus counts by its number of clips.
+
+    kind:         what train and validation batches hold, `MotionBatch` or `CodeBatch`; test batches hold motions
+    code_store:   where the codes are, for kind codes
+    batch_size, eval_batch_size: clips per device, in training and elsewhere
+    workers:      worker processes per loader
+    folder:       run folder, where `skipped_clips.txt` is written (corpus/name TAB reason); None: nowhere
+    min_frames, max_frames, multiple: length rules of motions
+    min_steps, max_steps: length rules of codes
+    strict:       a bad clip ends the run
+    cache_frames: see `MotionDataset`; a budget per worker process
+    seed:         of the order of training clips, which depends on seed and epoch alone; a run that is resumed, in the
+                  middle of an epoch too, sees the clips that it would have seen without the interruption
+    """
+
+    def __init__(
+        self,
+        corpora: Sequence[Corpus],
+        layout: MotionLayout,
+        kind: Literal["motion", "codes"] = "motion",
+        code_store: CodeStore | None = None,
+        batch_size: int = 32,
+        eval_batch_size: int = 32,
+        workers: int = 0,
+        folder: Path | None = None,
+        min_frames: int = 40,
+        max_frames: int = 400,
+        multiple: int = 4,
+        min_steps: int = 10,
+        max_steps: int = 100,
+        strict: bool = False,
+        cache_frames: int = 0,
+        seed: int = 1234,
+    ):
+        super().__init__()
+        if kind not in ("motion", "codes"):
+            raise UserError(f"kind of data must be motion or codes, not {kind}")
+        if kind == "codes" and code_store is None:
+            raise UserError("data of kind codes need a folder of codes; set DATASET.CODE_PATH")
+        self.corpora = list(corpora)
+        self.layout = layout
+        self.kind = kind
+        self.code_store = code_store
+        self.batch_sizes = {"train": batch_size, "val": eval_batch_size, "test": eval_batch_size}
+        self.workers = workers
+        self.folder = folder
+        self.frame_limits = {"min_frames": min_frames, "max_frames": max_frames, "multiple": multiple}
+        self.step_limits = {"min_steps": min_steps, "max_steps": max_steps}
+        self.strict = strict
+        self.cache_frames = cache_frames
+        self.seed = seed
+        self.skipped: dict[str, SkippedClip] = {}
+        self._reported = 0
+        self._datasets: dict[tuple[str, str], MotionDataset | CodesDataset] = {}
+
+    def dataset(self, split: str, kind: Literal["motion", "codes"]) -> MotionDataset | CodesDataset:
+        """The data set of one split, made once. Raises UserError as it does."""
+        if (split, kind) not in self._datasets:
+            # not strict: an error in a worker process would come out as a traceback; `record` raises it instead
+            if kind == "motion":
+                made = MotionDataset(
+                    self.corpora, split, self.layout, **self.frame_limits, cache_frames=self.cache_frames
+                )
+            else:
+                made = CodesDataset(self.corpora, split, self.code_store, **self.step_limits)
+            self.record(made.skipped)
+            self._datasets[split, kind] = made
+        return self._datasets[split, kind]
+
+    def loader(self, split: str, kind: Literal["motion", "codes"], shuffle: bool = False) -> DataLoader:
+        """Batches of one split. Who iterates it without a Trainer passes each batch's `skipped` to `record`."""
+        dataset = self.dataset(split, kind)
+        options = {
+            "batch_size": self.batch_sizes[split],
+            "num_workers": self.workers,
+            "collate_fn": collate_motions if kind == "motion" else collate_codes,
+            "pin_memory": torch.cuda.is_available(),
+            "persistent_workers": self.workers > 0,
+        }
+        if not shuffle:
+            return DataLoader(dataset, **options)
+        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        sampler = _ResumableSampler(dataset, world, rank, shuffle=True, seed=self.seed)
+        return _ResumableLoader(dataset, sampler=sampler, trainer=self.trainer, **options)
+
+    def train_dataloader(self) -> DataLoader:
+        return self.loader("train", self.kind, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self.loader("val", self.kind)
+
+    def test_dataloader(self) -> DataLoader:
+        return self.loader("test", "motion")
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        if isinstance(batch, (MotionBatch, CodeBatch)):
+            self.record(batch.skipped)
+        return batch
+
+    def record(self, skipped: Iterable[SkippedClip]) -> None:
+        """Note clips that were left out, each once, in `skipped` and in the run folder. Raises ClipError if strict."""
+        new = {str(clip): clip for clip in skipped if str(clip) not in self.skipped}
+        if not new:
+            return
+        if self.strict:
+            name, clip = next(iter(new.items()))
+            raise ClipError(f"{name} cannot be used: {clip.reason}; without --strict it would be skipped")
+        self.skipped.update(new)
+        if self.folder is not None:
+            with replacing(self._record_file()) as temporary:
+                lines = (f"{name}\t{' '.join(clip.reason.split())}\n" for name, clip in self.skipped.items())
+                temporary.write_text("".join(lines), encoding="utf-8")
+
+    def teardown(self, stage: str) -> None:
+        if len(self.skipped) > self._reported:
+            self._reported = len(self.skipped)
+            where = f"; {self._record_file()} lists them" if self.folder is not None else ""
+            _log.warning("%d clips were skipped%s", len(self.skipped), where)
+
+    def _record_file(self) -> Path:
+        rank = self.trainer.global_rank if self.trainer else 0
+        return Path(self.folder) / ("skipped_clips.txt" if rank == 0 else f"skipped_clips.rank{rank}.txt")

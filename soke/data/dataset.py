@@ -1,0 +1,265 @@
+"""Data sets of several corpora, as motions or as codes, and their batches.
+
+A clip that cannot be used gives a `SkippedClip` in its place, which the batch lists; with `strict` it is an error.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+
+from soke.body.layout import MotionLayout
+from soke.body.motion import Motion
+from soke.data.clip import Clip, ClipError, Corpus, SkippedClip
+from soke.data.codes import REMEDY, CodeStore
+from soke.data.lengths import fitted_indices
+from soke.errors import UserError
+
+PADDING_CODE = -1
+
+
+@dataclass(frozen=True)
+class MotionSample:
+    """clip; features {part: [T, D]}, not normalised; motion of the same T frames."""
+
+    clip: Clip
+    features: dict[str, Tensor]
+    motion: Motion
+
+
+@dataclass(frozen=True)
+class CodeSample:
+    """clip; codes [K, P] int64."""
+
+    clip: Clip
+    codes: Tensor
+
+
+@dataclass
+class MotionBatch:
+    """B clips; B is 0, and `features` empty, when all were skipped.
+
+    features: {part: [B, T, D]}, zero from a clip's length on
+    lengths:  [B] frames, int64
+    motions:  B motions, which stay on the CPU
+    fps:      B working frame rates
+    skipped:  the clips that should have been here
+    """
+
+    features: dict[str, Tensor]
+    lengths: Tensor
+    clips: list[Clip]
+    motions: list[Motion]
+    fps: list[float]
+    skipped: list[SkippedClip]
+
+    # Between worker and main process motions travel by value: as tensors, each would keep files open, thousands in all.
+    def __getstate__(self) -> dict[str, Any]:
+        motions = [
+            {name: value.numpy() if isinstance(value, Tensor) else value for name, value in vars(motion).items()}
+            for motion in self.motions
+        ]
+        return {**vars(self), "motions": motions}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.motions = [
+            Motion(**{n: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for n, v in motion.items()})
+            for motion in state["motions"]
+        ]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> MotionBatch:
+        features = {part: values.to(device, non_blocking=non_blocking) for part, values in self.features.items()}
+        return replace(self, features=features, lengths=self.lengths.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> MotionBatch:
+        features = {part: values.pin_memory() for part, values in self.features.items()}
+        return replace(self, features=features, lengths=self.lengths.pin_memory())
+
+
+@dataclass
+class CodeBatch:
+    """B clips; B is 0 when all were skipped.
+
+    codes:     [B, K, P] int64, -1 from a clip's length on
+    lengths:   [B] token steps, int64
+    texts:     B sentences
+    languages: B sign languages
+    skipped:   the clips that should have been here
+    """
+
+    codes: Tensor
+    lengths: Tensor
+    texts: list[str]
+    languages: list[str]
+    clips: list[Clip]
+    skipped: list[SkippedClip]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> CodeBatch:
+        moved = (tensor.to(device, non_blocking=non_blocking) for tensor in (self.codes, self.lengths))
+        return replace(self, **dict(zip(("codes", "lengths"), moved)))
+
+    def pin_memory(self) -> CodeBatch:
+        return replace(self, codes=self.codes.pin_memory(), lengths=self.lengths.pin_memory())
+
+
+class _ClipDataset(Dataset):
+    """The clips of one split of several corpora, one corpus after the other.
+
+    clips:   of this data set
+    skipped: known to be unusable without being loaded
+    """
+
+    def __init__(self, corpora: Sequence[Corpus], split: str, strict: bool):
+        self.corpora = {corpus.name: corpus for corpus in corpora}
+        if len(self.corpora) != len(corpora):
+            raise UserError(f"corpora of the same name: {', '.join(corpus.name for corpus in corpora)}")
+        self.split = split
+        self.strict = strict
+        self.clips = [clip for corpus in corpora for clip in corpus.clips(split)]
+        self.skipped = [skipped for corpus in corpora for skipped in corpus.skipped(split)]
+
+    def _require_clips(self, absent: str) -> None:
+        """To be called at the end of construction; `absent` says what is the matter when there are no clips."""
+        if self.strict and self.skipped:
+            first = self.skipped[0]
+            raise ClipError(f"{len(self.skipped)} clips of split {self.split} cannot be used; {first}: {first.reason}")
+        if not self.clips:
+            raise UserError(f"split {self.split} of {', '.join(self.corpora) or 'no corpus'} {absent}")
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def _unusable(self, clip: Clip, error: ClipError) -> SkippedClip:
+        if self.strict:
+            raise error
+        return SkippedClip(clip.corpus, clip.name, str(error))
+
+
+class MotionDataset(_ClipDataset):
+    """Item i is a `MotionSample` or, for a clip that cannot be used, a `SkippedClip`.
+
+    min_frames, max_frames, multiple: length rules, see `fitted_indices`
+    strict:       a bad clip raises ClipError
+    cache_frames: clips are kept in memory until they hold this many frames, in every worker process (about 1.2 kB each)
+
+    Raises UserError when there are no clips, or when the layout needs what the corpus does not record.
+    """
+
+    def __init__(
+        self,
+        corpora: Sequence[Corpus],
+        split: str,
+        layout: MotionLayout,
+        min_frames: int = 40,
+        max_frames: int = 400,
+        multiple: int = 4,
+        strict: bool = False,
+        cache_frames: int = 0,
+    ):
+        super().__init__(corpora, split, strict)
+        self._require_clips("has no clips; check DATASET")
+        self.layout = layout
+        self.limits = (min_frames, max_frames, multiple)
+        self._cache: dict[int, MotionSample] = {}
+        self._frames_left = cache_frames
+
+    def __getitem__(self, index: int) -> MotionSample | SkippedClip:
+        cached = self._cache.get(index)
+        if cached is not None:
+            return cached
+        clip = self.clips[index]
+        try:
+            motion = self.corpora[clip.corpus].load(clip)
+        except ClipError as error:
+            return self._unusable(clip, error)
+        motion = motion.frames(fitted_indices(len(motion), *self.limits))
+        try:
+            features = self.layout.features(motion)
+        except ValueError as error:  # of the layout, so every clip of this corpus would fail
+            raise UserError(f"corpus {clip.corpus} does not fit the layout {self.layout}: {error}") from error
+        sample = MotionSample(clip, features, motion)
+        if len(motion) <= self._frames_left:
+            self._frames_left -= len(motion)
+            self._cache[index] = sample
+        return sample
+
+
+class CodesDataset(_ClipDataset):
+    """Item i is a `CodeSample` or, for a clip whose codes cannot be used, a `SkippedClip`.
+
+    min_steps, max_steps: shorter and longer codes are resampled to these, see `fitted_indices`
+    strict:               a clip with bad codes, or without codes, raises ClipError
+
+    Raises UserError when no clip has codes.
+    """
+
+    def __init__(
+        self,
+        corpora: Sequence[Corpus],
+        split: str,
+        code_store: CodeStore,
+        min_steps: int = 10,
+        max_steps: int = 100,
+        strict: bool = False,
+    ):
+        super().__init__(corpora, split, strict)
+        self.code_store = code_store
+        self.limits = (min_steps, max_steps)
+        annotated, self.clips = self.clips, []
+        for clip in annotated:
+            try:
+                fault = None if code_store.has(clip) else f"it has no codes in {code_store.path}"
+            except ClipError as error:
+                fault = str(error)
+            if fault is None:
+                self.clips.append(clip)
+            else:
+                self.skipped.append(SkippedClip(clip.corpus, clip.name, fault))
+        if annotated and not self.clips:
+            raise UserError(f"split {split} of {', '.join(self.corpora)} has no codes in {code_store.path}; {REMEDY}")
+        self._require_clips("has no clips; check DATASET")
+
+    def __getitem__(self, index: int) -> CodeSample | SkippedClip:
+        clip = self.clips[index]
+        try:
+            codes = self.code_store.read(clip)
+        except ClipError as error:
+            return self._unusable(clip, error)
+        return CodeSample(clip, codes[fitted_indices(len(codes), *self.limits)])
+
+
+def collate_motions(items: Sequence[MotionSample | SkippedClip]) -> MotionBatch:
+    """Items of a `MotionDataset` -> one batch."""
+    samples = [item for item in items if isinstance(item, MotionSample)]
+    parts = samples[0].features if samples else {}
+    return MotionBatch(
+        features={part: pad_sequence([s.features[part] for s in samples], batch_first=True) for part in parts},
+        lengths=torch.tensor([len(s.motion) for s in samples], dtype=torch.int64),
+        clips=[s.clip for s in samples],
+        motions=[s.motion for s in samples],
+        fps=[s.motion.fps for s in samples],
+        skipped=[item for item in items if isinstance(item, SkippedClip)],
+    )
+
+
+def collate_codes(items: Sequence[CodeSample | SkippedClip]) -> CodeBatch:
+    """Items of a `CodesDataset` -> one batch."""
+    samples = [item for item in items if isinstance(item, CodeSample)]
+    codes = [s.codes for s in samples]
+    nothing = torch.zeros(0, 0, 0, dtype=torch.int64)
+    padded = pad_sequence(codes, batch_first=True, padding_value=PADDING_CODE) if codes else nothing
+    return CodeBatch(
+        codes=padded,
+        lengths=torch.tensor([len(c) for c in codes], dtype=torch.int64),
+        texts=[s.clip.text for s in samples],
+        languages=[s.clip.language for s in samples],
+        clips=[s.clip for s in samples],
+        skipped=[item for item in items if isinstance(item, SkippedClip)],
+    )

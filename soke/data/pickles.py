@@ -1,0 +1,130 @@
+"""Pickles of public data sets, read without running what they name: arrays, plain containers, nothing else."""
+from __future__ import annotations
+
+import collections
+import functools
+import gzip
+import io
+import os
+import pickle
+import re
+import sys
+from typing import Any
+
+import numpy as np
+
+from soke.errors import UserError
+
+_FOREIGN = ">" if sys.byteorder == "little" else "<"
+_GZIP_MAGIC = b"\x1f\x8b"
+_PLAIN_DTYPE = re.compile(r"[biufcSU]\d+")
+
+
+class _Refused(pickle.UnpicklingError):
+    """A pickle names something that is not on the list."""
+
+
+@functools.lru_cache(maxsize=64)
+def _plain_dtype(code: str) -> np.dtype:
+    if not _PLAIN_DTYPE.fullmatch(code):
+        raise _Refused(f"an array of type {code!r}")
+    return np.dtype(code)
+
+
+class _DType:
+    """Stands in for numpy.dtype, whose own `__setstate__` believes whatever it is told."""
+
+    def __init__(self, code: str, *_flags: bool):
+        self.dtype = _plain_dtype(code)
+
+    def __setstate__(self, state: tuple) -> None:
+        byte_order = state[1]
+        if byte_order == _FOREIGN:
+            self.dtype = self.dtype.newbyteorder(byte_order)
+
+
+class _Array(np.ndarray):
+    """What numpy's `_reconstruct` makes; the type of its numbers has to be a plain one."""
+
+    def __setstate__(self, state: tuple) -> None:
+        version, shape, stand_in, is_fortran, raw = state
+        if not (isinstance(stand_in, _DType) and isinstance(raw, bytes)):
+            raise _Refused("an array without plain numbers")
+        super().__setstate__((version, shape, stand_in.dtype, is_fortran, raw))
+
+
+class _NdarrayName:
+    """Stands in for the class numpy.ndarray, which pickles only mention."""
+
+
+def _reconstruct(*_args: Any) -> np.ndarray:
+    return np.ndarray.__new__(_Array, (0,), np.int8)
+
+
+def _from_buffer(buffer: bytes, stand_in: _DType, shape: tuple[int, ...], order: str) -> np.ndarray:
+    return np.frombuffer(buffer, stand_in.dtype).reshape(shape, order=order)
+
+
+def _scalar(stand_in: _DType, raw: bytes) -> np.generic:
+    return np.frombuffer(raw, stand_in.dtype, count=1)[0]
+
+
+def _encode(text: str = "", _encoding: str = "latin1") -> bytes:
+    """How pickles of protocol 2 and below write bytes; empty ones as a call without arguments."""
+    return text.encode("latin1")
+
+
+def _nothing(*_args: Any, **_kwargs: Any) -> None:
+    """Stands in for everything in torch: the annotations' tensors are not used, and their loader is not safe."""
+
+
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _NdarrayName,
+    ("numpy", "dtype"): _DType,
+    ("_codecs", "encode"): _encode,
+    ("collections", "OrderedDict"): collections.OrderedDict,
+}
+for _core in ("numpy.core", "numpy._core"):  # numpy 1 and 2
+    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _reconstruct
+    _ALLOWED[f"{_core}.multiarray", "scalar"] = _scalar
+    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _from_buffer
+for _builtins in ("builtins", "__builtin__"):
+    _ALLOWED[_builtins, "bytes"] = _encode
+    _ALLOWED[_builtins, "set"] = set
+    _ALLOWED[_builtins, "frozenset"] = frozenset
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = _ALLOWED.get((module, name))
+        if allowed is not None:
+            return allowed
+        if module == "torch" or module.startswith("torch."):
+            return _nothing
+        raise _Refused(f"{module}.{name}")
+
+
+def load_pickle(path: str | os.PathLike[str]) -> Any:
+    """The content of a pickle, gzipped or not: containers, strings, numbers and numpy arrays; torch tensors are None.
+
+    Raises UserError that names the file: it is missing, empty, cut off, no pickle, or names anything else to load.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    if not data:
+        raise UserError(f"{path} is empty (0 bytes); copy or extract it again")
+    try:
+        if data.startswith(_GZIP_MAGIC):
+            data = gzip.decompress(data)
+        return _RestrictedUnpickler(io.BytesIO(data)).load()
+    except _Refused as refused:
+        raise UserError(
+            f"{path} was refused: it asks to load {refused}, and only numpy arrays and plain containers are read"
+        ) from None
+    except Exception as error:  # damaged bytes can raise nearly anything
+        raise UserError(
+            f"{path} is cut off or is not a pickle ({type(error).__name__}: {error}); copy or extract it again"
+        ) from error

@@ -1,0 +1,177 @@
+"""Mean and standard deviation of every feature over the training clips: what normalises a tokenizer's input."""
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from soke.body.layout import MotionLayout
+from soke.body.motion import Motion
+from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
+from soke.data.files import replacing
+from soke.data.frames import FRAME_SIZE, motion_from_frames
+from soke.errors import UserError
+
+_log = logging.getLogger(__name__)
+# Features that hardly move (0.06 degrees) are noise; without a floor, normalising would blow them up.
+STD_FLOOR = 1e-3
+_CLIPS_PER_BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Mean and standard deviation per feature.
+
+    mean, std: {part: [D]} float32, std at least `STD_FLOOR`; a part that mirrors another shares its numbers
+    layout:    hash of the layout whose features these are
+    clips, frames: how many they were computed from (0: published numbers, where it is not known)
+    """
+
+    mean: dict[str, Tensor]
+    std: dict[str, Tensor]
+    layout: str
+    clips: int = 0
+    frames: int = 0
+
+    @cached_property
+    def hash(self) -> str:
+        """12 hex digits that change with any number or part."""
+        digest = hashlib.sha256(self.layout.encode())
+        for part in sorted(self.mean):
+            digest.update(part.encode())
+            digest.update(torch.stack([self.mean[part], self.std[part]]).cpu().float().numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+    def save(self, path: Path | str) -> None:
+        """Write one JSON file, whole or not at all."""
+        content = {
+            "layout": self.layout,
+            "clips": self.clips,
+            "frames": self.frames,
+            "mean": {part: values.tolist() for part, values in self.mean.items()},
+            "std": {part: values.tolist() for part, values in self.std.items()},
+        }
+        with replacing(Path(path)) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path | str, layout: MotionLayout) -> Statistics:
+        """Raises UserError when the file cannot be read or belongs to another layout; the message names both hashes."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            mean, std = ({p: torch.tensor(v) for p, v in content[key].items()} for key in ("mean", "std"))
+            statistics = cls(mean, std, content["layout"], content["clips"], content["frames"])
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} does not hold statistics ({error!r}); remove it to have them computed") from error
+        if statistics.layout != layout.hash:
+            raise UserError(
+                f"{path} was computed for the layout {statistics.layout}, this one is {layout.hash}; remove it to "
+                "have the statistics computed anew"
+            )
+        sizes = [{part: tuple(v.shape) for part, v in values.items()} for values in (mean, std)]
+        if any(size != {part: (d,) for part, d in layout.sizes.items()} for size in sizes):
+            raise UserError(f"{path} does not hold the features of {layout}; remove it to have them computed")
+        return statistics
+
+
+class _Moments:
+    """Count, mean and sum of squared deviations of rows that arrive in blocks (Chan, Golub, LeVeque 1983)."""
+
+    def __init__(self, size: int):
+        self.count = 0
+        self.mean = torch.zeros(size, dtype=torch.float64)
+        self.squares = torch.zeros(size, dtype=torch.float64)
+
+    def add(self, rows: Tensor) -> None:
+        rows = rows.double()  # [T, D]
+        count, mean = len(rows), rows.mean(0)
+        total, step = self.count + count, mean - self.mean
+        self.squares += (rows - mean).square().sum(0) + step.square() * (self.count * count / total)
+        self.mean += step * (count / total)
+        self.count = total
+
+
+def compute_statistics(features: Iterable[Mapping[str, Tensor]], layout: MotionLayout) -> Statistics:
+    """Statistics of the clips' features ({part: [T, D]} each) in one pass. Raises UserError for no clips."""
+    original = layout.distinct
+    moments = {name: _Moments(layout.sizes[name]) for name in set(original.values())}
+    clips = frames = 0
+    for clip in features:
+        clips += 1
+        frames += len(clip[layout.names[0]])
+        for part, rows in clip.items():
+            moments[original[part]].add(rows)
+    if not clips:
+        raise UserError("there are no clips to compute mean and standard deviation from; check DATASET")
+    mean = {part: moments[original[part]].mean.float() for part in layout.names}
+    std = {part: (moments[original[part]].squares / moments[original[part]].count).sqrt().float() for part in mean}
+    return Statistics(mean, _floored(std), layout.hash, clips, frames)
+
+
+def load_or_compute_statistics(path: Path | str, dataset: MotionDataset, workers: int = 0) -> Statistics:
+    """The statistics in the file `path`; when it is absent, computed from `dataset` (training clips) and saved there.
+
+    Bad clips are left out and counted in the log. Raises UserError as `Statistics.load` does.
+    """
+    path = Path(path)
+    if path.exists():
+        return Statistics.load(path, dataset.layout)
+    _log.info("computing mean and standard deviation of %d clips, to be saved in %s", len(dataset), path)
+    batches = DataLoader(dataset, batch_size=_CLIPS_PER_BATCH, num_workers=workers, collate_fn=collate_motions)
+    statistics = compute_statistics((clip for batch in batches for clip in _unpadded(batch)), dataset.layout)
+    if statistics.clips < len(dataset):
+        _log.warning("%d of %d clips were left out of the statistics", len(dataset) - statistics.clips, len(dataset))
+    statistics.save(path)
+    return statistics
+
+
+def _unpadded(batch: MotionBatch) -> Iterator[dict[str, Tensor]]:
+    for i, length in enumerate(batch.lengths.tolist()):
+        yield {part: values[i, :length] for part, values in batch.features.items()}
+
+
+def published_statistics(mean: Path | str, std: Path | str, layout: MotionLayout) -> Statistics:
+    """The field's mean.pt and std.pt (tensors of 179 numbers, one per frame value) as statistics of `layout`.
+
+    Raises UserError when a file is not such a tensor, and for layouts whose features are no plain selection of those
+    numbers: 6D rotations, mirrored parts, eyelids, more than 10 expression coefficients.
+    """
+    if any(part.rotation != "axis_angle" or part.mirrors for part in layout.parts):
+        raise UserError(f"{mean} and {std} fit axis-angle parts without mirroring only; let the statistics be computed")
+    frames = [_one_frame(path) for path in (mean, std)]
+    try:
+        mean_features, std_features = ({p: v[0] for p, v in layout.features(frame).items()} for frame in frames)
+    except ValueError as error:
+        raise UserError(f"{mean} and {std} do not fit the layout: {error}; let the statistics be computed") from error
+    return Statistics(mean_features, _floored(std_features), layout.hash)
+
+
+def _one_frame(path: Path | str) -> Motion:
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path} is not a saved tensor ({type(error).__name__})") from error
+    if not isinstance(values, Tensor) or values.shape != (FRAME_SIZE,) or not values.isfinite().all():
+        raise UserError(f"{path} does not hold a tensor of {FRAME_SIZE} finite numbers")
+    return motion_from_frames(values.float().numpy()[None], fps=1.0)
+
+
+def _floored(std: dict[str, Tensor]) -> dict[str, Tensor]:
+    low = sum(int((values < STD_FLOOR).sum()) for values in std.values())
+    if low:
+        total = sum(len(values) for values in std.values())
+        _log.info("%d of %d features have a standard deviation below %g, which is used instead", low, total, STD_FLOOR)
+    return {part: values.clamp_min(STD_FLOOR) for part, values in std.items()}

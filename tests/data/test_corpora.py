@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import logging
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from soke.data.clip import ClipError
+from soke.data.csl_daily import CSLDaily
+from soke.data.frames import frame_dicts, frames_from_motion, motion_from_frames
+from soke.data.how2sign import _BAD, How2Sign
+from soke.data.lexicon import Lexicon
+from soke.data.phoenix14t import Phoenix14T
+from soke.errors import UserError
+from tests.data.writing import (
+    random_motion,
+    write_entries,
+    write_frames,
+    write_how2sign,
+    write_how2sign_frames,
+    write_phoenix,
+)
+
+BAD = "0DU7wWLK-QU_0-8-rgb_front"
+
+
+def test_frames_are_the_inverse_of_motion():
+    motion = random_motion(5)
+    back = motion_from_frames(frames_from_motion(motion), motion.fps)
+    for name in ("rotations", "expression", "betas"):
+        assert torch.equal(getattr(back, name), getattr(motion, name))
+    columns = np.concatenate(list(frame_dicts(motion)[2].values()))
+    np.testing.assert_array_equal(columns, frames_from_motion(motion)[2])
+    assert torch.equal(motion.rotations[2, 21], torch.from_numpy(columns[63:66]))  # right wrist ends the body pose
+    with pytest.raises(ValueError, match="179"):
+        motion_from_frames(np.zeros((2, 133)), 25.0)
+
+
+# --- How2Sign
+
+
+def test_how2sign_tab_separated_without_fps(tmp_path, caplog):
+    rows = [
+        ("a", 0, 6, "Hi!"),
+        ("b", 1, 2.5, 'He said "go", then left'),
+        ("c", 0, 1, '"You know what?'),
+        ("d", 0, 1, '"A ""b"""'),
+    ]
+    path = write_how2sign(tmp_path, "test", rows)
+    for name, *_ in rows:
+        write_how2sign_frames(tmp_path, "test", name, random_motion(5))
+    corpus = How2Sign(tmp_path)
+    clips = corpus.clips("test")
+    assert [c.text for c in clips] == ["Hi!", 'He said "go", then left', '"You know what?', 'A "b"']
+    assert {(c.fps, c.language, c.corpus, c.split) for c in clips} == {(25.0, "ASL", "how2sign", "test")}
+    corpus.clips("test")
+    warnings = [r.getMessage() for r in caplog.records if "no column fps" in r.getMessage()]
+    assert warnings == [f"{path} has no column fps: 25 frames/s is taken for all clips"]
+
+
+def test_how2sign_comma_separated_with_fps(tmp_path, caplog):
+    write_how2sign(tmp_path, "val", [("a", 0, 6, 'Say "a, b"')], fps=29.97)
+    write_how2sign_frames(tmp_path, "val", "a", random_motion(30))
+    (clip,) = How2Sign(tmp_path).clips("val")
+    assert (clip.text, clip.fps) == ('Say "a, b"', 29.97)
+    assert not caplog.records
+
+
+def test_how2sign_prefers_the_table_with_fps(tmp_path):
+    write_how2sign(tmp_path, "val", [("a", 0, 6, "with")], fps=24.0)
+    (tmp_path / "val/re_aligned/how2sign_realigned_val.csv").write_text("SENTENCE_NAME\tSENTENCE\n")
+    write_how2sign_frames(tmp_path, "val", "a", random_motion(5))
+    assert How2Sign(tmp_path).clips("val")[0].text == "with"
+
+
+@pytest.mark.parametrize(("fps", "picked", "working"), [(48.0, [0, 2, 4, 6, 8, 10], 24.0), (20.0, range(12), 20.0)])
+def test_how2sign_frames_in_numeric_order_at_24(tmp_path, fps, picked, working):
+    motion = random_motion(12)  # files …_10_… and …_2_… : alphabetical order would be wrong
+    write_how2sign(tmp_path, "train", [("a", 0, 6, "x")], fps=fps)
+    write_how2sign_frames(tmp_path, "train", "a", motion)
+    corpus = How2Sign(tmp_path)
+    loaded = corpus.load(corpus.clips("train")[0])
+    assert loaded.fps == working
+    assert torch.equal(loaded.rotations, motion.rotations[list(picked)])
+
+
+def test_how2sign_rules(tmp_path, caplog):
+    assert len(_BAD) == 31
+    caplog.set_level(logging.INFO)
+    rows = [(BAD, 0, 5, "bad"), ("long", 1, 31, "x"), ("short", 0, 1, "x"), ("kept", 0, 29.9, "x"), ("four", 0, 1, "x")]
+    write_how2sign(tmp_path, "train", rows, fps=24.0)
+    for name, frames in [(BAD, 9), ("long", 9), ("short", 3), ("kept", 9), ("four", 4)]:
+        write_how2sign_frames(tmp_path, "train", name, random_motion(frames))
+    corpus = How2Sign(tmp_path)
+    assert [c.name for c in corpus.clips("train")] == ["kept", "four"]
+    assert corpus.skipped("train") == []  # rules are no faults
+    (message,) = [r.getMessage() for r in caplog.records]
+    assert all(part in message for part in ("1 known to be unusable", "1 of 30 s or more", "1 of fewer than 4 frames"))
+
+
+def test_how2sign_faulty_rows_are_skipped_and_listed(tmp_path):
+    rows = [("good", 0, 5, "x"), ("when", "soon", 5, "x"), ("mute", 0, 5, " ")]
+    path = write_how2sign(tmp_path, "train", rows, fps=24.0)
+    with path.open("a") as file:
+        file.write("v,v,s,cut,0\nv,v,s,still,0,1,x,0\n")
+    for name in ("good", "when", "mute", "cut", "still"):
+        write_how2sign_frames(tmp_path, "train", name, random_motion(5))
+    corpus = How2Sign(tmp_path)
+    assert [c.name for c in corpus.clips("train")] == ["good"]
+    reasons = {s.name: s.reason for s in corpus.skipped("train")}
+    assert reasons.keys() == {"when", "mute", "still", f"{path.name} line 5"}
+    assert "START_REALIGNED 'soon'" in reasons["when"] and "fps '0'" in reasons["still"]
+    assert reasons[f"{path.name} line 5"] == "has 5 fields, expected 8"
+    assert "empty" in reasons["mute"]
+
+
+def test_how2sign_table_without_a_column(tmp_path):
+    path = write_how2sign(tmp_path, "train", [])
+    path.write_text("SENTENCE_NAME\tSENTENCE\n")
+    with pytest.raises(UserError, match=rf"{path.name} lacks the columns START_REALIGNED, END_REALIGNED"):
+        How2Sign(tmp_path).clips("train")
+
+
+# --- CSL-Daily and Phoenix-2014T
+
+
+@pytest.mark.parametrize("file", ["csl_clean.val", "csl-daily.dev"])
+def test_csl_daily(tmp_path, file):
+    entry = {"name": "S000020_P0000_T00", "signer": 0, "gloss": "他 今天 年龄 4", "text": "他今年四岁。",
+             "sign": torch.zeros(1, 1), "num_frames": 12}
+    write_entries(tmp_path / file, [entry])
+    motion = random_motion(12)
+    write_frames(tmp_path / "poses" / entry["name"], motion)
+    corpus = CSLDaily(tmp_path)
+    (clip,) = corpus.clips("val")
+    assert (clip.name, clip.corpus, clip.language, clip.split) == (entry["name"], "csl", "CSL", "val")
+    assert (clip.text, clip.gloss, clip.signer, clip.fps) == ("他今年四岁。", "他 今天 年龄 4", "0", 30.0)
+    loaded = corpus.load(clip)
+    assert loaded.fps == 30.0 and torch.equal(loaded.rotations, motion.rotations)
+    assert torch.equal(loaded.betas, motion.betas)
+
+
+def test_phoenix_val_is_dev(tmp_path):
+    write_phoenix(tmp_path, {"a-1": 11, "a-2": 4})
+    corpus = Phoenix14T(tmp_path)
+    first, second = corpus.clips("val")
+    assert (first.name, first.corpus, first.language, first.split) == ("dev/a-1", "phoenix", "DGS", "val")
+    assert (first.text, first.gloss, first.signer, first.fps) == ("es regnet a-1 .", "REGEN KOMMEN", "Signer08", 25.0)
+    assert torch.equal(corpus.load(second).expression, random_motion(4, seed=1).expression)
+
+
+def test_frame_numbers_without_padding_are_in_order_of_time(tmp_path):
+    write_phoenix(tmp_path, {"a": 12})
+    for path in sorted((tmp_path / "dev/a").iterdir()):
+        path.rename(path.with_name(f"images{int(path.stem[6:])}.pkl"))
+    corpus = Phoenix14T(tmp_path)
+    assert torch.equal(corpus.load(corpus.clips("val")[0]).rotations, random_motion(12).rotations)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [({"a": 1}, "holds a dict"), ([{"name": "a"}], "entry 0"), ([{"name": "a", "text": "b"}, "c"], "entry 1")],
+)
+def test_annotations_of_another_form(tmp_path, content, fault):
+    write_entries(tmp_path / "phoenix14t.dev", content)
+    with pytest.raises(UserError, match=rf"phoenix14t\.dev.* {fault}"):
+        Phoenix14T(tmp_path).clips("val")
+
+
+# --- what is missing
+
+
+@pytest.mark.parametrize("corpus", [How2Sign, CSLDaily, Phoenix14T, Lexicon])
+def test_missing_folder_and_annotation(tmp_path, corpus):
+    key = "DATASET.LEXICON" if corpus is Lexicon else f"DATASET.CORPORA.{corpus.name}.ROOT"
+    with pytest.raises(UserError, match=rf"corpus {corpus.name}: folder .*gone does not exist; set {key} to"):
+        corpus(tmp_path / "gone")
+    with pytest.raises(UserError, match=rf"corpus {corpus.name}: {tmp_path}.* does not exist"):
+        corpus(tmp_path).clips("train")
+    with pytest.raises(UserError, match="no split dev; the splits are train, val, test"):
+        corpus(tmp_path).clips("dev")
+
+
+def test_clips_without_frames_are_skipped_counted_and_listed(tmp_path, caplog):
+    write_phoenix(tmp_path, {"a": 5, "b": 5, "c": 5, "d": 5})
+    for name in ("b", "c"):
+        for path in (tmp_path / "dev" / name).iterdir():
+            path.unlink()
+    (tmp_path / "dev" / "c").rmdir()
+    (tmp_path / "dev" / "b" / "._images0001.pkl").touch()
+    corpus = Phoenix14T(tmp_path)
+    assert [c.name for c in corpus.clips("val")] == ["dev/a", "dev/d"]
+    assert [s.name for s in corpus.skipped("val")] == ["dev/b", "dev/c"]
+    assert "no frame files" in corpus.skipped("val")[0].reason and "not exist" in corpus.skipped("val")[1].reason
+    (message,) = [r.getMessage() for r in caplog.records]
+    assert "2 of 4 clips skipped: dev/b, dev/c" in message
+
+
+def test_no_clip_with_frames_is_an_error(tmp_path):
+    write_phoenix(tmp_path, {"a": 5})
+    (tmp_path / "dev").rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="none of the 1 clips of split val can be used; the first, dev/a: .* not exist"):
+        Phoenix14T(tmp_path).clips("val")
+
+
+# --- frames that cannot be used
+
+
+def with_value(key, position, value):
+    def change(frame):
+        frame[key][position] = value
+        return pickle.dumps(frame)
+
+    return change
+
+
+def with_key(key, value):
+    return lambda frame: pickle.dumps({**frame, key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (with_value("smplx_lhand_pose", 44, np.nan), r"images0003\.pkl holds nan in smplx_lhand_pose$"),
+        (with_value("smplx_expr", 0, np.inf), r"images0003\.pkl holds inf in smplx_expr$"),
+        (lambda f: pickle.dumps(f)[:-20], r"images0003\.pkl is cut off"),
+        (lambda f: b"", r"images0003\.pkl is empty"),
+        (lambda f: pickle.dumps({k: v for k, v in f.items() if "jaw" not in k}), r"3\.pkl lacks smplx_jaw_pose$"),
+        (with_key("smplx_body_pose", np.zeros(62)), r"holds smplx_body_pose of shape \[62\], expected \[63\]"),
+        (with_key("smplx_body_pose", np.zeros((1, 63))), r"holds smplx_body_pose of shape \[1, 63\], expected \[63\]"),
+        (with_key("smplx_root_pose", None), r"holds smplx_root_pose of shape \[\], expected \[3\]"),
+        (with_key("smplx_root_pose", ["a", "b", "c"]), r"images0003\.pkl holds something other than numbers"),
+        (lambda f: pickle.dumps([1, 2]), r"images0003\.pkl holds a list, not the dict of a frame"),
+    ],
+)
+def test_bad_frame_names_clip_file_and_cause(tmp_path, change, fault):
+    write_phoenix(tmp_path, {"a": 6})
+    path = tmp_path / "dev/a/images0003.pkl"
+    path.write_bytes(change(pickle.loads(path.read_bytes())))
+    corpus = Phoenix14T(tmp_path)
+    with pytest.raises(ClipError, match=rf"^clip dev/a: .*{fault}"):
+        corpus.load(corpus.clips("val")[0])
+
+
+def test_frames_that_vanish_after_listing(tmp_path):
+    write_phoenix(tmp_path, {"a": 6})
+    corpus = Phoenix14T(tmp_path)
+    (clip,) = corpus.clips("val")
+    files = sorted(clip.frames.iterdir())
+    for path in files[3:]:
+        path.unlink()
+    with pytest.raises(ClipError, match="holds 3 frame files, at least 4"):
+        corpus.load(clip)
+    for path in files[:3]:
+        path.unlink()
+    clip.frames.rmdir()
+    with pytest.raises(ClipError, match="clip dev/a: .* cannot be listed"):
+        corpus.load(clip)
+
+
+# --- lexicon
+
+
+def test_lexicon(tmp_path):
+    (tmp_path / "lexicon.csv").write_text(
+        "word,language,name,fps\n你好,CSL,csl/1,30\nrain,ASL,rain-1,30\nregen,DGS,regen-1,25\nhm,BSL,hm-1,25\n"
+        "x,DGS,x-1,fast\n",
+        encoding="utf-8",
+    )
+    for name in ("csl/1", "rain-1", "regen-1", "hm-1", "x-1"):
+        write_frames(tmp_path / "poses" / name, random_motion(20))
+    lexicon = Lexicon(tmp_path)
+    clips = lexicon.clips("train")
+    assert [(c.text, c.language, c.corpus, c.split) for c in clips] == [
+        ("你好", "CSL", "lexicon", "train"), ("rain", "ASL", "lexicon", "train"), ("regen", "DGS", "lexicon", "train")
+    ]
+    assert [(len(m), m.fps) for m in map(lexicon.load, clips)] == [(20, 30.0), (16, 24.0), (20, 25.0)]
+    assert [s.name for s in lexicon.skipped("train")] == ["hm-1", "x-1"]
+    assert lexicon.clips("val") == lexicon.clips("test") == []
