@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 Side = Literal["left", "right"]
 MODEL_FILE = Path("smplx") / "SMPLX_NEUTRAL.npz"
-STAND_IN = "stand_in"
+STAND_IN = "stand_in"  # its folder
+STAND_IN_NAME = "stand-in"
 # Vertices at the fingertips, thumb to little finger, as published for hand scores on SMPL-X.
 FINGERTIPS: dict[str, tuple[int, ...]] = {
     "left": (5361, 4933, 5058, 5169, 5286),
@@ -46,7 +47,7 @@ class BodyModel:
     """SMPL-X. Joints are computed from the few vertices they need, which gives the same numbers as skinning the whole mesh.
 
     file:           npz in the SMPL-X format
-    name:           `smplx` or `stand-in`, part of every metric's signature
+    name:           `smplx` or `stand-in`
     flat_hand_mean: False adds the model's mean hand pose to the finger rotations (smplx's default)
     betas:          [10] shape used for every motion; None uses each motion's own
     """
@@ -54,7 +55,7 @@ class BodyModel:
     def __init__(self, file: Path, name: str, flat_hand_mean: bool = False, betas: Tensor | None = None):
         import smplx
 
-        self.file, self.name, self.fixed_betas = Path(file), name, betas
+        self.file, self.name, self.flat_hand_mean, self.fixed_betas = Path(file), name, flat_hand_mean, betas
         with contextlib.redirect_stdout(io.StringIO()):  # smplx prints about its gender
             model = smplx.SMPLX(
                 str(file), gender="neutral", ext="npz", use_pca=False, use_face_contour=True,
@@ -65,6 +66,11 @@ class BodyModel:
         self._joint_template = self._regressor @ model.v_template  # [55, 3]
         self._joint_shape = torch.einsum("jv,vck->jck", self._regressor, model.shapedirs)
         self._joint_expression = torch.einsum("jv,vck->jck", self._regressor, model.expr_dirs)
+
+    @property
+    def label(self) -> str:
+        """The name with everything else that moves joints, for signatures: `stand-in,flat-hands`."""
+        return ",".join([self.name, *["flat-hands"] * self.flat_hand_mean, *["own-betas"] * (self.fixed_betas is None)])
 
     @property
     def faces(self) -> Tensor:
@@ -211,4 +217,4 @@ def load_body_model(root: Path, flat_hand_mean: bool = False, betas: Tensor | No
     if not stand_in.is_file():
         raise UserError(f"no body model: neither {licensed} nor {stand_in} exists; see deps/README.md")
     log.info("no SMPL-X model in %s: using the stand-in body, whose scores compare with no published ones", licensed)
-    return BodyModel(stand_in, "stand-in", flat_hand_mean, betas)
+    return BodyModel(stand_in, STAND_IN_NAME, flat_hand_mean, betas)

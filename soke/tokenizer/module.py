@@ -1,0 +1,140 @@
+"""Training of a SignTokenizer with Lightning: losses, optimiser, validation by reconstruction error."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+from torch import Tensor, nn
+
+import soke
+from soke.body.model import BodyModel
+from soke.metrics.codebook import CodebookUse
+from soke.tokenizer.evaluation import MotionErrors
+from soke.tokenizer.losses import masked_smooth_l1, masked_velocity
+from soke.tokenizer.tokenizer import SignTokenizer, TokenizerOutput, check_provenance
+from soke.training import OptimSettings, adamw_with_cosine
+
+if TYPE_CHECKING:
+    from soke.data.dataset import MotionBatch
+
+PROVENANCE_KEY = "tokenizer"  # of a checkpoint
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the three terms, each a sum over parts; the defaults are SOKE's."""
+
+    feature: float = 1.0
+    commitment: float = 0.02
+    velocity: float = 0.0
+
+
+class TokenizerModule(pl.LightningModule):
+    """Trains `tokenizer` on batches of motion; validates by what becomes of the joints and meshes.
+
+    Logs for both stages <stage>/loss, feature, velocity (when weighted), codebook_percent_<part> and perplexity_<part>;
+    in training commitment_<part>; in validation the names of `MotionErrors`, in mm.
+    """
+
+    def __init__(self, tokenizer: SignTokenizer, body: BodyModel, weights: LossWeights, optim: OptimSettings):
+        super().__init__()
+        self.tokenizer = tokenizer.train()  # Lightning would leave a loaded one in evaluation mode, its codebook fixed
+        self.weights, self.optim = weights, optim
+        hashes = {"layout": tokenizer.layout.hash, "statistics": tokenizer.statistics_hash}
+        self.motion_errors = MotionErrors(body, **hashes)
+        self.codebook_use = nn.ModuleDict(
+            {
+                f"{stage}_stage": nn.ModuleDict(
+                    {part: CodebookUse(size, part, **hashes) for part, size in tokenizer.codebook_sizes.items()}
+                )
+                for stage in ("train", "val")
+            }
+        )
+
+    def training_step(self, batch: MotionBatch, batch_idx: int) -> Tensor | None:
+        if not batch.clips:
+            return None
+        output = self.tokenizer(batch.features, batch.lengths)
+        loss = self._loss(output, "train", len(batch.lengths))
+        self._count_codes(output, "train")
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self._log_codebooks("train")
+
+    def validation_step(self, batch: MotionBatch, batch_idx: int) -> None:
+        if not batch.clips:
+            return
+        tokenizer = self.tokenizer
+        output = tokenizer(batch.features, batch.lengths)
+        self._loss(output, "val", len(batch.lengths))
+        self._count_codes(output, "val")
+        steps = batch.lengths // tokenizer.downsample
+        rebuilt = tokenizer.decode(output.codes, steps)
+        for i, frames in enumerate((steps * tokenizer.downsample).tolist()):
+            reconstructed, reference = (
+                tokenizer.layout.motion({part: v[i, :frames] for part, v in features.items()}, batch.fps[i])
+                for features in (rebuilt, batch.features)
+            )
+            self.motion_errors.update(batch.clips[i].name, reconstructed, reference)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_codebooks("val")
+        self.log_dict({f"val/{name}": value for name, value in self.motion_errors.compute().items()})
+        self.motion_errors.reset()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        return adamw_with_cosine(self.tokenizer.parameters(), self.optim)
+
+    def export(self, folder: Path) -> None:
+        """Writes the tokenizer for `SignTokenizer.from_pretrained`."""
+        self.tokenizer.save_pretrained(folder)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[PROVENANCE_KEY] = {"code_version": soke.__version__, **self.tokenizer.provenance()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Raises UserError for a checkpoint of another layout, of other statistics or sizes."""
+        check_provenance(checkpoint.get(PROVENANCE_KEY, {}), self.tokenizer.provenance(), "the tokenizer's checkpoint")
+
+    def _loss(self, output: TokenizerOutput, stage: str, batch_size: int) -> Tensor:
+        """The weighted sum of the terms, which it logs."""
+
+        def over_parts(distance: Any) -> Tensor:
+            return sum(
+                distance(output.reconstruction[part], output.target[part], output.frames) for part in output.target
+            )
+
+        logged = {"feature": over_parts(masked_smooth_l1)}
+        loss = self.weights.feature * logged["feature"]
+        loss = loss + self.weights.commitment * sum(output.commitment.values())
+        if self.weights.velocity:
+            logged["velocity"] = over_parts(masked_velocity)
+            loss = loss + self.weights.velocity * logged["velocity"]
+        if stage == "train":
+            logged.update({f"commitment_{part}": value for part, value in output.commitment.items()})
+        logged["loss"] = loss
+        self.log_dict(
+            {f"{stage}/{name}": value.detach() for name, value in logged.items()},
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+            batch_size=batch_size,
+        )
+        if stage == "train":
+            self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=batch_size)
+        return loss
+
+    def _count_codes(self, output: TokenizerOutput, stage: str) -> None:
+        for i, use in enumerate(self.codebook_use[f"{stage}_stage"].values()):
+            codes = output.codes[..., i]
+            use.update(codes, codes >= 0)
+
+    def _log_codebooks(self, stage: str) -> None:
+        for part, use in self.codebook_use[f"{stage}_stage"].items():
+            values = use.compute()
+            self.log(f"{stage}/codebook_percent_{part}", values["percent"].float())
+            self.log(f"{stage}/perplexity_{part}", values["codes"].float())
+            use.reset()

@@ -1,0 +1,374 @@
+"""SignTokenizer: motion features to codes and back, one autoencoder per distinct part of the body."""
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+import soke
+from soke.body.layout import MotionLayout
+from soke.body.motion import Motion
+from soke.data.dataset import PADDING_CODE
+from soke.data.files import replacing
+from soke.data.statistics import STD_FLOOR, Statistics
+from soke.errors import UserError
+from soke.tokenizer.autoencoder import ConvDecoder, ConvEncoder
+from soke.tokenizer.quantizer import EmaQuantizer, Quantized, Quantizer
+
+log = logging.getLogger(__name__)
+
+WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+HOW_TO_TRAIN = "train one with `python -m train --cfg configs/deto.yaml`"
+
+
+@dataclass(frozen=True)
+class AutoencoderSettings:
+    """One part's autoencoder; the defaults are SOKE's. Raises ValueError when `downsample` is no power of two.
+
+    num_codes:       size of the codebook
+    code_dim:        size of a code's vector
+    width:           channels of the convolutions
+    depth:           residual blocks per stage
+    dilation_growth: ratio of the dilations of neighbouring blocks
+    downsample:      frames per code
+    decay:           of the codebook's moving averages, per training batch
+    """
+
+    num_codes: int
+    code_dim: int = 512
+    width: int = 512
+    depth: int = 3
+    dilation_growth: int = 3
+    downsample: int = 4
+    decay: float = 0.99
+
+    def __post_init__(self) -> None:
+        if self.downsample < 1 or self.downsample & (self.downsample - 1):
+            raise ValueError(f"downsample must be a power of two, not {self.downsample}")
+
+
+class PartAutoencoder(nn.Module):
+    """Statistics, encoder, quantizer and decoder of one part; features are normalised inside.
+
+    mean, std: [D]
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor, settings: AutoencoderSettings):
+        super().__init__()
+        shape = {
+            "features": len(mean),
+            "code_dim": settings.code_dim,
+            "width": settings.width,
+            "stages": settings.downsample.bit_length() - 1,
+            "depth": settings.depth,
+            "dilation_growth": settings.dilation_growth,
+        }
+        self.register_buffer("mean", mean.detach().float().clone())
+        self.register_buffer("std", std.detach().float().clamp(min=STD_FLOOR))
+        self.encoder = ConvEncoder(**shape)
+        self.quantizer: Quantizer = EmaQuantizer(settings.num_codes, settings.code_dim, settings.decay)
+        self.decoder = ConvDecoder(**shape)
+
+    def normalise(self, features: Tensor) -> Tensor:
+        return (features - self.mean) / self.std
+
+    def encode(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        """Raw [B, T, D], mask [B, K] bool -> codes [B, K]."""
+        return self.quantizer.encode(self._latents(self.normalise(features), mask))
+
+    def decode(self, codes: Tensor, mask: Tensor | None) -> Tensor:
+        """Codes [B, K], mask [B, K] bool -> raw [B, T, D]."""
+        return self._frames(self.quantizer.decode(codes), mask) * self.std + self.mean
+
+    def forward(self, normalised: Tensor, mask: Tensor | None) -> tuple[Tensor, Quantized]:
+        """Normalised [B, T, D], mask [B, K] bool -> normalised reconstruction [B, T, D], and what the quantizer did."""
+        quantized = self.quantizer(self._latents(normalised, mask), mask)
+        return self._frames(quantized.quantized, mask), quantized
+
+    def _latents(self, normalised: Tensor, mask: Tensor | None) -> Tensor:
+        """[B, T, D] -> [B, code_dim, K]."""
+        if mask is None:
+            return self.encoder(normalised.transpose(1, 2))
+        per_step = normalised.shape[1] // mask.shape[1]
+        return self.encoder(normalised.transpose(1, 2), mask[:, None].repeat_interleave(per_step, dim=2).float())
+
+    def _frames(self, latents: Tensor, mask: Tensor | None) -> Tensor:
+        """[B, code_dim, K] -> [B, T, D]."""
+        return self.decoder(latents, None if mask is None else mask[:, None].float()).transpose(1, 2)
+
+
+@dataclass
+class TokenizerOutput:
+    """One training pass. T is floored to a multiple of the downsampling factor, K = T / downsample.
+
+    target:         {part: [B, T, D]} normalised features
+    reconstruction: {part: [B, T, D]} what became of them
+    codes:          [B, K, P] long, -1 at padding
+    frames:         [B, T] bool, True where a frame is valid
+    commitment:     {distinct part: []}
+    """
+
+    target: dict[str, Tensor]
+    reconstruction: dict[str, Tensor]
+    codes: Tensor
+    frames: Tensor
+    commitment: dict[str, Tensor]
+
+
+class SignTokenizer(nn.Module):
+    """Features in, features out; T frames of P parts become K = T // downsample steps of P codes (SOKE, section 3.1).
+
+    layout:    the parts; a part that mirrors another shares its autoencoder and statistics
+    mean, std: {part: [D]} of the training features, for every distinct part; std is floored
+    settings:  {distinct part: settings}, with one downsampling factor
+
+    Raises ValueError when these do not fit each other.
+    """
+
+    def __init__(
+        self,
+        layout: MotionLayout,
+        mean: Mapping[str, Tensor],
+        std: Mapping[str, Tensor],
+        settings: Mapping[str, AutoencoderSettings],
+    ):
+        super().__init__()
+        self.layout = layout
+        distinct = list(dict.fromkeys(layout.distinct.values()))
+        if set(settings) != set(distinct):
+            raise ValueError(f"settings are for {sorted(settings)}, the layout's own parts are {sorted(distinct)}")
+        if len({s.downsample for s in settings.values()}) != 1:
+            raise ValueError("all parts need the same downsample: their codes share one time step")
+        for name in distinct:
+            for kind, statistic in (("mean", mean), ("std", std)):
+                if name not in statistic or statistic[name].shape != (layout.sizes[name],):
+                    raise ValueError(f"part {name} needs a {kind} of {layout.sizes[name]} features")
+        self.settings = {name: settings[name] for name in distinct}
+        self.autoencoders = nn.ModuleDict({n: PartAutoencoder(mean[n], std[n], settings[n]) for n in distinct})
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return self.layout.names
+
+    @property
+    def downsample(self) -> int:
+        """Frames per step."""
+        return next(iter(self.settings.values())).downsample
+
+    @property
+    def codebook_sizes(self) -> dict[str, int]:
+        """Part -> number of codes."""
+        return {part: self.settings[distinct].num_codes for part, distinct in self.layout.distinct.items()}
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.buffers()).device
+
+    @property
+    def statistics_hash(self) -> str:
+        """12 hex digits, those of the `Statistics` that normalise the features."""
+        used = {part: self.autoencoders[distinct] for part, distinct in self.layout.distinct.items()}
+        mean, std = ({part: getattr(a, kind) for part, a in used.items()} for kind in ("mean", "std"))
+        return Statistics(mean, std, self.layout.hash).hash
+
+    @property
+    def hash(self) -> str:
+        """12 hex digits that change with anything that changes codes or motions: layout, statistics, sizes, weights."""
+        digest = hashlib.sha256(json.dumps([self.layout.hash, self._settings()], sort_keys=True).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()[:12]
+
+    def provenance(self) -> dict[str, str | int | float]:
+        """What weights must agree with to be loaded into this tokenizer: entry -> value, all plain."""
+        return {
+            "layout_hash": self.layout.hash,
+            "statistics_hash": self.statistics_hash,
+            **{f"{key} of {part}": v for part, settings in self._settings().items() for key, v in settings.items()},
+        }
+
+    def forward(self, features: Mapping[str, Tensor], lengths: Tensor) -> TokenizerOutput:
+        """One pass for training; in training mode it also moves the codebooks.
+
+        features: {part: [B, T, D]} raw; lengths: [B] frames. Raises ValueError for shapes that do not fit.
+        """
+        features, steps, mask = self._prepare(features, lengths)
+        target, reconstruction, codes, commitment = {}, {}, {}, {}
+        for distinct, parts in self._sharing().items():
+            autoencoder = self.autoencoders[distinct]
+            normalised = autoencoder.normalise(torch.cat([features[p] for p in parts]))
+            rebuilt, quantized = autoencoder(normalised, _repeated(mask, len(parts)))
+            target.update(zip(parts, normalised.chunk(len(parts))))
+            reconstruction.update(zip(parts, rebuilt.chunk(len(parts))))
+            codes.update(zip(parts, quantized.codes.chunk(len(parts))))
+            commitment[distinct] = quantized.commitment
+        frames = steps.repeat_interleave(self.downsample, dim=1)
+        return TokenizerOutput(target, reconstruction, self._stacked(codes, steps), frames, commitment)
+
+    @torch.no_grad()
+    def encode(self, features: Mapping[str, Tensor], lengths: Tensor) -> Tensor:
+        """{part: [B, T, D]} raw, lengths [B] in frames -> codes [B, T // downsample, P] long, -1 beyond a clip's steps.
+
+        A clip of L frames has L // downsample steps. Raises ValueError for shapes that do not fit.
+        """
+        features, steps, mask = self._prepare(features, lengths)
+        if not steps.any():
+            return torch.full((*steps.shape, len(self.parts)), PADDING_CODE, device=steps.device)
+        codes = {}
+        for distinct, parts in self._sharing().items():
+            stacked = torch.cat([features[part] for part in parts])
+            found = self.autoencoders[distinct].encode(stacked, _repeated(mask, len(parts)))
+            codes.update(zip(parts, found.chunk(len(parts))))
+        return self._stacked(codes, steps)
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """Codes [B, K, P], lengths [B] in steps -> {part: [B, K * downsample, D]} raw; padding frames are the mean.
+
+        Raises ValueError for codes that the codebooks do not have, and for shapes that do not fit.
+        """
+        batch, total, parts = codes.shape
+        if parts != len(self.parts):
+            raise ValueError(f"codes must be [B, K, {len(self.parts)}], not {list(codes.shape)}")
+        steps, mask = _valid_steps(lengths.to(codes.device), batch, total)
+        sizes = torch.tensor(list(self.codebook_sizes.values()), device=codes.device)
+        if ((codes < 0) | (codes >= sizes))[steps].any():
+            raise ValueError(f"a code lies outside its codebook; the sizes are {self.codebook_sizes}")
+        if not total:
+            return {part: self.autoencoders[d].mean.expand(batch, 0, -1) for part, d in self.layout.distinct.items()}
+        by_part = dict(zip(self.parts, codes.masked_fill(~steps[..., None], 0).unbind(2)))
+        features = {}
+        for distinct, sharing in self._sharing().items():
+            stacked = torch.cat([by_part[part] for part in sharing])
+            rebuilt = self.autoencoders[distinct].decode(stacked, _repeated(mask, len(sharing)))
+            features.update(zip(sharing, rebuilt.chunk(len(sharing))))
+        return features
+
+    def encode_motion(self, motion: Motion) -> Tensor:
+        """Motion of T frames -> codes [T // downsample, P]."""
+        features = {part: values[None].to(self.device) for part, values in self.layout.features(motion).items()}
+        return self.encode(features, torch.tensor([len(motion)], device=self.device))[0]
+
+    def decode_motion(self, codes: Tensor, fps: float, betas: Tensor | None = None) -> Motion:
+        """Codes [K, P] -> Motion of K * downsample frames."""
+        return self.decode_motions([codes], [fps], betas)[0]
+
+    def decode_motions(
+        self, codes: Sequence[Tensor], fps: Sequence[float], betas: Tensor | None = None
+    ) -> list[Motion]:
+        """One motion for each [K_i, P] of `codes`, all in one batch; no codes give a motion of no frames.
+
+        betas: [10] body shape of all of them, zero when None.
+        """
+        if not codes:
+            return []
+        lengths = torch.tensor([len(c) for c in codes], device=self.device)
+        features = self.decode(pad_sequence([c.to(self.device) for c in codes], batch_first=True), lengths)
+        return [
+            self.layout.motion({part: v[i, : len(c) * self.downsample] for part, v in features.items()}, fps[i], betas)
+            for i, c in enumerate(codes)
+        ]
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Writes weights and configuration into `folder`, each whole or not at all."""
+        folder = Path(folder)
+        config = {
+            "code_version": soke.__version__,
+            **self._hashes(),
+            "layout": self.layout.to_list(),
+            "settings": self._settings(),
+        }
+        with replacing(folder / WEIGHTS_FILE) as temporary:
+            save_file({name: value.contiguous() for name, value in self.state_dict().items()}, temporary)
+        with replacing(folder / CONFIG_FILE) as temporary:  # last: its hash tells whether the weights are its own
+            temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> SignTokenizer:
+        """The tokenizer that `save_pretrained` wrote, in evaluation mode on the CPU.
+
+        Raises UserError when the files are missing, damaged or do not belong together.
+        """
+        folder = Path(folder)
+        if not (folder / CONFIG_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
+            raise UserError(f"no tokenizer in {folder} ({CONFIG_FILE} and {WEIGHTS_FILE}): {HOW_TO_TRAIN}")
+        try:
+            config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+            layout = MotionLayout.from_list(config["layout"])
+            settings = {name: AutoencoderSettings(**s) for name, s in config["settings"].items()}
+            blank = {name: torch.zeros(layout.sizes[name]) for name in settings}
+            tokenizer = cls(layout, blank, blank, settings).eval()
+            tokenizer.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]  # torch lists every weight that does not fit
+            raise UserError(f"the tokenizer in {folder} cannot be read ({reason}): {HOW_TO_TRAIN}") from error
+        version = config.get("code_version")
+        if version != soke.__version__:
+            log.warning("%s was written by version %s, this is %s", folder, version, soke.__version__)
+        check_provenance(config, tokenizer._hashes(), str(folder))
+        return tokenizer
+
+    def _hashes(self) -> dict[str, str]:
+        return {"layout_hash": self.layout.hash, "statistics_hash": self.statistics_hash, "hash": self.hash}
+
+    def _settings(self) -> dict[str, dict]:
+        return {name: asdict(settings) for name, settings in self.settings.items()}
+
+    def _sharing(self) -> dict[str, list[str]]:
+        """Distinct part -> the parts that use its autoencoder, in one batch."""
+        sharing: dict[str, list[str]] = {}
+        for part, distinct in self.layout.distinct.items():
+            sharing.setdefault(distinct, []).append(part)
+        return sharing
+
+    def _prepare(
+        self, features: Mapping[str, Tensor], lengths: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor | None]:
+        """Features cut to whole steps, valid steps [B, K] bool, and the same as a mask, None when all are valid."""
+        batch, total = features[self.parts[0]].shape[:2]
+        for part, size in self.layout.sizes.items():
+            if features[part].shape != (batch, total, size):
+                raise ValueError(f"part {part} must be [{batch}, {total}, {size}], not {list(features[part].shape)}")
+        lengths = lengths.to(features[self.parts[0]].device)
+        steps, mask = _valid_steps(lengths // self.downsample, batch, total // self.downsample)
+        cut = {part: features[part][:, : steps.shape[1] * self.downsample] for part in self.parts}
+        return cut, steps, mask
+
+    def _stacked(self, codes: Mapping[str, Tensor], steps: Tensor) -> Tensor:
+        """{part: [B, K]} -> [B, K, P] with -1 at padding."""
+        return torch.stack([codes[part] for part in self.parts], dim=2).masked_fill(~steps[..., None], PADDING_CODE)
+
+
+def check_provenance(found: Mapping, expected: Mapping, source: str) -> None:
+    """Raises UserError that names both values of the first entry of `expected` in which `found` differs."""
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise UserError(
+                f"{source} does not fit: its {key.replace('_', ' ')} is {found.get(key)}, here it is {value}; "
+                f"use the layout, statistics and settings it was trained with, or {HOW_TO_TRAIN}"
+            )
+
+
+def _valid_steps(lengths: Tensor, batch: int, total: int) -> tuple[Tensor, Tensor | None]:
+    """[B] -> [B, total] bool, and the same as a mask, None when every step is valid."""
+    if lengths.shape != (batch,) or (batch and int(lengths.max()) > total):
+        raise ValueError(f"lengths must be [{batch}] and at most the padded length, got {lengths.tolist()}")
+    steps = torch.arange(total, device=lengths.device) < lengths[:, None]
+    return steps, None if steps.all() else steps
+
+
+def _repeated(mask: Tensor | None, times: int) -> Tensor | None:
+    return None if mask is None else mask.repeat(times, 1)

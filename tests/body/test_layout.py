@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from soke.body.joints import LEFT_HAND, RIGHT_HAND, SMPLX_JOINTS, UPPER_BODY, joint_indices
+from soke.body.layout import MotionLayout, PartSpec
+from soke.body.motion import Motion
+from soke.body.rotations import axis_angle_to_6d, mirror_axis_angle
+
+EYES = ("left_eye_smplhf", "right_eye_smplhf")
+SOKE = MotionLayout(
+    [
+        PartSpec("body", UPPER_BODY, jaw=True, expression=10),
+        PartSpec("lhand", LEFT_HAND),
+        PartSpec("rhand", RIGHT_HAND),
+    ]
+)
+M3T = MotionLayout(
+    [
+        PartSpec("body", UPPER_BODY + EYES, rotation="6d"),
+        PartSpec("lhand", LEFT_HAND, rotation="6d", mirrors="rhand"),
+        PartSpec("rhand", RIGHT_HAND, rotation="6d"),
+        PartSpec("face", (), jaw=True, expression=100, eyelids=True, rotation="6d"),
+    ]
+)
+COUPLED = MotionLayout([PartSpec("whole", UPPER_BODY + LEFT_HAND + RIGHT_HAND, jaw=True, expression=10)])
+LAYOUTS = [SOKE, M3T, COUPLED]
+
+
+def random_motion(frames: int, eyelids: bool = True) -> Motion:
+    generator = torch.Generator().manual_seed(frames)
+    return Motion(
+        rotations=torch.randn(frames, len(SMPLX_JOINTS), 3, generator=generator) * 0.5,
+        expression=torch.randn(frames, 100, generator=generator),
+        betas=torch.zeros(10),
+        fps=25.0,
+        eyelids=torch.rand(frames, 2, generator=generator) if eyelids else None,
+    )
+
+
+def test_sizes_of_the_published_systems():
+    assert SOKE.sizes == {"body": 43, "lhand": 45, "rhand": 45}
+    assert M3T.sizes == {"body": 72, "lhand": 90, "rhand": 90, "face": 108}
+    assert COUPLED.sizes == {"whole": 133}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("frames", [0, 1, 7])
+def test_motion_inverts_features(layout: MotionLayout, frames: int):
+    motion = random_motion(frames)
+    features = layout.features(motion)
+    assert {part: tuple(v.shape) for part, v in features.items()} == {p: (frames, d) for p, d in layout.sizes.items()}
+
+    back = layout.motion(features, motion.fps, motion.betas)
+
+    covered = joint_indices([joint for part in layout.parts for joint in part.rotated_joints])
+    others = [i for i in range(len(SMPLX_JOINTS)) if i not in covered]
+    torch.testing.assert_close(back.rotations[:, covered], motion.rotations[:, covered], atol=1e-4, rtol=0)
+    assert not back.rotations[:, others].any()
+    coefficients = max(part.expression for part in layout.parts)
+    assert torch.equal(back.expression, motion.expression[:, :coefficients])
+    if any(part.eyelids for part in layout.parts):
+        assert torch.equal(back.eyelids, motion.eyelids)
+    else:
+        assert back.eyelids is None
+    for part, values in layout.features(back).items():
+        torch.testing.assert_close(values, features[part], atol=1e-4, rtol=0)
+
+
+def test_the_order_of_features_is_joints_jaw_expression_eyelids():
+    motion = random_motion(3)
+    jaw = SMPLX_JOINTS.index("jaw")
+    body = SOKE.features(motion)["body"]
+    assert torch.equal(body[:, :3], motion.rotations[:, SMPLX_JOINTS.index("neck")])
+    assert torch.equal(body[:, 30:33], motion.rotations[:, jaw])
+    assert torch.equal(body[:, 33:], motion.expression[:, :10])
+    face = M3T.features(motion)["face"]
+    assert torch.equal(face[:, :6], axis_angle_to_6d(motion.rotations[:, jaw]))
+    assert torch.equal(face[:, 106:], motion.eyelids)
+
+
+def test_a_mirrored_part_sees_what_its_original_sees_in_the_mirror():
+    motion = random_motion(5)
+    assert torch.equal(M3T.features(motion)["lhand"], M3T.features(motion.mirrored())["rhand"])
+    left = mirror_axis_angle(motion.rotations[:, joint_indices(LEFT_HAND)])
+    assert torch.equal(M3T.features(motion)["lhand"], axis_angle_to_6d(left).flatten(1))
+
+
+def test_distinct_names_the_shared_tokenizer():
+    assert M3T.distinct == {"body": "body", "lhand": "rhand", "rhand": "rhand", "face": "face"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "torso"},
+        {"joints": UPPER_BODY[1:]},
+        {"joints": UPPER_BODY[::-1]},
+        {"jaw": False},
+        {"expression": 9},
+        {"eyelids": True},
+        {"rotation": "6d"},
+    ],
+)
+def test_the_hash_changes_with_every_setting(change: dict):
+    changed = MotionLayout([replace(SOKE.parts[0], **change), *SOKE.parts[1:]])
+    assert changed.hash != SOKE.hash
+    assert len(SOKE.hash) == 12
+
+
+def test_the_hash_changes_with_the_order_of_parts():
+    assert MotionLayout(SOKE.parts[::-1]).hash != SOKE.hash
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_survives_json(layout: MotionLayout):
+    copy = MotionLayout.from_list(json.loads(json.dumps(layout.to_list())))
+    assert copy == layout and copy.hash == layout.hash
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([], "at least one part"),
+        ([PartSpec("a", ("neck",)), PartSpec("a", ("head",))], "different names"),
+        ([PartSpec("a", ("neck",), rotation="quaternion")], "quaternion"),
+        ([PartSpec("l", LEFT_HAND, mirrors="r")], "no part of its own"),
+        ([PartSpec("l", LEFT_HAND, mirrors="l")], "no part of its own"),
+        ([PartSpec("l", LEFT_HAND, mirrors="r"), PartSpec("r", RIGHT_HAND[::-1])], "mirrored joints"),
+        ([PartSpec("l", LEFT_HAND, mirrors="r"), PartSpec("r", RIGHT_HAND, rotation="6d")], "mirrored joints"),
+    ],
+)
+def test_contradicting_parts_are_refused(parts: list[PartSpec], message: str):
+    with pytest.raises(ValueError, match=message):
+        MotionLayout(parts)
+
+
+def test_unknown_joints_are_refused():
+    with pytest.raises(KeyError, match="tail"):
+        MotionLayout([PartSpec("a", ("tail",))])
+
+
+def test_a_motion_that_lacks_something_is_refused():
+    with pytest.raises(ValueError, match="eyelids"):
+        M3T.features(random_motion(2, eyelids=False))
+    with pytest.raises(ValueError, match="100 expression coefficients, the motion has 10"):
+        M3T.features(Motion.rest(2, 25.0))
+
+
+def test_features_of_a_wrong_shape_are_refused():
+    features = SOKE.features(random_motion(4))
+    with pytest.raises(ValueError, match="lhand"):
+        SOKE.motion({**features, "lhand": features["lhand"][:3]}, 25.0)
+    with pytest.raises(ValueError, match="rhand"):
+        SOKE.motion({**features, "rhand": features["rhand"][:, :44]}, 25.0)

@@ -1,0 +1,61 @@
+"""Small tokenizers and motions that the tests of this room share."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from soke.body.joints import LEFT_HAND, RIGHT_HAND, UPPER_BODY
+from soke.body.layout import MotionLayout, PartSpec
+from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+
+SOKE = MotionLayout(
+    [
+        PartSpec("body", UPPER_BODY, jaw=True, expression=10),
+        PartSpec("lhand", LEFT_HAND),
+        PartSpec("rhand", RIGHT_HAND),
+    ]
+)
+MIRRORED = MotionLayout(
+    [PartSpec("lhand", LEFT_HAND, mirrors="rhand"), PartSpec("rhand", RIGHT_HAND), PartSpec("body", UPPER_BODY)]
+)
+CODES = {"body": 12, "lhand": 20, "rhand": 20}
+
+
+def small_tokenizer(layout: MotionLayout = SOKE, num_codes: dict[str, int] = CODES, **settings: int) -> SignTokenizer:
+    """In evaluation mode, with random weights, codebooks and statistics."""
+    torch.manual_seed(0)
+    distinct = set(layout.distinct.values())
+    mean = {part: torch.randn(layout.sizes[part]) * 0.1 for part in distinct}
+    std = {part: torch.rand(layout.sizes[part]) + 0.5 for part in distinct}
+    sizes = {"code_dim": 16, "width": 16, **settings}
+    tokenizer = SignTokenizer(layout, mean, std, {p: AutoencoderSettings(num_codes[p], **sizes) for p in distinct})
+    for autoencoder in tokenizer.autoencoders.values():
+        quantizer = autoencoder.quantizer
+        quantizer.codebook.normal_(std=0.3)
+        quantizer.sums.copy_(quantizer.codebook)
+        quantizer.updates.fill_(1)
+    return tokenizer.eval()
+
+
+def random_features(lengths: list[int], layout: MotionLayout = SOKE, padding: float = 0.0) -> tuple[dict, Tensor]:
+    """Features {part: [B, max(lengths), D]} filled with `padding` beyond each length, and the lengths [B]."""
+    generator = torch.Generator().manual_seed(1)
+    features = {
+        part: torch.randn(len(lengths), max(lengths), size, generator=generator) for part, size in layout.sizes.items()
+    }
+    for values in features.values():
+        for row, length in zip(values, lengths):
+            row[length:] = padding
+    return features, torch.tensor(lengths)
+
+
+def smooth_features(clips: int, frames: int, layout: MotionLayout = SOKE) -> tuple[dict, Tensor]:
+    """Sinusoids of different phase and frequency per clip, in phase over a part's features."""
+    generator = torch.Generator().manual_seed(2)
+    time = torch.arange(frames) / frames
+    features = {}
+    for part, size in layout.sizes.items():
+        cycles, phase = torch.rand(2, clips, 1, 1, generator=generator)
+        amplitude = torch.rand(size, generator=generator)
+        features[part] = 0.3 * amplitude * torch.sin(6.28 * ((1 + 3 * cycles) * time[:, None] + phase))
+    return features, torch.full((clips,), frames)

@@ -1,0 +1,95 @@
+"""The published VQ-VAE's outputs, reproduced from its weights under its own key names."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from soke.body.joints import UPPER_BODY
+from soke.body.layout import MotionLayout, PartSpec
+from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+
+GOLDEN = Path(__file__).parent.parent / "data" / "golden_vqvae.pt"
+
+
+def our_name(public: str) -> str:
+    """`encoder.model.2.1.model.0.conv1.weight` -> `encoder.stages.0.residual.blocks.0.spread.weight`."""
+    network, _, *path, kind = public.split(".")
+    ends = {"encoder": {"0": "stem", "4": "head"}, "decoder": {"0": "stem", "4": "smooth", "6": "head"}}
+    sampling = {"encoder": {"0": "down", "1": "residual"}, "decoder": {"0": "residual", "2": "up"}}
+    layer, *inside = path
+    if not inside:
+        return f"{network}.{ends[network][layer]}.{kind}"
+    stage = f"{network}.stages.{int(layer) - 2}.{sampling[network][inside[0]]}"
+    if len(inside) == 1:
+        return f"{stage}.{kind}"
+    block, convolution = inside[2], {"conv1": "spread", "conv2": "mix"}[inside[3]]
+    return f"{stage}.blocks.{block}.{convolution}.{kind}"
+
+
+def our_state(public: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The published state dict under our names; averages that agree with its codebook are added."""
+    codebook = public["quantizer.codebook"]
+    state = {our_name(key): value for key, value in public.items() if not key.startswith("quantizer.")}
+    return {
+        **state,
+        "quantizer.codebook": codebook,
+        "quantizer.sums": codebook,
+        "quantizer.counts": torch.ones(len(codebook)),
+        "quantizer.updates": torch.tensor(1),
+        "mean": torch.zeros(43),
+        "std": torch.ones(43),
+    }
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict:
+    return torch.load(GOLDEN, weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(golden: dict) -> SignTokenizer:
+    layout = MotionLayout([PartSpec("body", UPPER_BODY, jaw=True, expression=10)])
+    settings = AutoencoderSettings(golden["config"]["code_num"], code_dim=64, width=64)
+    statistics = {"body": torch.zeros(43)}, {"body": torch.ones(43)}
+    tokenizer = SignTokenizer(layout, *statistics, {"body": settings}).eval()
+    tokenizer.autoencoders["body"].load_state_dict(our_state(golden["state_dict"]))
+    return tokenizer
+
+
+def test_latents(tokenizer: SignTokenizer, golden: dict):
+    with torch.no_grad():
+        latents = tokenizer.autoencoders["body"].encoder(golden["input"].transpose(1, 2))
+    torch.testing.assert_close(latents, golden["encoder_out"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("given", "codes", "expected"), [
+    ("input", "codes", "reconstruction"),
+    ("input_long", "codes_long", "recon_long"),
+])  # fmt: skip
+def test_codes_and_reconstruction(tokenizer: SignTokenizer, golden: dict, given: str, codes: str, expected: str):
+    features = golden[given]
+    lengths = torch.full((len(features),), features.shape[1])
+    found = tokenizer.encode({"body": features}, lengths)
+    assert torch.equal(found[..., 0], golden[codes])
+    rebuilt = tokenizer.decode(found, lengths // 4)["body"]
+    torch.testing.assert_close(rebuilt, golden[expected], atol=1e-5, rtol=0)
+
+
+def test_the_training_pass(tokenizer: SignTokenizer, golden: dict):
+    with torch.no_grad():
+        output = tokenizer({"body": golden["input"]}, torch.tensor([64, 64]))
+    torch.testing.assert_close(output.reconstruction["body"], golden["reconstruction"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(output.commitment["body"], golden["commit_loss"], atol=1e-5, rtol=0)
+
+
+def test_the_published_clip_in_a_padded_batch(tokenizer: SignTokenizer, golden: dict):
+    """Where the published code lets padding leak, ours gives what the clip gives alone."""
+    batch = torch.full((2, 200, 43), 7.0)
+    batch[0], batch[1, :64] = golden["input_long"][0], golden["input"][0]
+    codes = tokenizer.encode({"body": batch}, torch.tensor([200, 64]))
+    assert torch.equal(codes[1, :16, 0], golden["codes"][0])
+    rebuilt = tokenizer.decode(codes, torch.tensor([50, 16]))["body"]
+    torch.testing.assert_close(rebuilt[1, :64], golden["reconstruction"][0], atol=1e-5, rtol=0)

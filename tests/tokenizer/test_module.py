@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from soke.body.layout import MotionLayout
+from soke.body.model import BodyModel
+from soke.body.motion import Motion
+from soke.data.clip import Clip
+from soke.data.dataset import MotionSample, collate_motions
+from soke.errors import UserError
+from soke.tokenizer.evaluation import BODY_POINTS, MotionErrors
+from soke.tokenizer.module import LossWeights, TokenizerModule
+from soke.tokenizer.tokenizer import SignTokenizer
+from soke.training import OptimSettings
+from tests.tokenizer.helpers import MIRRORED, SOKE, small_tokenizer, smooth_features
+
+FRAMES = (16, 12)
+
+
+def fresh_tokenizer(layout: MotionLayout = SOKE, **settings) -> SignTokenizer:
+    """Before its first batch."""
+    tokenizer = small_tokenizer(layout, depth=1, **settings)
+    for autoencoder in tokenizer.autoencoders.values():
+        autoencoder.quantizer.updates.fill_(0)
+    return tokenizer
+
+
+def loader(layout: MotionLayout = SOKE) -> DataLoader:
+    """Two batches of two clips, and one of none."""
+    features, _ = smooth_features(clips=4, frames=max(FRAMES), layout=layout)
+    samples = []
+    for i in range(4):
+        own = {part: values[i, : FRAMES[i % 2]] for part, values in features.items()}
+        clip = Clip(f"clip{i}", "test", "train", "ASL", "hello", Path("nowhere"), 25.0)
+        samples.append(MotionSample(clip, own, layout.motion(own, 25.0)))
+    batches = [collate_motions(samples[:2]), collate_motions([]), collate_motions(samples[2:])]
+    return DataLoader(batches, batch_size=None)
+
+
+def trainer(folder: Path, epochs: int, more: Sequence[pl.Callback] = (), **options) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="cpu", max_epochs=epochs, default_root_dir=folder, logger=CSVLogger(folder, name="", version="log"),
+        callbacks=[ModelCheckpoint(folder, filename="last", save_weights_only=False), *more],
+        enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=1, **options,
+    )  # fmt: skip
+
+
+def fit(
+    folder: Path,
+    body: BodyModel,
+    tokenizer: SignTokenizer,
+    epochs: int,
+    more: Sequence[pl.Callback] = (),
+    resume: Path | None = None,
+) -> TokenizerModule:
+    module = TokenizerModule(tokenizer, body, LossWeights(), OptimSettings(lr=1e-3, epochs=epochs))
+    batches = loader(tokenizer.layout)
+    trainer(folder, epochs, more).fit(module, batches, batches, ckpt_path=resume, weights_only=True)
+    return module
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, body: BodyModel) -> tuple[Path, TokenizerModule]:
+    """Two epochs, and the folder of log and checkpoint."""
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, fit(folder, body, fresh_tokenizer(), epochs=2)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log" / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_everything_is_logged(trained: tuple[Path, TokenizerModule]):
+    folder, module = trained
+    logged = {key: float(value) for row in rows(folder) for key, value in row.items() if value}
+    expected = {"train/loss", "train/feature", "val/loss", "val/feature"}
+    expected |= {f"train/commitment_{part}" for part in SOKE.names}
+    for stage in ("train", "val"):
+        expected |= {f"{stage}/{kind}_{part}" for kind in ("codebook_percent", "perplexity") for part in SOKE.names}
+    expected |= {f"val/{name}" for name in module.motion_errors.signatures}
+    assert expected <= logged.keys()
+    assert all(value > 0 for key, value in logged.items() if key in expected)
+
+
+def test_the_loss_is_the_weighted_sum_over_parts(body: BodyModel):
+    tokenizer = small_tokenizer()
+    batch = next(iter(loader()))
+    output = tokenizer(batch.features, batch.lengths)
+    loss = {}
+    for weights in [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (2.0, 3.0, 4.0)]:
+        module = TokenizerModule(tokenizer, body, LossWeights(*weights), OptimSettings())
+        module.log_dict = lambda *_, **__: None  # there is no trainer to log to
+        loss[weights] = module._loss(output, "val", 2).item()
+    single = list(loss.values())
+    assert single[1] == pytest.approx(sum(output.commitment.values()).item())
+    assert single[3] == pytest.approx(2 * single[0] + 3 * single[1] + 4 * single[2], rel=1e-5)
+
+
+def test_the_rate_falls_from_first_to_last(tmp_path: Path, body: BodyModel):
+    module = TokenizerModule(fresh_tokenizer(), body, LossWeights(), OptimSettings(lr=1e-3, eta_min=1e-5, epochs=4))
+    rates = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer, module, batch, batch_idx):
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    trainer(tmp_path, 4, [Watch()], limit_val_batches=0).fit(module, loader())
+    assert rates[0] == pytest.approx(1e-3)
+    assert all(a >= b for a, b in pairwise(rates)) and 1e-5 <= rates[-1] < 2e-4
+
+
+def test_the_checkpoint_holds_plain_data_and_no_body(trained: tuple[Path, TokenizerModule]):
+    folder, _ = trained
+    checkpoint = torch.load(folder / "last.ckpt", weights_only=True)
+    assert all(key.startswith("tokenizer.") for key in checkpoint["state_dict"])
+    assert checkpoint["tokenizer"]["layout_hash"] == SOKE.hash
+    assert "code_version" in checkpoint["tokenizer"]
+
+
+class StopAfterOneEpoch(pl.Callback):
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        trainer.should_stop = True
+
+
+def test_resuming_gives_the_same_tokenizer(trained: tuple[Path, TokenizerModule], tmp_path: Path, body: BodyModel):
+    _, whole = trained
+    stopped = fit(tmp_path / "a", body, fresh_tokenizer(), 2, more=[StopAfterOneEpoch()])
+    assert stopped.tokenizer.hash != whole.tokenizer.hash
+    torch.manual_seed(99)
+    resumed = fit(tmp_path / "b", body, fresh_tokenizer(), 2, resume=tmp_path / "a" / "last.ckpt")
+    assert resumed.tokenizer.hash == whole.tokenizer.hash
+
+
+def test_a_loaded_tokenizer_is_trained_on(body: BodyModel):
+    tokenizer = small_tokenizer()
+    assert not tokenizer.training
+    TokenizerModule(tokenizer, body, LossWeights(), OptimSettings())
+    assert tokenizer.training
+
+
+@pytest.mark.parametrize("change", ["layout", "statistics", "sizes"])
+def test_a_checkpoint_of_something_else_is_refused_in_one_sentence(
+    trained: tuple[Path, TokenizerModule], tmp_path: Path, body: BodyModel, change: str
+):
+    folder, module = trained
+    if change == "layout":
+        other = fresh_tokenizer(MIRRORED)
+        mentioned = [SOKE.hash, MIRRORED.hash]
+    elif change == "statistics":
+        other = fresh_tokenizer()
+        other.autoencoders["body"].mean += 1
+        mentioned = [module.tokenizer.statistics_hash, other.statistics_hash]
+    else:
+        other = fresh_tokenizer(num_codes={"body": 13, "lhand": 20, "rhand": 20})
+        mentioned = ["num codes of body", "12", "13"]
+    with pytest.raises(UserError) as error:
+        fit(tmp_path, body, other, 3, resume=folder / "last.ckpt")
+    assert all(word in str(error.value) for word in mentioned)
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path, body: BodyModel):
+    module = TokenizerModule(fresh_tokenizer(), body, LossWeights(), OptimSettings())
+    with pytest.raises(UserError, match="layout hash is None"):
+        module.on_load_checkpoint({"state_dict": {}})
+
+
+def random_motion(frames: int, seed: int = 0) -> Motion:
+    generator = torch.Generator().manual_seed(seed)
+    zeros = Motion.rest(frames, 25.0)
+    zeros.rotations[:, 12:] = 0.2 * torch.randn(frames, 43, 3, generator=generator)
+    return zeros
+
+
+def test_errors_of_a_perfect_reconstruction_are_zero(body: BodyModel):
+    errors = MotionErrors(body)
+    errors.update("clip", random_motion(5), random_motion(5))
+    assert errors.compute() == pytest.approx(dict.fromkeys(errors.signatures, 0.0), abs=1e-3)
+
+
+def test_errors_are_mean_distances_in_millimetres(body: BodyModel):
+    """MPJPE against the definition, over two clips; frames weigh the same."""
+    errors = MotionErrors(body)
+    pairs = [(random_motion(5, 1), random_motion(5, 2)), (random_motion(3, 3), random_motion(3, 4))]
+    for i, pair in enumerate(pairs):
+        errors.update(f"clip{i}", *pair)
+    found = errors.compute()
+
+    distances = {"body": [], "hand": []}
+    for produced, reference in pairs:
+        points = {"body": [body.joints(m)[:, BODY_POINTS] for m in (produced, reference)]}
+        for side in ("left", "right"):
+            points[side] = [body.hand_joints(m, side) for m in (produced, reference)]
+        for part, (p, r) in points.items():
+            moved = p - p[:, :1] + r[:, :1]
+            distances["body" if part == "body" else "hand"].extend((moved - r).norm(dim=-1).mean(dim=1).tolist())
+    for part, values in distances.items():
+        assert found[f"MPJPE_{part}"] == pytest.approx(1000 * sum(values) / len(values), rel=1e-4)
+        assert 0 < found[f"PA_MPJPE_{part}"] < found[f"MPJPE_{part}"]
+    assert found["PA_MPVPE_all"] > 0 and found["PA_MPVPE_hand"] > 0
+    errors.reset()
+    with pytest.raises(ValueError, match="before any clip"):
+        errors.compute()
+
+
+def test_vertices_are_scored_on_evenly_spaced_frames(body: BodyModel):
+    produced, reference = random_motion(9, 1), random_motion(9, 2)
+    some, picked = MotionErrors(body, vertex_frames=3), MotionErrors(body, vertex_frames=9)
+    some.update("clip", produced, reference)
+    index = torch.tensor([0, 4, 8])
+    picked.update("clip", produced.frames(index), reference.frames(index))
+    for name in ("PA_MPVPE_all", "PA_MPVPE_hand"):
+        assert some.compute()[name] == pytest.approx(picked.compute()[name], rel=1e-6)
+
+
+def test_signatures_say_what_was_scored(body: BodyModel):
+    signature = str(MotionErrors(body, layout="abc", statistics="def").signatures["PA_MPJPE_hand"])
+    assert signature.startswith("PA-MPJPE|hand|align:procrustes")
+    assert all(part in signature for part in ("body:stand-in", "layout:abc", "stats:def", "units:mm"))
+
+
+def test_unusable_pairs_are_named(body: BodyModel):
+    errors = MotionErrors(body)
+    with pytest.raises(ValueError, match="clip7"):
+        errors.update("clip7", random_motion(4), random_motion(5))
+    with pytest.raises(ValueError, match="clip7"):
+        errors.update("clip7", random_motion(0), random_motion(0))
+    broken = random_motion(4)
+    broken.rotations[2, 20] = float("nan")
+    with pytest.raises(ValueError, match="clip7"):
+        errors.update("clip7", broken, random_motion(4))

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from soke.body.motion import Motion
+from soke.data.statistics import STD_FLOOR, Statistics
+from soke.errors import UserError
+from soke.tokenizer.losses import masked_smooth_l1
+from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+from tests.tokenizer.helpers import CODES, MIRRORED, SOKE, random_features, small_tokenizer, smooth_features
+
+LENGTHS = [40, 11, 4, 26]  # frames, not all multiples of 4
+STEPS = [10, 2, 1, 6]
+
+
+def random_motion(frames: int) -> Motion:
+    torch.manual_seed(frames)
+    return Motion(torch.randn(frames, 55, 3) * 0.3, torch.randn(frames, 10), torch.zeros(10), 25.0)
+
+
+@pytest.mark.parametrize("layout", [SOKE, MIRRORED])
+def test_shapes_and_padding_of_codes(layout):
+    tokenizer = small_tokenizer(layout)
+    codes = tokenizer.encode(*random_features(LENGTHS, layout))
+    assert codes.shape == (4, 10, 3) and codes.dtype == torch.long
+    valid = torch.arange(10) < torch.tensor(STEPS)[:, None]
+    assert (codes[~valid] == -1).all()
+    assert (codes[valid] >= 0).all() and (codes[valid] < torch.tensor([CODES[p] for p in layout.names])).all()
+    features = tokenizer.decode(codes, torch.tensor(STEPS))
+    assert {part: tuple(v.shape) for part, v in features.items()} == {p: (4, 40, d) for p, d in layout.sizes.items()}
+
+
+@pytest.mark.parametrize("layout", [SOKE, MIRRORED])
+@pytest.mark.parametrize("padding", [0.0, 50.0])
+def test_a_clip_in_a_padded_batch_is_the_clip_alone(layout, padding: float):
+    tokenizer = small_tokenizer(layout)
+    features, lengths = random_features(LENGTHS, layout, padding)
+    codes = tokenizer.encode(features, lengths)
+    rebuilt = tokenizer.decode(codes, torch.tensor(STEPS))
+    with torch.no_grad():
+        output = tokenizer(features, lengths)
+    assert torch.equal(output.codes, codes)
+    for i, (length, steps) in enumerate(zip(LENGTHS, STEPS)):
+        single = {part: values[i : i + 1, :length] for part, values in features.items()}
+        alone = tokenizer.encode(single, torch.tensor([length]))
+        assert torch.equal(codes[i, :steps], alone[0])
+        for part, values in tokenizer.decode(alone, torch.tensor([steps])).items():
+            torch.testing.assert_close(rebuilt[part][i, : 4 * steps], values[0], atol=1e-5, rtol=1e-5)
+        with torch.no_grad():
+            trained = tokenizer(single, torch.tensor([length]))
+        for part, values in trained.reconstruction.items():
+            torch.testing.assert_close(output.reconstruction[part][i, : 4 * steps], values[0], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(output.target[part][i, : 4 * steps], values_of(trained.target[part]))
+        assert output.frames[i].sum() == 4 * steps
+
+
+def values_of(batch: torch.Tensor) -> torch.Tensor:
+    """The one clip of a batch of one."""
+    assert len(batch) == 1
+    return batch[0]
+
+
+def test_features_are_normalised_inside():
+    """Shifting and scaling the features together with the statistics changes no code and shifts the reconstruction."""
+    tokenizer, moved = small_tokenizer(), small_tokenizer()
+    for autoencoder in moved.autoencoders.values():
+        autoencoder.mean.mul_(3).add_(1)
+        autoencoder.std.mul_(3)
+    features, lengths = random_features([16, 16])
+    codes = tokenizer.encode(features, lengths)
+    assert torch.equal(moved.encode({part: 3 * v + 1 for part, v in features.items()}, lengths), codes)
+    for part, values in tokenizer.decode(codes, lengths // 4).items():
+        torch.testing.assert_close(moved.decode(codes, lengths // 4)[part], 3 * values + 1, atol=1e-4, rtol=1e-4)
+
+
+def test_constant_features_are_not_blown_up():
+    settings = {part: AutoencoderSettings(4, 8, 8) for part in SOKE.names}
+    zeros = {part: torch.zeros(size) for part, size in SOKE.sizes.items()}
+    tokenizer = SignTokenizer(SOKE, zeros, zeros, settings)
+    assert all((a.std == STD_FLOOR).all() for a in tokenizer.autoencoders.values())
+
+
+def test_mirrored_parts_share_one_autoencoder():
+    tokenizer = small_tokenizer(MIRRORED)
+    assert set(tokenizer.autoencoders) == {"rhand", "body"}
+    assert tokenizer.codebook_sizes == {"lhand": 20, "rhand": 20, "body": 12}
+    motion = random_motion(20)
+    codes, mirrored = tokenizer.encode_motion(motion), tokenizer.encode_motion(motion.mirrored())
+    left, right = MIRRORED.names.index("lhand"), MIRRORED.names.index("rhand")
+    assert torch.equal(codes[:, left], mirrored[:, right])
+    assert not torch.equal(codes[:, left], codes[:, right])
+
+
+def test_training_a_shared_codebook_sees_both_hands_once():
+    tokenizer = small_tokenizer(MIRRORED).train()
+    before = tokenizer.autoencoders["rhand"].quantizer.counts.clone()
+    tokenizer(*random_features([40, 40], MIRRORED))
+    quantizer = tokenizer.autoencoders["rhand"].quantizer
+    assert int(quantizer.updates) == 2
+    assert (quantizer.counts != before).any()
+
+
+def test_motions_go_in_and_come_out():
+    tokenizer = small_tokenizer()
+    motions = [random_motion(frames) for frames in (21, 3, 8)]
+    codes = [tokenizer.encode_motion(motion) for motion in motions]
+    assert [tuple(c.shape) for c in codes] == [(5, 3), (0, 3), (2, 3)]
+    betas = torch.ones(10)
+    decoded = tokenizer.decode_motions(codes, [25.0, 30.0, 24.0], betas)
+    assert [len(motion) for motion in decoded] == [20, 0, 8]
+    assert [motion.fps for motion in decoded] == [25.0, 30.0, 24.0]
+    for motion, own in zip(decoded, codes):
+        alone = tokenizer.decode_motion(own, motion.fps, betas)
+        torch.testing.assert_close(alone.rotations, motion.rotations, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(alone.expression, motion.expression, atol=1e-5, rtol=1e-5)
+        assert torch.equal(motion.betas, betas)
+
+
+def test_no_codes_at_all():
+    tokenizer = small_tokenizer()
+    assert tokenizer.decode_motions([], []) == []
+    empty = torch.zeros(0, 3, dtype=torch.long)
+    assert [len(m) for m in tokenizer.decode_motions([empty, empty], [25.0, 25.0])] == [0, 0]
+    assert tokenizer.encode(*random_features([3, 1])).shape == (2, 0, 3)
+    assert tokenizer.encode_motion(random_motion(0)).shape == (0, 3)
+
+
+def test_wrong_input_is_refused():
+    tokenizer = small_tokenizer()
+    features, lengths = random_features([8, 8])
+    with pytest.raises(ValueError, match="lhand"):
+        tokenizer.encode({**features, "lhand": features["body"]}, lengths)
+    with pytest.raises(ValueError, match="lengths"):
+        tokenizer.encode(features, lengths + 4)
+    with pytest.raises(ValueError, match="lengths"):
+        tokenizer.encode(features, lengths[:1])
+    codes = tokenizer.encode(features, lengths)
+    with pytest.raises(ValueError, match=r"\[B, K, 3\]"):
+        tokenizer.decode(codes[..., :2], lengths // 4)
+    for wrong in (-1, 20):
+        with pytest.raises(ValueError, match="outside its codebook"):
+            tokenizer.decode(torch.full_like(codes, wrong), lengths // 4)
+
+
+def test_contradicting_settings_are_refused():
+    sizes = SOKE.sizes
+    statistics = {part: torch.ones(size) for part, size in sizes.items()}
+    settings = {part: AutoencoderSettings(4, 8, 8) for part in sizes}
+    with pytest.raises(ValueError, match="own parts"):
+        SignTokenizer(SOKE, statistics, statistics, {"body": settings["body"]})
+    with pytest.raises(ValueError, match="one time step"):
+        SignTokenizer(SOKE, statistics, statistics, {**settings, "body": AutoencoderSettings(4, 8, 8, downsample=8)})
+    with pytest.raises(ValueError, match="std of 45"):
+        SignTokenizer(SOKE, statistics, {**statistics, "lhand": torch.ones(43)}, settings)
+    with pytest.raises(ValueError, match="power of two"):
+        AutoencoderSettings(4, downsample=3)
+
+
+def test_saving_and_loading(tmp_path: Path):
+    tokenizer = small_tokenizer(MIRRORED)
+    tokenizer.save_pretrained(tmp_path / "deep" / "folder")
+    loaded = SignTokenizer.from_pretrained(tmp_path / "deep" / "folder")
+    assert not loaded.training
+    assert (loaded.hash, loaded.statistics_hash) == (tokenizer.hash, tokenizer.statistics_hash)
+    assert loaded.layout == MIRRORED and loaded.settings == tokenizer.settings
+    batch = random_features(LENGTHS, MIRRORED)
+    assert torch.equal(loaded.encode(*batch), tokenizer.encode(*batch))
+    assert sorted(p.name for p in (tmp_path / "deep" / "folder").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_the_hash_changes_with_weights_codebook_and_statistics():
+    hashes, statistics = set(), set()
+    for name in ("nothing", "encoder.stem.bias", "quantizer.codebook", "mean", "std"):
+        tokenizer = small_tokenizer()
+        if name != "nothing":
+            tokenizer.autoencoders["lhand"].state_dict()[name][0] += 0.1
+        hashes.add(tokenizer.hash)
+        statistics.add(tokenizer.statistics_hash)
+    assert len(hashes) == 5 and len(statistics) == 3
+    assert small_tokenizer().hash == small_tokenizer().hash and len(small_tokenizer().hash) == 12
+
+
+@pytest.mark.parametrize("layout", [SOKE, MIRRORED])
+def test_the_statistics_hash_is_that_of_the_statistics(layout):
+    given = [{part: torch.rand(layout.sizes[name]) + 0.1 for name, part in layout.distinct.items()} for _ in range(2)]
+    mean, std = ({name: of[part] for name, part in layout.distinct.items()} for of in given)
+    statistics = Statistics(mean, std, layout.hash)
+    settings = {part: AutoencoderSettings(4, 8, 8) for part in given[0]}
+    assert SignTokenizer(layout, statistics.mean, statistics.std, settings).statistics_hash == statistics.hash
+
+
+def test_a_missing_tokenizer_says_how_to_make_one(tmp_path: Path):
+    with pytest.raises(UserError, match="python -m train --cfg configs/deto.yaml"):
+        SignTokenizer.from_pretrained(tmp_path / "nowhere")
+
+
+def damaged(folder: Path, file: str, content: bytes) -> Path:
+    small_tokenizer().save_pretrained(folder)
+    (folder / file).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[1, 2]", b'{"layout": [], "settings": []}', b"not json", b"\xff\xfe"]
+)
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_damaged_files_are_one_sentence(tmp_path: Path, file: str, content: bytes):
+    with pytest.raises(UserError, match="cannot be read") as error:
+        SignTokenizer.from_pretrained(damaged(tmp_path, file, content))
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_do_not_belong_together_are_named_by_hash(tmp_path: Path):
+    old, new = small_tokenizer(), small_tokenizer()
+    new.autoencoders["body"].encoder.stem.bias.data += 1
+    new.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    old.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError) as error:
+        SignTokenizer.from_pretrained(tmp_path)
+    assert old.hash in str(error.value) and new.hash in str(error.value)
+
+    config["layout"][0]["joints"].reverse()  # same sizes, other meaning
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=SOKE.hash):
+        SignTokenizer.from_pretrained(tmp_path)
+
+
+def test_a_small_data_set_is_learnt():
+    tokenizer = small_tokenizer(code_dim=32, width=32, depth=1).train()
+    for autoencoder in tokenizer.autoencoders.values():
+        autoencoder.quantizer.updates.fill_(0)
+    features, lengths = smooth_features(clips=6, frames=32)
+    optimiser = torch.optim.AdamW(tokenizer.parameters(), lr=3e-3, betas=(0.9, 0.99))
+    losses = []
+    for _ in range(60):
+        output = tokenizer(features, lengths)
+        loss = sum(masked_smooth_l1(output.reconstruction[p], output.target[p], output.frames) for p in SOKE.names)
+        optimiser.zero_grad()
+        (loss + 0.02 * sum(output.commitment.values())).backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+    assert all((output.codes[..., i].unique().numel() > 3) for i in range(3))
