@@ -1,6 +1,7 @@
 """Scores of motion against a reference, as torchmetrics: warped in time (DTWJPE), or frame by frame (JointError)."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,8 @@ class JointError(Metric):
         name: metric, as it stands in tables.
         align: "root" moves point 0 onto point 0; "procrustes" fits a similarity with scale, in every frame.
         part: what the points are of, for the signature; so are the following.
-        joints: which points, for example "144of144" or "mesh".
+        scored: the points whose error counts, among those that are aligned; None: all.
+        joints: which points, for example "12of144" or "mesh".
         fps: frames per second of the scored motion.
         body: body model that made the points, "stand-in" or "smplx".
         layout: hash of the motion layout.
@@ -151,6 +153,7 @@ class JointError(Metric):
         align: str,
         *,
         part: str | None = None,
+        scored: Sequence[int] | None = None,
         joints: str | None = None,
         fps: float | None = None,
         body: str | None = None,
@@ -159,6 +162,7 @@ class JointError(Metric):
     ) -> None:
         super().__init__()
         self._align = ALIGN[align]
+        self._scored = slice(None) if scored is None else list(scored)
         self.signature = Signature(
             name,
             part,
@@ -194,7 +198,7 @@ class JointError(Metric):
         pred, ref = pred.detach().double(), ref.detach().double()
         if not (torch.isfinite(pred).all() and torch.isfinite(ref).all()):  # before the SVD, which may raise on NaN
             raise ValueError(f"clip {name} cannot be scored: it holds NaN or infinite positions")
-        error = (self._align(pred, ref) - ref).norm(dim=-1).mean(dim=-1).sum()
+        error = (self._align(pred, ref) - ref)[:, self._scored].norm(dim=-1).mean(dim=-1).sum()
         self.error_sum += error
         self.frames += len(pred)
 

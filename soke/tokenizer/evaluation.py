@@ -6,12 +6,10 @@ from torch import Tensor, nn
 
 from soke.body.model import BodyModel
 from soke.body.motion import Motion
-from soke.metrics.joint_sets import BODY_JOINTS
+from soke.metrics.joint_sets import JOINT_SETS
 from soke.metrics.motion import JointError
 from soke.metrics.signature import Signature
 
-# The root first, because alignment moves point 0; then the joints that SOKE scores.
-BODY_POINTS = (0, *BODY_JOINTS.scored)
 # name -> metric, alignment, part
 _ERRORS = {
     "MPJPE_body": ("MPJPE", "root", "body"),
@@ -41,7 +39,9 @@ class MotionErrors(nn.Module):
         self.body, self.vertex_frames = body, vertex_frames
         self.errors = nn.ModuleDict(
             {
-                key: JointError(name, align, part=part, body=body.label, layout=layout, statistics=statistics)
+                key: JointError(
+                    name, align, part=part, body=body.label, layout=layout, statistics=statistics, **_points(name, part)
+                )
                 for key, (name, align, part) in _ERRORS.items()
             }
         )
@@ -63,7 +63,7 @@ class MotionErrors(nn.Module):
         pair = (reconstructed, reference)
         few = _evenly_spaced(len(reference), self.vertex_frames).to(device)
         meshes = [self.body.vertices(motion.frames(few)) for motion in pair]
-        self._add(name, ("MPJPE_body", "PA_MPJPE_body"), [self.body.joints(m)[:, BODY_POINTS] for m in pair])
+        self._add(name, ("MPJPE_body", "PA_MPJPE_body"), [self.body.joints(m) for m in pair])
         self._add(name, ("PA_MPVPE_all",), meshes)
         for side, vertices in self.body.hand_vertices.items():
             self._add(name, ("MPJPE_hand", "PA_MPJPE_hand"), [self.body.hand_joints(m, side) for m in pair])
@@ -85,3 +85,11 @@ class MotionErrors(nn.Module):
 def _evenly_spaced(frames: int, at_most: int) -> Tensor:
     """Indices of the first, the last and evenly spaced frames between."""
     return torch.linspace(0, max(frames - 1, 0), min(frames, at_most)).round().long()
+
+
+def _points(name: str, part: str) -> dict[str, object]:
+    """Which points count, and what the signature says of them."""
+    if "MPVPE" in name:
+        return {"joints": "mesh"}
+    joints = JOINT_SETS[part]
+    return {"scored": joints.scored, "joints": joints.label}

@@ -92,6 +92,10 @@ class TokenizerModule(pl.LightningModule):
         """Writes the tokenizer for `SignTokenizer.from_pretrained`."""
         self.tokenizer.save_pretrained(folder)
 
+    def provenance(self) -> dict[str, Any]:
+        """What the run's model is made of, in plain types."""
+        return self.tokenizer.provenance()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[PROVENANCE_KEY] = {"code_version": soke.__version__, **self.tokenizer.provenance()}
 

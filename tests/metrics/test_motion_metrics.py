@@ -112,6 +112,14 @@ def test_pa_joint_error_ignores_similarity() -> None:
     assert metric.compute()["mm"] > 10
 
 
+def test_all_points_are_aligned_and_only_some_scored() -> None:
+    ref = torch.zeros(1, 3, 3)
+    moved = torch.tensor([[[0.0, 0.0, 0.0], [0.2, 0.0, 0.0], [0.6, 0.0, 0.0]]])
+    metric = JointError("MPJPE", "root", scored=(1,))
+    metric.update("a", moved, ref)
+    assert metric.compute()["mm"] == pytest.approx(200.0)
+
+
 @pytest.mark.parametrize("align", ["root", "procrustes"])
 @pytest.mark.parametrize(
     ("pred", "ref", "message"),
