@@ -48,7 +48,6 @@ class Train:
 class Eval:
     BATCH_SIZE: int
     EVERY_EPOCHS: int
-    CLIPS: int
 
 
 @dataclass

@@ -1,22 +1,23 @@
-"""What the trained models share: optimiser and schedule."""
+"""What the trained models share: optimiser, schedule, seeds."""
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Iterable
 
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
 
 @dataclass(frozen=True)
 class OptimSettings:
-    """AdamW with a cosine schedule per epoch, from `lr` down to `eta_min` at the end of `epochs`."""
+    """AdamW with a cosine schedule per epoch, from `lr` down to `eta_min` at the end of `epochs`; the defaults are SOKE's."""
 
+    epochs: int
     lr: float = 2e-4
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
     eta_min: float = 1e-6
-    epochs: int = 1
 
 
 def adamw_with_cosine(parameters: Iterable[nn.Parameter], settings: OptimSettings) -> dict[str, Any]:
@@ -26,3 +27,13 @@ def adamw_with_cosine(parameters: Iterable[nn.Parameter], settings: OptimSetting
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs, settings.eta_min)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+
+class EpochSeed(pl.Callback):
+    """Seeds every epoch by its number, so that a run continued after an epoch draws what it would have drawn."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        torch.manual_seed(self.seed + trainer.current_epoch * trainer.world_size + trainer.global_rank)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from soke.data.clip import Clip, ClipError
-from soke.data.files import replacing
 from soke.errors import UserError
+from soke.storage import new_file
 
 REMEDY = "run `python -m get_motion_code` with the tokenizer that you want to use"
 _PROVENANCE = "provenance.json"
@@ -54,7 +54,7 @@ class CodeStore:
     def write(self, clip: Clip, codes: Tensor) -> None:
         """Store the codes [K, P] of a clip. Raises ClipError when its name leads out of the folder."""
         file = self._file(clip)
-        with replacing(file) as temporary, open(temporary, "wb") as out:
+        with new_file(file) as temporary, open(temporary, "wb") as out:
             np.save(out, codes.cpu().numpy().astype(np.int64)[None], allow_pickle=False)
 
     def read(self, clip: Clip) -> Tensor:
@@ -154,7 +154,7 @@ def read_word_codes(path: Path, parts: Sequence[str]) -> dict[str, Tensor]:
 
 
 def _write_json(path: Path, content: dict) -> None:
-    with replacing(path) as temporary:
+    with new_file(path) as temporary:
         temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 

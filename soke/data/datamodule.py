@@ -15,8 +15,8 @@ from soke.body.layout import MotionLayout
 from soke.data.clip import ClipError, Corpus, SkippedClip
 from soke.data.codes import CodeStore
 from soke.data.dataset import CodeBatch, CodesDataset, MotionBatch, MotionDataset, collate_codes, collate_motions
-from soke.data.files import replacing
 from soke.errors import UserError
+from soke.storage import new_file
 
 _log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ class SignDataModule(pl.LightningDataModule):
             raise ClipError(f"{name} cannot be used: {clip.reason}; without --strict it would be skipped")
         self.skipped.update(new)
         if self.folder is not None:
-            with replacing(self._record_file()) as temporary:
+            with new_file(self._record_file()) as temporary:
                 lines = (f"{name}\t{' '.join(clip.reason.split())}\n" for name, clip in self.skipped.items())
                 temporary.write_text("".join(lines), encoding="utf-8")
 

@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
-from soke.data.files import replacing
 from soke.data.frames import FRAME_SIZE, motion_from_frames
 from soke.errors import UserError
+from soke.storage import new_file
 
 _log = logging.getLogger(__name__)
 # Features that hardly move (0.06 degrees) are noise; without a floor, normalising would blow them up.
@@ -60,7 +60,7 @@ class Statistics:
             "mean": {part: values.tolist() for part, values in self.mean.items()},
             "std": {part: values.tolist() for part, values in self.std.items()},
         }
-        with replacing(Path(path)) as temporary:
+        with new_file(Path(path)) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
 
     @classmethod

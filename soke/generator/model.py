@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping, Sequence
@@ -214,11 +213,15 @@ class SignGenerator(nn.Module):
     @classmethod
     def from_mbart(cls, folder: Path, spec: GeneratorSpec, signs: Mapping[str, Mapping[str, Tensor]]) -> SignGenerator:
         """A generator to be trained, from a folder in mBART's format. Raises UserError when files are missing."""
-        from transformers import MBartModel
+        from safetensors import SafetensorError
+        from transformers import MBartModel, logging
 
         pieces = load_pieces(folder)
+        logging.set_verbosity_error()  # it reports at length that a model without a text head has no text head
         try:
-            mbart = MBartModel.from_pretrained(str(folder), local_files_only=True)
-        except OSError as error:
+            mbart, report = MBartModel.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
+        except (OSError, ValueError, SafetensorError) as error:
             raise UserError(f"the model weights in {folder} cannot be read: {str(error).splitlines()[0]}") from None
+        if report["missing_keys"]:
+            raise UserError(f"{folder} lacks {len(report['missing_keys'])} of mBART's weights, {min(report['missing_keys'])} among them")
         return cls(spec, mbart, pieces, signs)

@@ -1,6 +1,8 @@
 """Training of the generator: cross-entropy per head, AdamW with a cosine schedule."""
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,21 +12,25 @@ from soke import __version__
 from soke.data.dataset import CodeBatch
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
+from soke.generator.producer import SignProducer
+from soke.tokenizer.tokenizer import SignTokenizer
 from soke.training import OptimSettings, adamw_with_cosine
 
 
 class GeneratorModule(pl.LightningModule):
     """Logs `train/loss`, and per part cross-entropy (nats) and accuracy under teacher forcing, also on validation."""
 
-    def __init__(self, generator: SignGenerator, optim: OptimSettings):
+    def __init__(self, generator: SignGenerator, tokenizer: SignTokenizer, optim: OptimSettings):
         super().__init__()
-        self.generator, self.optim = generator, optim
+        self.generator, self.optim = generator.train(), optim  # Lightning would leave a loaded model in evaluation mode
+        self._producer = [SignProducer(generator, tokenizer)]  # in a list, so that checkpoints leave the tokenizer out
 
-    def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor:
-        return self._step(batch, "train")
+    def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor | None:
+        return self._step(batch, "train") if batch.texts else None  # every clip of the batch was unreadable
 
     def validation_step(self, batch: CodeBatch, batch_index: int) -> None:
-        self._step(batch, "val")
+        if batch.texts:
+            self._step(batch, "val")
 
     def _step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
         output = self.generator(batch.texts, batch.languages, batch.codes, batch.lengths)
@@ -39,6 +45,15 @@ class GeneratorModule(pl.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         return adamw_with_cosine(self.generator.parameters(), self.optim)
+
+    def export(self, folder: Path) -> None:
+        """Writes generator and tokenizer for `SignProducer.from_pretrained`."""
+        self._producer[0].save_pretrained(folder)
+
+    def provenance(self) -> dict[str, Any]:
+        """What the run's models are made of, in plain types."""
+        (producer,) = self._producer
+        return {**producer.tokenizer.provenance(), "tokenizer hash": producer.tokenizer.hash, **asdict(self.generator.spec)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["soke"] = {"version": __version__, "tokenizer_hash": self.generator.spec.tokenizer_hash}

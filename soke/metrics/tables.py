@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soke.metrics.signature import Signature, comparable, differences
+from soke.storage import new_file
 
 DECIMALS = {"m": 3, "mm": 1}  # of the other units: 2
 TEXT_WIDTH = 100  # characters of a line in table.txt
@@ -148,10 +148,14 @@ class ResultTable:
     def save(self, folder: str | Path) -> None:
         """Writes table.txt, table.json and table.csv into `folder`, which is made; no file is ever half-written."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "table.txt", self.text())
-        _write(folder / "table.json", json.dumps(self.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
-        _write(folder / "table.csv", self.csv())
+        contents = {
+            "table.txt": self.text(),
+            "table.json": json.dumps(self.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) + "\n",
+            "table.csv": self.csv(),
+        }
+        for name, content in contents.items():
+            with new_file(folder / name) as path:
+                path.write_text(content, encoding="utf-8", newline="")
 
     def _column(self, corpus: str, metric: tuple[str, str]) -> list[Cell]:
         return [cell for cell in self.cells if cell.corpus == corpus and cell.metric == metric]
@@ -186,8 +190,3 @@ def _block(corpus: str, rows: list[str], columns: list[list[Cell]]) -> Table:
         table.add_row(Text(row), *texts)
     return table
 
-
-def _write(path: Path, content: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(content, encoding="utf-8", newline="")
-    os.replace(temporary, path)

@@ -11,6 +11,7 @@ from soke.render.backends import make_renderer
 from soke.render.camera import upper_body_camera
 from soke.render.figure import Figure
 from soke.render.text import PAPER, text_strip
+from soke.storage import new_file
 
 _GAP = 4  # pixels between two pictures
 _SCALE = 2  # drawn that much larger and reduced, so that outlines stay fine in a small picture
@@ -66,11 +67,6 @@ def contact_sheet(
         bar.close()
         renderer.close()
     strips.append(text_strip(caption, total, max(18, height // 10)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.part.png")
-    try:
+    with new_file(path) as part:
         Image.fromarray(np.concatenate(strips)).save(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path

@@ -1,6 +1,7 @@
 """Figures side by side as a video which browsers play."""
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -11,6 +12,7 @@ from soke.render.backends import make_renderer
 from soke.render.camera import upper_body_camera
 from soke.render.figure import Figure
 from soke.render.text import PAPER, text_strip
+from soke.storage import new_file
 
 _GAP = 4  # pixels between two figures
 
@@ -49,34 +51,30 @@ def write_video(
         canvas[: len(label), x : x + width] = label
     canvas[top + height : total_height, :total_width] = foot
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.part.mp4")
     camera = upper_body_camera([figure.vertices for figure in figures], width / height)
     renderer = make_renderer(size, camera, backend)
-    writer = imageio_ffmpeg.write_frames(
-        str(part),
-        (canvas.shape[1], canvas.shape[0]),
-        fps=figures[0].fps,
-        codec="libx264",
-        pix_fmt_out="yuv420p",
-        macro_block_size=2,
-        quality=None,
-        output_params=["-crf", "18", "-movflags", "+faststart"],
-        ffmpeg_log_level="error",
-    )
     frames = max(len(figure) for figure in figures)
     try:
-        writer.send(None)
-        for t in tqdm(range(frames), desc=f"drawing {path.name}", unit="frame", disable=not progress):
-            for figure, x in zip(figures, left):
-                if t < len(figure):
-                    picture = renderer.draw(figure.vertices[t], figure.faces, figure.colors)
-                    canvas[top : top + height, x : x + width] = picture
-            writer.send(canvas.tobytes())
-        writer.close()
-        part.replace(path)
+        with new_file(path) as part:
+            writer = imageio_ffmpeg.write_frames(
+                str(part),
+                (canvas.shape[1], canvas.shape[0]),
+                fps=figures[0].fps,
+                codec="libx264",
+                pix_fmt_out="yuv420p",
+                macro_block_size=2,
+                quality=None,
+                output_params=["-crf", "18", "-movflags", "+faststart"],
+                ffmpeg_log_level="error",
+            )
+            with contextlib.closing(writer):
+                writer.send(None)
+                for t in tqdm(range(frames), desc=f"drawing {path.name}", unit="frame", disable=not progress):
+                    for figure, x in zip(figures, left):
+                        if t < len(figure):
+                            picture = renderer.draw(figure.vertices[t], figure.faces, figure.colors)
+                            canvas[top : top + height, x : x + width] = picture
+                    writer.send(canvas.tobytes())
     finally:
-        writer.close()
         renderer.close()
-        part.unlink(missing_ok=True)
     return path

@@ -18,10 +18,10 @@ import soke
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.dataset import PADDING_CODE
-from soke.data.files import replacing
 from soke.data.statistics import STD_FLOOR, Statistics
 from soke.errors import UserError
 from soke.tokenizer.autoencoder import ConvDecoder, ConvEncoder
+from soke.storage import new_file
 from soke.tokenizer.quantizer import EmaQuantizer, Quantized, Quantizer
 
 log = logging.getLogger(__name__)
@@ -291,9 +291,9 @@ class SignTokenizer(nn.Module):
             "layout": self.layout.to_list(),
             "settings": self._settings(),
         }
-        with replacing(folder / WEIGHTS_FILE) as temporary:
+        with new_file(folder / WEIGHTS_FILE) as temporary:
             save_file({name: value.contiguous() for name, value in self.state_dict().items()}, temporary)
-        with replacing(folder / CONFIG_FILE) as temporary:  # last: its hash tells whether the weights are its own
+        with new_file(folder / CONFIG_FILE) as temporary:  # last: its hash tells whether the weights are its own
             temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     @classmethod

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Shows the whole system at work on invented sign languages: data, tokenizer, codes, generator, scores, pictures.
+# Run again, it skips what is done; interrupted, it continues.
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+tokenizer=configs/demo/deto.yaml
+generator=configs/demo/soke.yaml
+say() { printf '\n== %s\n' "$*"; }
+
+say "1/6 synthetic corpora and a small mBART"
+python -m prepare.synthetic_corpora --out data/demo --size demo
+python -m prepare.small_mbart --corpora data/demo --out deps/mbart-demo --size demo
+
+say "2/6 tokenizer: motion to codes"
+[ -e experiments/tokenizer/demo/tokenizer ] || python -m train --cfg $tokenizer --nodebug TRAIN.RESUME=auto
+
+say "3/6 codes of all clips and of the lexicon"
+python -m get_motion_code --cfg $generator --nodebug
+
+say "4/6 generator: text to codes"
+[ -e experiments/generator/demo/generator ] || python -m train --cfg $generator --nodebug TRAIN.RESUME=auto
+
+say "5/6 a picture and a video"
+pictures=$(python -m vis_mesh --cfg $generator --demo_dataset how2sign)
+
+say "6/6 scores on the test split"
+python -m test --cfg $generator --task t2m
+
+say "reference and generated signing of one test sentence"
+echo "$pictures"
+say "sign a sentence of your own"
+echo ".venv/bin/python -m vis_mesh --cfg $generator --text \"the dog sleeps in the garden today\" --language ASL"

@@ -1,0 +1,145 @@
+"""Make a small mBART: `python -m prepare.small_mbart --corpora data/demo --out deps/mbart-demo --size demo`.
+
+Random weights, and a tokenizer trained on the texts of the synthetic corpora, in the folder format of
+facebook/mbart-large-cc25: the code that loads the real one loads this one.
+"""
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Sequence
+
+import sentencepiece
+import torch
+from transformers import MBartConfig, MBartForConditionalGeneration, MBartTokenizer
+
+from soke.data.clip import SPLITS
+from soke.data.csl_daily import CSLDaily
+from soke.data.how2sign import How2Sign
+from soke.data.lexicon import Lexicon
+from soke.data.phoenix14t import Phoenix14T
+from soke.data.synthetic.writer import STAMP as CORPORA_STAMP
+from soke.errors import UserError
+from soke.generator.retrieval import MARKERS
+from soke.storage import new_folder
+
+VERSION = 1  # to be raised whenever the same parameters give another model
+STAMP = "small_mbart.json"
+PIECES = "sentencepiece.bpe.model"
+_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
+_PIECES_OF_SENTENCEPIECE = 3  # <unk>, <s> and </s> open its vocabulary
+# The languages of mbart-large-cc25 (Liu et al. 2020) in the order of their ids, which follow the pieces.
+LANGUAGE_CODES = (
+    "ar_AR", "cs_CZ", "de_DE", "en_XX", "es_XX", "et_EE", "fi_FI", "fr_XX", "gu_IN", "hi_IN", "it_IT", "ja_XX",
+    "kk_KZ", "ko_KR", "lt_LT", "lv_LV", "my_MM", "ne_NP", "nl_XX", "ro_RO", "ru_RU", "si_LK", "tr_TR", "vi_VN", "zh_CN",
+)
+# Widths and numbers of layers; vocabulary: pieces at most.
+SIZES = {
+    "tiny": {"d_model": 32, "layers": 1, "heads": 2, "vocabulary": 300},
+    "demo": {"d_model": 192, "layers": 3, "heads": 6, "vocabulary": 400},
+}
+# What people type beyond the corpora, so that it is not all unknown.
+_ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZäöüÄÖÜß0123456789.,?!'-。，？！"
+
+
+def corpus_texts(corpora: Path) -> list[str]:
+    """All sentences of the synthetic corpora, and the words of their lexicon. Raises UserError when one is missing."""
+    readers = (
+        How2Sign(corpora / "How2Sign"), CSLDaily(corpora / "CSL-Daily"), Phoenix14T(corpora / "Phoenix_2014T"),
+        Lexicon(corpora / "lexicon"),
+    )
+    return [clip.text for reader in readers for split in SPLITS for clip in reader.clips(split)]
+
+
+def train_pieces(texts: Sequence[str], vocabulary: int) -> bytes:
+    """A sentencepiece unigram model of at most `vocabulary` pieces that covers every character of `texts`.
+
+    Text is not normalised: the fast tokenizer would not do it either.
+    """
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_writer=model, vocab_size=vocabulary, model_type="unigram",
+        character_coverage=1.0, required_chars=_ALPHABET, hard_vocab_limit=False, normalization_rule_name="identity",
+        num_threads=1, minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def mbart_vocabulary(pieces: bytes) -> list[tuple[str, float]]:
+    """(token, score) in the order of mBART's ids: specials, pieces, language codes, mask."""
+    model = sentencepiece.SentencePieceProcessor(model_proto=pieces)
+    trained = [(model.id_to_piece(i), model.get_score(i)) for i in range(_PIECES_OF_SENTENCEPIECE, len(model))]
+    unscored = [(token, 0.0) for token in (*_SPECIALS, *LANGUAGE_CODES, "<mask>")]
+    return [*unscored[: len(_SPECIALS)], *trained, *unscored[len(_SPECIALS) :]]
+
+
+def make_mbart(corpora: Path, out: Path, size: str, seed: int) -> bool:
+    """Write the folder `out`, all or nothing. Returns False when it was there already, made the same way.
+
+    Raises UserError for missing corpora, and when `out` holds anything else.
+    """
+    stamp = {"version": VERSION, "size": size, "seed": seed, "corpora": _corpora_stamp(corpora)}
+    if (out / STAMP).is_file():
+        found = json.loads((out / STAMP).read_text(encoding="utf-8"))
+        if found == stamp:
+            return False
+        raise UserError(f"{out} holds a small mBART made with {found}, not {stamp}: remove it or choose another --out.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already and holds no small mBART: choose another folder with --out.")
+    settings = SIZES[size]
+    # The words that announce retrieved signs belong to every source, several times.
+    texts = [*corpus_texts(corpora), *(marker.format(i) for marker in MARKERS.values() for i in (1, 2, 3))]
+    pieces = train_pieces(texts, settings["vocabulary"])
+    vocabulary = mbart_vocabulary(pieces)
+    config = MBartConfig(
+        vocab_size=len(vocabulary),
+        d_model=settings["d_model"],
+        encoder_layers=settings["layers"],
+        decoder_layers=settings["layers"],
+        encoder_attention_heads=settings["heads"],
+        decoder_attention_heads=settings["heads"],
+        encoder_ffn_dim=4 * settings["d_model"],
+        decoder_ffn_dim=4 * settings["d_model"],
+        scale_embedding=True,  # as mbart-large-cc25 has it
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = MBartForConditionalGeneration(config)
+    with new_folder(out) as folder:
+        model.save_pretrained(folder)
+        MBartTokenizer(vocab=vocabulary).save_pretrained(folder)
+        (folder / PIECES).write_bytes(pieces)
+        (folder / STAMP).write_text(json.dumps(stamp), encoding="utf-8")
+    return True
+
+
+def _corpora_stamp(corpora: Path) -> dict:
+    """The parameters of the corpora. Raises UserError unless they are complete."""
+    path = corpora / CORPORA_STAMP
+    if not path.is_file():
+        raise UserError(f"{corpora} holds no synthetic corpora: make them with `python -m prepare.synthetic_corpora`.")
+    stamp = json.loads(path.read_text(encoding="utf-8"))
+    if not stamp.pop("complete"):
+        raise UserError(f"The corpora in {corpora} are not complete: run `python -m prepare.synthetic_corpora` again.")
+    return stamp
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpora", type=Path, required=True, help="folder that prepare.synthetic_corpora wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the model; made if missing")
+    parser.add_argument("--size", choices=list(SIZES), default="demo", help="of the model (default: demo)")
+    parser.add_argument("--seed", type=int, default=1234, help="of the weights (default: 1234)")
+    options = parser.parse_args(arguments)
+    try:
+        made = make_mbart(options.corpora, options.out, options.size, options.seed)
+    except UserError as error:
+        sys.exit(str(error))
+    print(f"Small mBART ({options.size}) is {'ready' if made else 'there already'}: {options.out}")
+
+
+if __name__ == "__main__":
+    main()

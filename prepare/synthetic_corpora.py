@@ -1,0 +1,31 @@
+"""Write the synthetic corpora: `python -m prepare.synthetic_corpora --out DIR --size demo`."""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from soke.data.synthetic.writer import SIZES, write_corpora
+from soke.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the corpora; made if missing")
+    parser.add_argument("--size", choices=list(SIZES), default="demo", help="how many clips")
+    parser.add_argument("--seed", type=int, default=1234, help="everything follows from it")
+    options = parser.parse_args(arguments)
+    try:
+        written = write_corpora(
+            options.out, options.size, options.seed,
+            progress=lambda items, total: tqdm(items, total=total, unit="clip", desc="synthetic corpora"),
+        )
+    except UserError as error:
+        sys.exit(str(error))
+    print(f"Synthetic corpora ({options.size}) are {'ready' if written else 'there already'}: {options.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The only place where configuration becomes objects."""
+from __future__ import annotations
+
+import dataclasses
+import logging
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from soke import runs
+from soke.body.layout import MotionLayout, PartSpec
+from soke.body.model import BodyModel, load_body_model
+from soke.config import Config, resolve
+from soke.data.clip import TEXT_LOCALE, Corpus
+from soke.data.codes import CodeStore, read_word_codes
+from soke.data.csl_daily import CSLDaily
+from soke.data.datamodule import SignDataModule
+from soke.data.dataset import MotionDataset
+from soke.data.how2sign import How2Sign
+from soke.data.lexicon import Lexicon
+from soke.data.phoenix14t import Phoenix14T
+from soke.data.statistics import Statistics, load_or_compute_statistics, published_statistics
+from soke.errors import UserError
+from soke.evaluate import Setting
+from soke.generator.model import GeneratorSpec, SignGenerator
+from soke.generator.module import GeneratorModule
+from soke.generator.producer import SignProducer
+from soke.tokenizer.module import LossWeights, TokenizerModule
+from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+from soke.training import EpochSeed, OptimSettings
+
+log = logging.getLogger(__name__)
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
+warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")  # inside Lightning
+warnings.filterwarnings("ignore", "The number of training batches")  # epochs shorter than a logging interval are no mistake
+
+CORPORA = {"how2sign": How2Sign, "csl": CSLDaily, "phoenix": Phoenix14T}
+_TRIAL_BATCHES = 4  # per epoch of a run without --nodebug
+
+
+def layout(config: Config) -> MotionLayout:
+    try:
+        return MotionLayout([PartSpec(**{**dataclasses.asdict(p), "joints": tuple(p.joints)}) for p in config.PARTS])
+    except (ValueError, KeyError) as error:
+        raise UserError(f"PARTS: {error.args[0]}") from None
+
+
+def body_model(config: Config) -> BodyModel:
+    betas = torch.tensor(config.BODY.BETAS) if config.BODY.BETAS else None
+    body = load_body_model(resolve(config.BODY.ROOT), config.BODY.FLAT_HAND_MEAN, betas)
+    return body.to(_device(config))
+
+
+def corpora(config: Config) -> list[Corpus]:
+    return [CORPORA[name](resolve(corpus.ROOT)) for name, corpus in config.DATASET.CORPORA.items()]
+
+
+def lexicon(config: Config) -> Lexicon | None:
+    return None if config.DATASET.LEXICON is None else Lexicon(resolve(config.DATASET.LEXICON))
+
+
+def code_store(config: Config) -> CodeStore:
+    return CodeStore(resolve(config.DATASET.CODE_PATH))
+
+
+def data_module(config: Config, folder: Path) -> SignDataModule:
+    """Motions for the tokenizer's stage, codes for the generator's; skipped clips are listed in `folder`."""
+    kind = "motion" if config.TRAIN.STAGE == "tokenizer" else "codes"
+    d, downsample = config.DATASET, config.TOKENIZER.DOWNSAMPLE
+    return SignDataModule(
+        corpora(config), layout(config), kind, code_store(config), batch_size=config.TRAIN.BATCH_SIZE,
+        eval_batch_size=config.EVAL.BATCH_SIZE, workers=config.TRAIN.NUM_WORKERS, folder=folder,
+        min_frames=d.MIN_FRAMES, max_frames=d.MAX_FRAMES, multiple=downsample, min_steps=d.MIN_FRAMES // downsample,
+        max_steps=d.MAX_FRAMES // downsample, strict=d.STRICT, cache_frames=d.CACHE_FRAMES, seed=config.SEED,
+    )  # fmt: skip
+
+
+def training_module(config: Config, data: SignDataModule) -> TokenizerModule | GeneratorModule:
+    o = config.TRAIN.OPTIM
+    optim = OptimSettings(config.TRAIN.END_EPOCH, o.LR, tuple(o.BETAS), o.WEIGHT_DECAY, o.ETA_MIN)
+    if config.TRAIN.STAGE == "tokenizer":
+        weights = LossWeights(config.LOSS.FEATURE, config.LOSS.COMMITMENT, config.LOSS.VELOCITY)
+        return TokenizerModule(_new_tokenizer(config), body_model(config), weights, optim)
+    tokenizer = trained_tokenizer(config)
+    return GeneratorModule(_new_generator(config, tokenizer), tokenizer, optim)
+
+
+def trained_tokenizer(config: Config) -> SignTokenizer:
+    """The exported tokenizer of this run's stage, or the one that a generator's run names."""
+    if config.TRAIN.STAGE == "tokenizer":
+        folder = resolve(config.TEST.CHECKPOINT) if config.TEST.CHECKPOINT else runs.export_folder(config)
+    elif config.TOKENIZER.PATH:
+        folder = resolve(config.TOKENIZER.PATH)
+    else:
+        raise UserError("TOKENIZER.PATH is empty: set it to the folder of a trained tokenizer")
+    return SignTokenizer.from_pretrained(folder).to(_device(config))
+
+
+def producer(config: Config) -> SignProducer:
+    """The exported generator of this run, with its tokenizer."""
+    if config.TRAIN.STAGE != "generator":
+        raise UserError(f"{config.NAME} trains a tokenizer, which signs nothing: choose a generator's configuration")
+    folder = resolve(config.TEST.CHECKPOINT) if config.TEST.CHECKPOINT else runs.export_folder(config)
+    return SignProducer.from_pretrained(folder, _device(config), batch_size=config.TEST.BATCH_SIZE)
+
+
+def evaluation_setting(config: Config) -> Setting:
+    return Setting(
+        corpora(config), config.TEST.SPLIT, body_model(config), _limits(config), config.DATASET.STRICT, config.METRIC.DTW
+    )
+
+
+def extraction_setting(config: Config) -> dict[str, object]:
+    """Arguments of `extract_codes` besides the tokenizer."""
+    return dict(
+        corpora=corpora(config), lexicon=lexicon(config), store=code_store(config), limits=_limits(config),
+        batch_size=config.EVAL.BATCH_SIZE, workers=config.TRAIN.NUM_WORKERS, strict=config.DATASET.STRICT,
+    )  # fmt: skip
+
+
+def trainer(run: runs.Run) -> pl.Trainer:
+    config = run.config
+    loggers = [CSVLogger(run.folder, name="", version="csv")]
+    if config.LOGGER.TENSORBOARD:
+        loggers.append(TensorBoardLogger(run.folder, name="", version="tensorboard"))
+    last = ModelCheckpoint(
+        run.checkpoints, filename=Path(runs.LAST).stem, monitor=None, every_n_epochs=1, save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )  # fmt: skip
+    best = ModelCheckpoint(
+        run.checkpoints, filename=Path(runs.BEST).stem, monitor="val/loss", save_weights_only=True,
+        enable_version_counter=False,
+    )  # fmt: skip
+    accelerator, devices = _accelerator(config)
+    batches = {"limit_train_batches": _TRIAL_BATCHES, "limit_val_batches": _TRIAL_BATCHES} if run.debug else {}
+    return pl.Trainer(
+        accelerator=accelerator, devices=devices, num_nodes=config.NUM_NODES, precision=config.TRAIN.PRECISION,
+        max_epochs=config.TRAIN.END_EPOCH, check_val_every_n_epoch=min(config.EVAL.EVERY_EPOCHS, config.TRAIN.END_EPOCH),
+        logger=loggers, callbacks=[EpochSeed(config.SEED), last, best, TQDMProgressBar()], log_every_n_steps=config.LOGGER.EVERY_STEPS,
+        num_sanity_val_steps=0, enable_model_summary=False, **batches,
+    )  # fmt: skip
+
+
+def _new_tokenizer(config: Config) -> SignTokenizer:
+    parts, t = layout(config), config.TOKENIZER
+    statistics = _statistics(config, parts)
+    settings = {
+        part: AutoencoderSettings(size, t.CODE_DIM, t.WIDTH, t.DEPTH, t.DILATION_GROWTH, t.DOWNSAMPLE, t.EMA_DECAY)
+        for part, size in t.CODES.items()
+    }
+    return SignTokenizer(parts, statistics.mean, statistics.std, settings)
+
+
+def _statistics(config: Config, parts: MotionLayout) -> Statistics:
+    """The file that the configuration names, or computed from the training split and kept in the run's folder."""
+    named = resolve(config.DATASET.STATISTICS) if config.DATASET.STATISTICS else None
+    if named is not None and named.suffix == ".pt":
+        return published_statistics(named, named.with_name("std.pt"), parts)
+    dataset = MotionDataset(
+        corpora(config), "train", parts, *_limits(config), config.TOKENIZER.DOWNSAMPLE, config.DATASET.STRICT
+    )
+    return load_or_compute_statistics(named or config.run_folder / "statistics.json", dataset, config.TRAIN.NUM_WORKERS)
+
+
+def _new_generator(config: Config, tokenizer: SignTokenizer) -> SignGenerator:
+    store, g = code_store(config), config.GENERATOR
+    store.check(tokenizer.hash)
+    languages = {corpus.language: store.provenance.fps[corpus.name] for corpus in corpora(config)}
+    signs = {}
+    if config.DATASET.LEXICON is not None and g.RETRIEVAL.WORDS:
+        signs = {name: read_word_codes(store.word_file(name), tokenizer.parts) for name in TEXT_LOCALE if name in languages}
+    spec = GeneratorSpec(
+        languages=list(languages), codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash, fps=languages,
+        decoding=g.DECODING, fusion=g.FUSION, max_steps=g.MAX_STEPS, max_pieces=g.MAX_SOURCE,
+        retrieval_words=g.RETRIEVAL.WORDS, retrieval_steps=g.RETRIEVAL.STEPS,
+    )  # fmt: skip
+    return SignGenerator.from_mbart(resolve(g.MBART), spec, signs)
+
+
+def _limits(config: Config) -> tuple[int, int]:
+    return config.DATASET.MIN_FRAMES, config.DATASET.MAX_FRAMES
+
+
+def _device(config: Config) -> str:
+    """Where single-process work runs: the first chosen GPU, if there is one."""
+    if config.ACCELERATOR == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{config.DEVICE[0]}" if isinstance(config.DEVICE, list) and config.DEVICE else "cuda"
+
+
+def _accelerator(config: Config) -> tuple[str, list[int] | int | str]:
+    """Lightning's accelerator and devices; on the CPU a list of ids means one process."""
+    on_gpu = config.ACCELERATOR not in ("auto", "cpu") or (config.ACCELERATOR == "auto" and torch.cuda.is_available())
+    if not on_gpu and isinstance(config.DEVICE, list):
+        return "cpu", 1
+    return config.ACCELERATOR, config.DEVICE

@@ -1,0 +1,86 @@
+"""Producers: whatever makes motions of sentences, behind one interface for testing and showing."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Sequence
+
+from torch import Tensor
+
+from soke.body.layout import MotionLayout
+from soke.body.motion import Motion
+from soke.errors import UserError
+from soke.generator.model import SignGenerator
+from soke.tokenizer.tokenizer import SignTokenizer
+
+
+class Sentence(Protocol):
+    """What a producer reads of a clip; `Typed` is a sentence without a clip."""
+
+    name: str
+    text: str
+    language: str
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A sentence that somebody typed."""
+
+    text: str
+    language: str
+    name: str = "typed"
+
+
+class Producer(Protocol):
+    """Text to motion."""
+
+    name: str  # row of the result table
+    layout: MotionLayout
+
+    def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
+        """One motion per sentence. Raises UserError for an empty text or an unknown language."""
+        ...
+
+
+class SignProducer:
+    """A generator and the tokenizer whose codes it speaks. Raises UserError when they do not belong together."""
+
+    def __init__(
+        self, generator: SignGenerator, tokenizer: SignTokenizer, name: str = "generated", batch_size: int = 32,
+        betas: Tensor | None = None,
+    ):  # fmt: skip
+        if generator.spec.tokenizer_hash != tokenizer.hash:
+            raise UserError(
+                f"the generator speaks the codes of tokenizer {generator.spec.tokenizer_hash}, but the tokenizer given is "
+                f"{tokenizer.hash}: set TOKENIZER.PATH to the one it was trained with, or train the generator again"
+            )
+        self.generator, self.tokenizer, self.name = generator.eval(), tokenizer.eval(), name
+        self.batch_size, self.betas = batch_size, betas
+
+    @property
+    def layout(self) -> MotionLayout:
+        return self.tokenizer.layout
+
+    def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
+        """Batches of sentences of similar length; the order of the results is that of `sentences`."""
+        order = sorted(range(len(sentences)), key=lambda i: len(sentences[i].text))
+        motions: dict[int, Motion] = {}
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            languages = [sentences[i].language for i in rows]
+            codes = self.generator.generate([sentences[i].text for i in rows], languages)
+            fps = [self.generator.spec.fps[language] for language in languages]
+            motions.update(zip(rows, self.tokenizer.decode_motions(codes, fps, self.betas)))
+        return [motions[i] for i in range(len(sentences))]
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Generator and tokenizer in one folder."""
+        self.generator.save_pretrained(folder)
+        self.tokenizer.save_pretrained(Path(folder) / "tokenizer")
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, device: str = "cpu", **settings) -> SignProducer:
+        """What `save_pretrained` wrote. Raises UserError when the folder holds no generator."""
+        generator = SignGenerator.from_pretrained(Path(folder)).to(device)
+        tokenizer = SignTokenizer.from_pretrained(Path(folder) / "tokenizer").to(device)
+        return cls(generator, tokenizer, **settings)

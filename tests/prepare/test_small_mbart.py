@@ -1,0 +1,153 @@
+"""The small mBART: what transformers, and the framework's own loading code, find in its folder."""
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, MBartModel, MBartTokenizer
+
+from prepare.small_mbart import LANGUAGE_CODES, PIECES, STAMP, corpus_texts, main, make_mbart
+from soke.data.clip import TEXT_LOCALE
+from soke.data.synthetic.language import LANGUAGES, write_sentences
+from soke.data.synthetic.writer import SIZES, write_corpora
+from soke.errors import UserError
+from soke.generator.retrieval import MARKERS
+from soke.generator.source import load_pieces
+
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    root = tmp_path_factory.mktemp("corpora") / "tiny"
+    write_corpora(root, "tiny", SEED)
+    return root
+
+
+@pytest.fixture(scope="module")
+def folder(corpora, tmp_path_factory):
+    out = tmp_path_factory.mktemp("models") / "mbart"
+    assert make_mbart(corpora, out, "tiny", SEED)
+    return out
+
+
+def without(folder, target, *names):
+    """A copy of `folder` without some files."""
+    return shutil.copytree(folder, target, ignore=lambda *_: names)
+
+
+@pytest.fixture(params=["both", "sentencepiece", "tokenizer.json"])
+def pieces(request, folder, tmp_path):
+    """The tokenizer as a folder gives it that holds both of its files, or one, as downloads do."""
+    missing = {
+        "both": (),
+        "sentencepiece": ("tokenizer.json", "tokenizer_config.json"),
+        "tokenizer.json": (PIECES, "tokenizer_config.json"),
+    }[request.param]
+    return MBartTokenizer.from_pretrained(str(without(folder, tmp_path / "copy", *missing)), local_files_only=True)
+
+
+def test_ids_are_laid_out_as_in_mbart(pieces):
+    assert pieces.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>"]) == [0, 1, 2, 3]
+    codes = pieces.convert_tokens_to_ids(list(LANGUAGE_CODES))
+    assert codes == list(range(len(pieces) - 26, len(pieces) - 1)) and len(codes) == 25
+    assert pieces.convert_tokens_to_ids("<mask>") == len(pieces) - 1
+    assert (pieces.bos_token_id, pieces.pad_token_id, pieces.eos_token_id, pieces.unk_token_id) == (0, 1, 2, 3)
+    assert set(TEXT_LOCALE.values()) <= set(LANGUAGE_CODES)
+
+
+def test_sources_end_with_the_end_and_the_language(pieces):
+    for locale, text in {"en_XX": "the dog sleeps", "zh_CN": "小狗睡觉。", "de_DE": "der wind kommt ."}.items():
+        pieces.src_lang = locale
+        ids = pieces(text)["input_ids"]
+        assert ids[-2:] == [pieces.eos_token_id, pieces.convert_tokens_to_ids(locale)]
+        body = pieces(text, add_special_tokens=False)["input_ids"]
+        assert ids[:-2] == body and min(body) > 3 and max(body) < len(pieces) - 26
+
+
+def test_every_sentence_of_the_corpora_returns(pieces):
+    for spoken in LANGUAGES:
+        for sentences in write_sentences(spoken, SIZES["tiny"], "another seed").values():
+            for sentence in sentences:
+                ids = pieces(sentence.text, add_special_tokens=False)["input_ids"]
+                assert pieces.decode(ids) == sentence.text and pieces.unk_token_id not in ids
+
+
+def test_markers_of_retrieved_signs_are_known(pieces):
+    for marker in MARKERS.values():
+        assert pieces.unk_token_id not in pieces(marker.format(3), add_special_tokens=False)["input_ids"]
+
+
+def test_unseen_text_is_unknown_not_an_error(pieces):
+    ids = pieces("Ωmega 犇 🙂", add_special_tokens=False)["input_ids"]
+    assert ids.count(pieces.unk_token_id) == 3
+    assert pieces("", add_special_tokens=False)["input_ids"] == []
+
+
+def test_all_ways_to_load_agree(folder, corpora, tmp_path):
+    ways = [
+        MBartTokenizer.from_pretrained(folder),
+        AutoTokenizer.from_pretrained(folder),
+        load_pieces(folder),
+        MBartTokenizer.from_pretrained(without(folder, tmp_path / "a", "tokenizer.json", "tokenizer_config.json")),
+    ]
+    for text in corpus_texts(corpora):
+        assert len({tuple(pieces(text)["input_ids"]) for pieces in ways}) == 1
+
+
+def test_model_loads_and_runs(folder):
+    pieces = MBartTokenizer.from_pretrained(folder)
+    model = MBartModel.from_pretrained(folder).eval()
+    saved = load_file(folder / "model.safetensors")
+    assert torch.equal(model.shared.weight, saved["model.shared.weight"])
+    assert model.shared.weight.shape == (len(pieces), 32) and model.config.scale_embedding
+    source = pieces(["the dog sleeps", "im norden"], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        out = model(**source, decoder_input_ids=torch.tensor([[2, 5], [2, 6]])).last_hidden_state
+    assert out.shape == (2, 2, 32) and out.isfinite().all()
+
+
+def test_the_seed_decides_everything(folder, corpora, tmp_path):
+    assert make_mbart(corpora, tmp_path / "same", "tiny", SEED)
+    for name in ("model.safetensors", "tokenizer.json", "config.json", PIECES):
+        assert (tmp_path / "same" / name).read_bytes() == (folder / name).read_bytes()
+    assert make_mbart(corpora, tmp_path / "other", "tiny", SEED + 1)
+    assert (tmp_path / "other" / "model.safetensors").read_bytes() != (folder / "model.safetensors").read_bytes()
+
+
+def test_a_finished_folder_is_left_alone(folder, corpora, capsys):
+    before = (folder / STAMP).stat().st_mtime_ns
+    main(["--corpora", str(corpora), "--out", str(folder), "--size", "tiny", "--seed", str(SEED)])
+    assert "there already" in capsys.readouterr().out and (folder / STAMP).stat().st_mtime_ns == before
+
+
+def test_an_interruption_leaves_nothing_and_can_be_repeated(corpora, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MBartTokenizer, "save_pretrained", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make_mbart(corpora, tmp_path / "mbart", "tiny", SEED)
+    assert not (tmp_path / "mbart").exists()
+    assert make_mbart(corpora, tmp_path / "mbart", "tiny", SEED)
+    assert [path.name for path in tmp_path.iterdir()] == ["mbart"]
+
+
+def test_mistakes_end_in_one_sentence(folder, corpora, tmp_path):
+    with pytest.raises(UserError, match="holds no synthetic corpora"):
+        make_mbart(tmp_path / "nowhere", tmp_path / "mbart", "tiny", SEED)
+    with pytest.raises(UserError, match="choose another --out"):
+        make_mbart(corpora, folder, "tiny", SEED + 1)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="choose another folder"):
+        make_mbart(corpora, tmp_path / "mine", "tiny", SEED)
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    (unfinished / "corpora.json").write_text(json.dumps({"complete": False}))
+    with pytest.raises(SystemExit, match="not complete"):
+        main(["--corpora", str(unfinished), "--out", str(tmp_path / "mbart")])

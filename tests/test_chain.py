@@ -1,0 +1,208 @@
+"""The whole way once, at toy size: corpora, tokenizer, codes, generator, test, pictures; and what bad input gets."""
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import get_motion_code
+import test as test_entry
+import train
+import vis_mesh
+from prepare import small_mbart, synthetic_corpora
+from soke.config import load_config
+from soke.errors import UserError
+
+CORPORA = {"how2sign": "How2Sign", "csl": "CSL-Daily", "phoenix": "Phoenix_2014T"}
+
+
+class Workshop:
+    """A folder of its own for data, runs and results, and the overrides that lead there."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.overrides = [
+            *(f"DATASET.CORPORA.{name}.ROOT={root}/data/{folder}" for name, folder in CORPORA.items()),
+            f"DATASET.LEXICON={root}/data/lexicon", f"DATASET.CODE_PATH={root}/codes", f"FOLDER={root}/experiments",
+            f"RESULTS={root}/results", f"TOKENIZER.PATH={root}/experiments/tokenizer/toy/tokenizer",
+            f"GENERATOR.MBART={root}/mbart", "NAME=toy", "TOKENIZER.WIDTH=16", "TOKENIZER.CODE_DIM=16",
+            "TRAIN.END_EPOCH=2", "EVAL.EVERY_EPOCHS=1", "GENERATOR.MAX_STEPS=12", "RENDER.BACKEND=software",
+            "RENDER.SIZE=64", "LOGGER.TENSORBOARD=false", "ACCELERATOR=cpu",
+        ]  # fmt: skip
+
+    def run(self, program, config: str, *more: str) -> None:
+        flags = [item for item in more if item.startswith("-")]
+        rest = [item for item in more if not item.startswith("-")]
+        program.main(["--cfg", f"configs/demo/{config}.yaml", "--nodebug", *flags, *self.overrides, *rest])
+
+    def folder(self, *steps: str) -> Path:
+        return self.root.joinpath(*steps)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Workshop:
+    """Everything up to and with the generator's training."""
+    root = tmp_path_factory.mktemp("chain")
+    synthetic_corpora.main(["--out", str(root / "data"), "--size", "tiny"])
+    small_mbart.main(["--corpora", str(root / "data"), "--out", str(root / "mbart"), "--size", "tiny"])
+    shop = Workshop(root)
+    shop.run(train, "deto")
+    shop.run(get_motion_code, "soke")
+    shop.run(train, "soke")
+    return shop
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "generator"])
+def test_run_folder_explains_itself(shop, stage):
+    run = shop.folder("experiments", stage, "toy")
+    assert load_config(run / "config.yaml").TRAIN.STAGE == stage
+    assert {"torch", "soke"} <= set(json.loads((run / "versions.json").read_text()))
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert provenance["layout hash"] and provenance["statistics hash"]
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    with (run / "csv" / "metrics.csv").open() as stream:
+        columns = csv.DictReader(stream).fieldnames
+    assert {"train/loss", "val/loss"} <= set(columns)
+    if stage == "tokenizer":
+        expected = {"val/PA_MPVPE_all", "val/PA_MPJPE_hand", "val/MPJPE_body", "val/perplexity_body"}
+        assert expected <= set(columns)
+
+
+def test_every_clip_has_codes(shop):
+    for split, corpus in (("train", "how2sign"), ("test", "csl"), ("dev", "phoenix")):
+        assert list(shop.folder("codes", corpus).rglob("*.npy")), (split, corpus)
+    codes = np.load(next(shop.folder("codes", "phoenix", "dev").glob("*.npy")))
+    assert codes.ndim == 3 and codes.shape[0] == 1 and codes.shape[2] == 3
+    words = json.loads(shop.folder("codes", "word2code_ASL.json").read_text(encoding="utf-8"))
+    assert all(set(streams) == {"body", "lhand", "rhand"} for streams in words.values()) and words
+
+
+def test_codes_are_kept_when_nothing_changed(shop):
+    file = next(shop.folder("codes", "csl").glob("*.npy"))
+    before = file.stat().st_mtime_ns
+    shop.run(get_motion_code, "soke")
+    assert file.stat().st_mtime_ns == before
+
+
+def test_table_holds_the_generator_its_floor_and_its_ceiling(shop, capsys):
+    shop.run(test_entry, "soke", "TEST.SAVE_PREDICTIONS=true")
+    printed = capsys.readouterr().out
+    results = shop.folder("results", "toy")
+    cells = json.loads((results / "table.json").read_text(encoding="utf-8"))["cells"]
+    assert {cell["row"] for cell in cells} == {"generated", "generated, shuffled", "tokenizer reconstruction"}
+    assert {cell["corpus"] for cell in cells} == set(CORPORA)
+    assert {(cell["metric"], cell["part"]) for cell in cells} == {
+        (metric, part) for metric in ("DTW-JPE", "DTW-PA-JPE") for part in ("body", "hand")
+    }
+    assert all(cell["values"]["m"] > 0 and cell["values"]["mm"] > 0 for cell in cells)
+    assert all("stand-in" in cell["signature"]["body"] for cell in cells)
+    assert "DTW-PA-JPE" in printed and "body:stand-in" in printed
+    with (results / "clips.csv").open(encoding="utf-8") as stream:
+        clips = list(csv.DictReader(stream))
+    for cell in cells:  # the table is the mean of the clips
+        values = [
+            float(clip[f"{cell['metric']} {cell['part']} m"])
+            for clip in clips if (clip["corpus"], clip["row"]) == (cell["corpus"], cell["row"])
+        ]  # fmt: skip
+        assert np.isclose(np.mean(values), cell["values"]["m"])
+    generated = [clip for clip in clips if clip["row"] == "generated"]
+    assert len(list((results / "predictions").rglob("*.npz"))) == len(generated)
+
+
+def test_tokenizer_is_tested(shop, capsys):
+    shop.run(test_entry, "deto")
+    cells = json.loads(shop.folder("results", "toy", "table.json").read_text(encoding="utf-8"))["cells"]
+    assert {"MPJPE", "PA-MPJPE", "PA-MPVPE", "codebook-use", "DTW-PA-JPE"} <= {cell["metric"] for cell in cells}
+
+
+def test_pictures_of_a_clip_and_of_a_typed_sentence(shop):
+    shop.run(vis_mesh, "soke", "--demo_dataset=csl")
+    shop.run(vis_mesh, "soke", "--text=the dog sleeps", "--language=ASL")
+    pictures = shop.folder("results", "toy", "pictures")
+    assert len(list(pictures.glob("*.mp4"))) == 2
+    for sheet in pictures.glob("*.png"):
+        assert np.asarray(Image.open(sheet)).std() > 10
+
+
+def test_a_finished_run_is_not_overwritten(shop):
+    with pytest.raises(UserError, match="TRAIN.RESUME=auto"):
+        shop.run(train, "deto")
+
+
+@pytest.mark.parametrize(("stage", "config"), [("tokenizer", "deto"), ("generator", "soke")])
+def test_a_broken_off_run_continues_to_the_same_weights(shop, monkeypatch, stage, config):
+    from soke.generator.module import GeneratorModule
+    from soke.tokenizer.module import TokenizerModule
+
+    module = TokenizerModule if stage == "tokenizer" else GeneratorModule
+    step = module.training_step
+
+    def failing(self, batch, *args):
+        if self.current_epoch == 1:
+            raise RuntimeError("power cut")
+        return step(self, batch, *args)
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
+        patch.setattr(module, "training_step", failing)
+        shop.run(train, config, "NAME=broken")
+    run = shop.folder("experiments", stage, "broken")
+    assert not (run / stage).exists()
+    shop.run(train, config, "NAME=broken", "TRAIN.RESUME=auto")
+    whole = shop.folder("experiments", stage, "toy", stage, "model.safetensors")
+    assert (run / stage / "model.safetensors").read_bytes() == whole.read_bytes()
+
+
+def test_unknown_language_and_empty_sentence(shop):
+    with pytest.raises(UserError, match="unknown sign language 'LSF'"):
+        shop.run(vis_mesh, "soke", "--text=hello", "--language=LSF")
+    with pytest.raises(UserError, match="empty"):
+        shop.run(vis_mesh, "soke", "--text= ")
+
+
+def test_missing_corpus_folder_is_named(shop):
+    with pytest.raises(UserError, match="corpus csl: folder .*nowhere does not exist.*DATASET.CORPORA.csl.ROOT"):
+        shop.run(train, "deto", "NAME=other", "DATASET.CORPORA.csl.ROOT=/nowhere")
+
+
+def test_checkpoint_of_another_layout_is_refused(shop):
+    checkpoint = shop.folder("experiments", "tokenizer", "toy", "checkpoints", "last.ckpt")
+    before = checkpoint.read_bytes()
+    parts = "PARTS=[{name: body, joints: [head], expression: 10}, {name: lhand, joints: [left_wrist]}, {name: rhand, joints: [right_wrist]}]"
+    with pytest.raises(UserError, match="layout hash"):
+        shop.run(train, "deto", "NAME=other", parts, f"TRAIN.RESUME={checkpoint}")
+    assert checkpoint.read_bytes() == before
+
+
+def test_codes_of_another_tokenizer_are_refused(shop):
+    shop.run(train, "deto", "NAME=second", "SEED=7", "TRAIN.END_EPOCH=1")
+    other = shop.folder("experiments", "tokenizer", "second", "tokenizer")
+    with pytest.raises(UserError, match="were made with tokenizer .* this one is"):
+        shop.run(train, "soke", "NAME=third", f"TOKENIZER.PATH={other}")
+
+
+@pytest.mark.parametrize(("damage", "expected"), [("truncate", "pickle|damaged|truncated|cut"), ("nan", "NaN")])
+def test_a_bad_frame_is_listed_or_with_strict_refused(shop, tmp_path, damage, expected):
+    copy = tmp_path / "CSL-Daily"
+    shutil.copytree(shop.folder("data", "CSL-Daily"), copy)
+    frame = next((copy / "poses").rglob("*.pkl"))
+    clip = frame.parent.name
+    if damage == "truncate":
+        frame.write_bytes(frame.read_bytes()[:40])
+    else:
+        import pickle
+
+        content = pickle.loads(frame.read_bytes())
+        content["smplx_expr"][3] = np.nan
+        frame.write_bytes(pickle.dumps(content))
+    where = [f"DATASET.CORPORA={{csl: {{ROOT: {copy}}}}}", f"NAME=damaged-{damage}", "TRAIN.END_EPOCH=1"]
+    where += [f"DATASET.CODE_PATH={tmp_path}/codes"]
+    with pytest.raises(UserError, match=f"{clip}.*({expected})"):
+        shop.run(get_motion_code, "soke", *where, "DATASET.STRICT=true")
+    shop.run(get_motion_code, "soke", *where)
+    assert not (tmp_path / "codes" / "csl" / f"{clip}.npy").exists()
+    assert len(list((tmp_path / "codes" / "csl").glob("*.npy"))) > 10

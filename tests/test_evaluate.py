@@ -1,0 +1,43 @@
+"""The shuffled floor pairs every sentence with another; a saved evaluation reads back."""
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from soke.body import Motion
+from soke.evaluate import Evaluation, derangement
+from soke.metrics.tables import ResultTable
+
+
+@pytest.mark.parametrize(
+    "texts", [list("abcdefg"), list("aabbcc"), list("aaabcd"), ["x", "y"], list("abacada" "bcd"), [str(i % 9) for i in range(99)]]
+)
+def test_every_sentence_gets_another_text(texts):
+    moved = derangement(texts)
+    assert sorted(moved) == list(range(len(texts)))
+    assert all(texts[i] != texts[j] for i, j in enumerate(moved))
+
+
+def test_what_cannot_be_moved_stays():
+    assert derangement([]) == [] and derangement(["a"]) == [0]
+    assert sorted(derangement(["a", "a", "a", "b"])) == [0, 1, 2, 3]
+
+
+def test_neighbours_in_the_alphabet_are_not_partners():
+    """Similar sentences begin alike; a floor made of near neighbours would be too high."""
+    texts = [f"{i:04d}" for i in range(500)]
+    distances = [abs(i - j) for i, j in enumerate(derangement(texts))]
+    assert 120 < np.mean(distances) < 220  # 500 / 3 for random partners
+
+
+def test_saved_evaluation(tmp_path):
+    motion = Motion(torch.randn(5, 55, 3), torch.randn(5, 10), torch.zeros(10), 24.0)
+    rows = [{"corpus": "phoenix", "clip": "test/a", "row": "generated", "DTW-JPE body m": 1.5}]
+    Evaluation(ResultTable("t"), rows, {("phoenix", "test/a"): motion}).save(tmp_path / "out", predictions=True)
+    with (tmp_path / "out" / "clips.csv").open(encoding="utf-8") as stream:
+        assert list(csv.DictReader(stream)) == [{k: str(v) for k, v in rows[0].items()}]
+    stored = np.load(tmp_path / "out" / "predictions" / "phoenix" / "test" / "a.npz")
+    assert np.array_equal(stored["rotations"], motion.rotations.numpy()) and stored["fps"] == 24.0

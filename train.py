@@ -1,0 +1,29 @@
+"""Trains what the configuration's TRAIN.STAGE names: the tokenizer or the generator.
+
+python -m train --cfg configs/deto.yaml --nodebug
+python -m train --cfg configs/soke.yaml --nodebug
+"""
+from __future__ import annotations
+
+from typing import Sequence
+
+from soke import cli
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    config, args = cli.parse(cli.parser("train", __doc__.splitlines()[0]), argv)
+
+    from soke import build, runs
+
+    runs.seed(config)
+    run = runs.open_run(config, debug=not args.nodebug)
+    data = build.data_module(run.config, run.folder)
+    module = build.training_module(run.config, data)
+    runs.record(run.folder, "provenance", module.provenance())
+    trainer = build.trainer(run)
+    trainer.fit(module, datamodule=data, ckpt_path=run.resume_from, weights_only=True)
+    runs.export(run, module, trainer)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,35 @@
+"""Shows signing: a video and a contact sheet of test clips beside their references, or of a typed sentence.
+
+python -m vis_mesh --cfg=configs/soke.yaml --demo_dataset=csl
+python -m vis_mesh --cfg=configs/soke.yaml --text "It rains today." --language ASL
+"""
+from __future__ import annotations
+
+from typing import Sequence
+
+from soke import cli
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = cli.parser("vis_mesh", __doc__.splitlines()[0])
+    parser.add_argument("--demo_dataset", choices=["how2sign", "csl", "phoenix"], help="corpus of the clips; default: the first")
+    parser.add_argument("--clips", type=int, default=1, help="how many clips of the test split")
+    parser.add_argument("--text", help="a sentence to sign in place of clips")
+    parser.add_argument("--language", default="ASL", help="its sign language: ASL, CSL or DGS")
+    parser.add_argument("--out_dir", help="folder of the pictures; default: <RESULTS>/<NAME>/pictures")
+    config, args = cli.parse(parser, argv)
+
+    from soke import build, runs, show
+
+    folder = runs.results_folder(config, args.out_dir, "pictures")
+    studio = show.Studio(build.body_model(config), folder, config.RENDER.SIZE, config.RENDER.BACKEND)
+    producer = build.producer(config)
+    if args.text is not None:
+        paths = show.sentence(studio, producer, args.text, args.language)
+    else:
+        paths = show.clips(studio, producer, build.corpora(config), config.TEST.SPLIT, args.demo_dataset, args.clips)
+    print(*paths, sep="\n")
+
+
+if __name__ == "__main__":
+    cli.run(main)
