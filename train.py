@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = build.data_module(run.config, run.folder)
     module = build.training_module(run.config, data)
     runs.record(run.folder, "provenance", module.provenance())
-    trainer = build.trainer(run)
+    trainer = build.trainer(run, module)
     trainer.fit(module, datamodule=data, ckpt_path=run.resume_from, weights_only=True)
     runs.export(run, module, trainer)
 

@@ -5,6 +5,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 tokenizer=configs/demo/deto.yaml
 generator=configs/demo/soke.yaml
+trained=experiments/generator/demo/generator/generator.json
+pictures=results/demo/pictures
+mkdir -p $pictures
 say() { printf '\n== %s\n' "$*"; }
 
 say "1/6 synthetic corpora and a small mBART"
@@ -21,12 +24,17 @@ say "4/6 generator: text to codes"
 [ -e experiments/generator/demo/generator ] || python -m train --cfg $generator --nodebug TRAIN.RESUME=auto
 
 say "5/6 a picture and a video"
-pictures=$(python -m vis_mesh --cfg $generator --demo_dataset how2sign)
+[ "$pictures/paths.txt" -nt "$trained" ] || {
+  python -m vis_mesh --cfg $generator --demo_dataset how2sign --out_dir "$pictures" > "$pictures.paths"
+  mv "$pictures.paths" "$pictures/paths.txt"
+}
 
 say "6/6 scores on the test split"
-python -m test --cfg $generator --task t2m
+[ results/demo/table.txt -nt "$trained" ] || python -m test --cfg $generator --task t2m > /dev/null
 
-say "reference and generated signing of one test sentence"
-echo "$pictures"
-say "sign a sentence of your own"
-echo ".venv/bin/python -m vis_mesh --cfg $generator --text \"the dog sleeps in the garden today\" --language ASL"
+say "results"
+cat results/demo/table.txt
+printf '\nreference and generated signing of a test sentence:\n'
+cat "$pictures/paths.txt"
+printf '\nsign a sentence of your own:\n%s\n' \
+  ".venv/bin/python -m vis_mesh --cfg $generator --text \"the dog sleeps in the garden today\" --language ASL"

@@ -122,7 +122,7 @@ def extraction_setting(config: Config) -> dict[str, object]:
     )  # fmt: skip
 
 
-def trainer(run: runs.Run) -> pl.Trainer:
+def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule) -> pl.Trainer:
     config = run.config
     loggers = [CSVLogger(run.folder, name="", version="csv")]
     if config.LOGGER.TENSORBOARD:
@@ -131,16 +131,19 @@ def trainer(run: runs.Run) -> pl.Trainer:
         run.checkpoints, filename=Path(runs.LAST).stem, monitor=None, every_n_epochs=1, save_on_train_epoch_end=True,
         enable_version_counter=False,
     )  # fmt: skip
-    best = ModelCheckpoint(
-        run.checkpoints, filename=Path(runs.BEST).stem, monitor="val/loss", save_weights_only=True,
-        enable_version_counter=False,
-    )  # fmt: skip
+    callbacks = [EpochSeed(config.SEED), last, TQDMProgressBar()]
+    if module.monitor is not None:
+        best = ModelCheckpoint(
+            run.checkpoints, filename=Path(runs.BEST).stem, monitor=module.monitor, save_weights_only=True,
+            enable_version_counter=False,
+        )  # fmt: skip
+        callbacks.append(best)
     accelerator, devices = _accelerator(config)
     batches = {"limit_train_batches": _TRIAL_BATCHES, "limit_val_batches": _TRIAL_BATCHES} if run.debug else {}
     return pl.Trainer(
         accelerator=accelerator, devices=devices, num_nodes=config.NUM_NODES, precision=config.TRAIN.PRECISION,
         max_epochs=config.TRAIN.END_EPOCH, check_val_every_n_epoch=min(config.EVAL.EVERY_EPOCHS, config.TRAIN.END_EPOCH),
-        logger=loggers, callbacks=[EpochSeed(config.SEED), last, best, TQDMProgressBar()], log_every_n_steps=config.LOGGER.EVERY_STEPS,
+        logger=loggers, callbacks=callbacks, log_every_n_steps=config.LOGGER.EVERY_STEPS,
         num_sanity_val_steps=0, enable_model_summary=False, **batches,
     )  # fmt: skip
 

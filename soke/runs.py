@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from soke import __version__
 from soke.config import Config, resolve, to_yaml
@@ -57,18 +58,20 @@ def open_run(config: Config, debug: bool) -> Run:
     Raises UserError when the folder already holds a run that is not to be continued.
     """
     if debug:
-        config = replace(config, NAME=f"debug--{config.NAME}", TRAIN=replace(config.TRAIN, END_EPOCH=1))
-        shutil.rmtree(config.run_folder, ignore_errors=True)
+        config = replace(config, NAME=f"debug--{config.NAME}", TRAIN=replace(config.TRAIN, END_EPOCH=1, RESUME=""))
+        if rank_zero_only.rank == 0:
+            shutil.rmtree(config.run_folder, ignore_errors=True)
     folder = config.run_folder
     resume = _resume_from(config, folder)
     if resume is None and (folder / "checkpoints" / LAST).exists():
         raise UserError(
             f"{folder} already holds a run: continue it with TRAIN.RESUME=auto, or choose another NAME"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    with new_file(folder / "config.yaml") as path:
-        path.write_text(to_yaml(config), encoding="utf-8")
-    record(folder, "versions", {"soke": __version__, "python": platform.python_version()} | {p: version(p) for p in _PACKAGES})
+    if rank_zero_only.rank == 0:
+        with new_file(folder / "config.yaml") as path:
+            path.write_text(to_yaml(config), encoding="utf-8")
+        versions = {"soke": __version__, "python": platform.python_version()}
+        record(folder, "versions", versions | {package: version(package) for package in _PACKAGES})
     return Run(config, folder, resume, debug)
 
 
@@ -96,7 +99,7 @@ def _resume_from(config: Config, folder: Path) -> str | None:
 
 
 def export(run: Run, module: pl.LightningModule, trainer: pl.Trainer) -> None:
-    """Writes the model with the best validation score (the last one, without validation) to `run.export`."""
+    """Writes the model of the best checkpoint, or of the last where the module names no score, to `run.export`."""
     if not trainer.is_global_zero or trainer.interrupted:
         return
     best = run.checkpoints / BEST

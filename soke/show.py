@@ -74,7 +74,7 @@ def clips(
             break
     paths = []
     for sample, motion in zip(samples, producer.produce([sample.clip for sample in samples])):
-        reference = producer.layout.motion(sample.features, motion.fps)
+        reference = producer.layout.motion(sample.features, sample.motion.fps).at_fps(motion.fps)
         motions = {"reference": reference, producer.name: motion}
         paths += studio.draw(f"{sample.clip.corpus}_{sample.clip.name}", motions, sample.clip.text)
     return paths

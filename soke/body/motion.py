@@ -57,6 +57,12 @@ class Motion:
             eyelids=None if self.eyelids is None else self.eyelids[index],
         )
 
+    def at_fps(self, fps: float) -> Motion:
+        """The same seconds at another frame rate, by the frame that is shown at each moment."""
+        count = max(round(len(self) * fps / self.fps), min(len(self), 1))
+        index = (torch.arange(count) * self.fps / fps + 1e-6).long().clamp_max(max(len(self) - 1, 0))
+        return replace(self.frames(index.to(self.rotations.device)), fps=fps)
+
     def mirrored(self) -> Motion:
         """The same signing by the other hand: left and right swapped, rotations mirrored.
 

@@ -18,7 +18,9 @@ from soke.training import OptimSettings, adamw_with_cosine
 
 
 class GeneratorModule(pl.LightningModule):
-    """Logs `train/loss`, and per part cross-entropy (nats) and accuracy under teacher forcing, also on validation."""
+    """Logs the loss and, per part, cross-entropy (nats) and accuracy under teacher forcing, in training and validation."""
+
+    monitor = None  # the last checkpoint is exported: cross-entropy grows again long before generated motion gets worse
 
     def __init__(self, generator: SignGenerator, tokenizer: SignTokenizer, optim: OptimSettings):
         super().__init__()

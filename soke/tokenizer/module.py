@@ -38,6 +38,8 @@ class TokenizerModule(pl.LightningModule):
     in training commitment_<part>; in validation the names of `MotionErrors`, in mm.
     """
 
+    monitor = "val/loss"  # the checkpoint with the lowest is exported
+
     def __init__(self, tokenizer: SignTokenizer, body: BodyModel, weights: LossWeights, optim: OptimSettings):
         super().__init__()
         self.tokenizer = tokenizer.train()  # Lightning would leave a loaded one in evaluation mode, its codebook fixed

@@ -80,3 +80,14 @@ def test_the_first_bad_frame_is_found(field: str, value: float):
     getattr(motion, field)[4].view(-1)[-1] = value
     getattr(motion, field)[3].view(-1)[0] = value
     assert motion.first_bad_frame() == 3
+
+
+@pytest.mark.parametrize(("frames", "fps", "target", "expected"), [
+    (4, 24.0, 24.0, [0, 1, 2, 3]), (4, 12.0, 24.0, [0, 0, 1, 1, 2, 2, 3, 3]), (6, 30.0, 15.0, [0, 2, 4]), (1, 30.0, 10.0, [0]),
+    (0, 25.0, 30.0, []),
+])  # fmt: skip
+def test_another_frame_rate_keeps_the_seconds(frames, fps, target, expected):
+    motion = Motion.rest(frames, fps)
+    motion.expression[:, 0] = torch.arange(frames)
+    other = motion.at_fps(target)
+    assert other.expression[:, 0].tolist() == expected and other.fps == target

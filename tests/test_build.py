@@ -1,0 +1,51 @@
+"""Every shipped configuration builds its models."""
+from __future__ import annotations
+
+import typing
+
+import pytest
+import torch
+
+from soke import build
+from soke.config import CorpusKind, Generator, load_config
+from soke.errors import UserError
+from soke.generator.schemes import SCHEMES
+from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+
+from .test_config import RUNNABLE
+
+
+def make_tokenizer(file: str) -> SignTokenizer:
+    config = load_config(file)
+    layout, t = build.layout(config), config.TOKENIZER
+    blank = {part: torch.zeros(size) for part, size in layout.sizes.items()}
+    settings = {
+        part: AutoencoderSettings(size, t.CODE_DIM, t.WIDTH, t.DEPTH, t.DILATION_GROWTH, t.DOWNSAMPLE, t.EMA_DECAY)
+        for part, size in t.CODES.items()
+    }
+    return SignTokenizer(layout, blank, blank, settings)
+
+
+@pytest.mark.parametrize("file", RUNNABLE)
+def test_layout_and_tokenizer(file):
+    tokenizer = make_tokenizer(file)
+    assert tokenizer.layout.sizes == {"body": 43, "lhand": 45, "rhand": 45}
+    assert tokenizer.codebook_sizes == {"body": 96, "lhand": 192, "rhand": 192}
+
+
+def test_published_tokenizer_has_the_published_size():
+    """18.76 million weights per part, the codebook and its averages not counted."""
+    tokenizer = make_tokenizer("configs/deto.yaml")
+    for autoencoder in tokenizer.autoencoders.values():
+        assert sum(p.numel() for p in autoencoder.parameters()) == pytest.approx(18.76e6, rel=0.005)
+
+
+def test_wrong_joints_are_named():
+    parts = "PARTS=[{name: body, joints: [nek]}, {name: lhand, joints: [head]}, {name: rhand, joints: [head]}]"
+    with pytest.raises(UserError, match="PARTS: .*nek"):
+        build.layout(load_config("configs/deto.yaml", overrides=[parts]))
+
+
+def test_every_choice_of_the_schema_exists():
+    assert set(typing.get_args(typing.get_type_hints(Generator)["DECODING"])) == set(SCHEMES)
+    assert set(typing.get_args(CorpusKind)) == set(build.CORPORA)
