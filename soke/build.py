@@ -36,7 +36,8 @@ from soke.training import EpochSeed, OptimSettings
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")  # inside Lightning
-warnings.filterwarnings("ignore", "The number of training batches")  # epochs shorter than a logging interval are no mistake
+warnings.filterwarnings("ignore", "The number of training batches")  # short epochs are no mistake
+warnings.filterwarnings("ignore", "Checkpoint directory")  # nor is a run that continues
 
 CORPORA = {"how2sign": How2Sign, "csl": CSLDaily, "phoenix": Phoenix14T}
 _TRIAL_BATCHES = 4  # per epoch of a run without --nodebug
@@ -124,7 +125,8 @@ def extraction_setting(config: Config) -> dict[str, object]:
 
 def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule) -> pl.Trainer:
     config = run.config
-    loggers = [CSVLogger(run.folder, name="", version="csv")]
+    continued = len(list(run.folder.glob("csv*")))  # a logger would delete the lines of the run that it continues
+    loggers = [CSVLogger(run.folder, name="", version=f"csv.{continued}" if continued else "csv")]
     if config.LOGGER.TENSORBOARD:
         loggers.append(TensorBoardLogger(run.folder, name="", version="tensorboard"))
     last = ModelCheckpoint(

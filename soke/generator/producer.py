@@ -54,7 +54,7 @@ class SignProducer:
                 f"the generator speaks the codes of tokenizer {generator.spec.tokenizer_hash}, but the tokenizer given is "
                 f"{tokenizer.hash}: set TOKENIZER.PATH to the one it was trained with, or train the generator again"
             )
-        self.generator, self.tokenizer, self.name = generator.eval(), tokenizer.eval(), name
+        self.generator, self.tokenizer, self.name = generator, tokenizer, name
         self.batch_size, self.betas = batch_size, betas
 
     @property
