@@ -5,8 +5,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 tokenizer=configs/demo/deto.yaml
 generator=configs/demo/soke.yaml
-trained=experiments/generator/demo/generator/generator.json
-pictures=results/demo/pictures
+trained=experiments/generator/demo-soke/generator/generator.json
+pictures=results/demo-soke/pictures
 mkdir -p $pictures
 say() { printf '\n== %s\n' "$*"; }
 
@@ -15,13 +15,13 @@ python -m prepare.synthetic_corpora --out data/demo --size demo
 python -m prepare.small_mbart --corpora data/demo --out deps/mbart-demo --size demo
 
 say "2/6 tokenizer: motion to codes"
-[ -e experiments/tokenizer/demo/tokenizer ] || python -m train --cfg $tokenizer --nodebug TRAIN.RESUME=auto
+[ -e experiments/tokenizer/demo-deto/tokenizer ] || python -m train --cfg $tokenizer --nodebug TRAIN.RESUME=auto
 
 say "3/6 codes of all clips and of the lexicon"
 python -m get_motion_code --cfg $generator --nodebug
 
 say "4/6 generator: text to codes"
-[ -e experiments/generator/demo/generator ] || python -m train --cfg $generator --nodebug TRAIN.RESUME=auto
+[ -e experiments/generator/demo-soke/generator ] || python -m train --cfg $generator --nodebug TRAIN.RESUME=auto
 
 say "5/6 a picture and a video"
 [ "$pictures/paths.txt" -nt "$trained" ] || {
@@ -30,10 +30,10 @@ say "5/6 a picture and a video"
 }
 
 say "6/6 scores on the test split"
-[ results/demo/table.txt -nt "$trained" ] || python -m test --cfg $generator --task t2m > /dev/null
+[ results/demo-soke/table.txt -nt "$trained" ] || python -m test --cfg $generator --task t2m > /dev/null
 
 say "results"
-cat results/demo/table.txt
+cat results/demo-soke/table.txt
 printf '\nreference and generated signing of a test sentence:\n'
 cat "$pictures/paths.txt"
 printf '\nsign a sentence of your own:\n%s\n' \

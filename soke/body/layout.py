@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal, Mapping, Sequence
@@ -61,6 +62,11 @@ class MotionLayout:
         by_name = {part.name: part for part in self.parts}
         if len(by_name) != len(self.parts) or not self.parts:
             raise ValueError("a layout needs at least one part, and parts of different names")
+        covered = Counter(joint for part in self.parts for joint in part.rotated_joints)
+        covered["expression"] = sum(part.expression > 0 for part in self.parts)
+        covered["eyelids"] = sum(part.eyelids for part in self.parts)
+        if max(covered.values()) > 1:
+            raise ValueError(f"{covered.most_common(1)[0][0]} belongs to two parts")
         for part in self.parts:
             if part.rotation not in ("axis_angle", "6d"):
                 raise ValueError(f"part {part.name}: rotation must be axis_angle or 6d, not {part.rotation}")

@@ -42,7 +42,8 @@ class GeneratorModule(pl.LightningModule):
             values[f"{stage}/accuracy_{part}"] = output.accuracy[part]
         size = len(batch.texts)
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=size, sync_dist=stage == "val")
-        self.log("loss", output.loss, prog_bar=True, logger=False, batch_size=size)
+        if stage == "train":
+            self.log("loss", output.loss, prog_bar=True, logger=False, batch_size=size)
         return output.loss
 
     def configure_optimizers(self) -> dict[str, Any]:

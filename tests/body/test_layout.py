@@ -127,6 +127,9 @@ def test_a_layout_survives_json(layout: MotionLayout):
     [
         ([], "at least one part"),
         ([PartSpec("a", ("neck",)), PartSpec("a", ("head",))], "different names"),
+        ([PartSpec("a", ("neck",)), PartSpec("b", ("head", "neck"))], "neck belongs to two parts"),
+        ([PartSpec("a", (), jaw=True), PartSpec("b", ("jaw",))], "jaw belongs to two parts"),
+        ([PartSpec("a", (), expression=3), PartSpec("b", (), expression=5)], "expression belongs to two parts"),
         ([PartSpec("a", ("neck",), rotation="quaternion")], "quaternion"),
         ([PartSpec("l", LEFT_HAND, mirrors="r")], "no part of its own"),
         ([PartSpec("l", LEFT_HAND, mirrors="l")], "no part of its own"),
