@@ -31,7 +31,7 @@ from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
 from soke.tokenizer.module import LossWeights, TokenizerModule
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
-from soke.training import EpochSeed, OptimSettings
+from soke.training import BatchSeed, OptimSettings
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
@@ -133,7 +133,7 @@ def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule) -> pl.Trai
         run.checkpoints, filename=Path(runs.LAST).stem, monitor=None, every_n_epochs=1, save_on_train_epoch_end=True,
         enable_version_counter=False,
     )  # fmt: skip
-    callbacks = [EpochSeed(config.SEED), last, TQDMProgressBar()]
+    callbacks = [BatchSeed(config.SEED), last, TQDMProgressBar()]
     if module.monitor is not None:
         best = ModelCheckpoint(
             run.checkpoints, filename=Path(runs.BEST).stem, monitor=module.monitor, save_weights_only=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterable
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import nn
@@ -29,11 +30,12 @@ def adamw_with_cosine(parameters: Iterable[nn.Parameter], settings: OptimSetting
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 
 
-class EpochSeed(pl.Callback):
-    """Seeds every epoch by its number, so that a run continued after an epoch draws what it would have drawn."""
+class BatchSeed(pl.Callback):
+    """Seeds every batch by its place in the training, so that a run that continues draws what it would have drawn."""
 
     def __init__(self, seed: int):
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        torch.manual_seed(self.seed + trainer.current_epoch * trainer.world_size + trainer.global_rank)
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: int) -> None:
+        place = (trainer.current_epoch, index, trainer.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, *place]).generate_state(1)[0]))

@@ -41,7 +41,7 @@ def test_published_tokenizer_has_the_published_size():
 
 
 def test_wrong_joints_are_named():
-    parts = "PARTS=[{name: body, joints: [nek]}, {name: lhand, joints: [head]}, {name: rhand, joints: [head]}]"
+    parts = "PARTS=[{name: body, joints: [nek]}, {name: lhand, joints: [head]}, {name: rhand, joints: [neck]}]"
     with pytest.raises(UserError, match="PARTS: .*nek"):
         build.layout(load_config("configs/deto.yaml", overrides=[parts]))
 
