@@ -111,15 +111,16 @@ def reconstruction(tokenizer: SignTokenizer, setting: Setting) -> Evaluation:
         references = _references(corpus, tokenizer, setting, evaluation)
         clips, motions = [clip for clip, _ in references], [motion for _, motion in references]
         hashes = {"layout": tokenizer.layout.hash, "statistics": tokenizer.statistics_hash}
-        errors = MotionErrors(setting.body, **hashes)
+        device = setting.body.template.device
+        errors = MotionErrors(setting.body, **hashes).to(device)
         use = {part: CodebookUse(size, part, **hashes) for part, size in tokenizer.codebook_sizes.items()}
         rebuilt = []
         for clip, motion in tqdm(references, desc=f"reconstruct {corpus.name}"):
             codes = tokenizer.encode_motion(motion)
             for counter, column in zip(use.values(), codes.T):
                 counter.update(column.cpu())
-            rebuilt.append(_on_cpu(tokenizer.decode_motion(codes, motion.fps, motion.betas)))
-            errors.update(clip.name, rebuilt[-1], motion)
+            rebuilt.append(tokenizer.decode_motion(codes, motion.fps, motion.betas).to("cpu"))
+            errors.update(clip.name, rebuilt[-1].to(device), motion.to(device))
         for key, value in errors.compute().items():
             evaluation.table.add(RECONSTRUCTION, corpus.name, errors.signatures[key], {"mm": value})
         _score(corpus, clips, motions, {RECONSTRUCTION: rebuilt}, tokenizer, setting, evaluation)
@@ -163,11 +164,7 @@ def _references(
 
 
 def _rebuilt(tokenizer: SignTokenizer, motion: Motion) -> Motion:
-    return _on_cpu(tokenizer.decode_motion(tokenizer.encode_motion(motion), motion.fps, motion.betas))
-
-
-def _on_cpu(motion: Motion) -> Motion:
-    return motion.to("cpu")
+    return tokenizer.decode_motion(tokenizer.encode_motion(motion), motion.fps, motion.betas).to("cpu")
 
 
 def _score(

@@ -125,7 +125,7 @@ class MotionLayout:
                 expression[:, : part.expression] = expressed
             if part.eyelids:
                 eyelids = lids
-        shape = torch.zeros(10, device=first.device) if betas is None else betas
+        shape = torch.zeros(10, device=first.device) if betas is None else betas.to(first.device)
         return Motion(rotations, expression, shape, fps, eyelids)
 
     def __eq__(self, other: object) -> bool:

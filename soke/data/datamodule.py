@@ -156,7 +156,7 @@ class SignDataModule(pl.LightningDataModule):
             return
         if self.strict:
             name, clip = next(iter(new.items()))
-            raise ClipError(f"{name} cannot be used: {clip.reason}; without --strict it would be skipped")
+            raise ClipError(f"{name} cannot be used: {clip.reason}; with DATASET.STRICT=false it would be skipped")
         self.skipped.update(new)
         if self.folder is not None:
             with new_file(self._record_file()) as temporary:
