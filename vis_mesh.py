@@ -3,6 +3,7 @@
 python -m vis_mesh --cfg=configs/soke.yaml --demo_dataset=csl
 python -m vis_mesh --cfg=configs/soke.yaml --text "It rains today." --language ASL
 """
+
 from __future__ import annotations
 
 from typing import Sequence
@@ -12,7 +13,9 @@ from soke import cli
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.parser("vis_mesh", __doc__.splitlines()[0])
-    parser.add_argument("--demo_dataset", choices=["how2sign", "csl", "phoenix"], help="corpus of the clips; default: the first")
+    parser.add_argument(
+        "--demo_dataset", choices=["how2sign", "csl", "phoenix"], help="corpus of the clips; default: the first"
+    )
     parser.add_argument("--clips", type=int, default=1, help="how many clips of the test split")
     parser.add_argument("--text", help="a sentence to sign in place of clips")
     parser.add_argument("--language", default="ASL", help="its sign language: ASL, CSL or DGS")

@@ -1,4 +1,5 @@
 """The only place where configuration becomes objects."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -111,7 +112,12 @@ def producer(config: Config) -> SignProducer:
 
 def evaluation_setting(config: Config) -> Setting:
     return Setting(
-        corpora(config), config.TEST.SPLIT, body_model(config), _limits(config), config.DATASET.STRICT, config.METRIC.DTW
+        corpora(config),
+        config.TEST.SPLIT,
+        body_model(config),
+        _limits(config),
+        config.DATASET.STRICT,
+        config.METRIC.DTW,
     )
 
 
@@ -144,7 +150,8 @@ def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule) -> pl.Trai
     batches = {"limit_train_batches": _TRIAL_BATCHES, "limit_val_batches": _TRIAL_BATCHES} if run.debug else {}
     return pl.Trainer(
         accelerator=accelerator, devices=devices, num_nodes=config.NUM_NODES, precision=config.TRAIN.PRECISION,
-        max_epochs=config.TRAIN.END_EPOCH, check_val_every_n_epoch=min(config.EVAL.EVERY_EPOCHS, config.TRAIN.END_EPOCH),
+        max_epochs=config.TRAIN.END_EPOCH,
+        check_val_every_n_epoch=min(config.EVAL.EVERY_EPOCHS, config.TRAIN.END_EPOCH),
         logger=loggers, callbacks=callbacks, log_every_n_steps=config.LOGGER.EVERY_STEPS,
         num_sanity_val_steps=0, enable_model_summary=False, **batches,
     )  # fmt: skip
@@ -177,7 +184,9 @@ def _new_generator(config: Config, tokenizer: SignTokenizer) -> SignGenerator:
     languages = {corpus.language: store.provenance.fps[corpus.name] for corpus in corpora(config)}
     signs = {}
     if config.DATASET.LEXICON is not None and g.RETRIEVAL.WORDS:
-        signs = {name: read_word_codes(store.word_file(name), tokenizer.parts) for name in TEXT_LOCALE if name in languages}
+        signs = {
+            name: read_word_codes(store.word_file(name), tokenizer.parts) for name in TEXT_LOCALE if name in languages
+        }
     spec = GeneratorSpec(
         languages=list(languages), codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash, fps=languages,
         decoding=g.DECODING, fusion=g.FUSION, max_steps=g.MAX_STEPS, max_pieces=g.MAX_SOURCE,

@@ -3,6 +3,7 @@
 Nothing here imports torch, so that `--help` and every configuration error answer at once. `configs/default.yaml`
 says what each key means.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -217,7 +218,9 @@ def _find(file: str | Path) -> Path:
     here = Path(file).expanduser()
     path = here if here.is_file() else ROOT / here
     if not path.is_file():
-        near = difflib.get_close_matches(str(file), [str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.yaml")])
+        near = difflib.get_close_matches(
+            str(file), [str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.yaml")]
+        )
         raise UserError(f"no configuration file {file}" + (f"; did you mean {near[0]}?" if near else ""))
     return path
 
@@ -265,7 +268,9 @@ def _checked(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
     elif origin is Literal:
         if value in args:
             return value
-        problems.append(f"{path} is {value!r}, but must be one of {', '.join(map(str, args))}" + _near(str(value), args))
+        problems.append(
+            f"{path} is {value!r}, but must be one of {', '.join(map(str, args))}" + _near(str(value), args)
+        )
     elif origin is list:
         if isinstance(value, list):
             return [_checked(item, args[0], f"{path}[{i}]", problems) for i, item in enumerate(value)]

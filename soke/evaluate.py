@@ -1,4 +1,5 @@
-"""Testing: what a producer makes of a split's sentences, against the references, in one table with floor and ceiling."""
+"""Testing: what a producer makes of a split's sentences, in one table with floor and ceiling."""
+
 from __future__ import annotations
 
 import csv
@@ -64,7 +65,7 @@ class Evaluation:
     skipped: list[SkippedClip] = field(default_factory=list)
 
     def save(self, folder: Path, predictions: bool = False) -> None:
-        """Writes table.txt, .json and .csv, clips.csv, skipped_clips.txt if any, and predictions/<corpus>/<clip>.npz."""
+        """Writes table.txt, .json, .csv, clips.csv, skipped_clips.txt if any, and predictions/<corpus>/<clip>.npz."""
         self.table.save(folder)
         if self.clips:
             columns = list(dict.fromkeys(key for row in self.clips for key in row))
@@ -125,7 +126,9 @@ def reconstruction(tokenizer: SignTokenizer, setting: Setting) -> Evaluation:
             evaluation.table.add(RECONSTRUCTION, corpus.name, errors.signatures[key], {"mm": value})
         _score(corpus, clips, motions, {RECONSTRUCTION: rebuilt}, tokenizer, setting, evaluation)
         for counter in use.values():
-            evaluation.table.add(RECONSTRUCTION, corpus.name, counter.signature, counter.compute(), higher_is_better=True)
+            evaluation.table.add(
+                RECONSTRUCTION, corpus.name, counter.signature, counter.compute(), higher_is_better=True
+            )
         evaluation.predictions.update({(corpus.name, clip.name): m for clip, m in zip(clips, rebuilt)})
     return evaluation
 
@@ -177,7 +180,8 @@ def _score(
         layout=tokenizer.layout.hash, statistics=tokenizer.statistics_hash,
     )  # fmt: skip
     metrics = {
-        row: {(part, align): DTWJPE(part, align, **conditions) for part in PARTS for align in ALIGNMENTS} for row in rows
+        row: {(part, align): DTWJPE(part, align, **conditions) for part in PARTS for align in ALIGNMENTS}
+        for row in rows
     }
     for index, (clip, reference) in enumerate(tqdm(list(zip(clips, references)), desc=f"score {corpus.name}")):
         truth = _points(setting.body, reference)

@@ -1,4 +1,5 @@
 """What the trained models share: optimiser, schedule, seeds."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class OptimSettings:
-    """AdamW with a cosine schedule per epoch, from `lr` down to `eta_min` at the end of `epochs`; the defaults are SOKE's."""
+    """AdamW with a cosine schedule per epoch, from `lr` down to `eta_min` after `epochs`; the defaults are SOKE's."""
 
     epochs: int
     lr: float = 2e-4
@@ -23,9 +24,7 @@ class OptimSettings:
 
 def adamw_with_cosine(parameters: Iterable[nn.Parameter], settings: OptimSettings) -> dict[str, Any]:
     """What Lightning's `configure_optimizers` returns."""
-    optimizer = torch.optim.AdamW(
-        parameters, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs, settings.eta_min)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 

@@ -1,4 +1,5 @@
 """The whole way once, at toy size: corpora, tokenizer, codes, generator, test, pictures; and what bad input gets."""
+
 from __future__ import annotations
 
 import csv
@@ -181,7 +182,10 @@ def test_missing_corpus_folder_is_named(shop):
 def test_checkpoint_of_another_layout_is_refused(shop):
     checkpoint = shop.folder("experiments", "tokenizer", "toy", "checkpoints", "last.ckpt")
     before = checkpoint.read_bytes()
-    parts = "PARTS=[{name: body, joints: [head], expression: 10}, {name: lhand, joints: [left_wrist]}, {name: rhand, joints: [right_wrist]}]"
+    parts = (
+        "PARTS=[{name: body, joints: [head], expression: 10}, {name: lhand, joints: [left_wrist]}, "
+        "{name: rhand, joints: [right_wrist]}]"
+    )
     with pytest.raises(UserError, match="its layout hash is .*, here it is"):
         shop.run(train, "deto", "NAME=other", parts, f"TRAIN.RESUME={checkpoint}")
     assert checkpoint.read_bytes() == before
@@ -194,7 +198,9 @@ def test_codes_of_another_tokenizer_are_refused(shop):
         shop.run(train, "soke", "NAME=third", f"TOKENIZER.PATH={other}")
 
 
-@pytest.mark.parametrize(("damage", "expected"), [("truncate", "pickle|damaged|truncated|cut"), ("nan", "holds nan in smplx_expr")])
+@pytest.mark.parametrize(
+    ("damage", "expected"), [("truncate", "pickle|damaged|truncated|cut"), ("nan", "holds nan in smplx_expr")]
+)
 def test_a_bad_frame_is_listed_or_with_strict_refused(shop, tmp_path, damage, expected):
     copy = tmp_path / "CSL-Daily"
     shutil.copytree(shop.folder("data", "CSL-Daily"), copy)

@@ -1,4 +1,5 @@
 """Every shipped configuration loads and means something; every mistake is reported at once, by name."""
+
 from __future__ import annotations
 
 import re
@@ -39,7 +40,9 @@ def test_published_hyper_parameters():
 
 
 def test_written_configuration_reads_back(tmp_path):
-    config = load_config("configs/soke.yaml", overrides=["TRAIN.BATCH_SIZE=7", "GENERATOR.FUSION={body: 1, lhand: 0, rhand: 0}"])
+    config = load_config(
+        "configs/soke.yaml", overrides=["TRAIN.BATCH_SIZE=7", "GENERATOR.FUSION={body: 1, lhand: 0, rhand: 0}"]
+    )
     file = tmp_path / "config.yaml"
     file.write_text(to_yaml(config))
     assert load_config(file) == config
@@ -53,7 +56,13 @@ def test_layers_override_in_order(tmp_path):
 
 
 def test_every_mistake_is_reported_at_once_with_the_nearest_name():
-    overrides = ["TRAIN.BATCHSIZE=3", "TRIAN.X=1", "SEED=many", "TRAIN.STAGE=tokeniser", "DATASET.CORPORA.how2sing.ROOT=x"]
+    overrides = [
+        "TRAIN.BATCHSIZE=3",
+        "TRIAN.X=1",
+        "SEED=many",
+        "TRAIN.STAGE=tokeniser",
+        "DATASET.CORPORA.how2sing.ROOT=x",
+    ]
     with pytest.raises(UserError) as error:
         load_config("configs/soke.yaml", overrides=overrides)
     message = str(error.value)
@@ -123,7 +132,10 @@ def test_help_and_configuration_errors_load_no_library(program, arguments):
 
 def test_user_errors_end_without_traceback():
     done = subprocess.run(
-        [sys.executable, "-m", "train", "--cfg", "configs/soke.yaml", "TRIAN.X=1"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "train", "--cfg", "configs/soke.yaml", "TRIAN.X=1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     assert done.stderr.strip() == "error: configs/soke.yaml: unknown key TRIAN (did you mean TRAIN?)"
@@ -134,6 +146,24 @@ def test_flags_become_overrides():
 
     config, args = cli.parse(
         cli.parser("train", ""),
-        ["--cfg", "configs/soke.yaml", "--batch_size", "5", "--device", "0", "1", "SEED=9", "--num_nodes", "2", "--nodebug"],
+        [
+            "--cfg",
+            "configs/soke.yaml",
+            "--batch_size",
+            "5",
+            "--device",
+            "0",
+            "1",
+            "SEED=9",
+            "--num_nodes",
+            "2",
+            "--nodebug",
+        ],
     )
-    assert (config.TRAIN.BATCH_SIZE, config.DEVICE, config.SEED, config.NUM_NODES, args.nodebug) == (5, [0, 1], 9, 2, True)
+    assert (config.TRAIN.BATCH_SIZE, config.DEVICE, config.SEED, config.NUM_NODES, args.nodebug) == (
+        5,
+        [0, 1],
+        9,
+        2,
+        True,
+    )

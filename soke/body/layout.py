@@ -1,4 +1,5 @@
 """MotionLayout: which numbers of a motion each part of a tokenizer sees. The only table of feature positions."""
+
 from __future__ import annotations
 
 import hashlib
@@ -99,7 +100,7 @@ class MotionLayout:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def features(self, motion: Motion) -> dict[str, Tensor]:
-        """Motion of T frames -> {part: [T, D] float tensor}. Raises ValueError when the motion lacks what a part needs."""
+        """Motion of T frames -> {part: [T, D]}. Raises ValueError when the motion lacks what a part needs."""
         return {part.name: _part_features(part, motion) for part in self.parts}
 
     def motion(self, features: Mapping[str, Tensor], fps: float, betas: Tensor | None = None) -> Motion:

@@ -1,4 +1,5 @@
 """The body model: motions to joints and meshes, through the smplx package and an SMPL-X file in npz format."""
+
 from __future__ import annotations
 
 import contextlib
@@ -44,7 +45,7 @@ class _Vertices:
 
 
 class BodyModel:
-    """SMPL-X. Joints are computed from the few vertices they need, which gives the same numbers as skinning the whole mesh.
+    """SMPL-X. Joints are computed from the few vertices they need, to the same numbers as from the whole mesh.
 
     file:           npz in the SMPL-X format
     name:           `smplx` or `stand-in`
@@ -109,7 +110,7 @@ class BodyModel:
         return self._in_chunks(motion, _FRAMES_AT_ONCE, len(self.template), lambda m: self._pose(m, self._whole)[0])
 
     def joints(self, motion: Motion) -> Tensor:
-        """[T, 144, 3] metres: smplx's 55 joints, 21 selected vertices, 51 facial landmarks, 17 on the face's contour."""
+        """[T, 144, 3] metres: smplx's 55 joints, 21 chosen vertices, 51 facial landmarks, 17 of the face's contour."""
         return self._in_chunks(motion, 8 * _FRAMES_AT_ONCE, NUM_BODY_POINTS, self._joints_and_landmarks)
 
     def hand_joints(self, motion: Motion, side: Side) -> Tensor:
@@ -170,9 +171,7 @@ class BodyModel:
     def _rows(self, ids: Tensor) -> _Vertices:
         model = self._model
         correctives = model.posedirs.unflatten(1, (-1, 3))[:, ids].flatten(1) if model.posedirs.any() else None
-        return _Vertices(
-            self.template[ids], model.shapedirs[ids], model.expr_dirs[ids], correctives, self.weights[ids]
-        )
+        return _Vertices(self.template[ids], model.shapedirs[ids], model.expr_dirs[ids], correctives, self.weights[ids])
 
     def _full_pose(self, motion: Motion) -> Tensor:
         return motion.rotations + self._model.pose_mean.view(-1, 3)

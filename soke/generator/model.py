@@ -1,4 +1,5 @@
 """SignGenerator: mBART from text to the codes of every part, with a head per part."""
+
 from __future__ import annotations
 
 import json
@@ -111,7 +112,9 @@ class SignGenerator(nn.Module):
         ids = torch.tensor([[self.vocabulary.language_id(language)] for language in languages], device=self.device)
         return self.mbart.shared(ids)
 
-    def forward(self, texts: Sequence[str], languages: Sequence[str], codes: Tensor, lengths: Tensor) -> GeneratorOutput:
+    def forward(
+        self, texts: Sequence[str], languages: Sequence[str], codes: Tensor, lengths: Tensor
+    ) -> GeneratorOutput:
         """Teacher forcing. codes [B, K, P], padded with anything beyond lengths [B]."""
         states, mask = self._sources(texts, languages)
         steps: Steps = self.scheme.build(codes, lengths)
@@ -123,7 +126,9 @@ class SignGenerator(nn.Module):
         for index, (part, head) in enumerate(self.heads.items()):
             target = steps.targets[..., index]
             logits = head(hidden)
-            losses[part] = nn.functional.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), ignore_index=IGNORE)
+            losses[part] = nn.functional.cross_entropy(
+                logits.flatten(0, 1).float(), target.flatten(), ignore_index=IGNORE
+            )
             asked = target != IGNORE
             accuracy[part] = ((logits.argmax(-1) == target) & asked).sum() / asked.sum()
         return GeneratorOutput(torch.stack(list(losses.values())).mean(), losses, accuracy)
@@ -201,7 +206,9 @@ class SignGenerator(nn.Module):
 
         folder = Path(folder)
         if not (folder / "generator.json").is_file():
-            raise UserError(f"no generator in {folder}: train one with `python -m train --cfg configs/soke.yaml --nodebug`")
+            raise UserError(
+                f"no generator in {folder}: train one with `python -m train --cfg configs/soke.yaml --nodebug`"
+            )
         spec = GeneratorSpec(**json.loads((folder / "generator.json").read_text(encoding="utf-8"))["spec"])
         lexicon = json.loads((folder / "lexicon.json").read_text(encoding="utf-8"))
         signs = {language: {w: torch.tensor(c) for w, c in entries.items()} for language, entries in lexicon.items()}
@@ -222,6 +229,7 @@ class SignGenerator(nn.Module):
             mbart, report = MBartModel.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
         except (OSError, ValueError, SafetensorError) as error:
             raise UserError(f"the model weights in {folder} cannot be read: {str(error).splitlines()[0]}") from None
-        if report["missing_keys"]:
-            raise UserError(f"{folder} lacks {len(report['missing_keys'])} of mBART's weights, {min(report['missing_keys'])} among them")
+        missing = report["missing_keys"]
+        if missing:
+            raise UserError(f"{folder} lacks {len(missing)} of mBART's weights, {min(missing)} among them")
         return cls(spec, mbart, pieces, signs)

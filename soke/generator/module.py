@@ -1,4 +1,5 @@
 """Training of the generator: cross-entropy per head, AdamW with a cosine schedule."""
+
 from __future__ import annotations
 
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from soke.training import OptimSettings, adamw_with_cosine
 
 
 class GeneratorModule(pl.LightningModule):
-    """Logs the loss and, per part, cross-entropy (nats) and accuracy under teacher forcing, in training and validation."""
+    """Logs the loss and, per part, cross-entropy (nats) and accuracy under teacher forcing, for both stages."""
 
     monitor = None  # the last checkpoint is exported: cross-entropy grows again long before generated motion gets worse
 
@@ -56,7 +57,11 @@ class GeneratorModule(pl.LightningModule):
     def provenance(self) -> dict[str, Any]:
         """What the run's models are made of, in plain types."""
         (producer,) = self._producer
-        return {**producer.tokenizer.provenance(), "tokenizer hash": producer.tokenizer.hash, **asdict(self.generator.spec)}
+        return {
+            **producer.tokenizer.provenance(),
+            "tokenizer hash": producer.tokenizer.hash,
+            **asdict(self.generator.spec),
+        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["soke"] = {"version": __version__, "tokenizer_hash": self.generator.spec.tokenizer_hash}

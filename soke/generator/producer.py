@@ -1,11 +1,10 @@
 """Producers: whatever makes motions of sentences, behind one interface for testing and showing."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Sequence
-
-from torch import Tensor
 
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
@@ -46,16 +45,15 @@ class SignProducer:
     """A generator and the tokenizer whose codes it speaks. Raises UserError when they do not belong together."""
 
     def __init__(
-        self, generator: SignGenerator, tokenizer: SignTokenizer, name: str = "generated", batch_size: int = 32,
-        betas: Tensor | None = None,
-    ):  # fmt: skip
+        self, generator: SignGenerator, tokenizer: SignTokenizer, name: str = "generated", batch_size: int = 32
+    ):
         if generator.spec.tokenizer_hash != tokenizer.hash:
             raise UserError(
-                f"the generator speaks the codes of tokenizer {generator.spec.tokenizer_hash}, but the tokenizer given is "
-                f"{tokenizer.hash}: set TOKENIZER.PATH to the one it was trained with, or train the generator again"
+                f"the generator speaks the codes of tokenizer {generator.spec.tokenizer_hash}, but the tokenizer given "
+                f"is {tokenizer.hash}: set TOKENIZER.PATH to the one it was trained with, or train the generator again"
             )
         self.generator, self.tokenizer, self.name = generator, tokenizer, name
-        self.batch_size, self.betas = batch_size, betas
+        self.batch_size = batch_size
 
     @property
     def layout(self) -> MotionLayout:
@@ -70,7 +68,7 @@ class SignProducer:
             languages = [sentences[i].language for i in rows]
             codes = self.generator.generate([sentences[i].text for i in rows], languages)
             fps = [self.generator.spec.fps[language] for language in languages]
-            motions.update(zip(rows, self.tokenizer.decode_motions(codes, fps, self.betas)))
+            motions.update(zip(rows, self.tokenizer.decode_motions(codes, fps)))
         return [motions[i] for i in range(len(sentences))]
 
     def save_pretrained(self, folder: Path) -> None:

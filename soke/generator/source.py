@@ -1,4 +1,5 @@
 """SourceEncoder: a sentence and the signs retrieved for it as the ids that the language model's encoder reads."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -63,5 +64,7 @@ def load_pieces(folder: Path):
             "`python -m prepare.small_mbart`"
         )
     if not any((folder / name).is_file() for name in ("tokenizer.json", "sentencepiece.bpe.model")):
-        raise UserError(f"{folder} has neither tokenizer.json nor sentencepiece.bpe.model: download them with the model")
+        raise UserError(
+            f"{folder} has neither tokenizer.json nor sentencepiece.bpe.model: download them with the model"
+        )
     return MBartTokenizer.from_pretrained(str(folder), local_files_only=True)

@@ -20,8 +20,8 @@ from soke.body.motion import Motion
 from soke.data.dataset import PADDING_CODE
 from soke.data.statistics import STD_FLOOR, Statistics
 from soke.errors import UserError
-from soke.tokenizer.autoencoder import ConvDecoder, ConvEncoder
 from soke.storage import new_file
+from soke.tokenizer.autoencoder import ConvDecoder, ConvEncoder
 from soke.tokenizer.quantizer import EmaQuantizer, Quantized, Quantizer
 
 log = logging.getLogger(__name__)

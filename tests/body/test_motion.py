@@ -83,8 +83,8 @@ def test_the_first_bad_frame_is_found(field: str, value: float):
 
 
 @pytest.mark.parametrize(("frames", "fps", "target", "expected"), [
-    (4, 24.0, 24.0, [0, 1, 2, 3]), (4, 12.0, 24.0, [0, 0, 1, 1, 2, 2, 3, 3]), (6, 30.0, 15.0, [0, 2, 4]), (1, 30.0, 10.0, [0]),
-    (0, 25.0, 30.0, []),
+    (4, 24.0, 24.0, [0, 1, 2, 3]), (4, 12.0, 24.0, [0, 0, 1, 1, 2, 2, 3, 3]), (6, 30.0, 15.0, [0, 2, 4]),
+    (1, 30.0, 10.0, [0]), (0, 25.0, 30.0, []),
 ])  # fmt: skip
 def test_another_frame_rate_keeps_the_seconds(frames, fps, target, expected):
     motion = Motion.rest(frames, fps)

@@ -35,7 +35,6 @@ from soke.data.synthetic.motion import Signer, cite, perform
 from soke.data.synthetic.signs import SignForm, invent_signs
 from soke.errors import UserError
 from soke.storage import new_file
-from soke.storage import new_file
 
 VERSION = 1  # to be raised whenever the same parameters give other files
 # Clips per language.
