@@ -34,7 +34,6 @@ from soke.tokenizer.module import LossWeights, TokenizerModule
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
 from soke.training import BatchSeed, OptimSettings
 
-log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")  # inside Lightning
 warnings.filterwarnings("ignore", "The number of training batches")  # short epochs are no mistake

@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterable, Literal
 
@@ -167,7 +167,6 @@ class Config:
     METRIC: Metric
     LOGGER: Logger
     RENDER: Render
-    DEBUG: bool = field(default=False)
 
     @property
     def run_folder(self) -> Path:

@@ -78,14 +78,6 @@ class Motion:
         tensors = {f.name: getattr(self, f.name) for f in fields(self)}
         return Motion(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in tensors.items()})
 
-    def first_bad_frame(self) -> int | None:
-        """Index of the first frame with a NaN or infinite value, or None."""
-        parts = [self.rotations.flatten(1), self.expression]
-        if self.eyelids is not None:
-            parts.append(self.eyelids)
-        bad = ~torch.cat(parts, dim=1).isfinite().all(dim=1)
-        return int(bad.nonzero()[0]) if bad.any() else None
-
     @classmethod
     def rest(cls, frames: int, fps: float, expression: int = 10) -> Motion:
         """`frames` frames of the body model's zero pose."""

@@ -24,8 +24,3 @@ def axis_angle_from_6d(six: Tensor) -> Tensor:
 def mirror_axis_angle(rotations: Tensor) -> Tensor:
     """[..., 3] -> [..., 3], the rotation seen in the sagittal mirror: R' = M R M with M = diag(-1, 1, 1) (M3T)."""
     return rotations * torch.tensor([1.0, -1.0, -1.0], dtype=rotations.dtype, device=rotations.device)
-
-
-def canonical_axis_angle(rotations: Tensor) -> Tensor:
-    """[..., 3] -> [..., 3], the same rotations with angles of at most pi."""
-    return roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(rotations))

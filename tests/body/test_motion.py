@@ -72,16 +72,6 @@ def test_duration_is_in_seconds():
     assert Motion.rest(0, 25.0).duration == 0.0
 
 
-@pytest.mark.parametrize("field", ["rotations", "expression", "eyelids"])
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_the_first_bad_frame_is_found(field: str, value: float):
-    motion = random_motion()
-    assert motion.first_bad_frame() is None
-    getattr(motion, field)[4].view(-1)[-1] = value
-    getattr(motion, field)[3].view(-1)[0] = value
-    assert motion.first_bad_frame() == 3
-
-
 @pytest.mark.parametrize(("frames", "fps", "target", "expected"), [
     (4, 24.0, 24.0, [0, 1, 2, 3]), (4, 12.0, 24.0, [0, 0, 1, 1, 2, 2, 3, 3]), (6, 30.0, 15.0, [0, 2, 4]),
     (1, 30.0, 10.0, [0]), (0, 25.0, 30.0, []),

@@ -8,7 +8,7 @@ from smplx.joint_names import JOINT_NAMES
 from torch import Tensor
 
 from soke.body import joints
-from soke.body.rotations import axis_angle_from_6d, axis_angle_to_6d, canonical_axis_angle, mirror_axis_angle
+from soke.body.rotations import axis_angle_from_6d, axis_angle_to_6d, mirror_axis_angle
 
 SHAPES = [(3,), (5, 3), (2, 4, 3), (0, 3)]
 MIRROR = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
@@ -62,14 +62,6 @@ def test_mirroring_is_conjugation_with_the_mirror():
     for rotation in random_rotations(20, 3):
         expected = MIRROR @ matrix(rotation) @ MIRROR
         torch.testing.assert_close(matrix(mirror_axis_angle(rotation)), expected, atol=1e-6, rtol=0)
-
-
-def test_canonical_angles_are_at_most_pi_and_turn_the_same():
-    rotations = random_rotations(50, 3, largest=9.0)
-    canonical = canonical_axis_angle(rotations)
-    assert rotations.norm(dim=-1).max() > math.pi
-    assert canonical.norm(dim=-1).max() <= math.pi + 1e-5
-    torch.testing.assert_close(axis_angle_to_6d(canonical), axis_angle_to_6d(rotations), atol=1e-5, rtol=0)
 
 
 def test_joints_are_named_and_ordered_as_in_smplx():

@@ -198,7 +198,7 @@ def performed(forms, seed=0, **signer):
 
 def test_performance_is_smooth_and_begins_and_ends_at_rest(forms):
     motion = performed(forms, noise=0.0)
-    assert motion.first_bad_frame() is None and 30 < len(motion) < 90
+    assert motion.rotations.isfinite().all() and motion.expression.isfinite().all() and 30 < len(motion) < 90
     assert torch.allclose(motion.rotations[0], motion.rotations[-1], atol=1e-3)
     steps = roma.rotvec_geodesic_distance(motion.rotations[1:], motion.rotations[:-1])
     assert steps.max() < math.radians(55)
