@@ -85,7 +85,7 @@ def training_module(config: Config, data: SignDataModule) -> TokenizerModule | G
     optim = OptimSettings(config.TRAIN.END_EPOCH, o.LR, tuple(o.BETAS), o.WEIGHT_DECAY, o.ETA_MIN)
     if config.TRAIN.STAGE == "tokenizer":
         weights = LossWeights(config.LOSS.FEATURE, config.LOSS.COMMITMENT, config.LOSS.VELOCITY)
-        return TokenizerModule(_new_tokenizer(config), body_model(config), weights, optim)
+        return TokenizerModule(_new_tokenizer(config, data.corpora), body_model(config), weights, optim)
     tokenizer = trained_tokenizer(config)
     return GeneratorModule(_new_generator(config, tokenizer), tokenizer, optim)
 
@@ -93,7 +93,7 @@ def training_module(config: Config, data: SignDataModule) -> TokenizerModule | G
 def trained_tokenizer(config: Config) -> SignTokenizer:
     """The exported tokenizer of this run's stage, or the one that a generator's run names."""
     if config.TRAIN.STAGE == "tokenizer":
-        folder = resolve(config.TEST.CHECKPOINT) if config.TEST.CHECKPOINT else runs.export_folder(config)
+        folder = _exported(config)
     elif config.TOKENIZER.PATH:
         folder = resolve(config.TOKENIZER.PATH)
     else:
@@ -101,11 +101,16 @@ def trained_tokenizer(config: Config) -> SignTokenizer:
     return SignTokenizer.from_pretrained(folder).to(_device(config))
 
 
+def _exported(config: Config) -> Path:
+    """Folder of the trained model that is to be tested or shown."""
+    return resolve(config.TEST.CHECKPOINT) if config.TEST.CHECKPOINT else runs.export_folder(config)
+
+
 def producer(config: Config) -> SignProducer:
     """The exported generator of this run, with its tokenizer."""
     if config.TRAIN.STAGE != "generator":
         raise UserError(f"{config.NAME} trains a tokenizer, which signs nothing: choose a generator's configuration")
-    folder = resolve(config.TEST.CHECKPOINT) if config.TEST.CHECKPOINT else runs.export_folder(config)
+    folder = _exported(config)
     return SignProducer.from_pretrained(folder, _device(config), batch_size=config.TEST.BATCH_SIZE)
 
 
@@ -156,9 +161,9 @@ def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule) -> pl.Trai
     )  # fmt: skip
 
 
-def _new_tokenizer(config: Config) -> SignTokenizer:
+def _new_tokenizer(config: Config, corpora: list[Corpus]) -> SignTokenizer:
     parts, t = layout(config), config.TOKENIZER
-    statistics = _statistics(config, parts)
+    statistics = _statistics(config, parts, corpora)
     settings = {
         part: AutoencoderSettings(size, t.CODE_DIM, t.WIDTH, t.DEPTH, t.DILATION_GROWTH, t.DOWNSAMPLE, t.EMA_DECAY)
         for part, size in t.CODES.items()
@@ -166,13 +171,13 @@ def _new_tokenizer(config: Config) -> SignTokenizer:
     return SignTokenizer(parts, statistics.mean, statistics.std, settings)
 
 
-def _statistics(config: Config, parts: MotionLayout) -> Statistics:
+def _statistics(config: Config, parts: MotionLayout, corpora: list[Corpus]) -> Statistics:
     """The file that the configuration names, or computed from the training split and kept in the run's folder."""
     named = resolve(config.DATASET.STATISTICS) if config.DATASET.STATISTICS else None
     if named is not None and named.suffix == ".pt":
         return published_statistics(named, named.with_name("std.pt"), parts)
     dataset = MotionDataset(
-        corpora(config), "train", parts, *_limits(config), config.TOKENIZER.DOWNSAMPLE, config.DATASET.STRICT
+        corpora, "train", parts, *_limits(config), config.TOKENIZER.DOWNSAMPLE, config.DATASET.STRICT
     )
     return load_or_compute_statistics(named or config.run_folder / "statistics.json", dataset, config.TRAIN.NUM_WORKERS)
 

@@ -10,6 +10,7 @@ from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
+from soke.storage import new_folder
 from soke.tokenizer.tokenizer import SignTokenizer
 
 
@@ -72,9 +73,10 @@ class SignProducer:
         return [motions[i] for i in range(len(sentences))]
 
     def save_pretrained(self, folder: Path) -> None:
-        """Generator and tokenizer in one folder."""
-        self.generator.save_pretrained(folder)
-        self.tokenizer.save_pretrained(Path(folder) / "tokenizer")
+        """Generator and tokenizer in one folder, which appears whole or not at all."""
+        with new_folder(folder) as target:
+            self.generator.save_pretrained(target)
+            self.tokenizer.save_pretrained(target / "tokenizer")
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str = "cpu", **settings) -> SignProducer:

@@ -20,7 +20,7 @@ from soke.body.motion import Motion
 from soke.data.dataset import PADDING_CODE
 from soke.data.statistics import STD_FLOOR, Statistics
 from soke.errors import UserError
-from soke.storage import new_file
+from soke.storage import new_folder
 from soke.tokenizer.autoencoder import ConvDecoder, ConvEncoder
 from soke.tokenizer.quantizer import EmaQuantizer, Quantized, Quantizer
 
@@ -283,18 +283,16 @@ class SignTokenizer(nn.Module):
         ]
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Writes weights and configuration into `folder`, each whole or not at all."""
-        folder = Path(folder)
+        """Writes weights and configuration; the folder appears whole or not at all."""
         config = {
             "code_version": soke.__version__,
             **self._hashes(),
             "layout": self.layout.to_list(),
             "settings": self._settings(),
         }
-        with new_file(folder / WEIGHTS_FILE) as temporary:
-            save_file({name: value.contiguous() for name, value in self.state_dict().items()}, temporary)
-        with new_file(folder / CONFIG_FILE) as temporary:  # last: its hash tells whether the weights are its own
-            temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        with new_folder(folder) as target:
+            save_file({name: value.contiguous() for name, value in self.state_dict().items()}, target / WEIGHTS_FILE)
+            (target / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> SignTokenizer:
