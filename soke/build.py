@@ -57,7 +57,10 @@ def body_model(config: Config) -> BodyModel:
 
 
 def corpora(config: Config) -> list[Corpus]:
-    return [CORPORA[name](resolve(corpus.ROOT)) for name, corpus in config.DATASET.CORPORA.items()]
+    return [
+        CORPORA[name](resolve(corpus.ROOT), resolve(corpus.PACKED) if corpus.PACKED else None)
+        for name, corpus in config.DATASET.CORPORA.items()
+    ]
 
 
 def lexicon(config: Config) -> Lexicon | None:

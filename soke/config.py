@@ -62,6 +62,7 @@ class Test:
 @dataclass
 class CorpusConfig:
     ROOT: str
+    PACKED: str = ""
 
 
 @dataclass

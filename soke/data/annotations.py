@@ -45,7 +45,10 @@ def read_table(path: Path, required: Sequence[str]) -> Table:
     columns = lines[0][1] if lines else []
     missing = [name for name in required if name not in columns]
     if missing:
-        raise UserError(f"{path} lacks the columns {', '.join(missing)}; its header has {', '.join(columns) or 'none'}")
+        raise UserError(
+            f"{path} lacks the columns {', '.join(missing)}; its header has {', '.join(columns) or 'none'}. Columns are "
+            "separated by tabs or commas"
+        )
     table = Table(columns, [], {})
     for number, fields in lines[1:]:
         if len(fields) == len(columns):
@@ -75,15 +78,20 @@ def _unquoted(field: str) -> str:
     return quoted[1].replace('""', '"') if quoted else field
 
 
-def read_entries(path: Path) -> list[Mapping[str, Any]]:
-    """Read a (gzipped) pickled list of dicts, each with at least the strings `name` and `text`.
+def safe_name(name: str) -> str:
+    """The name of a clip, which becomes part of paths. Raises ValueError when it could lead out of its folder."""
+    steps = name.split("/")
+    if any(step in ("", ".", "..") or "\\" in step or "\0" in step or ":" in step[1:2] for step in steps):
+        raise ValueError(f"the name {name!r} leads out of the folder")
+    return name
 
-    Raises UserError that names the file, and the entry that has another form.
-    """
+
+def read_entries(path: Path) -> list[Mapping[str, Any]]:
+    """Read a (gzipped) pickled list of dicts. Raises UserError that names the file, and the entry that is none."""
     entries = load_pickle(path)
     if not isinstance(entries, list):
         raise UserError(f"{path} holds a {type(entries).__name__}, not the list of annotations")
     for i, entry in enumerate(entries):
-        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("name", "text")):
-            raise UserError(f"{path}: entry {i} is not a dict with the strings name and text")
+        if not isinstance(entry, dict):
+            raise UserError(f"{path}: entry {i} is a {type(entry).__name__}, not the dict of an annotation")
     return entries

@@ -5,16 +5,20 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from soke.body.motion import Motion
-from soke.data.annotations import Table, read_entries
+from soke.data.annotations import Table, read_entries, safe_name
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
+from soke.data.frames import motion_from_frames
 from soke.data.lengths import downsampled_indices
-from soke.data.loading import count_frames, frame_files, read_motion
+from soke.data.loading import count_frames, frame_files, missing_frames, read_frames
+from soke.data.packed import REMEDY, PackedStore, file_hash
 from soke.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -37,27 +41,44 @@ class Listing:
 
 
 class FrameFolderCorpus(ABC):
-    """A corpus on disk; the base of all readers. Raises UserError when its folder does not exist.
+    """A corpus on disk, as frame files or packed; the base of all readers.
 
-    root: folder of the corpus in its published layout
+    Its clips and frames come from the packed store where there is a complete one, otherwise from the frame files:
+    with the same numbers. Raises UserError when there is neither a store nor the corpus's folder, and when an
+    annotation file has changed since the store was packed.
+
+    root:   folder of the corpus in its published layout
+    packed: folder of the store; default: `packed` in the root
     """
 
     name: str
     language: str
     fps: float
 
-    def __init__(self, root: Path | str):
+    def __init__(self, root: Path | str, packed: Path | str | None = None):
         self.root = Path(root)
-        if not self.root.is_dir():
+        self.packed = self.root / "packed" if packed is None else Path(packed)
+        self.store = PackedStore.find(self.packed)
+        if self.store is not None:
+            self._check_store(self.store)
+        elif not self.root.is_dir():
             raise UserError(
                 f"corpus {self.name}: folder {self.root} does not exist; set {self._root_key} to the folder that "
                 "holds the corpus"
             )
         self._listings: dict[str, Listing] = {}
 
+    def annotated(self, split: str) -> list[Clip]:
+        """All clips that the annotation of `split` names, whether their frames exist or not; raises as `clips` does."""
+        return self._annotated(split).clips
+
     @abstractmethod
     def _annotated(self, split: str) -> Listing:
         """All clips that the annotation file names, whether their frames exist or not."""
+
+    def annotation_paths(self, split: str) -> list[Path]:
+        """The annotation files that `_annotated` reads. Raises UserError when one is missing."""
+        return []
 
     @property
     def _root_key(self) -> str:
@@ -79,38 +100,107 @@ class FrameFolderCorpus(ABC):
         """The clips of `split` without frames, without text, or with an annotation that makes no sense."""
         return list(self._listing(split).skipped)
 
+    def dropped(self, split: str) -> Counter[str]:
+        """Number of clips of `split` per rule of the corpus that excludes them."""
+        return Counter(self._listing(split).dropped)
+
+    def missing_frames(self, clip: Clip) -> int:
+        """How many frames are left out between the clip's first and last. Raises ClipError."""
+        return self.store.place(clip).missing if self._is_packed(clip.split) else self.count_missing(clip)
+
     def load(self, clip: Clip) -> Motion:
         """The clip's motion at the working frame rate. Raises ClipError naming the clip, the file and the cause."""
-        files = frame_files(clip)
+        frames = self.store.read(clip) if self._is_packed(clip.split) else self.read_frames(clip)
+        fps = min(clip.fps, self._max_fps(clip))
+        if fps < clip.fps:
+            frames = frames[downsampled_indices(len(frames), clip.fps, fps).numpy()]
+        return motion_from_frames(frames, fps)
+
+    def read_frames(self, clip: Clip) -> np.ndarray:
+        """All stored frames [T, 179] of a clip, from its frame files. Raises ClipError as `load` does.
+
+        Frames may be missing in between, as the public poses have it, but no more than are there.
+        """
+        files = self._frame_files(clip)
         if len(files) < MIN_FRAMES:
             raise ClipError(
                 f"clip {clip.name}: {clip.frames} holds {len(files)} frame files, at least {MIN_FRAMES} are needed"
             )
-        fps = min(clip.fps, self._max_fps(clip))
-        if fps < clip.fps:
-            files = [files[i] for i in downsampled_indices(len(files), clip.fps, fps).tolist()]
-        return read_motion(clip, files, fps)
+        missing = missing_frames(files)
+        if missing > len(files):
+            raise ClipError(
+                f"clip {clip.name}: {clip.frames} lacks {missing} of the {missing + len(files)} frames from {files[0]} "
+                f"to {files[-1]}; copy or extract it again"
+            )
+        return read_frames(clip, files)
 
-    def _listing(self, split: str) -> Listing:
+    def count_missing(self, clip: Clip) -> int:
+        """As `missing_frames`, from the frame files."""
+        return missing_frames(self._frame_files(clip))
+
+    def _frame_files(self, clip: Clip) -> list[str]:
+        """Names of the clip's frame files in order of time. Raises ClipError."""
+        return frame_files(clip)
+
+    def unpacked(self, split: str) -> Listing:
+        """What the annotation and the frame files hold, whether there is a store or not; raises as `clips` does."""
         if split not in SPLITS:
             raise UserError(f"corpus {self.name}: no split {split}; the splits are {', '.join(SPLITS)}")
+        return self._with_frames(self._annotated(split))
+
+    def _listing(self, split: str) -> Listing:
         if split not in self._listings:
-            self._listings[split] = self._with_frames(self._annotated(split), split)
+            if self._is_packed(split):
+                listing = Listing(self.store.clips(split), self.store.skipped(split), self.store.dropped(split))
+            else:
+                listing = self.unpacked(split)
+            self._report(listing, split)
+            self._listings[split] = listing
         return self._listings[split]
 
-    def _with_frames(self, annotated: Listing, split: str) -> Listing:
-        listing = replace(annotated, clips=[])
+    def _is_packed(self, split: str) -> bool:
+        return self.store is not None and self.store.has(split)
+
+    def _check_store(self, store: PackedStore) -> None:
+        if store.corpus != self.name:
+            raise UserError(f"{store.folder} holds the packed corpus {store.corpus}, not {self.name}")
+        for source, packed in store.sources.items():
+            path = self.root / source
+            if path.is_file() and file_hash(path) != packed:
+                raise UserError(f"{path} has changed since {store.folder} was packed; {REMEDY}, or remove that folder")
+
+    def _with_frames(self, annotated: Listing) -> Listing:
+        listing = Listing([], list(annotated.skipped), Counter(annotated.dropped))
+        names: set[str] = set()
         for clip in annotated.clips:
             frames = count_frames(clip.frames, enough=MIN_FRAMES)
-            if not clip.text:
-                listing.skipped.append(SkippedClip(self.name, clip.name, "its text is empty"))
-            elif not frames:
-                fault = "does not exist" if frames is None else "holds no frame files"
-                listing.skipped.append(SkippedClip(self.name, clip.name, f"{clip.frames} {fault}"))
-            elif frames < MIN_FRAMES:
+            fault = self._fault(clip, names, frames)
+            if fault is not None:
+                listing.skipped.append(SkippedClip(self.name, clip.name, fault))
+                continue
+            names.add(clip.name)
+            if frames < MIN_FRAMES:
                 listing.dropped[f"of fewer than {MIN_FRAMES} frames"] += 1
             else:
                 listing.clips.append(clip)
+        return listing
+
+    def _fault(self, clip: Clip, names: Collection[str], frames: int | None) -> str | None:
+        """Why the annotated clip cannot be used; `names` are those of the clips before it, `frames` its number."""
+        try:
+            safe_name(clip.name)
+        except ValueError as error:
+            return str(error)
+        if clip.name in names:
+            return "another clip of the split has the same name; the first is kept"
+        if not clip.text:
+            return "its text is empty"
+        if not frames:
+            return f"{clip.frames} {'does not exist' if frames is None else 'holds no frame files'}"
+        return None
+
+    def _report(self, listing: Listing, split: str) -> None:
+        """Log what a listing leaves out. Raises UserError when nothing is left."""
         total = len(listing.clips) + len(listing.skipped) + sum(listing.dropped.values())
         if listing.skipped and not listing.clips:
             raise UserError(
@@ -126,7 +216,6 @@ class FrameFolderCorpus(ABC):
                 "%s %s: %d of %d clips skipped: %s%s (the first: %s)", self.name, split, len(listing.skipped), total,
                 names, ", …" if len(listing.skipped) > _NAMED_IN_LOG else "", listing.skipped[0].reason,
             )
-        return listing
 
     def _existing(self, candidates: Iterable[Path]) -> Path:
         """The first annotation file that exists. Raises UserError that names them all."""
@@ -199,9 +288,18 @@ class PickledCorpus(FrameFolderCorpus):
     annotation_files: dict[str, tuple[str, ...]]
     frames_folder: str
 
+    def annotation_paths(self, split: str) -> list[Path]:
+        return [self._existing(self.root / name for name in self.annotation_files[split])]
+
     def _annotated(self, split: str) -> Listing:
-        path = self._existing(self.root / name for name in self.annotation_files[split])
-        return Listing([self._clip(entry, split) for entry in read_entries(path)])
+        (path,) = self.annotation_paths(split)
+        listing = Listing()
+        for number, entry in enumerate(read_entries(path)):
+            if isinstance(entry.get("name"), str):
+                listing.clips.append(self._clip(entry, split))
+            else:
+                listing.skipped.append(SkippedClip(self.name, f"{path.name} entry {number}", "has no name"))
+        return listing
 
     def _clip(self, entry: dict[str, Any], split: str) -> Clip:
         gloss, signer = entry.get("gloss"), entry.get("signer")
@@ -210,7 +308,7 @@ class PickledCorpus(FrameFolderCorpus):
             corpus=self.name,
             split=split,
             language=self.language,
-            text=entry["text"].strip(),
+            text=str(entry.get("text") or "").strip(),
             frames=self.root / self.frames_folder / entry["name"],
             fps=self.fps,
             gloss=None if gloss is None else str(gloss).strip(),

@@ -9,8 +9,11 @@ from soke.body.motion import Motion
 from soke.errors import UserError
 
 SPLITS = ("train", "val", "test")
-# Sign language -> locale of the text that is translated into it, as mBART names it.
-TEXT_LOCALE = {"ASL": "en_XX", "CSL": "zh_CN", "DGS": "de_DE"}
+# Sign language -> locale of the text that is translated into it, as mBART names it: SOKE's three, then Prompt2Sign's.
+TEXT_LOCALE = {
+    "ASL": "en_XX", "CSL": "zh_CN", "DGS": "de_DE",
+    "DSGS": "de_DE", "LSF-CH": "fr_XX", "LIS-CH": "it_IT", "LSA": "es_XX", "KSL": "ko_KR", "TSL": "tr_TR",
+}  # fmt: skip
 
 
 class ClipError(UserError):
@@ -26,7 +29,7 @@ class Clip:
     split:    train, val or test
     language: sign language, a key of `TEXT_LOCALE`
     text:     spoken-language sentence (for an isolated sign: its word)
-    frames:   folder of the frame files
+    frames:   where its frames are: a folder of frame files, or one file
     fps:      frames per second of the stored frames
     gloss:    sign glosses separated by blanks, where the corpus has them
     signer:   signer's id, where the corpus has one

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soke.data.annotations import safe_name
 from soke.data.clip import Clip, ClipError
 from soke.errors import UserError
 from soke.storage import new_file
@@ -123,10 +124,11 @@ class CodeStore:
         return self.path / f"word2code_{language}.json"
 
     def _file(self, clip: Clip) -> Path:
-        steps = f"{clip.corpus}/{clip.name}".split("/")
-        if any(step in ("", ".", "..") or "\\" in step or "\0" in step or ":" in step[1:2] for step in steps):
-            raise ClipError(f"clip {clip.name!r} of {clip.corpus!r}: the name leads out of the folder {self.path}")
-        return self.path.joinpath(*steps[:-1], f"{steps[-1]}.npy")
+        try:
+            name = safe_name(f"{clip.corpus}/{clip.name}")
+        except ValueError as error:
+            raise ClipError(f"clip {clip.name!r} of {clip.corpus!r}: {error} {self.path}") from None
+        return self.path / f"{name}.npy"
 
 
 def write_word_codes(path: Path, words: Mapping[str, Tensor], parts: Sequence[str]) -> None:

@@ -27,6 +27,16 @@ _ROTATIONS = 3 * (len(SMPLX_JOINTS) - 2)  # all but the eyes
 _ORDER = joint_indices([joint for joints in _JOINTS_OF_KEY.values() for joint in joints])
 
 
+def _blocks() -> list[tuple[slice, slice]]:
+    """Runs of joints that stand together in both orders: their columns in the 179 numbers, and in rotations."""
+    starts = [i for i in range(len(_ORDER)) if i == 0 or _ORDER[i] != _ORDER[i - 1] + 1]
+    bounds = zip(starts, [*starts[1:], len(_ORDER)])
+    return [(slice(3 * a, 3 * b), slice(3 * _ORDER[a], 3 * (_ORDER[b - 1] + 1))) for a, b in bounds]
+
+
+_BLOCKS = _blocks()
+
+
 def motion_from_frames(frames: np.ndarray, fps: float) -> Motion:
     """[T, 179] -> Motion; eyes at rest, the shape of the first frame. Raises ValueError for another width."""
     if frames.ndim != 2 or frames.shape[1] != FRAME_SIZE:
@@ -34,7 +44,8 @@ def motion_from_frames(frames: np.ndarray, fps: float) -> Motion:
     # numpy, because torch hands so small a job to all its threads
     values = np.ascontiguousarray(frames, dtype=np.float32)
     rotations = np.zeros((len(values), NUM_JOINTS, 3), dtype=np.float32)
-    rotations[:, _ORDER] = values[:, :_ROTATIONS].reshape(len(values), len(_ORDER), 3)
+    for source, target in _BLOCKS:  # three copies of a block each, ten times as fast as picking joints
+        rotations.reshape(len(values), -1)[:, target] = values[:, source]
     expression = values[:, _ROTATIONS + NUM_BETAS :].copy()
     betas = np.zeros(NUM_BETAS, dtype=np.float32)
     if len(values):

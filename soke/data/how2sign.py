@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from soke.data.annotations import read_table
 from soke.data.base import Listing, TableCorpus, parsed_fps, parsed_number
@@ -38,12 +39,13 @@ class How2Sign(TableCorpus):
     columns = ("SENTENCE_NAME", "SENTENCE", "START_REALIGNED", "END_REALIGNED")
     name_column = "SENTENCE_NAME"
 
+    def annotation_paths(self, split: str) -> list[Path]:
+        folder = self.root / split / "re_aligned"
+        name = f"how2sign_realigned_{split}"
+        return [self._existing(folder / file for file in (f"{name}_preprocessed_fps.csv", f"{name}.csv"))]
+
     def _annotated(self, split: str) -> Listing:
-        folder = self.root / split
-        table_name = f"how2sign_realigned_{split}"
-        path = self._existing(
-            folder / "re_aligned" / name for name in (f"{table_name}_preprocessed_fps.csv", f"{table_name}.csv")
-        )
+        (path,) = self.annotation_paths(split)
         table = read_table(path, self.columns)
         if "fps" not in table.columns:
             _log.warning("%s has no column fps: %g frames/s is taken for all clips", path, _FPS_IF_ABSENT)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from soke.data.annotations import read_table
 from soke.data.base import Listing, TableCorpus, parsed_fps
@@ -25,11 +26,13 @@ class Lexicon(TableCorpus):
     def _max_fps(self, clip: Clip) -> float:
         return How2Sign.fps if clip.language == How2Sign.language else math.inf
 
+    def annotation_paths(self, split: str) -> list[Path]:
+        return [self._existing([self.root / "lexicon.csv"])] if split == "train" else []
+
     def _annotated(self, split: str) -> Listing:
-        if split != "train":
-            return Listing()
-        path = self._existing([self.root / "lexicon.csv"])
-        return self._listed(path, read_table(path, self.columns), split)
+        for path in self.annotation_paths(split):
+            return self._listed(path, read_table(path, self.columns), split)
+        return Listing()
 
     def _clip(self, row: dict[str, str], split: str) -> Clip:
         name, language = row["name"], row["language"]

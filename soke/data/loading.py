@@ -1,4 +1,4 @@
-"""A clip's folder of frame pickles -> Motion. The hot path of training on unpacked data."""
+"""A clip's folder of frame pickles -> its frames. The hot path of training on unpacked data."""
 from __future__ import annotations
 
 import itertools
@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from soke.body.motion import Motion
 from soke.data.clip import Clip, ClipError
-from soke.data.frames import FRAME_KEYS, FRAME_SIZE, motion_from_frames
+from soke.data.frames import FRAME_KEYS, FRAME_SIZE
 from soke.data.pickles import load_pickle
 from soke.errors import UserError
 
@@ -45,8 +44,21 @@ def frame_files(clip: Clip) -> list[str]:
     return sorted((name for name in names if _is_frame(name)), key=lambda name: (len(name), name))
 
 
-def read_motion(clip: Clip, files: Sequence[str], fps: float) -> Motion:
-    """The motion in the frame files `files` of the clip's folder, at `fps`.
+def missing_frames(files: Sequence[str]) -> int:
+    """How many numbers are left out between those of the first and the last of the clip's `files`.
+
+    A file's number is what differs between the names; 0 when that is no number.
+    """
+    prefix = os.path.commonprefix(files).rstrip("0123456789")
+    suffix = os.path.commonprefix([name[::-1] for name in files])[::-1].lstrip("0123456789")
+    numbers = [name[len(prefix) : len(name) - len(suffix)] for name in (files[0], files[-1])] if files else []
+    if len(files) < 2 or not all(number.isdecimal() for number in numbers):
+        return 0
+    return int(numbers[1]) - int(numbers[0]) + 1 - len(files)
+
+
+def read_frames(clip: Clip, files: Sequence[str]) -> np.ndarray:
+    """The numbers [T, 179] float32 in the frame files `files` of the clip's folder.
 
     Raises ClipError that names the clip, the frame file and, where one is at fault, the key: a file that cannot be
     read, a missing key, a vector of the wrong length, a NaN or infinite value.
@@ -66,7 +78,7 @@ def read_motion(clip: Clip, files: Sequence[str], fps: float) -> Motion:
         raise ClipError(
             f"clip {clip.name}: {folder}{files[frame]} holds {frames[frame, column]} in {_COLUMN_KEYS[column]}"
         )
-    return motion_from_frames(frames, fps)
+    return frames
 
 
 def _fill(row: np.ndarray, frame: object) -> None:

@@ -161,11 +161,43 @@ def test_frame_numbers_without_padding_are_in_order_of_time(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "fault"),
-    [({"a": 1}, "holds a dict"), ([{"name": "a"}], "entry 0"), ([{"name": "a", "text": "b"}, "c"], "entry 1")],
+    [({"a": 1}, "holds a dict"), ([{"name": "a", "text": "b"}, "c"], "entry 1 is a str")],
 )
 def test_annotations_of_another_form(tmp_path, content, fault):
     write_entries(tmp_path / "phoenix14t.dev", content)
     with pytest.raises(UserError, match=rf"phoenix14t\.dev.* {fault}"):
+        Phoenix14T(tmp_path).clips("val")
+
+
+def test_pickled_entries_without_name_or_text_or_with_a_second_name(tmp_path):
+    write_phoenix(tmp_path, {"a": 5, "b": 5, "c": 5})
+    names = [{"name": "dev/a", "text": "x"}, {"name": "dev/b"}, {"text": "y"}, {"name": "dev/a", "text": "z"},
+             {"name": "dev/c", "text": None}, {"name": "../c", "text": "x"}]  # fmt: skip
+    write_entries(tmp_path / "phoenix14t.dev", names)
+    corpus = Phoenix14T(tmp_path)
+    assert [(c.name, c.text) for c in corpus.clips("val")] == [("dev/a", "x")]
+    reasons = [(s.name, s.reason) for s in corpus.skipped("val")]
+    assert reasons == [
+        ("phoenix14t.dev entry 2", "has no name"),
+        ("dev/b", "its text is empty"),
+        ("dev/a", "another clip of the split has the same name; the first is kept"),
+        ("dev/c", "its text is empty"),
+        ("../c", "the name '../c' leads out of the folder"),
+    ]
+
+
+def test_a_table_with_another_delimiter(tmp_path):
+    path = write_how2sign(tmp_path, "train", [("a", 0, 6, "x")])
+    path.write_text(path.read_text().replace("\t", ";"))
+    with pytest.raises(UserError, match=r"lacks the columns SENTENCE_NAME, .* VIDEO_ID;VIDEO_NAME.*tabs or commas"):
+        How2Sign(tmp_path).clips("train")
+
+
+def test_annotations_cut_short(tmp_path):
+    write_phoenix(tmp_path, {"a": 5})
+    path = tmp_path / "phoenix14t.dev"
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(UserError, match=r"phoenix14t\.dev is cut off"):
         Phoenix14T(tmp_path).clips("val")
 
 

@@ -1,0 +1,283 @@
+"""The packed store: the frames of a corpus in a few memory-mapped files, with an index that explains itself.
+
+    index.parquet            one row per annotated clip; written last, so that a store is complete or not in use
+    shards/{split}-{i}.npy   float32 [frames, D], the stored frames of up to 256 clips, one after the other
+    shards/{split}-{i}.parquet  the rows of that shard; it comes after the frames and says that they are complete
+
+Nothing in it names a folder outside: a store may be moved to another disk.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from soke.data.clip import Clip, ClipError, SkippedClip
+from soke.errors import UserError
+from soke.storage import new_file
+
+VERSION = 1
+CLIPS_PER_SHARD = 256
+REMEDY = "run `python -m prepare.pack_poses` again"
+_INDEX = "index.parquet"
+_META = b"soke"
+_SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),
+        ("split", pa.string()),
+        ("language", pa.string()),
+        ("text", pa.string()),
+        ("gloss", pa.string()),
+        ("signer", pa.string()),
+        ("fps", pa.float64()),  # of the stored frames
+        ("frames", pa.int64()),
+        ("duration", pa.float64()),  # seconds
+        ("missing", pa.int64()),  # frame numbers that are left out between the first and the last
+        ("content", pa.string()),  # hash of the frames
+        ("shard", pa.string()),
+        ("start", pa.int64()),  # first row in the shard
+        ("fault", pa.string()),  # why the clip cannot be used; it then has no frames
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a clip's frames are: rows start .. start + frames of a shard, `missing` as in the index."""
+
+    shard: str
+    start: int
+    frames: int
+    missing: int
+
+
+class PackedStore:
+    """A complete store, for random access by any number of processes.
+
+    corpus:  name of the packed corpus
+    sources: annotation file, relative to the corpus's root -> its SHA-256
+    content: hash over all clips' names and frames
+
+    Raises UserError for an index that cannot be read or was written by another version.
+    """
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        table, meta = _read_rows(self.folder / _INDEX)
+        self.corpus: str = meta["corpus"]
+        self.sources: dict[str, str] = meta["sources"]
+        self.content: str = meta["content"]
+        self._width: int = meta["width"]
+        self._dropped: dict[str, dict[str, int]] = meta["dropped"]
+        self._listed: dict[str, tuple[list[Clip], list[SkippedClip]]] = {split: ([], []) for split in self._dropped}
+        self._places: dict[tuple[str, str], Place] = {}
+        for row in table.to_pylist():
+            clips, skipped = self._listed[row["split"]]
+            if row["fault"] is not None:
+                skipped.append(SkippedClip(self.corpus, row["name"], row["fault"]))
+                continue
+            shard = self.folder / "shards" / f"{row['shard']}.npy"
+            fields = {key: row[key] for key in ("name", "split", "language", "text", "fps", "gloss", "signer")}
+            clips.append(Clip(corpus=self.corpus, frames=shard, **fields))
+            place = Place(row["shard"], row["start"], row["frames"], row["missing"])
+            self._places[row["split"], row["name"]] = place
+        self._maps: dict[str, tuple[mmap.mmap, int, int]] = {}
+
+    @classmethod
+    def find(cls, folder: Path | str) -> PackedStore | None:
+        """The store in `folder`, None when there is no complete one."""
+        return cls(folder) if (Path(folder) / _INDEX).is_file() else None
+
+    def has(self, split: str) -> bool:
+        return split in self._listed
+
+    def clips(self, split: str) -> list[Clip]:
+        """The usable clips of a split that the store has, in annotation order; their `frames` is the shard."""
+        return self._listed[split][0]
+
+    def skipped(self, split: str) -> list[SkippedClip]:
+        """The clips that could not be used when the store was packed, and why."""
+        return self._listed[split][1]
+
+    def dropped(self, split: str) -> Counter[str]:
+        """Number of clips per rule of the corpus that excludes them."""
+        return Counter(self._dropped[split])
+
+    def place(self, clip: Clip) -> Place:
+        """Raises ClipError for a clip that is not in the store."""
+        try:
+            return self._places[clip.split, clip.name]
+        except KeyError:
+            raise ClipError(f"clip {clip.name}: {self.folder} does not hold it; {REMEDY}") from None
+
+    def read(self, clip: Clip) -> np.ndarray:
+        """The clip's stored frames [T, D] float32, a copy. Raises ClipError when the shard is gone or cut off."""
+        place = self.place(clip)
+        data, offset, size = self._map(place.shard, clip)
+        row = 4 * self._width
+        begin, end = offset + place.start * row, offset + (place.start + place.frames) * row
+        if end > size:
+            raise ClipError(f"clip {clip.name}: {clip.frames} is cut off; {REMEDY}")
+        values = np.frombuffer(data, np.float32, place.frames * self._width, begin).reshape(-1, self._width).copy()
+        # The pages stay in the system's cache, but no longer count as this process's memory.
+        page = begin - begin % mmap.PAGESIZE
+        if hasattr(data, "madvise"):
+            data.madvise(mmap.MADV_DONTNEED, page, end - page)
+        return values
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_maps": {}}
+
+    def _map(self, shard: str, clip: Clip) -> tuple[mmap.mmap, int, int]:
+        """A shard mapped into memory once per process, the offset of its first number, its size in bytes."""
+        if shard not in self._maps:
+            try:
+                with open(clip.frames, "rb") as file:
+                    np.lib.format.read_magic(file)
+                    shape, _, kind = np.lib.format.read_array_header_1_0(file)
+                    if kind != np.float32 or shape[1:] != (self._width,):
+                        raise ValueError(f"it holds {kind} {list(shape)}")
+                    data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                    self._maps[shard] = data, file.tell(), len(data)
+            except (OSError, ValueError, IndexError) as error:
+                raise ClipError(f"clip {clip.name}: {clip.frames} cannot be read: {error}; {REMEDY}") from error
+        return self._maps[shard]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard to be packed: its name, and its clips, or what was skipped."""
+
+    name: str
+    split: str
+    items: Sequence[Clip | SkippedClip]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that the annotation says of the clips."""
+        facts = [
+            [item.name, item.language, item.text, item.gloss, item.signer, item.fps] if isinstance(item, Clip)
+            else [item.name]
+            for item in self.items
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps([VERSION, self.split, facts]).encode()).hexdigest()
+
+
+def plan_shards(split: str, clips: Sequence[Clip], skipped: Sequence[SkippedClip]) -> list[Shard]:
+    """The shards of a split, `CLIPS_PER_SHARD` clips each, and one without frames that lists what was skipped."""
+    starts = range(0, len(clips), CLIPS_PER_SHARD)
+    shards = [Shard(f"{split}-{i:05}", split, clips[start : start + CLIPS_PER_SHARD]) for i, start in enumerate(starts)]
+    return [*shards, Shard(f"{split}-skipped", split, skipped)] if skipped else shards
+
+
+def is_packed(folder: Path, shard: Shard) -> bool:
+    """Whether the shard is there, whole, made of the same annotations, and without clips that could not be read."""
+    try:
+        table, meta = _read_rows(_rows_file(folder, shard.name))
+        packed = meta["fingerprint"] == shard.fingerprint and table.column("fault").null_count == len(table)
+        return packed and _frames_file(folder, shard.name).stat().st_size == meta["bytes"]
+    except (UserError, OSError):
+        return False
+
+
+def pack_shard(
+    folder: Path, shard: Shard, read: Callable[[Clip], np.ndarray], missing: Callable[[Clip], int], width: int
+) -> int:
+    """Write a shard, its frames first, then its rows. Returns its number of frames.
+
+    read:    clip -> frames [T, width] float32
+    missing: clip -> number of frames that are left out between them
+    Both raise ClipError for a clip that cannot be used.
+    """
+    rows, pieces, start = [], [np.empty((0, width), np.float32)], 0
+    for item in shard.items:
+        row: dict[str, Any] = {"name": item.name, "split": shard.split, "shard": shard.name, "start": start}
+        row |= {"frames": 0, "duration": 0.0, "missing": 0}
+        if isinstance(item, Clip):
+            row |= {key: getattr(item, key) for key in ("language", "text", "gloss", "signer", "fps")}
+            try:
+                frames, gaps = read(item), missing(item)
+            except ClipError as error:
+                row["fault"] = str(error)
+            else:
+                row |= {"frames": len(frames), "duration": len(frames) / item.fps, "missing": gaps}
+                row["content"] = hashlib.blake2b(np.ascontiguousarray(frames), digest_size=16).hexdigest()
+                pieces.append(frames)
+                start += len(frames)
+        else:
+            row["fault"] = item.reason
+        rows.append(row)
+    target = _frames_file(folder, shard.name)
+    with new_file(target) as temporary:
+        np.save(temporary, np.concatenate(pieces), allow_pickle=False)
+    meta = {"fingerprint": shard.fingerprint, "bytes": target.stat().st_size}
+    _write_rows(_rows_file(folder, shard.name), pa.Table.from_pylist(rows, schema=_SCHEMA), meta)
+    return start
+
+
+def complete_store(
+    folder: Path, corpus: str, shards: Iterable[Shard], width: int, sources: Mapping[str, str],
+    dropped: Mapping[str, Mapping[str, int]],
+) -> PackedStore:  # fmt: skip
+    """Write the index of a store whose shards are all packed, and remove shards that no longer belong to it."""
+    names = [shard.name for shard in shards]
+    tables = [_read_rows(_rows_file(folder, name))[0] for name in names]
+    table = pa.concat_tables([_SCHEMA.empty_table(), *tables])
+    rows = table.select(["split", "name", "frames", "content"]).to_pylist()
+    content = hashlib.sha256(json.dumps([list(row.values()) for row in rows]).encode()).hexdigest()
+    meta = {"corpus": corpus, "width": width, "sources": dict(sources), "content": content}
+    meta["dropped"] = {split: dict(rules) for split, rules in dropped.items()}
+    for path in (folder / "shards").glob("*"):
+        if path.stem not in names:
+            path.unlink()
+    _write_rows(folder / _INDEX, table, meta)
+    return PackedStore(folder)
+
+
+def retire_index(folder: Path) -> None:
+    """Take a store out of use before its shards change."""
+    index = folder / _INDEX
+    if index.exists():
+        index.unlink()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hex digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _frames_file(folder: Path, shard: str) -> Path:
+    return folder / "shards" / f"{shard}.npy"
+
+
+def _rows_file(folder: Path, shard: str) -> Path:
+    return folder / "shards" / f"{shard}.parquet"
+
+
+def _write_rows(path: Path, table: pa.Table, meta: Mapping[str, Any]) -> None:
+    described = table.replace_schema_metadata({_META: json.dumps({"version": VERSION, **meta})})
+    with new_file(path) as temporary:
+        pq.write_table(described, temporary)
+
+
+def _read_rows(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    """Rows and metadata. Raises UserError that names the file."""
+    try:
+        # not memory-mapped: a table must not keep its file open in every worker
+        table = pq.read_table(path, memory_map=False)
+        meta = json.loads(table.schema.metadata[_META])
+        version = meta["version"]
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is no index of packed poses ({error}); {REMEDY}") from error
+    if version != VERSION:
+        raise UserError(f"{path} was written in version {version} of its format, this is {VERSION}; {REMEDY}")
+    return table, meta

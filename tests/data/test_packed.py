@@ -1,0 +1,321 @@
+"""The packed store: the same samples as from frame files, whole or not in use, and a sentence for every damage."""
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from prepare.pack_poses import pack, summary
+from soke.data import packed
+from soke.data.clip import ClipError
+from soke.data.dataset import MotionDataset, collate_motions
+from soke.data.how2sign import How2Sign
+from soke.data.packed import PackedStore
+from soke.data.phoenix14t import Phoenix14T
+from soke.errors import UserError
+from tests.data.writing import LAYOUT, random_motion, write_how2sign, write_how2sign_frames, write_phoenix
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(packed, "CLIPS_PER_SHARD", 2)
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    write_phoenix(tmp_path / "corpus", {"a": 41, "b": 5, "c": 90, "d": 3, "e": 12})
+    return tmp_path / "corpus"
+
+
+def packed_phoenix(root: Path) -> PackedStore:
+    corpus = Phoenix14T(root)
+    return pack(corpus, corpus.packed, workers=0)
+
+
+def assert_equal_samples(first, second):
+    assert len(first) == len(second) > 0
+    for ours, theirs in zip(first, second):
+        facts = [(s.clip.name, s.clip.text, s.clip.gloss, s.clip.signer, s.clip.fps, s.motion.fps)
+                 for s in (ours, theirs)]  # fmt: skip
+        assert facts[0] == facts[1]
+        for part in LAYOUT.names:
+            assert torch.equal(ours.features[part], theirs.features[part])
+        assert torch.equal(ours.motion.betas, theirs.motion.betas)
+
+
+def test_samples_are_bit_identical(root):
+    expected = list(MotionDataset([Phoenix14T(root)], "val", LAYOUT))
+    packed_phoenix(root)
+    shutil.rmtree(root / "dev")
+    corpus = Phoenix14T(root)
+    assert_equal_samples(MotionDataset([corpus], "val", LAYOUT), expected)
+    assert corpus.dropped("val") == {"of fewer than 4 frames": 1}
+
+
+def test_frame_rates_are_brought_down_alike(tmp_path):
+    write_how2sign(tmp_path, "train", [("a", 0, 6, "x"), ("b", 0, 6, "y")], fps=30.0)
+    for name, frames in (("a", 50), ("b", 61)):
+        write_how2sign_frames(tmp_path, "train", name, random_motion(frames, seed=frames))
+    expected = list(MotionDataset([How2Sign(tmp_path)], "train", LAYOUT))
+    corpus = How2Sign(tmp_path)
+    pack(corpus, corpus.packed, workers=0)
+    assert_equal_samples(MotionDataset([How2Sign(tmp_path)], "train", LAYOUT), expected)
+
+
+def test_random_access_from_many_processes(root):
+    packed_phoenix(root)
+    data = MotionDataset([Phoenix14T(root)], "val", LAYOUT)
+    data[0]  # maps a shard before the workers are forked
+    for context in ("fork", "spawn"):
+        loader = DataLoader(
+            data, batch_size=1, num_workers=2, collate_fn=collate_motions, multiprocessing_context=context,
+            sampler=[3, 1, 0, 2, 3],
+        )  # fmt: skip
+        batches = list(loader)
+        assert [batch.clips[0].name for batch in batches] == ["dev/e", "dev/b", "dev/a", "dev/c", "dev/e"]
+        assert all(torch.equal(b.features["body"][0], data[i].features["body"]) for b, i in zip(batches, [3, 1, 0, 2]))
+
+
+def test_a_store_can_be_moved_and_needs_nothing_else(root, tmp_path):
+    packed_phoenix(root)
+    expected = list(MotionDataset([Phoenix14T(root)], "val", LAYOUT))
+    shutil.move(root / "packed", tmp_path / "elsewhere")
+    shutil.rmtree(root)
+    assert_equal_samples(MotionDataset([Phoenix14T(root, tmp_path / "elsewhere")], "val", LAYOUT), expected)
+
+
+def test_index_explains_itself(root):
+    store = packed_phoenix(root)
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(root / "packed" / "index.parquet").to_pylist()
+    first = rows[0]
+    assert [row["name"] for row in rows] == ["dev/a", "dev/b", "dev/c", "dev/e"]
+    assert (first["split"], first["language"], first["text"]) == ("val", "DGS", "es regnet a .")
+    assert (first["gloss"], first["signer"], first["fps"], first["frames"]) == ("REGEN KOMMEN", "Signer08", 25.0, 41)
+    assert first["duration"] == 41 / 25 and len({row["content"] for row in rows}) == 4
+    assert "4 clips, 148 frames" in summary(store)
+
+
+# --- interruptions
+
+
+def test_an_incomplete_store_is_not_in_use(root, monkeypatch):
+    calls = 0
+    write = packed.pack_shard
+
+    def interrupted(*args):
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return write(*args)
+
+    monkeypatch.setattr("prepare.pack_poses.pack_shard", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        packed_phoenix(root)
+    assert Phoenix14T(root).store is None
+    monkeypatch.setattr("prepare.pack_poses.pack_shard", write)
+    done = (root / "packed/shards/val-00000.npy").stat().st_mtime_ns
+    packed_phoenix(root)
+    assert Phoenix14T(root).store is not None
+    assert (root / "packed/shards/val-00000.npy").stat().st_mtime_ns == done, "what was packed is kept"
+
+
+def test_killed_at_any_moment_the_result_is_the_same(tmp_path):
+    lengths = {f"clip{i:03}": 60 for i in range(40)}
+    write_phoenix(tmp_path / "whole", lengths)
+    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+    expected = packed_phoenix(tmp_path / "whole")
+    script = (
+        "import sys; from soke.data import packed; packed.CLIPS_PER_SHARD = 2\n"
+        "from prepare.pack_poses import pack; from soke.data.phoenix14t import Phoenix14T\n"
+        "corpus = Phoenix14T(sys.argv[1]); print('start', flush=True); pack(corpus, corpus.packed, 2)"
+    )
+    shards = tmp_path / "killed/packed/shards"
+    for wanted in (1, 8, 15):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path / "killed")], cwd=ROOT, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        process.stdout.readline()
+        while process.poll() is None and len(list(shards.glob("*.npy"))) < wanted:
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        assert Phoenix14T(tmp_path / "killed").store is None or wanted == 15
+    result = packed_phoenix(tmp_path / "killed")
+    assert result.content == expected.content
+    ours, theirs = (sorted((tmp_path / name / "packed").rglob("*")) for name in ("killed", "whole"))
+    visible = [path for path in ours if not path.name.startswith(".")]
+    assert [path.name for path in visible] == [path.name for path in theirs]
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(visible, theirs) if a.is_file())
+
+
+def test_run_again_it_packs_what_could_not_be_read_and_what_is_new(root):
+    file = root / "dev/c/images0003.pkl"
+    content = file.read_bytes()
+    file.write_bytes(content[:30])
+    packed_phoenix(root)
+    corpus = Phoenix14T(root)
+    assert [c.name for c in corpus.clips("val")] == ["dev/a", "dev/b", "dev/e"]
+    (skipped,) = corpus.skipped("val")
+    assert skipped.name == "dev/c" and "images0003.pkl is cut off" in skipped.reason
+    file.write_bytes(content)
+    packed_phoenix(root)
+    assert [c.name for c in Phoenix14T(root).clips("val")] == ["dev/a", "dev/b", "dev/c", "dev/e"]
+
+
+def test_changed_annotations_are_noticed(root):
+    packed_phoenix(root)
+    write_phoenix(root / "other", {"a": 41})
+    shutil.copy(root / "other/phoenix14t.dev", root / "phoenix14t.dev")
+    with pytest.raises(UserError, match=r"phoenix14t\.dev has changed since .*packed was packed; run"):
+        Phoenix14T(root)
+    corpus = Phoenix14T(root, root / "nothing")
+    pack(corpus, root / "packed", workers=0)
+    assert [c.name for c in Phoenix14T(root).clips("val")] == ["dev/a"]
+    assert len(list((root / "packed/shards").iterdir())) == 2, "shards of the old annotation are removed"
+
+
+# --- damage
+
+
+def test_damaged_stores(root):
+    packed_phoenix(root)
+    corpus = Phoenix14T(root)
+    clip = corpus.clips("val")[0]
+    shard = root / "packed/shards/val-00000.npy"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:500])
+    with pytest.raises(ClipError, match=r"clip dev/a: .*val-00000\.npy is cut off; run"):
+        corpus.load(clip)
+    for content, fault in ((b"", "cannot be read"), (whole.replace(b"<f4", b"<f8"), "float64")):
+        shard.write_bytes(content)
+        with pytest.raises(ClipError, match=rf"clip dev/a: .*val-00000\.npy .*{fault}"):
+            Phoenix14T(root).load(clip)
+    shard.unlink()
+    with pytest.raises(ClipError, match=r"clip dev/a: .*val-00000\.npy cannot be read"):
+        Phoenix14T(root).load(clip)
+    index = root / "packed/index.parquet"
+    index.write_bytes(index.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"index\.parquet is no index of packed poses"):
+        Phoenix14T(root)
+    (root / "packed").rename(root / "kept")
+    assert packed_phoenix(root).content  # and it can be made anew
+
+
+def test_another_corpus_and_another_version(root, monkeypatch):
+    packed_phoenix(root)
+    with pytest.raises(UserError, match="holds the packed corpus phoenix, not how2sign"):
+        How2Sign(root)
+    monkeypatch.setattr(packed, "VERSION", 2)
+    with pytest.raises(UserError, match="version 1 of its format, this is 2"):
+        Phoenix14T(root)
+
+
+def test_full_disk(root):
+    """A limit on the size of files stands in for the disk: writing fails in the middle of a shard."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(UserError, match=r"val-00000\.npy cannot be written: .*; make room"):
+            packed_phoenix(root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in (root / "packed").rglob("*")] == ["shards"], "no halves are left"
+    assert Phoenix14T(root).store is None
+    packed_phoenix(root)
+    assert len(Phoenix14T(root).clips("val")) == 4
+
+
+def test_folder_that_cannot_be_written_to(root):
+    (root / "packed").write_text("a file where the folder should be")
+    with pytest.raises(UserError, match=r"packed/shards/val-00000\.npy cannot be written: Not a directory"):
+        packed_phoenix(root)
+
+
+def test_nothing_to_pack(tmp_path):
+    with pytest.raises(UserError, match=r"corpus phoenix: there are no clips .*phoenix14t\.train does not exist"):
+        packed_phoenix(tmp_path)
+
+
+def test_missing_middle_frames_are_counted(root, caplog):
+    caplog.set_level(logging.WARNING)
+    (root / "dev/c/images0007.pkl").unlink()
+    for number in range(2, 11):
+        (root / f"dev/e/images{number:04}.pkl").unlink()
+    corpus = Phoenix14T(root)
+    a, c = corpus.clips("val")[0], corpus.clips("val")[2]
+    assert [corpus.missing_frames(clip) for clip in (a, c)] == [0, 1]
+    assert len(corpus.load(c)) == 89
+    store = packed_phoenix(root)
+    assert [store.place(clip).missing for clip in (a, c)] == [0, 1]
+    assert "1 lack frames in between" in summary(store)
+
+
+def test_a_clip_that_lacks_most_of_its_frames(root):
+    for number in (*range(1, 30), *range(31, 60)):
+        (root / f"dev/c/images{number:04}.pkl").unlink()
+    corpus = Phoenix14T(root)
+    with pytest.raises(ClipError, match=r"clip dev/c: .* lacks 58 of the 90 frames from images0000\.pkl to images0089"):
+        corpus.load(corpus.clips("val")[2])
+
+
+class CreatesFile:
+    """What an attacker would send: unpickling it runs a command."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_payload_in_a_frame_is_refused_by_name_and_does_not_run(root, tmp_path):
+    (root / "dev/a/images0002.pkl").write_bytes(pickle.dumps({"smplx_root_pose": CreatesFile(tmp_path / "owned")}))
+    packed_phoenix(root)
+    (skipped,) = Phoenix14T(root).skipped("val")
+    assert "images0002.pkl was refused: it asks to load posix.system" in skipped.reason
+    assert not (tmp_path / "owned").exists()
+
+
+def test_memory_of_a_loader_stays_flat(tmp_path, monkeypatch):
+    """2,000 clips, 90 MB of frames, three epochs in one worker process."""
+    monkeypatch.setattr(packed, "CLIPS_PER_SHARD", 256)
+    from soke.data.clip import Clip
+
+    clips = [Clip(f"c{i}", "phoenix", "train", "DGS", "x", tmp_path, 25.0) for i in range(2000)]
+    shards = packed.plan_shards("train", clips, [])
+    frames = np.random.default_rng(0).standard_normal((60, 179), dtype=np.float32)
+    for shard in shards:
+        packed.pack_shard(tmp_path / "packed", shard, lambda clip: frames, lambda clip: 0, 179)
+    packed.complete_store(tmp_path / "packed", "phoenix", shards, 179, {}, {"train": {}})
+    data = MotionDataset([Phoenix14T(tmp_path)], "train", LAYOUT)
+    loader = DataLoader(
+        data, batch_size=32, shuffle=True, num_workers=1, collate_fn=collate_motions, persistent_workers=True
+    )
+    resident = []
+    for _ in range(3):
+        for number, batch in enumerate(loader):
+            if number % 10 == 0:
+                pid = loader._iterator._workers[0].pid
+                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                resident.append(pages * resource.getpagesize() / 2**20)
+    assert max(resident) - resident[1] < 50
