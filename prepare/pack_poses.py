@@ -54,7 +54,7 @@ class _Shards(Dataset):
 
 
 def pack(corpus: FrameFolderCorpus, folder: Path, workers: int) -> PackedStore:
-    """Pack a corpus into `folder`, whose shards that are there already are kept; splits without annotation are left out.
+    """Pack a corpus into `folder`; shards that are there already are kept, splits without annotation are left out.
 
     Raises UserError when no split can be listed, or a file cannot be written.
     """
@@ -102,8 +102,8 @@ def summary(store: PackedStore) -> str:
     faulty = sum(len(store.skipped(split)) for split in splits)
     gaps = sum(place.missing > 0 for place in places)
     return (
-        f"{store.corpus}: {len(clips)} clips, {sum(place.frames for place in places)} frames in {store.folder}, content "
-        f"{store.content[:12]}; {faulty} clips could not be read, {gaps} lack frames in between"
+        f"{store.corpus}: {len(clips)} clips, {sum(place.frames for place in places)} frames in {store.folder}, "
+        f"content {store.content[:12]}; {faulty} clips could not be read, {gaps} lack frames in between"
     )
 
 
@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--cfg", required=True, help="configuration that names the corpora")
     parser.add_argument("--cfg_assets", help="a second file merged over it: your paths")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes; default: all cores")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; default: all cores")
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value")
     options = parser.parse_intermixed_args(arguments)
     config = load_config(options.cfg, options.cfg_assets, options.overrides)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import logging
 import warnings
 from pathlib import Path
+from typing import Callable
 
 import pytorch_lightning as pl
 import torch
@@ -15,7 +17,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from soke import runs
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.model import BodyModel, load_body_model
-from soke.config import Config, resolve
+from soke.config import Config, CorpusConfig, resolve
 from soke.data.clip import TEXT_LOCALE, Corpus
 from soke.data.codes import CodeStore, read_word_codes
 from soke.data.csl_daily import CSLDaily
@@ -23,6 +25,7 @@ from soke.data.datamodule import SignDataModule
 from soke.data.dataset import MotionDataset
 from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon
+from soke.data.nmfs_csl import NMFsCSL
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.statistics import Statistics, load_or_compute_statistics, published_statistics
 from soke.errors import UserError
@@ -39,7 +42,7 @@ warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is depre
 warnings.filterwarnings("ignore", "The number of training batches")  # short epochs are no mistake
 warnings.filterwarnings("ignore", "Checkpoint directory")  # nor is a run that continues
 
-CORPORA = {"how2sign": How2Sign, "csl": CSLDaily, "phoenix": Phoenix14T}
+CORPORA = {"how2sign": How2Sign, "csl": CSLDaily, "phoenix": Phoenix14T, "nmfs_csl": NMFsCSL}
 _TRIAL_BATCHES = 4  # per epoch of a run without --nodebug
 
 
@@ -57,10 +60,30 @@ def body_model(config: Config) -> BodyModel:
 
 
 def corpora(config: Config) -> list[Corpus]:
-    return [
-        CORPORA[name](resolve(corpus.ROOT), resolve(corpus.PACKED) if corpus.PACKED else None)
-        for name, corpus in config.DATASET.CORPORA.items()
-    ]
+    """Raises UserError for a reader that cannot be imported or is no corpus, and as the readers do."""
+    return [_corpus(name, settings) for name, settings in config.DATASET.CORPORA.items()]
+
+
+def _corpus(name: str, settings: CorpusConfig) -> Corpus:
+    reader = _imported(f"DATASET.CORPORA.{name}.READER", settings.READER) if settings.READER else CORPORA[name]
+    where = {"packed": resolve(settings.PACKED)} if settings.PACKED else {}
+    corpus = reader(resolve(settings.ROOT), **where)
+    members = ("name", "language", "fps", "clips", "skipped", "load")
+    absent = [member for member in members if not hasattr(corpus, member)]
+    if absent:
+        raise UserError(f"DATASET.CORPORA.{name}.READER: {settings.READER} is no corpus, it lacks {', '.join(absent)}")
+    if corpus.name != name:
+        raise UserError(f"DATASET.CORPORA.{name}: its reader calls it {corpus.name}; use that name")
+    TEXT_LOCALE.setdefault(corpus.language, getattr(corpus, "locale", "en_XX"))
+    return corpus
+
+
+def _imported(key: str, path: str) -> Callable[..., Corpus]:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{key}: {path} cannot be imported ({error}); write package.module.Class") from error
 
 
 def lexicon(config: Config) -> Lexicon | None:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = ROOT / "configs" / "default.yaml"
 
 Stage = Literal["tokenizer", "generator"]
-CorpusKind = Literal["how2sign", "csl", "phoenix"]
+KNOWN_CORPORA = ("how2sign", "csl", "phoenix", "nmfs_csl")
 
 
 @dataclass
@@ -63,11 +63,12 @@ class Test:
 class CorpusConfig:
     ROOT: str
     PACKED: str = ""
+    READER: str = ""
 
 
 @dataclass
 class Dataset:
-    CORPORA: dict[CorpusKind, CorpusConfig]
+    CORPORA: dict[str, CorpusConfig]
     LEXICON: str | None
     CODE_PATH: str
     STATISTICS: str
@@ -201,6 +202,7 @@ def load_config(file: str | Path, assets: str | Path | None = None, overrides: I
         raise UserError(f"the configuration cannot be read: {str(error).splitlines()[0]}") from None
     problems: list[str] = []
     config = _checked(plain, Config, "", problems)
+    problems += _unknown_corpora(plain)
     if not problems:
         problems = _contradictions(config)
     if problems:
@@ -316,6 +318,17 @@ def _checked_section(value: Any, kind: Any, path: str, problems: list[str]) -> A
 def _near(name: str, valid: Iterable[Any]) -> str:
     near = difflib.get_close_matches(name.lower(), {str(v).lower(): v for v in valid}, n=1, cutoff=0.5)
     return f" (did you mean {({str(v).lower(): v for v in valid})[near[0]]}?)" if near else ""
+
+
+def _unknown_corpora(plain: dict) -> list[str]:
+    dataset = plain.get("DATASET")
+    corpora = dataset.get("CORPORA") if isinstance(dataset, dict) else None
+    return [
+        f"DATASET.CORPORA.{name} is none of {', '.join(KNOWN_CORPORA)}{_near(name, KNOWN_CORPORA)}; a corpus of your "
+        f"own needs DATASET.CORPORA.{name}.READER, the class that reads it, as package.module.Class"
+        for name, corpus in (corpora.items() if isinstance(corpora, dict) else ())
+        if name not in KNOWN_CORPORA and isinstance(corpus, dict) and not corpus.get("READER")
+    ]
 
 
 def _contradictions(config: Config) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from soke import build
-from soke.config import CorpusKind, Generator, load_config
+from soke.config import KNOWN_CORPORA, Generator, load_config
 from soke.errors import UserError
 from soke.generator.schemes import SCHEMES
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
@@ -48,4 +48,4 @@ def test_wrong_joints_are_named():
 
 def test_every_choice_of_the_schema_exists():
     assert set(typing.get_args(typing.get_type_hints(Generator)["DECODING"])) == set(SCHEMES)
-    assert set(typing.get_args(CorpusKind)) == set(build.CORPORA)
+    assert set(KNOWN_CORPORA) == set(build.CORPORA)

@@ -46,8 +46,8 @@ def read_table(path: Path, required: Sequence[str]) -> Table:
     missing = [name for name in required if name not in columns]
     if missing:
         raise UserError(
-            f"{path} lacks the columns {', '.join(missing)}; its header has {', '.join(columns) or 'none'}. Columns are "
-            "separated by tabs or commas"
+            f"{path} lacks the columns {', '.join(missing)}; its header has {', '.join(columns) or 'none'}. "
+            "Columns are separated by tabs or commas"
         )
     table = Table(columns, [], {})
     for number, fields in lines[1:]:

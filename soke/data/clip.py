@@ -62,7 +62,7 @@ class Corpus(Protocol):
     """What a corpus has to offer: list the clips of a split, load one.
 
     name:     also the name of its folder of codes
-    language: sign language of its clips
+    language: sign language of its clips; one that `TEXT_LOCALE` does not have comes with `locale`, default en_XX
     fps:      working frame rate; motions recorded at a lower one keep theirs
     """
 

@@ -1,0 +1,52 @@
+"""NMFs-CSL: isolated signs with labels and subsets."""
+from __future__ import annotations
+
+import pytest
+
+from prepare.pack_poses import pack
+from soke.data.nmfs_csl import NMFsCSL, SignLabel
+from tests.data.writing import random_motion, write_frames
+
+ROWS = """name,split,label,word,subset,signer
+s1/a,train,0,高兴,confusing,1
+s1/b,train,1,水,normal,1
+s2/a,test,0,高兴,confusing,2
+s2/b,test,x,水,normal,2
+s2/c,test,1,水,strange,2
+s2/d,test,1,火,normal,2
+s2/e,extra,1,水,normal,2
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "nmfs_csl.csv").write_text(ROWS, encoding="utf-8")
+    for line in ROWS.splitlines()[1:]:
+        write_frames(tmp_path / "poses" / line.split(",")[0], random_motion(12))
+    return tmp_path
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_labels_and_subsets(root, packed):
+    if packed:
+        pack(NMFsCSL(root), root / "packed", workers=0)
+    corpus = NMFsCSL(root)
+    assert [(c.name, c.text, c.gloss, c.signer, c.language) for c in corpus.clips("train")] == [
+        ("s1/a", "高兴", "高兴", "1", "CSL"), ("s1/b", "水", "水", "1", "CSL")
+    ]  # fmt: skip
+    assert corpus.labels("train") == {"s1/a": SignLabel(0, "高兴", "confusing"), "s1/b": SignLabel(1, "水", "normal")}
+    assert [c.name for c in corpus.subset("train", "normal")] == ["s1/b"]
+    assert [c.name for c in corpus.subset("test", "confusing")] == ["s2/a"]
+    assert len(corpus.load(corpus.clips("test")[0])) == 12
+    with pytest.raises(ValueError, match="no subset odd; the subsets are normal, confusing"):
+        corpus.subset("train", "odd")
+
+
+def test_faulty_rows_are_listed(root):
+    corpus = NMFsCSL(root)
+    reasons = {s.name: s.reason for split in ("train", "test") for s in corpus.skipped(split)}
+    assert reasons.keys() == {"s2/b", "s2/c", "s2/d", "s2/e"}
+    assert "label 'x', which is no whole number" in reasons["s2/b"]
+    assert "subset 'strange', which is none of normal, confusing" in reasons["s2/c"]
+    assert "its label belongs to another word" in reasons["s2/d"]
+    assert "split 'extra'" in reasons["s2/e"]

@@ -1,0 +1,51 @@
+"""The README's example of a corpus of one's own, run as it stands there."""
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from soke import build
+from soke.config import load_config
+from soke.data.dataset import MotionDataset
+from soke.errors import UserError
+from tests.data.writing import LAYOUT, random_motion, write_frames
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_of_the_readme(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n# my_bsl\.py\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "my_bsl.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "train.tsv").write_text("id\tsentence\trate\none\tHello there.\t50\ntwo\tBye.\tfast\n")
+    for name in ("one", "two"):
+        write_frames(tmp_path / "frames" / name, random_motion(80))
+    config = load_config("configs/deto.yaml", None, ["DATASET.CORPORA.my_bsl.READER=my_bsl.MyBSL",
+                                                     f"DATASET.CORPORA.my_bsl.ROOT={tmp_path}"])  # fmt: skip
+    corpus = build._corpus("my_bsl", config.DATASET.CORPORA["my_bsl"])
+    (sample,) = MotionDataset([corpus], "train", LAYOUT)
+    assert (sample.clip.text, sample.clip.language, len(sample.motion), sample.motion.fps) == (
+        "Hello there.", "BSL", 40, 25.0
+    )  # fmt: skip
+    assert "rate 'fast', which is no number" in corpus.skipped("train")[0].reason
+    sys.modules.pop("my_bsl")
+
+
+OWN = ["DATASET.CORPORA={}", "DATASET.CORPORA.a.ROOT=x"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fault"),
+    [
+        (["DATASET.CORPORA.how2sing.ROOT=x"], r"how2sing is none of .*\(did you mean how2sign\?\); a corpus of your own"),
+        ([*OWN, "DATASET.CORPORA.a.READER=no.Such"], "no.Such cannot be imported"),
+        ([*OWN, "DATASET.CORPORA.a.READER=pathlib.Path"], "pathlib.Path is no corpus, it lacks language"),
+    ],
+)
+def test_readers_that_cannot_be_used(overrides, fault):
+    with pytest.raises(UserError, match=fault):
+        config = load_config("configs/deto.yaml", None, overrides)
+        build._corpus("a", config.DATASET.CORPORA["a"])
