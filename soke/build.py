@@ -61,10 +61,10 @@ def body_model(config: Config) -> BodyModel:
 
 def corpora(config: Config) -> list[Corpus]:
     """Raises UserError for a reader that cannot be imported or is no corpus, and as the readers do."""
-    return [_corpus(name, settings) for name, settings in config.DATASET.CORPORA.items()]
+    return [corpus(name, settings) for name, settings in config.DATASET.CORPORA.items()]
 
 
-def _corpus(name: str, settings: CorpusConfig) -> Corpus:
+def corpus(name: str, settings: CorpusConfig) -> Corpus:
     reader = _imported(f"DATASET.CORPORA.{name}.READER", settings.READER) if settings.READER else CORPORA[name]
     where = {"packed": resolve(settings.PACKED)} if settings.PACKED else {}
     corpus = reader(resolve(settings.ROOT), **where)

@@ -1,28 +1,17 @@
 """Retrieval: signs of an external lexicon that occur in a sentence (SOKE, section 3.4)."""
 from __future__ import annotations
 
-import logging
-import re
 from typing import Mapping
 
 import torch
 from torch import Tensor
 
+from soke.data.words import words_of
+
 Signs = Mapping[str, Tensor]  # word -> codes [K, P]
 
 # How the encoder's text announces the i-th retrieved sign, by the locale of the text.
 MARKERS = {"en_XX": "Key word {}, ", "zh_CN": "关键词 {}, ", "de_DE": "Schlüsselwort {}, "}
-_WORD = re.compile(r"\w+")
-
-
-def words_of(text: str, language: str) -> list[str]:
-    """The words of a sentence, lower-cased. Chinese is segmented by jieba, other languages at non-letters."""
-    if language == "CSL":
-        import jieba
-
-        jieba.setLogLevel(logging.WARNING)
-        return [word for word in jieba.lcut(text) if _WORD.fullmatch(word)]
-    return _WORD.findall(text.lower())
 
 
 class Lexicon:

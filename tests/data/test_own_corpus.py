@@ -25,7 +25,7 @@ def test_the_example_of_the_readme(tmp_path, monkeypatch):
         write_frames(tmp_path / "frames" / name, random_motion(80))
     config = load_config("configs/deto.yaml", None, ["DATASET.CORPORA.my_bsl.READER=my_bsl.MyBSL",
                                                      f"DATASET.CORPORA.my_bsl.ROOT={tmp_path}"])  # fmt: skip
-    corpus = build._corpus("my_bsl", config.DATASET.CORPORA["my_bsl"])
+    corpus = build.corpus("my_bsl", config.DATASET.CORPORA["my_bsl"])
     (sample,) = MotionDataset([corpus], "train", LAYOUT)
     assert (sample.clip.text, sample.clip.language, len(sample.motion), sample.motion.fps) == (
         "Hello there.", "BSL", 40, 25.0
@@ -40,7 +40,7 @@ OWN = ["DATASET.CORPORA={}", "DATASET.CORPORA.a.ROOT=x"]
 @pytest.mark.parametrize(
     ("overrides", "fault"),
     [
-        (["DATASET.CORPORA.how2sing.ROOT=x"], r"how2sing is none of .*\(did you mean how2sign\?\); a corpus of your own"),
+        (["DATASET.CORPORA.how2sing.ROOT=x"], r"how2sing is none of .*\(did you mean how2sign\?\); a corpus of your"),
         ([*OWN, "DATASET.CORPORA.a.READER=no.Such"], "no.Such cannot be imported"),
         ([*OWN, "DATASET.CORPORA.a.READER=pathlib.Path"], "pathlib.Path is no corpus, it lacks language"),
     ],
@@ -48,4 +48,4 @@ OWN = ["DATASET.CORPORA={}", "DATASET.CORPORA.a.ROOT=x"]
 def test_readers_that_cannot_be_used(overrides, fault):
     with pytest.raises(UserError, match=fault):
         config = load_config("configs/deto.yaml", None, overrides)
-        build._corpus("a", config.DATASET.CORPORA["a"])
+        build.corpus("a", config.DATASET.CORPORA["a"])

@@ -1,0 +1,105 @@
+"""The survey of a corpus: what it counts, and what it prints and writes."""
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from prepare import check_data
+from soke.data.phoenix14t import Phoenix14T
+from soke.data.survey import Moments, kind_of, survey
+from tests.data.writing import random_motion, write_entries, write_frames
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Four training clips, of which three are damaged or odd, and a test split that repeats a sentence."""
+    entries = [{"name": f"train/{n}", "text": t, "gloss": "A B", "signer": "1"} for n, t in
+               (("a", "es regnet"), ("b", "es schneit"), ("c", "gone"), ("d", "cut"), ("e", ""))]  # fmt: skip
+    write_entries(tmp_path / "phoenix14t.train", entries)
+    write_entries(tmp_path / "phoenix14t.test", [{"name": "test/a", "text": "es regnet"},
+                                                 {"name": "test/b", "text": "sonne"}])  # fmt: skip
+    for seed, name in enumerate(("train/a", "train/b", "train/d", "train/e", "test/a", "test/b")):
+        motion = random_motion(20 + seed, seed)
+        motion.rotations.mul_(0.01)
+        motion.rotations[:, 1:4] = 0
+        write_frames(tmp_path / name, motion, "images{:04d}.pkl")
+    (tmp_path / "train/a/images0005.pkl").unlink()
+    (tmp_path / "train/d/images0002.pkl").write_bytes(b"\x80")
+    return tmp_path
+
+
+def test_counts_and_faults(root):
+    found = survey(Phoenix14T(root))
+    train, test = found.splits["train"], found.splits["test"]
+    assert (train.annotated, len(train.clips), len(train.skipped), len(train.broken)) == (5, 2, 2, 1)
+    assert train.gaps == {"train/a": 1} and train.frames == [19, 21]
+    assert "phoenix14t.dev does not exist" in found.absent["val"] and not found.sound
+    assert (test.annotated, len(test.clips)) == (2, 2)
+    assert found.text.unseen == {"test": pytest.approx(1 / 3)} and found.text.leaked == {"test": 1}
+    assert (found.text.distinct, found.text.glosses, found.text.signers) == (3, 2, 1)
+    constant = found.constant(1e-6)
+    assert constant["left_hip"] == constant["right_hip"] == constant["spine1"] == 3 and "neck" not in constant
+
+
+def test_values_agree_with_all_at_once(root):
+    corpus = Phoenix14T(root)
+    found = survey(corpus, workers=2)
+    clips = [clip for clip in corpus.clips("train") if clip.name != "train/d"]
+    values = np.concatenate([corpus.load(clip).rotations.flatten(1).numpy() for clip in clips]).astype(np.float64)
+    np.testing.assert_allclose(found.values.mean[:165], values.mean(0), atol=1e-9)
+    np.testing.assert_allclose(found.values.std[:165], values.std(0), atol=1e-9)
+
+
+def test_moments_of_numbers_far_from_zero():
+    rows = 1e6 + np.random.default_rng(0).standard_normal((1000, 3))
+    moments = Moments(0, rows[0], np.zeros(3), np.zeros(3))
+    for block in np.split(rows, 7 * [0] + [300, 301]):
+        moments.add(block)
+    np.testing.assert_allclose(moments.std, rows.std(0), rtol=1e-6)
+
+
+def test_odd_values_are_named(tmp_path):
+    entries = [{"name": f"train/{n}", "text": "x"} for n in ("turned", "jumps", "face", "wraps")]
+    write_entries(tmp_path / "phoenix14t.train", entries)
+    for entry in entries:
+        motion = random_motion(10)
+        motion.rotations.zero_()
+        motion.expression.zero_()
+        if entry["name"] == "train/turned":
+            motion.rotations[:, 12, 0] = 7.0
+        elif entry["name"] == "train/jumps":
+            motion.rotations[4:, 16, 1] = 2.0
+        elif entry["name"] == "train/face":
+            motion.expression[3, 2] = -11.0
+        else:  # from pi to -pi is no jump
+            motion.rotations[:5, 0, 2], motion.rotations[5:, 0, 2] = 3.14, -3.14
+        write_frames(tmp_path / entry["name"], motion)
+    notes = dict(survey(Phoenix14T(tmp_path)).splits["train"].notes)
+    assert notes == {
+        "train/turned": "neck is turned by 7.0 rad in frame 0",
+        "train/jumps": "left_shoulder jumps by 2.0 rad after frame 3",
+        "train/face": "an expression coefficient of 11.0",
+    }
+
+
+def test_like_reasons_fall_together():
+    assert kind_of("clip a: /x/images0001.pkl holds nan in smplx_expr") == kind_of("clip b: /y/2.pkl holds nan in "
+                                                                                   "smplx_expr")  # fmt: skip
+
+
+def test_the_command(root, tmp_path, capsys):
+    out = tmp_path / "report"
+    arguments = ["--cfg", "configs/deto.yaml", "--out", str(out), "--workers", "0", "DATASET.CORPORA.how2sign.ROOT=/no",
+                 f"DATASET.CORPORA.phoenix.ROOT={root}", "DATASET.CORPORA.csl.ROOT=/no", "DATASET.LEXICON=null"]
+    with pytest.raises(SystemExit) as exit:
+        check_data.main(arguments)
+    assert exit.value.code == 1
+    screen = capsys.readouterr().out
+    assert "folder /no does not exist" in screen and "7,096" in screen and "differs" in screen
+    assert "1 lack frames in between (e.g. train/a)" in screen and "constant in train, unused" in screen
+    faulty = (out / "phoenix/faulty_clips.tsv").read_text(encoding="utf-8").splitlines()
+    assert [line.split("\t")[1] for line in faulty[1:]] == ["train/c", "train/e", "train/d"]
+    assert json.loads((out / "phoenix/report.json").read_text())["splits"]["train"]["unreadable"] == 1
+    assert (out / "phoenix/overview.png").read_bytes().startswith(b"\x89PNG")
