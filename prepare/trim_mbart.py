@@ -2,9 +2,9 @@
 
     python -m prepare.trim_mbart --model deps/mbart-large-cc25 --out deps/mbart-h2s-csl-phoenix
 
-Of mbart-large-cc25's 250,027 rows of embeddings three corpora use some 19,000. The result is a folder that transformers
-loads; every sentence of the corpora is cut into the same pieces as before, which is checked, and other text can still be
-encoded: by the pieces that are left, down to single letters, and <unk> for the rest.
+Of mbart-large-cc25's 250,027 rows of embeddings three corpora use some 19,000. The result is a folder that
+transformers loads; every sentence of the corpora is cut into the same pieces as before, which is checked, and other
+text can still be encoded: by the pieces that are left, down to single letters, and <unk> for the rest.
 """
 from __future__ import annotations
 
@@ -139,7 +139,8 @@ def corpus_texts(config_file: Path | str, overrides: Sequence[str] = ()) -> list
     config = load_config(config_file, overrides=overrides)
     lexicon = build.lexicon(config)
     sources = [*build.corpora(config), *([] if lexicon is None else [lexicon])]
-    texts = [clip.text for source in sources for split in SPLITS for clip in getattr(source, "annotated", source.clips)(split)]
+    listings = [getattr(source, "annotated", source.clips) for source in sources]
+    texts = [clip.text for clips in listings for split in SPLITS for clip in clips(split)]
     markers = [marker.format(number) for marker in MARKERS.values() for number in range(1, 11)]
     return sorted(set(texts) | set(markers))
 

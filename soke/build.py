@@ -19,7 +19,7 @@ from soke.body.layout import MotionLayout, PartSpec
 from soke.body.model import BodyModel, load_body_model
 from soke.config import Config, CorpusConfig, resolve
 from soke.data.clip import TEXT_LOCALE, Corpus
-from soke.data.codes import CodeStore, read_word_codes
+from soke.data.codes import REMEDY, CodeStore, read_word_codes
 from soke.data.csl_daily import CSLDaily
 from soke.data.datamodule import SignDataModule
 from soke.data.dataset import MotionDataset
@@ -215,12 +215,15 @@ def _new_generator(config: Config, tokenizer: SignTokenizer) -> SignGenerator:
     signs = {}
     if config.DATASET.LEXICON is not None and g.RETRIEVAL.WORDS:
         signs = {
-            name: read_word_codes(store.word_file(name), tokenizer.parts) for name in TEXT_LOCALE if name in languages
-        }
+            name: read_word_codes(store.word_file(name), tokenizer.parts)
+            for name in languages if store.word_file(name).is_file()
+        }  # fmt: skip
+        if not signs:
+            raise UserError(f"{store.path} holds no codes of the lexicon's signs (word2code_*.json); {REMEDY}")
     spec = GeneratorSpec(
         languages=list(languages), codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash, fps=languages,
         decoding=g.DECODING, fusion=g.FUSION, max_steps=g.MAX_STEPS, max_pieces=g.MAX_SOURCE,
-        retrieval_words=g.RETRIEVAL.WORDS, retrieval_steps=g.RETRIEVAL.STEPS,
+        retrieval_words=g.RETRIEVAL.WORDS, retrieval_steps=g.RETRIEVAL.STEPS, retrieval_match=g.RETRIEVAL.MATCH,
     )  # fmt: skip
     return SignGenerator.from_mbart(resolve(g.MBART), spec, signs)
 

@@ -119,6 +119,7 @@ class Loss:
 class Retrieval:
     WORDS: int
     STEPS: int
+    MATCH: Literal["token", "soke_substring"]
 
 
 @dataclass

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from soke.storage import new_file
 
 REMEDY = "run `python -m get_motion_code` with the tokenizer that you want to use"
 _PROVENANCE = "provenance.json"
+_CHINESE = re.compile("[\u3400-\u9fff]")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,37 @@ def read_word_codes(path: Path, parts: Sequence[str]) -> dict[str, Tensor]:
         if codes.ndim != 2 or codes.dtype != torch.int64 or codes.shape[1] == 0:
             raise UserError(f"{path}: word {word!r} does not have lists of whole numbers; {REMEDY}")
         words[word] = codes.t().contiguous()
+    return words
+
+
+def write_published_word_codes(path: Path, words: Mapping[str, Mapping[str, Tensor]], parts: Sequence[str]) -> None:
+    """Store {language: {word: codes [K, P]}} as one table, SOKE's word2code.json: CSL first, then DGS, then ASL.
+
+    A word of two languages keeps the codes of the first.
+    """
+    order = [*(lang for lang in ("CSL", "DGS", "ASL") if lang in words), *sorted(set(words) - {"CSL", "DGS", "ASL"})]
+    table: dict[str, Tensor] = {}
+    for language in order:
+        for word, codes in words[language].items():
+            table.setdefault(word, codes)
+    lost = sum(map(len, words.values())) - len(table)
+    if lost:
+        _log.info("%d words occur in two languages; %s holds the first", lost, path)
+    write_word_codes(path, table, parts)
+
+
+def read_published_word_codes(
+    path: Path, parts: Sequence[str], german: Collection[str]
+) -> dict[str, dict[str, Tensor]]:
+    """{language: {word: codes [K, P]}} of SOKE's word2code.json, which does not say what language a word is of.
+
+    Words with a Chinese character are CSL, those among `german` (the lower-cased glosses of Phoenix-2014T) DGS, others
+    ASL. Raises UserError as `read_word_codes` does.
+    """
+    words: dict[str, dict[str, Tensor]] = {"CSL": {}, "DGS": {}, "ASL": {}}
+    for word, codes in read_word_codes(path, parts).items():
+        language = "CSL" if _CHINESE.search(word) else "DGS" if word in german else "ASL"
+        words[language][word] = codes
     return words
 
 

@@ -45,7 +45,7 @@ class GeneratorSpec:
     fusion:         part -> weight in the decoder's input; None: equal
     max_steps:      longest output in decoder steps
     max_pieces:     longest text in pieces
-    retrieval_words, retrieval_steps: see Lexicon
+    retrieval_words, retrieval_steps, retrieval_match: see Lexicon
     """
 
     languages: list[str]
@@ -58,6 +58,7 @@ class GeneratorSpec:
     max_pieces: int = 256
     retrieval_words: int = 3
     retrieval_steps: int = 10
+    retrieval_match: str = "token"
 
 
 class SignGenerator(nn.Module):
@@ -74,7 +75,7 @@ class SignGenerator(nn.Module):
             # cc25's table has a few rows more than its tokenizer has pieces; they are not used
             mbart.resize_token_embeddings(self.vocabulary.size, mean_resizing=False)
         self._signs = signs
-        lexicon = Lexicon(signs, spec.retrieval_words, spec.retrieval_steps)
+        lexicon = Lexicon(signs, spec.retrieval_words, spec.retrieval_steps, spec.retrieval_match)
         self.source = SourceEncoder(pieces, self.vocabulary, lexicon, spec.max_pieces)
         self.scheme = SCHEMES[spec.decoding](list(spec.codebooks.values()))
         width = mbart.config.d_model

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from soke.data.clip import TEXT_LOCALE
 from soke.errors import UserError
-from soke.generator.retrieval import MARKERS, Lexicon
+from soke.generator.retrieval import Lexicon, marker
 from soke.generator.vocabulary import SignVocabulary
 
 
@@ -45,7 +45,7 @@ class SourceEncoder:
         locale = TEXT_LOCALE[language]
         ids = self._text_ids(text)[: self.max_pieces]
         for number, codes in enumerate(self.lexicon.codes(text, language), start=1):
-            ids += self._text_ids(MARKERS[locale].format(number))
+            ids += self._text_ids(marker(locale, number))
             ids += self.vocabulary.code_ids(codes).flatten().tolist()
         return torch.tensor([*ids, self.pieces.eos_token_id, self.pieces.convert_tokens_to_ids(locale)])
 

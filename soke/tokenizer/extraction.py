@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from soke import __version__
-from soke.data.clip import SPLITS, TEXT_LOCALE, Corpus, SkippedClip
-from soke.data.codes import CodeStore, Provenance, write_word_codes
+from soke.data.clip import SPLITS, Corpus, SkippedClip
+from soke.data.codes import CodeStore, Provenance, write_published_word_codes, write_word_codes
 from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
 from soke.data.lexicon import Lexicon
 from soke.errors import UserError
@@ -90,13 +90,14 @@ def _extract_lexicon(
     tokenizer: SignTokenizer, dataset: MotionDataset, store: CodeStore, batch_size: int, workers: int
 ) -> list[SkippedClip]:
     skipped = []
-    words: dict[str, dict[str, Tensor]] = {language: {} for language in TEXT_LOCALE}
+    words: dict[str, dict[str, Tensor]] = {}
     for batch in tqdm(_batches(dataset, range(len(dataset)), batch_size, workers), desc="codes of the lexicon"):
         skipped += batch.skipped
         for clip, codes in zip(batch.clips, _encoded(tokenizer, batch)):
-            words[clip.language].setdefault(clip.text, codes)
-    if not any(words.values()):
+            words.setdefault(clip.language, {}).setdefault(clip.text, codes)
+    if not words:
         raise UserError("no sign of the lexicon can be read; check DATASET.LEXICON")
     for language, entries in words.items():
         write_word_codes(store.word_file(language), entries, tokenizer.parts)
+    write_published_word_codes(store.path / "word2code.json", words, tokenizer.parts)
     return skipped

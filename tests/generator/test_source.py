@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import torch
 
-from soke.generator.retrieval import Lexicon, words_of
+from soke.data.words import words_of
+from soke.generator.retrieval import Lexicon
 from soke.generator.vocabulary import SignVocabulary
 
 from .conftest import CODEBOOKS, make_generator

@@ -101,7 +101,7 @@ def test_missing_files_are_all_named(whole, tmp_path):
     with pytest.raises(UserError, match=r"lacks config.json; model.safetensors or .*; tokenizer.json or .*: download"):
         trim_mbart.main(["--model", str(tmp_path / "none"), "--out", str(tmp_path / "out")])
     shutil.copytree(whole, tmp_path / "part", ignore=shutil.ignore_patterns("*.safetensors"))
-    with pytest.raises(UserError, match=r"lacks model.safetensors or model.safetensors.index.json or pytorch_model.bin:"):
+    with pytest.raises(UserError, match=r"lacks model.safetensors or .* or pytorch_model.bin:"):
         trim(tmp_path / "part", ["a"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -117,8 +117,8 @@ def test_a_text_that_would_be_cut_differently_stops_it(whole, texts, tmp_path, m
 def test_the_command_reads_the_corpora_of_a_configuration(corpora, whole, tmp_path, capsys):
     roots = [f"DATASET.CORPORA.{n}.ROOT={corpora / f}" for n, f in
              (("how2sign", "How2Sign"), ("csl", "CSL-Daily"), ("phoenix", "Phoenix_2014T"))]  # fmt: skip
-    arguments = ["--model", str(whole), "--out", str(tmp_path / "out"), *roots, f"DATASET.LEXICON={corpora / 'lexicon'}"]
-    trim_mbart.main(arguments)
+    roots.append(f"DATASET.LEXICON={corpora / 'lexicon'}")
+    trim_mbart.main(["--model", str(whole), "--out", str(tmp_path / "out"), *roots])
     assert "is made" in capsys.readouterr().out
     before, after = load_pieces(whole), load_pieces(tmp_path / "out")
     for text in corpus_texts(corpora):

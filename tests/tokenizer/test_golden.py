@@ -5,43 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from soke.body.joints import UPPER_BODY
 from soke.body.layout import MotionLayout, PartSpec
+from soke.tokenizer.published import check_part, load_part, reference_forward
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden_vqvae.pt"
-
-
-def our_name(public: str) -> str:
-    """`encoder.model.2.1.model.0.conv1.weight` -> `encoder.stages.0.residual.blocks.0.spread.weight`."""
-    network, _, *path, kind = public.split(".")
-    ends = {"encoder": {"0": "stem", "4": "head"}, "decoder": {"0": "stem", "4": "smooth", "6": "head"}}
-    sampling = {"encoder": {"0": "down", "1": "residual"}, "decoder": {"0": "residual", "2": "up"}}
-    layer, *inside = path
-    if not inside:
-        return f"{network}.{ends[network][layer]}.{kind}"
-    stage = f"{network}.stages.{int(layer) - 2}.{sampling[network][inside[0]]}"
-    if len(inside) == 1:
-        return f"{stage}.{kind}"
-    block, convolution = inside[2], {"conv1": "spread", "conv2": "mix"}[inside[3]]
-    return f"{stage}.blocks.{block}.{convolution}.{kind}"
-
-
-def our_state(public: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The published state dict under our names; averages that agree with its codebook are added."""
-    codebook = public["quantizer.codebook"]
-    state = {our_name(key): value for key, value in public.items() if not key.startswith("quantizer.")}
-    return {
-        **state,
-        "quantizer.codebook": codebook,
-        "quantizer.sums": codebook,
-        "quantizer.counts": torch.ones(len(codebook)),
-        "quantizer.updates": torch.tensor(1),
-        "mean": torch.zeros(43),
-        "std": torch.ones(43),
-    }
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +25,22 @@ def tokenizer(golden: dict) -> SignTokenizer:
     settings = AutoencoderSettings(golden["config"]["code_num"], code_dim=64, width=64)
     statistics = {"body": torch.zeros(43)}, {"body": torch.ones(43)}
     tokenizer = SignTokenizer(layout, *statistics, {"body": settings}).eval()
-    tokenizer.autoencoders["body"].load_state_dict(our_state(golden["state_dict"]))
+    load_part(tokenizer.autoencoders["body"], golden["state_dict"])
     return tokenizer
+
+
+def test_sizes_are_told_by_the_weights(tokenizer: SignTokenizer, golden: dict):
+    assert check_part(golden["state_dict"], features=43) == tokenizer.settings["body"]
+
+
+@pytest.mark.parametrize(("given", "codes", "expected"), [
+    ("input", "codes", "reconstruction"),
+    ("input_long", "codes_long", "recon_long"),
+])  # fmt: skip
+def test_the_reference_is_one(golden: dict, given: str, codes: str, expected: str):
+    _, found, rebuilt = reference_forward(golden["state_dict"], golden[given])
+    assert torch.equal(found, golden[codes])
+    torch.testing.assert_close(rebuilt, golden[expected], atol=1e-5, rtol=0)
 
 
 def test_latents(tokenizer: SignTokenizer, golden: dict):
