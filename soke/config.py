@@ -92,7 +92,7 @@ class Part:
     jaw: bool = False
     expression: int = 0
     eyelids: bool = False
-    rotation: Literal["axis_angle", "6d"] = "axis_angle"
+    rotation: Literal["axis_angle", "6d", "position"] = "axis_angle"
     mirrors: str | None = None
 
 

@@ -7,16 +7,16 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal, Mapping, Sequence
+from typing import Literal, Mapping, Sequence, get_args
 
 import torch
 from torch import Tensor
 
 from soke.body.joints import joint_indices, mirrored_name
-from soke.body.motion import Motion
+from soke.body.motion import JointMotion, Motion
 from soke.body.rotations import axis_angle_from_6d, axis_angle_to_6d, mirror_axis_angle
 
-RotationForm = Literal["axis_angle", "6d"]
+RotationForm = Literal["axis_angle", "6d", "position"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class PartSpec:
     jaw:        whether the jaw's rotation belongs to it
     expression: how many expression coefficients belong to it
     eyelids:    whether the two eyelid coefficients belong to it
-    rotation:   how rotations are written: 3 numbers (axis-angle) or 6
+    rotation:   how rotations are written: 3 numbers (axis-angle) or 6; or position: the joints are those of a
+                `JointMotion`, 3 coordinates each
     mirrors:    name of the part whose tokenizer this one shares, its features mirrored; its joints are then the
                 other side's joints in the same order
     """
@@ -46,10 +47,13 @@ class PartSpec:
         return (*self.joints, "jaw") if self.jaw else self.joints
 
     @property
+    def per_joint(self) -> int:
+        return 6 if self.rotation == "6d" else 3
+
+    @property
     def size(self) -> int:
         """Number of features per frame, D."""
-        per_joint = 3 if self.rotation == "axis_angle" else 6
-        return per_joint * len(self.rotated_joints) + self.expression + 2 * self.eyelids
+        return self.per_joint * len(self.rotated_joints) + self.expression + 2 * self.eyelids
 
 
 class MotionLayout:
@@ -68,9 +72,17 @@ class MotionLayout:
         covered["eyelids"] = sum(part.eyelids for part in self.parts)
         if max(covered.values()) > 1:
             raise ValueError(f"{covered.most_common(1)[0][0]} belongs to two parts")
+        if len({part.rotation == "position" for part in self.parts}) > 1:
+            raise ValueError("positions and rotations cannot be mixed in one layout")
         for part in self.parts:
-            if part.rotation not in ("axis_angle", "6d"):
-                raise ValueError(f"part {part.name}: rotation must be axis_angle or 6d, not {part.rotation}")
+            if part.rotation not in get_args(RotationForm):
+                raise ValueError(
+                    f"part {part.name}: rotation must be {', '.join(get_args(RotationForm))}, not {part.rotation}"
+                )
+            if part.rotation == "position":
+                if part.jaw or part.expression or part.eyelids or part.mirrors:
+                    raise ValueError("a part of positions has neither jaw, expression, eyelids nor mirrored part")
+                continue
             joint_indices(part.joints)
             if part.mirrors is not None:
                 original = by_name.get(part.mirrors)
@@ -99,12 +111,24 @@ class MotionLayout:
         text = json.dumps([asdict(part) for part in self.parts], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def features(self, motion: Motion) -> dict[str, Tensor]:
+    @property
+    def of_positions(self) -> bool:
+        """Whether its motions are `JointMotion`s."""
+        return self.parts[0].rotation == "position"
+
+    def features(self, motion: Motion | JointMotion) -> dict[str, Tensor]:
         """Motion of T frames -> {part: [T, D]}. Raises ValueError when the motion lacks what a part needs."""
+        if self.of_positions != isinstance(motion, JointMotion):
+            raise ValueError(f"the motion holds {'no ' if self.of_positions else ''}joint positions")
+        if self.of_positions:
+            return {part.name: _positions(part, motion) for part in self.parts}
         return {part.name: _part_features(part, motion) for part in self.parts}
 
-    def motion(self, features: Mapping[str, Tensor], fps: float, betas: Tensor | None = None) -> Motion:
-        """{part: [T, D]} -> Motion; joints and coefficients that no part covers are zero."""
+    def motion(self, features: Mapping[str, Tensor], fps: float, betas: Tensor | None = None) -> Motion | JointMotion:
+        """{part: [T, D]} -> motion; joints and coefficients that no part covers are zero, or absent from positions."""
+        if self.of_positions:
+            positions = [features[part.name].unflatten(1, (-1, 3)) for part in self.parts]
+            return JointMotion(torch.cat(positions, 1).float(), tuple(j for p in self.parts for j in p.joints), fps)
         first = features[self.parts[0].name]
         frames = first.shape[0]
         coefficients = max((part.expression for part in self.parts), default=0) or 10
@@ -114,10 +138,9 @@ class MotionLayout:
             values = features[part.name]
             if values.shape != (frames, part.size):
                 raise ValueError(f"part {part.name}: expected [{frames}, {part.size}], got {list(values.shape)}")
-            per_joint = 3 if part.rotation == "axis_angle" else 6
-            split = [per_joint * len(part.rotated_joints), part.expression, 2 * part.eyelids]
+            split = [part.per_joint * len(part.rotated_joints), part.expression, 2 * part.eyelids]
             turned, expressed, lids = values.float().split(split, dim=1)
-            turned = turned.unflatten(1, (-1, per_joint))
+            turned = turned.unflatten(1, (-1, part.per_joint))
             axis_angle = turned if part.rotation == "axis_angle" else axis_angle_from_6d(turned)
             rotations[:, joint_indices(part.rotated_joints)] = (
                 axis_angle if part.mirrors is None else mirror_axis_angle(axis_angle)
@@ -145,6 +168,13 @@ class MotionLayout:
     @classmethod
     def from_list(cls, parts: Sequence[Mapping]) -> MotionLayout:
         return cls([PartSpec(**{**part, "joints": tuple(part["joints"])}) for part in parts])
+
+
+def _positions(part: PartSpec, motion: JointMotion) -> Tensor:
+    absent = [joint for joint in part.joints if joint not in motion.joints]
+    if absent:
+        raise ValueError(f"part {part.name}: the motion has no joint {', '.join(absent)}")
+    return motion.positions[:, [motion.joints.index(joint) for joint in part.joints]].flatten(1)
 
 
 def _part_features(part: PartSpec, motion: Motion) -> Tensor:

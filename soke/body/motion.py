@@ -82,3 +82,38 @@ class Motion:
     def rest(cls, frames: int, fps: float, expression: int = 10) -> Motion:
         """`frames` frames of the body model's zero pose."""
         return cls(torch.zeros(frames, NUM_JOINTS, 3), torch.zeros(frames, expression), torch.zeros(10), fps)
+
+
+@dataclass(frozen=True)
+class JointMotion:
+    """T frames of one signer as joint positions, where no body model was fitted. Raises ValueError for wrong shapes.
+
+    positions: [T, J, 3] in the corpus's own unit
+    joints:    J names
+    fps:       frames per second
+    """
+
+    positions: Tensor
+    joints: tuple[str, ...]
+    fps: float
+
+    def __post_init__(self) -> None:
+        if self.positions.shape != (len(self.positions), len(self.joints), 3):
+            raise ValueError(f"positions must be [T, {len(self.joints)}, 3], not {list(self.positions.shape)}")
+        if self.fps <= 0:
+            raise ValueError(f"fps must be above 0, not {self.fps}")
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self) / self.fps
+
+    def frames(self, index: slice | Tensor) -> JointMotion:
+        """The frames that `index` (a slice or a LongTensor) picks."""
+        return replace(self, positions=self.positions[index])
+
+    def to(self, device: torch.device | str) -> JointMotion:
+        return replace(self, positions=self.positions.to(device))

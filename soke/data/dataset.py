@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from soke.body.layout import MotionLayout
-from soke.body.motion import Motion
+from soke.body.motion import JointMotion, Motion
 from soke.data.clip import Clip, ClipError, Corpus, SkippedClip
 from soke.data.codes import REMEDY, CodeStore
 from soke.data.lengths import fitted_indices
@@ -30,7 +30,7 @@ class MotionSample:
 
     clip: Clip
     features: dict[str, Tensor]
-    motion: Motion
+    motion: Motion | JointMotion
 
 
 @dataclass(frozen=True)
@@ -55,23 +55,23 @@ class MotionBatch:
     features: dict[str, Tensor]
     lengths: Tensor
     clips: list[Clip]
-    motions: list[Motion]
+    motions: list[Motion | JointMotion]
     fps: list[float]
     skipped: list[SkippedClip]
 
     # Between worker and main process motions travel by value: as tensors, each would keep files open, thousands in all.
     def __getstate__(self) -> dict[str, Any]:
         motions = [
-            {name: value.numpy() if isinstance(value, Tensor) else value for name, value in vars(motion).items()}
-            for motion in self.motions
+            (type(m), {name: value.numpy() if isinstance(value, Tensor) else value for name, value in vars(m).items()})
+            for m in self.motions
         ]
         return {**vars(self), "motions": motions}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.motions = [
-            Motion(**{n: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for n, v in motion.items()})
-            for motion in state["motions"]
+            kind(**{n: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for n, v in motion.items()})
+            for kind, motion in state["motions"]
         ]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> MotionBatch:

@@ -5,13 +5,18 @@ import math
 from pathlib import Path
 
 from soke.data.annotations import read_table
-from soke.data.base import Listing, TableCorpus, parsed_fps
-from soke.data.clip import TEXT_LOCALE, Clip
+from soke.data.base import Listing, TableCorpus, parsed_fps, parsed_number
+from soke.data.clip import TEXT_LOCALE, Clip, ClipError
 from soke.data.how2sign import How2Sign
+from soke.data.loading import frame_files, frame_numbers
 
 
 class Lexicon(TableCorpus):
     """`lexicon.csv` with the columns word, language (ASL, CSL, DGS), name, fps, and `poses/{name}/*.pkl`.
+
+    A sign may also be a segment of a continuous clip: its row then has in the columns source, start, end the clip's
+    folder of frame files (relative to the lexicon's folder, or absolute) and its first and last frame number, the last
+    excluded. At least half of those frames must be there (as in SOKE's data); name is then any unique one.
 
     Every sign is a clip of split train whose text is its word; the other splits are empty. Unlike a corpus of
     sentences it has no language and no frame rate of its own: its clips have. Signs keep their rate, except that ASL
@@ -22,6 +27,23 @@ class Lexicon(TableCorpus):
     columns = ("word", "language", "name", "fps")
     name_column = "name"
     _root_key = "DATASET.LEXICON"
+
+    def __init__(self, root: Path | str, packed: Path | str | None = None):
+        super().__init__(root, packed)
+        self._segments: dict[str, tuple[int, int]] = {}
+
+    def _frame_files(self, clip: Clip) -> list[str]:
+        files = frame_files(clip)
+        if clip.name not in self._segments:
+            return files
+        start, end = self._segments[clip.name]
+        numbers = frame_numbers(files)
+        if numbers is None:
+            raise ClipError(f"clip {clip.name}: the frame files of {clip.frames} are not numbered")
+        found = [name for name, number in zip(files, numbers) if start <= number < end]
+        if 2 * len(found) < end - start:
+            raise ClipError(f"clip {clip.name}: {clip.frames} holds {len(found)} of the frames {start} to {end - 1}")
+        return found
 
     def _max_fps(self, clip: Clip) -> float:
         return How2Sign.fps if clip.language == How2Sign.language else math.inf
@@ -39,4 +61,10 @@ class Lexicon(TableCorpus):
         if language not in TEXT_LOCALE:
             raise ValueError(f"language {language!r}, which is none of {', '.join(TEXT_LOCALE)}")
         frames = self.root / "poses" / name
+        if row.get("source"):
+            start, end = (int(parsed_number(row, column)) for column in ("start", "end"))
+            if not 0 <= start < end:
+                raise ValueError(f"start {row['start']!r} and end {row['end']!r}, which hold no frames")
+            self._segments[name] = start, end
+            frames = self.root / row["source"]
         return Clip(name, self.name, split, language, row["word"].strip(), frames, parsed_fps(row))

@@ -44,17 +44,20 @@ def frame_files(clip: Clip) -> list[str]:
     return sorted((name for name in names if _is_frame(name)), key=lambda name: (len(name), name))
 
 
-def missing_frames(files: Sequence[str]) -> int:
-    """How many numbers are left out between those of the first and the last of the clip's `files`.
-
-    A file's number is what differs between the names; 0 when that is no number.
-    """
+def frame_numbers(files: Sequence[str]) -> list[int] | None:
+    """The numbers of a clip's frame files: what differs between their names; None when that is no number."""
+    if len(files) < 2:
+        return None
     prefix = os.path.commonprefix(files).rstrip("0123456789")
     suffix = os.path.commonprefix([name[::-1] for name in files])[::-1].lstrip("0123456789")
-    numbers = [name[len(prefix) : len(name) - len(suffix)] for name in (files[0], files[-1])] if files else []
-    if len(files) < 2 or not all(number.isdecimal() for number in numbers):
-        return 0
-    return int(numbers[1]) - int(numbers[0]) + 1 - len(files)
+    numbers = [name[len(prefix) : len(name) - len(suffix)] for name in files]
+    return [int(number) for number in numbers] if all(number.isdecimal() for number in numbers) else None
+
+
+def missing_frames(files: Sequence[str]) -> int:
+    """How many numbers are left out between those of the first and the last of the clip's `files`."""
+    numbers = frame_numbers(files)
+    return 0 if numbers is None else numbers[-1] - numbers[0] + 1 - len(files)
 
 
 def read_frames(clip: Clip, files: Sequence[str]) -> np.ndarray:

@@ -311,3 +311,25 @@ def test_lexicon(tmp_path):
     assert [(len(m), m.fps) for m in map(lexicon.load, clips)] == [(20, 30.0), (16, 24.0), (20, 25.0)]
     assert [s.name for s in lexicon.skipped("train")] == ["hm-1", "x-1"]
     assert lexicon.clips("val") == lexicon.clips("test") == []
+
+
+def test_signs_that_are_segments_of_continuous_clips(tmp_path):
+    motion = random_motion(30)
+    write_frames(tmp_path / "corpus/train/clip", motion, "images{:04d}.pkl")
+    for number in range(22, 30):
+        (tmp_path / f"corpus/train/clip/images{number:04}.pkl").unlink()
+    (tmp_path / "lexicon").mkdir()
+    (tmp_path / "lexicon/lexicon.csv").write_text(
+        "word,language,name,fps,source,start,end\nregen,DGS,a,25,../corpus/train/clip,5,15\n"
+        "wind,DGS,b,25,../corpus/train/clip,16,26\nsonne,DGS,c,25,../corpus/train/clip,18,28\n"
+        "eis,DGS,d,25,../corpus/train/clip,9,9\nschnee,DGS,e,25,,,\n"
+    )
+    write_frames(tmp_path / "lexicon/poses/e", random_motion(7))
+    lexicon = Lexicon(tmp_path / "lexicon")
+    a, b, c, e = lexicon.clips("train")
+    assert torch.equal(lexicon.load(a).rotations, motion.rotations[5:15])
+    assert torch.equal(lexicon.load(b).rotations, motion.rotations[16:22]), "6 of 10 frames are there"
+    with pytest.raises(ClipError, match="clip c: .* holds 4 of the frames 18 to 27"):
+        lexicon.load(c)
+    assert len(lexicon.load(e)) == 7
+    assert "start '9' and end '9', which hold no frames" in lexicon.skipped("train")[0].reason

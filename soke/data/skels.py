@@ -1,0 +1,179 @@
+"""Text files of joint positions, `.skels`: Progressive Transformers (Saunders et al. 2020) and Prompt2Sign."""
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from soke.body.motion import JointMotion
+from soke.data.annotations import safe_name
+from soke.data.base import MIN_FRAMES
+from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
+from soke.errors import UserError
+from soke.storage import new_file
+
+_FINGERS = [f"{finger}{i}" for finger in ("thumb", "index", "middle", "ring", "pinky") for i in (1, 2, 3, 4)]
+SKELETON_50 = (
+    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+    *(f"{side}_hand_{joint}" for side in ("left", "right") for joint in ("root", *_FINGERS)),
+)  # fmt: skip
+_FRAME = 3 * len(SKELETON_50) + 1  # 150 numbers and a counter
+_ZERO = 0.016  # what Prompt2Sign's tools write for 0 and for NaN
+# Counter of frame t of T, by who writes it.
+COUNTERS = {
+    "t/T": lambda t, total: t / total,  # Progressive Transformers
+    "(t+1)/T": lambda t, total: (t + 1) / total,  # Prompt2Sign 2024
+    "t/(T-1)": lambda t, total: t / max(total - 1, 1),  # Prompt2Sign 2025
+}
+_COUNTER_TOLERANCE = 1e-4
+_PREFIXES = ("train/", "dev/", "test/")
+
+
+class SkelsCorpus:
+    """`{split}.skels`, `.text`, `.files`, and `.gloss` where there is one; line i of each is clip i; val is dev or val.
+
+    A line of .skels holds 151 numbers per frame: 50 joints (x y z), then the counter, in any of its three conventions.
+    Positions are multiplied by what the files were divided by: 3 (Progressive Transformers), or 9 (Prompt2Sign), told
+    by the constant 0.016 that its tools write for 0; joints of nothing else become 0 again. An empty line is a missing
+    clip. Subclass it for another name, language or frame rate. Raises UserError when the folder does not exist.
+    """
+
+    name = "skels"
+    language = "DGS"
+    fps = 25.0
+
+    def __init__(self, root: Path | str):
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise UserError(f"corpus {self.name}: folder {self.root} does not exist; set ROOT to that of the .skels")
+        self._listed: dict[str, tuple[list[Clip], list[SkippedClip]]] = {}
+        self._lines: dict[tuple[str, str], tuple[int, int]] = {}  # split, name -> first byte and length of its line
+
+    def clips(self, split: str) -> list[Clip]:
+        """In the order of the lines. Raises UserError for missing files and files of different numbers of lines."""
+        return list(self._list(split)[0])
+
+    def skipped(self, split: str) -> list[SkippedClip]:
+        return list(self._list(split)[1])
+
+    def annotated(self, split: str) -> list[Clip]:
+        return self.clips(split)
+
+    def load(self, clip: Clip) -> JointMotion:
+        """Raises ClipError for numbers that make no whole frames, a NaN, or a counter of none of the conventions."""
+        self._list(clip.split)
+        start, size = self._lines[clip.split, clip.name]
+        with open(clip.frames, "rb") as file:
+            file.seek(start)
+            line = file.read(size)
+        try:
+            numbers = np.array(line.split(), dtype=np.float32)
+        except ValueError as error:
+            raise ClipError(f"clip {clip.name}: its line in {clip.frames} holds no numbers ({error})") from None
+        if len(numbers) % _FRAME:
+            raise ClipError(
+                f"clip {clip.name}: its line in {clip.frames} holds {len(numbers)} numbers, which is no multiple of "
+                f"{_FRAME} (50 joints and a counter)"
+            )
+        frames = numbers.reshape(-1, _FRAME)
+        if not np.isfinite(frames).all():
+            raise ClipError(f"clip {clip.name}: its line in {clip.frames} holds NaN or infinity")
+        if len(frames) < MIN_FRAMES:
+            raise ClipError(f"clip {clip.name}: {len(frames)} frames, at least {MIN_FRAMES} are needed")
+        if counter_of(frames[:, -1]) is None:
+            raise ClipError(f"clip {clip.name}: its counter follows none of {', '.join(COUNTERS)}; check the line")
+        positions = frames[:, :-1].reshape(len(frames), -1, 3)
+        if (np.abs(positions[:, 1] - _ZERO) < 1e-6).all():  # the neck, which is the origin
+            blank = (np.abs(positions - _ZERO) < 1e-6).all(axis=2, keepdims=True)  # one coordinate may be so by chance
+            positions = np.where(blank, np.float32(0), positions) * 9
+        else:
+            positions = positions * 3
+        return JointMotion(torch.from_numpy(np.ascontiguousarray(positions)), SKELETON_50, self.fps)
+
+    def _list(self, split: str) -> tuple[list[Clip], list[SkippedClip]]:
+        if split not in SPLITS:
+            raise UserError(f"corpus {self.name}: no split {split}; the splits are {', '.join(SPLITS)}")
+        if split not in self._listed:
+            self._listed[split] = self._read(split)
+        return self._listed[split]
+
+    def _read(self, split: str) -> tuple[list[Clip], list[SkippedClip]]:
+        stems = ("dev", "val") if split == "val" else (split,)
+        stem = next((s for s in stems if (self.root / f"{s}.skels").is_file()), None)
+        if stem is None:
+            raise UserError(f"corpus {self.name}: {self.root} holds no {' or '.join(f'{s}.skels' for s in stems)}")
+        texts, names = (self._text_lines(f"{stem}.{kind}") for kind in ("text", "files"))
+        glosses = self._text_lines(f"{stem}.gloss") if (self.root / f"{stem}.gloss").is_file() else None
+        file = self.root / f"{stem}.skels"
+        bounds = _line_bounds(file)
+        counts = {f"{stem}.skels": len(bounds), f"{stem}.text": len(texts), f"{stem}.files": len(names)}
+        if glosses is not None:
+            counts[f"{stem}.gloss"] = len(glosses)
+        if len(set(counts.values())) > 1:
+            listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+            raise UserError(f"corpus {self.name}: the files of {self.root} differ in their number of lines: {listed}")
+        clips, skipped, seen = [], [], Counter()
+        for i, (start, size) in enumerate(bounds):
+            name = names[i].strip()
+            name = next((name.removeprefix(p) for p in _PREFIXES if name.startswith(p)), name)
+            fault = _fault(name, texts[i], size, seen)
+            if fault is not None:
+                skipped.append(SkippedClip(self.name, name or f"line {i + 1}", fault))
+                continue
+            seen[name] += 1
+            gloss = None if glosses is None else glosses[i].strip()
+            clips.append(Clip(name, self.name, split, self.language, texts[i].strip(), file, self.fps, gloss))
+            self._lines[split, name] = start, size
+        return clips, skipped
+
+    def _text_lines(self, name: str) -> list[str]:
+        try:
+            lines = (self.root / name).read_text(encoding="utf-8").split("\n")
+        except OSError as error:
+            raise UserError(f"corpus {self.name}: {self.root / name} cannot be read: {error.strerror}") from error
+        return lines[:-1] if lines and not lines[-1] else lines
+
+
+def counter_of(values: np.ndarray) -> str | None:
+    """Name in `COUNTERS` of the convention that the counters [T] of a clip follow, or None."""
+    steps = np.arange(len(values))
+    for name, formula in COUNTERS.items():
+        if np.abs(values - formula(steps, len(values))).max() < _COUNTER_TOLERANCE:
+            return name
+    return None
+
+
+def write_skels(path: Path, motions: list[JointMotion], counter: str = "t/T", divisor: float = 3.0) -> None:
+    """Write positions as lines of a .skels file, five decimals. Raises ValueError for another skeleton than the 50."""
+    with new_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for motion in motions:
+            if motion.joints != SKELETON_50:
+                raise ValueError("a .skels file holds the 50 joints of SKELETON_50")
+            steps = COUNTERS[counter](np.arange(len(motion)), len(motion))
+            scaled = motion.positions.numpy().reshape(len(motion), -1) / divisor
+            frames = np.concatenate([scaled, steps[:, None]], axis=1)
+            file.write(" ".join(f"{value:.5f}" for value in frames.ravel()) + "\n")
+
+
+def _fault(name: str, text: str, size: int, seen: Counter[str]) -> str | None:
+    try:
+        safe_name(name)
+    except ValueError as error:
+        return str(error)
+    if name in seen:
+        return "another clip of the split has the same name; the first is kept"
+    if not text.strip():
+        return "its text is empty"
+    return "its line of positions is empty" if size < 2 else None
+
+
+def _line_bounds(path: Path) -> list[tuple[int, int]]:
+    """First byte and length of every line, without reading the file into memory."""
+    bounds, start = [], 0
+    with open(path, "rb") as file:
+        for line in file:
+            bounds.append((start, len(line.strip())))
+            start += len(line)
+    return bounds

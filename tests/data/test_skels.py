@@ -1,0 +1,144 @@
+"""Corpora of joint positions in text files: three counters, two scales, and lines that cannot be used."""
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from soke.body.layout import MotionLayout, PartSpec
+from soke.body.motion import JointMotion
+from soke.data.clip import ClipError
+from soke.data.dataset import MotionDataset, collate_motions
+from soke.data.skels import COUNTERS, SKELETON_50, SkelsCorpus, write_skels
+from soke.data.statistics import load_or_compute_statistics
+from soke.errors import UserError
+from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+from tests.data.writing import LAYOUT, random_motion
+
+
+def random_positions(frames: int, seed: int = 0) -> JointMotion:
+    positions = torch.randn(frames, 50, 3, generator=torch.Generator().manual_seed(seed))
+    positions[:, 1] = 0  # the neck is the origin
+    return JointMotion(positions, SKELETON_50, 25.0)
+
+
+def write_corpus(root, motions, counter="t/T", divisor=3.0, stem="train"):
+    write_skels(root / f"{stem}.skels", motions, counter, divisor)
+    (root / f"{stem}.text").write_text("".join(f'satz "{i}", ja\n' for i in range(len(motions))))
+    (root / f"{stem}.files").write_text("".join(f"{stem}/clip-{i}\n" for i in range(len(motions))))
+
+
+@pytest.mark.parametrize("counter", COUNTERS)
+@pytest.mark.parametrize("scale", [3, 9])
+def test_reading_is_the_inverse_of_writing(tmp_path, counter, scale):
+    motions = [random_positions(frames, frames) for frames in (5, 42, 90)]
+    write_corpus(tmp_path, motions, counter, scale)
+    if scale == 9:  # as Prompt2Sign's tools write zeros
+        file = tmp_path / "train.skels"
+        rows = [line.split() for line in file.read_text().splitlines()]
+        file.write_text("".join(
+            " ".join("0.01600" if i % 151 in (3, 4, 5) else v for i, v in enumerate(row)) + "\n"
+            for row in rows
+        ))  # fmt: skip
+    corpus = SkelsCorpus(tmp_path)
+    clips = corpus.clips("train")
+    assert [c.name for c in clips] == ["clip-0", "clip-1", "clip-2"] and clips[1].text == 'satz "1", ja'
+    for clip, motion in reversed(list(zip(clips, motions))):
+        loaded = corpus.load(clip)
+        assert loaded.joints == SKELETON_50 and loaded.fps == 25.0 and len(loaded) == len(motion)
+        torch.testing.assert_close(loaded.positions, motion.positions, atol=scale * 0.6e-5, rtol=0)
+        assert (loaded.positions[:, 1] == 0).all()
+
+
+def test_skeleton_has_the_published_order():
+    assert len(set(SKELETON_50)) == 50
+    assert SKELETON_50[7:9] == ("left_wrist", "left_hand_root") and SKELETON_50[29] == "right_hand_root"
+
+
+def test_val_is_dev_and_gloss_is_read(tmp_path):
+    write_corpus(tmp_path, [random_positions(5)], stem="dev")
+    (tmp_path / "dev.gloss").write_text("REGEN\n")
+    (clip,) = SkelsCorpus(tmp_path).clips("val")
+    assert (clip.name, clip.gloss, clip.split) == ("clip-0", "REGEN", "val")
+
+
+def test_lines_that_cannot_be_used(tmp_path):
+    write_corpus(tmp_path, [random_positions(6, i) for i in range(7)])
+    file = tmp_path / "train.skels"
+    lines = file.read_text().splitlines()
+    lines[0] = ""
+    lines[1] = lines[1][: len(lines[1]) // 2]
+    lines[2] = lines[2].replace(lines[2].split()[5], "nan", 1)
+    lines[3] = " ".join("0.5" if i % 151 == 150 else v for i, v in enumerate(lines[3].split()))
+    file.write_text("\n".join(lines) + "\n")
+    texts = (tmp_path / "train.text").read_text().splitlines()
+    texts[4] = ""
+    (tmp_path / "train.text").write_text("\n".join(texts) + "\n")
+    names = (tmp_path / "train.files").read_text().splitlines()
+    names[5] = names[6]
+    (tmp_path / "train.files").write_text("\n".join(names) + "\n")
+    corpus = SkelsCorpus(tmp_path)
+    assert [(s.name, s.reason) for s in corpus.skipped("train")] == [
+        ("clip-0", "its line of positions is empty"),
+        ("clip-4", "its text is empty"),
+        ("clip-6", "another clip of the split has the same name; the first is kept"),
+    ]
+    half, nan, counter, good = corpus.clips("train")
+    assert len(corpus.load(good)) == 6
+    for clip, fault in ((half, "no multiple of 151"), (nan, "NaN"), (counter, r"counter follows none of t/T, \(t")):
+        with pytest.raises(ClipError, match=rf"clip {clip.name}: .*{fault}"):
+            corpus.load(clip)
+
+
+def test_files_that_do_not_fit_or_are_missing(tmp_path):
+    write_corpus(tmp_path, [random_positions(6)] * 2)
+    (tmp_path / "train.text").write_text("one line\n")
+    with pytest.raises(UserError, match=r"differ in their number of lines: train.skels 2, train.text 1, train.files 2"):
+        SkelsCorpus(tmp_path).clips("train")
+    (tmp_path / "train.text").unlink()
+    with pytest.raises(UserError, match=r"train.text cannot be read"):
+        SkelsCorpus(tmp_path).clips("train")
+    with pytest.raises(UserError, match="holds no dev.skels or val.skels"):
+        SkelsCorpus(tmp_path).clips("val")
+    with pytest.raises(UserError, match="none does not exist"):
+        SkelsCorpus(tmp_path / "none")
+
+
+PARTS = [
+    PartSpec("body", SKELETON_50[:8], rotation="position"),
+    PartSpec("lhand", SKELETON_50[8:29], rotation="position"),
+]
+
+
+def test_positions_become_features_statistics_codes_and_positions(tmp_path):
+    write_corpus(tmp_path, [random_positions(44, i) for i in range(3)])
+    layout = MotionLayout(PARTS)
+    data = MotionDataset([SkelsCorpus(tmp_path)], "train", layout)
+    sample = data[1]
+    assert layout.sizes == {"body": 24, "lhand": 63}
+    rebuilt = layout.motion(sample.features, sample.motion.fps)
+    assert rebuilt.joints == SKELETON_50[:29]
+    assert torch.equal(rebuilt.positions, sample.motion.positions[:, :29])
+    statistics = load_or_compute_statistics(tmp_path / "statistics.json", data)
+    settings = {part: AutoencoderSettings(8, code_dim=8, width=8, depth=1) for part in layout.names}
+    tokenizer = SignTokenizer(layout, statistics.mean, statistics.std, settings).eval()
+    (batch,) = DataLoader(data, batch_size=3, num_workers=1, collate_fn=collate_motions)
+    codes = tokenizer.encode(batch.features, batch.lengths)
+    assert codes.shape == (3, 11, 2)
+    assert torch.equal(tokenizer.encode_motion(batch.motions[1]), codes[1])
+    decoded = tokenizer.decode_motion(codes[1], 25.0)
+    assert isinstance(decoded, JointMotion) and decoded.positions.shape == (44, 29, 3)
+
+
+def test_layouts_and_motions_of_different_kinds(tmp_path):
+    write_corpus(tmp_path, [random_positions(44)])
+    with pytest.raises(UserError, match="skels does not fit the layout .*: the motion holds joint positions"):
+        MotionDataset([SkelsCorpus(tmp_path)], "train", LAYOUT)[0]
+    with pytest.raises(ValueError, match="the motion holds no joint positions"):
+        MotionLayout(PARTS).features(random_motion(4))
+    with pytest.raises(ValueError, match="the motion has no joint tail"):
+        MotionLayout([PartSpec("all", ("neck", "tail"), rotation="position")]).features(random_positions(4))
+    with pytest.raises(ValueError, match="positions and rotations cannot be mixed"):
+        MotionLayout([PARTS[0], PartSpec("head", ("head",))])
+    with pytest.raises(ValueError, match="a part of positions has neither jaw, expression, eyelids nor mirrored part"):
+        MotionLayout([PartSpec("body", ("neck",), rotation="position", expression=10)])
