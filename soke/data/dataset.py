@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
+from soke.data.annotations import safe_name
 from soke.data.clip import Clip, ClipError, Corpus, SkippedClip
 from soke.data.codes import REMEDY, CodeStore
 from soke.data.lengths import fitted_indices
@@ -122,8 +123,14 @@ class _ClipDataset(Dataset):
             raise UserError(f"corpora of the same name: {', '.join(corpus.name for corpus in corpora)}")
         self.split = split
         self.strict = strict
-        self.clips = [clip for corpus in corpora for clip in corpus.clips(split)]
+        self.clips: list[Clip] = []
         self.skipped = [skipped for corpus in corpora for skipped in corpus.skipped(split)]
+        for clip in (clip for corpus in corpora for clip in corpus.clips(split)):
+            try:  # names become names of files, and a corpus of someone else's need not have looked at them
+                safe_name(clip.name)
+                self.clips.append(clip)
+            except ValueError as error:
+                self.skipped.append(SkippedClip(clip.corpus, clip.name, str(error)))
 
     def _require_clips(self, absent: str) -> None:
         """To be called at the end of construction; `absent` says what is the matter when there are no clips."""

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from soke.body import MotionLayout, PartSpec
-from soke.data.clip import ClipError, SkippedClip
+from soke.data.clip import Clip, ClipError, SkippedClip
 from soke.data.codes import CodeStore
 from soke.data.dataset import (
     CodeSample,
@@ -156,3 +157,22 @@ def test_damaged_codes_are_skipped_or_an_error(corpora, tmp_path):
     assert "a.npy is damaged" in CodesDataset(corpora, "val", store)[1].reason
     with pytest.raises(ClipError, match=r"dev/a: .*a\.npy is damaged"):
         CodesDataset(corpora, "val", store, strict=True)[1]
+
+
+class UnsafeNames:
+    """A corpus of one's own that passes on what its annotation says."""
+
+    name, language, fps = "own", "ASL", 24.0
+
+    def clips(self, split):
+        return [Clip(name, "own", split, "ASL", "x", Path("nowhere"), 24.0) for name in ("a", "../b", "/c")]
+
+    def skipped(self, split):
+        return []
+
+
+def test_names_that_lead_out_of_folders_never_reach_a_data_set():
+    data = MotionDataset([UnsafeNames()], "train", LAYOUT)
+    assert [clip.name for clip in data.clips] == ["a"]
+    assert [skipped.name for skipped in data.skipped] == ["../b", "/c"]
+    assert "leads out of the folder" in data.skipped[0].reason

@@ -1,0 +1,62 @@
+"""Make a lexicon of segments of continuous clips, from annotations of isolated signs.
+
+    python -m prepare.segments --annotation csl_iso.pkl --language CSL --fps 30 --frames data/CSL-Daily/poses \\
+        --out data/lexicon/lexicon.csv
+
+The annotation is a pickled list of dicts with label, name, start, end (frame numbers) and video_file, the continuous
+clip. Rows are added to the table if it is there; rows of the same name are replaced.
+"""
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from soke import cli
+from soke.config import resolve
+from soke.data.annotations import read_entries, read_table, safe_name
+from soke.data.clip import TEXT_LOCALE
+from soke.errors import UserError
+from soke.storage import new_file
+
+COLUMNS = ("word", "language", "name", "fps", "source", "start", "end")
+
+
+def rows_of(entries: Iterable[Mapping[str, Any]], language: str, fps: float, frames: Path) -> list[dict[str, str]]:
+    """Rows of lexicon.csv. Raises UserError that names the entry whose fields make no sense."""
+    rows = []
+    for number, entry in enumerate(entries):
+        try:
+            start, end = int(entry["start"]), int(entry["end"])
+            source = frames / safe_name(Path(str(entry["video_file"])).with_suffix("").as_posix())
+            row = (str(entry["label"]), language, safe_name(str(entry["name"])), f"{fps:g}", str(source), start, end)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"entry {number} of the annotation cannot be used: {error!r}") from error
+        rows.append(dict(zip(COLUMNS, map(str, row))))
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="prepare.segments", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--annotation", type=Path, required=True, help="pickled list of isolated signs")
+    parser.add_argument("--language", required=True, choices=list(TEXT_LOCALE), help="their sign language")
+    parser.add_argument("--fps", type=float, required=True, help="frames per second of the clips")
+    parser.add_argument("--frames", type=Path, required=True, help="folder of the continuous clips' frame folders")
+    parser.add_argument("--out", type=Path, required=True, help="the table, lexicon.csv")
+    options = parser.parse_args(arguments)
+    new = rows_of(read_entries(options.annotation), options.language, options.fps, resolve(options.frames))
+    known = read_table(options.out, COLUMNS[:4]).rows if options.out.is_file() else []
+    rows = {row["name"]: row for row in [*known, *new]}
+    with new_file(options.out) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows.values())
+    print(f"{options.out}: {len(rows)} signs, {len(new)} of them segments from {options.annotation}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

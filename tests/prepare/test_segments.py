@@ -1,0 +1,40 @@
+"""From annotations of isolated signs to a lexicon of segments."""
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+
+from prepare import segments
+from soke.data.lexicon import Lexicon
+from soke.errors import UserError
+from tests.data.writing import random_motion, write_frames
+
+
+def run(root, entries):
+    (root / "iso.pkl").write_bytes(pickle.dumps(entries))
+    segments.main(["--annotation", str(root / "iso.pkl"), "--language", "CSL", "--fps", "30", "--frames",
+                   str(root / "poses"), "--out", str(root / "lexicon/lexicon.csv")])  # fmt: skip
+
+
+def test_segments_join_the_isolated_signs(tmp_path):
+    motion = random_motion(30)
+    write_frames(tmp_path / "poses/S1", motion)
+    (tmp_path / "lexicon").mkdir()
+    (tmp_path / "lexicon/lexicon.csv").write_text("word,language,name,fps\nrain,ASL,rain-1,24\n")
+    write_frames(tmp_path / "lexicon/poses/rain-1", random_motion(9))
+    for _ in range(2):  # again changes nothing
+        run(tmp_path, [{"label": "雨", "name": "S1_3_12", "start": 3, "end": 12, "video_file": "S1"}])
+        lexicon = Lexicon(tmp_path / "lexicon")
+        rain, segment = lexicon.clips("train")
+        assert (rain.text, segment.text, segment.language, segment.fps) == ("rain", "雨", "CSL", 30.0)
+        assert torch.equal(lexicon.load(segment).rotations, motion.rotations[3:12]) and len(lexicon.load(rain)) == 9
+
+
+@pytest.mark.parametrize("change", [{"video_file": "../../etc"}, {"name": "/a"}, {"start": "soon"}, {"end": None}])
+def test_entries_that_make_no_sense(tmp_path, change):
+    entry = {"label": "雨", "name": "a", "start": 3, "end": 12, "video_file": "S1"}
+    with pytest.raises(UserError, match="entry 1 of the annotation cannot be used"):
+        run(tmp_path, [entry, {**entry, **change}])
+    assert not (tmp_path / "lexicon").exists()
