@@ -32,7 +32,7 @@ def keywords(corpora: Sequence[Corpus], lexicon: Corpus, match: str) -> dict[str
         for split in SPLITS:
             clips = getattr(corpus, "annotated", corpus.clips)(split)
             for clip in tqdm(clips, desc=f"{corpus.name} {split}", leave=False):
-                found[split][clip.name] = [word for _, word in matcher.find(clip.text, clip.language)]
+                found[split][clip.name] = [match.word for match in matcher.find(clip.text, clip.language)]
     if match == "soke_substring":
         found |= {split: {**found["train"], **found[split]} for split in ("val", "test")}
     return found

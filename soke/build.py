@@ -33,9 +33,11 @@ from soke.evaluate import Setting
 from soke.generator.model import GeneratorSpec, SignGenerator
 from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
+from soke.generator.search import Search
+from soke.generator.validation import GenerationScore, spread_samples
 from soke.tokenizer.module import LossWeights, TokenizerModule
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
-from soke.training import BatchSeed, OptimSettings
+from soke.training import BatchSeed, BestCheckpoint, OptimSettings
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")  # inside Lightning
@@ -108,12 +110,21 @@ def data_module(config: Config, folder: Path) -> SignDataModule:
 
 def training_module(config: Config, data: SignDataModule) -> TokenizerModule | GeneratorModule:
     o = config.TRAIN.OPTIM
-    optim = OptimSettings(config.TRAIN.END_EPOCH, o.LR, tuple(o.BETAS), o.WEIGHT_DECAY, o.ETA_MIN)
+    optim = OptimSettings(config.TRAIN.END_EPOCH, o.LR, tuple(o.BETAS), o.WEIGHT_DECAY, o.ETA_MIN, o.WARMUP_EPOCHS)
     if config.TRAIN.STAGE == "tokenizer":
         weights = LossWeights(config.LOSS.FEATURE, config.LOSS.COMMITMENT, config.LOSS.VELOCITY)
         return TokenizerModule(_new_tokenizer(config, data.corpora), body_model(config), weights, optim)
     tokenizer = trained_tokenizer(config)
-    return GeneratorModule(_new_generator(config, tokenizer), tokenizer, optim)
+    generator, score = _new_generator(config, tokenizer), None
+    if config.EVAL.GENERATE_EVERY:
+        samples, skipped = spread_samples(data.dataset("val", "motion"), config.EVAL.GENERATE_CLIPS)
+        data.record(skipped)
+        producer = SignProducer(generator, tokenizer, batch_size=config.EVAL.BATCH_SIZE)
+        score = GenerationScore(producer, body_model(config), samples, config.METRIC.DTW)
+    return GeneratorModule(
+        generator, tokenizer, optim, config.TRAIN.LABEL_SMOOTHING, config.TRAIN.CHECKPOINTING, score,
+        config.EVAL.GENERATE_EVERY,
+    )  # fmt: skip
 
 
 def trained_tokenizer(config: Config) -> SignTokenizer:
@@ -136,8 +147,16 @@ def producer(config: Config) -> SignProducer:
     """The exported generator of this run, with its tokenizer."""
     if config.TRAIN.STAGE != "generator":
         raise UserError(f"{config.NAME} trains a tokenizer, which signs nothing: choose a generator's configuration")
-    folder = _exported(config)
-    return SignProducer.from_pretrained(folder, _device(config), batch_size=config.TEST.BATCH_SIZE)
+    t = config.TEST
+    producer = SignProducer.from_pretrained(
+        _exported(config), _device(config), batch_size=t.BATCH_SIZE, search=search(config)
+    )
+    producer.generator.for_inference(t.WEIGHTS, t.COMPILE)
+    return producer
+
+
+def search(config: Config) -> Search:
+    return Search(**{key.lower(): value for key, value in dataclasses.asdict(config.TEST.SEARCH).items()})
 
 
 def evaluation_setting(config: Config) -> Setting:
@@ -171,16 +190,13 @@ def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule) -> pl.Trai
     )  # fmt: skip
     callbacks = [BatchSeed(config.SEED), last, TQDMProgressBar()]
     if module.monitor is not None:
-        best = ModelCheckpoint(
-            run.checkpoints, filename=Path(runs.BEST).stem, monitor=module.monitor, save_weights_only=True,
-            enable_version_counter=False,
-        )  # fmt: skip
-        callbacks.append(best)
+        callbacks.append(BestCheckpoint(run.checkpoints, Path(runs.BEST).stem, module.monitor))
     accelerator, devices = _accelerator(config)
     batches = {"limit_train_batches": _TRIAL_BATCHES, "limit_val_batches": _TRIAL_BATCHES} if run.debug else {}
     return pl.Trainer(
         accelerator=accelerator, devices=devices, num_nodes=config.NUM_NODES, precision=config.TRAIN.PRECISION,
-        max_epochs=config.TRAIN.END_EPOCH,
+        max_epochs=config.TRAIN.END_EPOCH, gradient_clip_val=config.TRAIN.GRAD_CLIP or None,
+        accumulate_grad_batches=config.TRAIN.ACCUMULATE,
         check_val_every_n_epoch=min(config.EVAL.EVERY_EPOCHS, config.TRAIN.END_EPOCH),
         logger=loggers, callbacks=callbacks, log_every_n_steps=config.LOGGER.EVERY_STEPS,
         num_sanity_val_steps=0, enable_model_summary=False, **batches,
@@ -222,8 +238,10 @@ def _new_generator(config: Config, tokenizer: SignTokenizer) -> SignGenerator:
             raise UserError(f"{store.path} holds no codes of the lexicon's signs (word2code_*.json); {REMEDY}")
     spec = GeneratorSpec(
         languages=list(languages), codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash, fps=languages,
-        decoding=g.DECODING, fusion=g.FUSION, max_steps=g.MAX_STEPS, max_pieces=g.MAX_SOURCE,
-        retrieval_words=g.RETRIEVAL.WORDS, retrieval_steps=g.RETRIEVAL.STEPS, retrieval_match=g.RETRIEVAL.MATCH,
+        decoding=g.DECODING, fusion=g.FUSION, tied_heads=g.HEADS == "tied", max_steps=g.MAX_STEPS,
+        max_pieces=g.MAX_SOURCE, retrieval_words=g.RETRIEVAL.WORDS, retrieval_steps=g.RETRIEVAL.STEPS,
+        retrieval_match=g.RETRIEVAL.MATCH, retrieval_similar=g.RETRIEVAL.SIMILAR, retrieval_form=g.RETRIEVAL.FORM,
+        retrieval_drop=g.RETRIEVAL.DROP,
     )  # fmt: skip
     return SignGenerator.from_mbart(resolve(g.MBART), spec, signs)
 

@@ -32,6 +32,7 @@ class Optim:
     BETAS: list[float]
     WEIGHT_DECAY: float
     ETA_MIN: float
+    WARMUP_EPOCHS: int
 
 
 @dataclass
@@ -40,7 +41,11 @@ class Train:
     BATCH_SIZE: int
     NUM_WORKERS: int
     END_EPOCH: int
-    PRECISION: str
+    PRECISION: Literal["32-true", "bf16-mixed", "16-mixed"]
+    GRAD_CLIP: float
+    ACCUMULATE: int
+    CHECKPOINTING: bool
+    LABEL_SMOOTHING: float
     RESUME: str
     OPTIM: Optim
 
@@ -49,6 +54,21 @@ class Train:
 class Eval:
     BATCH_SIZE: int
     EVERY_EPOCHS: int
+    GENERATE_EVERY: int
+    GENERATE_CLIPS: int
+
+
+@dataclass
+class SearchConfig:
+    METHOD: Literal["greedy", "sample", "beam"]
+    TEMPERATURE: float
+    TOP_K: int
+    TOP_P: float
+    SEED: int
+    BEAMS: int
+    LENGTH_PENALTY: float
+    MIN_STEPS: int
+    NO_REPEAT: int
 
 
 @dataclass
@@ -57,6 +77,9 @@ class Test:
     SPLIT: Literal["train", "val", "test"]
     CHECKPOINT: str
     SAVE_PREDICTIONS: bool
+    WEIGHTS: Literal["float32", "bfloat16"]
+    COMPILE: bool
+    SEARCH: SearchConfig
 
 
 @dataclass
@@ -120,12 +143,16 @@ class Retrieval:
     WORDS: int
     STEPS: int
     MATCH: Literal["token", "soke_substring"]
+    SIMILAR: float
+    FORM: Literal["interleaved", "fused"]
+    DROP: float
 
 
 @dataclass
 class Generator:
     MBART: str
-    DECODING: Literal["multi_head"]
+    DECODING: Literal["multi_head", "sequential", "parallel"]
+    HEADS: Literal["separate", "tied"]
     FUSION: dict[str, float] | None
     MAX_STEPS: int
     MAX_SOURCE: int
@@ -282,7 +309,8 @@ def _checked(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
         if isinstance(value, dict):
             for key in value:
                 _checked(key, args[0], f"the name of {path}.{key}", problems)
-            return {key: _checked(item, args[1], f"{path}.{key}", problems) for key, item in value.items()}
+            kept = {key: item for key, item in value.items() if item is not None}  # null takes out what a BASE has
+            return {key: _checked(item, args[1], f"{path}.{key}", problems) for key, item in kept.items()}
         problems.append(f"{path} must hold KEY: value pairs, not {value!r}")
     elif dataclasses.is_dataclass(kind):
         return _checked_section(value, kind, path, problems)
@@ -353,14 +381,41 @@ def _contradictions(config: Config) -> list[str]:
     names = [part.name for part in config.PARTS]
     if fusion is not None and (set(fusion) != set(names) or min(fusion.values()) < 0 or sum(fusion.values()) <= 0):
         problems.append(f"GENERATOR.FUSION must give each of {', '.join(names)} a weight of at least 0, not all 0")
+    retrieval = config.GENERATOR.RETRIEVAL
+    for key, share in (("SIMILAR", retrieval.SIMILAR), ("DROP", retrieval.DROP)):
+        if not 0 <= share <= 1:
+            problems.append(f"GENERATOR.RETRIEVAL.{key} must be between 0 and 1, not {share}")
+    if retrieval.SIMILAR and retrieval.MATCH != "token":
+        problems.append("GENERATOR.RETRIEVAL.SIMILAR needs GENERATOR.RETRIEVAL.MATCH=token")
     if len(config.BODY.BETAS) not in (0, 10):
         problems.append(f"BODY.BETAS must hold 10 numbers or none, not {len(config.BODY.BETAS)}")
     for key, value in (
         ("TRAIN.BATCH_SIZE", config.TRAIN.BATCH_SIZE), ("TRAIN.END_EPOCH", config.TRAIN.END_EPOCH),
+        ("TRAIN.ACCUMULATE", config.TRAIN.ACCUMULATE), ("EVAL.GENERATE_CLIPS", config.EVAL.GENERATE_CLIPS),
         ("EVAL.BATCH_SIZE", config.EVAL.BATCH_SIZE), ("EVAL.EVERY_EPOCHS", config.EVAL.EVERY_EPOCHS),
         ("TEST.BATCH_SIZE", config.TEST.BATCH_SIZE), ("GENERATOR.MAX_STEPS", config.GENERATOR.MAX_STEPS),
         ("NUM_NODES", config.NUM_NODES),
     ):  # fmt: skip
         if value < 1:
             problems.append(f"{key} must be at least 1, not {value}")
+    return problems + _training_problems(config)
+
+
+def _training_problems(config: Config) -> list[str]:
+    problems = []
+    train, every = config.TRAIN, config.EVAL.EVERY_EPOCHS
+    if train.GRAD_CLIP < 0:
+        problems.append(f"TRAIN.GRAD_CLIP must be a gradient norm, or 0 for no clipping, not {train.GRAD_CLIP}")
+    if not 0 <= train.LABEL_SMOOTHING < 1:
+        problems.append(f"TRAIN.LABEL_SMOOTHING must be at least 0 and below 1, not {train.LABEL_SMOOTHING}")
+    if not 0 <= train.OPTIM.WARMUP_EPOCHS < max(train.END_EPOCH, 1):
+        problems.append(
+            f"TRAIN.OPTIM.WARMUP_EPOCHS must be at least 0 and below TRAIN.END_EPOCH ({train.END_EPOCH}), "
+            f"not {train.OPTIM.WARMUP_EPOCHS}"
+        )
+    generate = config.EVAL.GENERATE_EVERY
+    if train.STAGE == "generator" and every >= 1 and (generate < 0 or generate % every):
+        problems.append(
+            f"EVAL.GENERATE_EVERY must be a multiple of EVAL.EVERY_EPOCHS ({every}), or 0 for never, not {generate}"
+        )
     return problems

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from soke import build
-from soke.config import KNOWN_CORPORA, Generator, load_config
+from soke.config import KNOWN_CORPORA, Generator, SearchConfig, load_config
 from soke.errors import UserError
 from soke.generator.schemes import SCHEMES
+from soke.generator.search import METHODS, Search
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
 
 from .test_config import RUNNABLE
@@ -48,4 +49,14 @@ def test_wrong_joints_are_named():
 
 def test_every_choice_of_the_schema_exists():
     assert set(typing.get_args(typing.get_type_hints(Generator)["DECODING"])) == set(SCHEMES)
+    assert set(typing.get_args(typing.get_type_hints(SearchConfig)["METHOD"])) == set(METHODS)
     assert set(KNOWN_CORPORA) == set(build.CORPORA)
+
+
+def test_default_search_is_greedy():
+    assert build.search(load_config("configs/soke.yaml")) == Search()
+
+
+def test_senseless_searches_are_refused():
+    with pytest.raises(UserError, match="TOP_P must be above 0.*BEAMS must be at least 1"):
+        build.search(load_config("configs/soke.yaml", overrides=["TEST.SEARCH.TOP_P=0", "TEST.SEARCH.BEAMS=0"]))

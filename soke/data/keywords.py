@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -22,14 +25,30 @@ _NEVER = {
 }
 _PUBLISHED_ORDER = ("CSL", "DGS", "ASL")
 
-Sign = tuple[str, str]  # sign language, word as the lexicon writes it
+
+@dataclass(frozen=True)
+class Match:
+    """An entry of the lexicon that was found for a sentence.
+
+    language: sign language of the entry
+    word:     the entry as the lexicon writes it
+    surface:  the words of the sentence it was found for, as the matcher reads them
+    how:      "word", "lemma", "similar" or "substring"
+    score:    0..1, below 1 only for similar words
+    """
+
+    language: str
+    word: str
+    surface: str
+    how: str
+    score: float = 1.0
 
 
 class Matcher(Protocol):
     """Finds lexicon words in sentences."""
 
-    def find(self, text: str, language: str) -> list[Sign]:
-        """All signs found, the longest word first."""
+    def find(self, text: str, language: str) -> list[Match]:
+        """All entries found, each once: the longest word first; after them similar ones, the nearest first."""
         ...
 
 
@@ -39,40 +58,100 @@ class TokenMatcher:
     Case does not matter; German umlauts may be spelled ae, oe, ue, ss on either side; where a word is not in the
     lexicon, its lemma is looked up (simplemma). Chinese is segmented by jieba, and an entry may span several segments.
 
-    words: sign language -> entries
+    For each word that is left over, the nearest entry can be taken: the one with the highest Dice coefficient
+    2 |A and B| / (|A| + |B|) of the two sets of n-grams, the first of the lexicon among equals. Words and entries
+    shorter than four letters (Chinese: two characters) are too alike for that, and so are numbers.
+
+    words:   sign language -> entries
+    similar: lowest Dice coefficient of a nearest entry, above 0 and at most 1; 0 takes none
     """
 
-    def __init__(self, words: Mapping[str, Iterable[str]]):
+    def __init__(self, words: Mapping[str, Iterable[str]], similar: float = 0.0):
+        self.similar = similar
         self._entries: dict[str, dict[str, str]] = {}
         self._lemmas: dict[str, dict[str, str]] = {}
         self._longest: dict[str, int] = {}
+        self._nearest: dict[str, _NearestEntry] = {}
         for language, entries in words.items():
             known, lemmas, longest = {}, {}, 1
             for word in entries:
                 tokens = words_of(word, language)
                 known.setdefault(_key(tokens, language), word)
                 lemmas.setdefault(_key([_lemma(t, language) for t in tokens], language), word)
-                longest = max(longest, len(word) if TEXT_LOCALE.get(language) == "zh_CN" else len(tokens))
+                longest = max(longest, len(word) if _is_chinese(language) else len(tokens))
             self._entries[language], self._lemmas[language], self._longest[language] = known, lemmas, longest
+            if similar > 0:
+                self._nearest[language] = _NearestEntry(known, language)
 
-    def find(self, text: str, language: str) -> list[Sign]:
+    def find(self, text: str, language: str) -> list[Match]:
         tokens = words_of(text, language)
-        known, lemmas = self._entries.get(language, {}), self._lemmas.get(language, {})
         free = [True] * len(tokens)
-        found: dict[int, str] = {}  # position in the sentence -> word
+        found: dict[int, Match] = {}  # by position in the sentence
         for count in range(min(self._longest.get(language, 0), len(tokens)), 0, -1):
             for start in range(len(tokens) - count + 1):
                 span = slice(start, start + count)
-                if not all(free[span]):
-                    continue
-                word = known.get(_key(tokens[span], language))
-                if word is None:
-                    word = lemmas.get(_key([_lemma(t, language) for t in tokens[span]], language))
-                if word is not None:
+                match = self._exact(tokens[span], language) if all(free[span]) else None
+                if match is not None:
                     free[span] = [False] * count
-                    found[start] = word
-        words = dict.fromkeys(found[start] for start in sorted(found))
-        return [(language, word) for word in sorted(words, key=len, reverse=True)]
+                    found[start] = match
+        exact = _first_of_each(found[start] for start in sorted(found))
+        left = [token for token, unused in zip(tokens, free) if unused]
+        similar = [match for match in self._similar(left, language) if match.word not in exact]
+        return sorted(exact.values(), key=lambda match: len(match.word), reverse=True) + similar
+
+    def _exact(self, tokens: Sequence[str], language: str) -> Match | None:
+        word, how = self._entries[language].get(_key(tokens, language)), "word"
+        if word is None:
+            word, how = self._lemmas[language].get(_key([_lemma(t, language) for t in tokens], language)), "lemma"
+        if word is None:
+            return None
+        return Match(language, word, ("" if _is_chinese(language) else " ").join(tokens), how)
+
+    def _similar(self, tokens: Sequence[str], language: str) -> list[Match]:
+        """The nearest entries that are near enough, each for the word nearest to it, in descending order of score."""
+        if language not in self._nearest:
+            return []
+        near = []
+        for token in tokens:
+            if not token.isalpha() or len(token) < _shortest(language):
+                continue
+            word, score = self._nearest[language].find(_key([token], language))
+            if word is not None and score >= self.similar:
+                near.append(Match(language, word, token, "similar", score))
+        near.sort(key=lambda match: match.score, reverse=True)
+        return list(_first_of_each(near).values())
+
+
+class _NearestEntry:
+    """The entry whose key shares most n-grams with a word, found without comparing it with every entry.
+
+    entries: key -> entry, all of one language
+    """
+
+    def __init__(self, entries: Mapping[str, str], language: str):
+        self._language = language
+        self._words: list[str] = []
+        self._sizes: list[int] = []  # number of n-grams of each entry
+        self._holders: dict[str, list[int]] = {}  # n-gram -> entries that have it
+        for key, word in entries.items():
+            if len(word) < _shortest(language):
+                continue
+            grams = _ngrams(key, language)
+            for gram in grams:
+                self._holders.setdefault(gram, []).append(len(self._words))
+            self._words.append(word)
+            self._sizes.append(len(grams))
+
+    def find(self, key: str) -> tuple[str | None, float]:
+        """The nearest entry and its Dice coefficient; no entry and 0 where none shares an n-gram with the word."""
+        grams = _ngrams(key, self._language)
+        shared = Counter(chain.from_iterable(self._holders.get(gram, ()) for gram in grams))
+        best, best_score = -1, 0.0
+        for entry, count in shared.items():
+            score = 2 * count / (len(grams) + self._sizes[entry])
+            if score > best_score or (score == best_score and entry < best):
+                best, best_score = entry, score
+        return (self._words[best], best_score) if shared else (None, 0.0)
 
 
 class SubstringMatcher:
@@ -90,14 +169,14 @@ class SubstringMatcher:
                 self._languages.setdefault(word, language)
         self._words = sorted(self._languages, key=len, reverse=True)  # stable: the published order among equals
 
-    def find(self, text: str, language: str) -> list[Sign]:
+    def find(self, text: str, language: str) -> list[Match]:
         never = _NEVER.get(language, frozenset())
-        if TEXT_LOCALE.get(language) == "zh_CN":
+        if _is_chinese(language):
             segments = set(words_of(text, language))
             found = [word for word in self._words if word in segments and word not in never]
         else:
             found = [word for word in self._words if len(word) > 1 and word in text and word not in never]
-        return [(self._languages[word], word) for word in found]
+        return [Match(self._languages[word], word, word, "substring") for word in found]
 
 
 MATCHERS: dict[str, type[TokenMatcher] | type[SubstringMatcher]] = {
@@ -128,8 +207,34 @@ def read_keywords(path: Path) -> dict[str, list[str]]:
     return content
 
 
+def _first_of_each(matches: Iterable[Match]) -> dict[str, Match]:
+    """{entry: the first match of it}, in the order of the matches."""
+    first: dict[str, Match] = {}
+    for match in matches:
+        first.setdefault(match.word, match)
+    return first
+
+
+def _is_chinese(language: str) -> bool:
+    return TEXT_LOCALE.get(language) == "zh_CN"
+
+
+def _shortest(language: str) -> int:
+    """Letters of the shortest word, and of the shortest entry, that can be similar to another."""
+    return 2 if _is_chinese(language) else 4
+
+
+def _ngrams(key: str, language: str) -> set[str]:
+    """Chinese: its characters and pairs of neighbours. Others: trigrams of the key after two blanks and before one, so
+    that the beginning of a word counts for more than its ending, which is what inflection changes."""
+    if _is_chinese(language):
+        return {*key, *(key[i : i + 2] for i in range(len(key) - 1))}
+    padded = f"  {key} "
+    return {padded[i : i + 3] for i in range(len(padded) - 2)}
+
+
 def _key(tokens: Sequence[str], language: str) -> str:
-    if TEXT_LOCALE.get(language) == "zh_CN":
+    if _is_chinese(language):
         return "".join(tokens)
     key = " ".join(token.lower() for token in tokens)
     return key.translate(_UMLAUTS) if TEXT_LOCALE.get(language) == "de_DE" else key

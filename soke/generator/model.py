@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Mapping, Sequence
 
@@ -12,11 +12,17 @@ from torch import Tensor, nn
 
 from soke import __version__
 from soke.errors import UserError
+from soke.generator.decoder import StepDecoder
+from soke.generator.heads import Heads
 from soke.generator.retrieval import Lexicon
 from soke.generator.schemes import ABSENT, IGNORE, SCHEMES, Steps
+from soke.generator.search import Search, decision
 from soke.generator.source import SourceEncoder, load_pieces
 from soke.generator.vocabulary import SignVocabulary
 from soke.storage import new_folder
+
+_LOOK_EVERY = 8  # steps between looks at who is done, on devices that would have to wait for the answer
+_SHRINK_AT = 0.75  # samples leave the batch when so few are left that copying the caches pays
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,12 @@ class GeneratorSpec:
     fps:            sign language -> frames per second of its motions
     decoding:       name in SCHEMES
     fusion:         part -> weight in the decoder's input; None: equal
-    max_steps:      longest output in decoder steps
+    tied_heads:     heads are rows of the embedding table, see `Heads`
+    max_steps:      longest output in codes per part
     max_pieces:     longest text in pieces
-    retrieval_words, retrieval_steps, retrieval_match: see Lexicon
+    retrieval_words, retrieval_steps, retrieval_match, retrieval_similar: see Lexicon
+    retrieval_form: name in FORMS
+    retrieval_drop: probability with which training leaves out a retrieved sign
     """
 
     languages: list[str]
@@ -54,11 +63,15 @@ class GeneratorSpec:
     fps: dict[str, float]
     decoding: str = "multi_head"
     fusion: dict[str, float] | None = None
+    tied_heads: bool = False
     max_steps: int = 100
     max_pieces: int = 256
     retrieval_words: int = 3
     retrieval_steps: int = 10
     retrieval_match: str = "token"
+    retrieval_similar: float = 0.0
+    retrieval_form: str = "interleaved"
+    retrieval_drop: float = 0.0
 
 
 class SignGenerator(nn.Module):
@@ -69,119 +82,153 @@ class SignGenerator(nn.Module):
 
     def __init__(self, spec: GeneratorSpec, mbart: nn.Module, pieces, signs: Mapping[str, Mapping[str, Tensor]]):
         super().__init__()
-        self.spec, self.mbart = spec, mbart
-        self.vocabulary = SignVocabulary(len(pieces), spec.languages, spec.codebooks)
+        self.spec, self.mbart, self.compile = spec, mbart, False
+        sizes = list(spec.codebooks.values())
+        self.scheme = SCHEMES[spec.decoding](sizes)
+        self.vocabulary = SignVocabulary(len(pieces), spec.languages, spec.codebooks, self.scheme.rows)
         if mbart.shared.num_embeddings != self.vocabulary.size:
             # cc25's table has a few rows more than its tokenizer has pieces; they are not used
             mbart.resize_token_embeddings(self.vocabulary.size, mean_resizing=False)
         self._signs = signs
-        lexicon = Lexicon(signs, spec.retrieval_words, spec.retrieval_steps, spec.retrieval_match)
-        self.source = SourceEncoder(pieces, self.vocabulary, lexicon, spec.max_pieces)
-        self.scheme = SCHEMES[spec.decoding](list(spec.codebooks.values()))
-        width = mbart.config.d_model
-        self.heads = nn.ModuleDict({part: nn.Linear(width, size + 1) for part, size in spec.codebooks.items()})
+        lexicon = Lexicon(
+            signs, spec.retrieval_words, spec.retrieval_steps, spec.retrieval_match, spec.retrieval_similar,
+            codebooks=spec.codebooks,
+        )  # fmt: skip
+        self.source = SourceEncoder(pieces, self.vocabulary, lexicon, spec.max_pieces, spec.retrieval_form)
+        tied = None
+        if spec.tied_heads:
+            end = torch.tensor([pieces.eos_token_id])
+            tied = [
+                torch.cat([torch.arange(first, first + size), end])
+                for first, size in zip(self.vocabulary.first_codes.tolist(), sizes)
+            ]
+        self.heads = Heads(spec.codebooks, mbart.config.d_model, tied)
         weights = torch.tensor([1.0 if spec.fusion is None else spec.fusion[part] for part in spec.codebooks])
         self.register_buffer("fusion", weights, persistent=False)  # [P]
-        positions = mbart.config.max_position_embeddings
-        if spec.max_steps > positions:
-            raise UserError(f"GENERATOR.MAX_STEPS is {spec.max_steps}, but this mBART has only {positions} positions")
+        steps, positions = spec.max_steps * self.scheme.period, mbart.config.max_position_embeddings
+        if steps > positions:
+            raise UserError(
+                f"GENERATOR.MAX_STEPS is {spec.max_steps}, which takes {steps} steps of the decoder, but this mBART "
+                f"has only {positions} positions"
+            )
 
     @property
     def device(self) -> torch.device:
         return self.fusion.device
 
-    def _sources(self, texts: Sequence[str], languages: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def for_inference(self, weights: str = "float32", compile: bool = False) -> SignGenerator:
+        """Makes this generator faster and no longer trainable.
+
+        weights: float32 or bfloat16, half the bytes that each step reads
+        compile: run decoder steps through torch.compile, with CUDA graphs on GPUs
+        """
+        self.eval().requires_grad_(False)
+        self.compile = compile
+        return self.to(getattr(torch, weights))
+
+    def _sources(self, texts: Sequence[str], languages: Sequence[str], drop: float = 0.0) -> tuple[Tensor, Tensor]:
         """Encoder states [B, L, D] and their mask [B, L]."""
-        ids, mask = (tensor.to(self.device) for tensor in self.source.batch(texts, languages))
+        source = self.source.batch(texts, languages, drop)
+        ids, mask, codes = (tensor.to(self.device) for tensor in (source.ids, source.mask, source.codes))
         if ids.shape[1] > self.mbart.config.max_position_embeddings:
             raise UserError(
                 f"a source of {ids.shape[1]} tokens exceeds this mBART's {self.mbart.config.max_position_embeddings} "
                 "positions: lower GENERATOR.MAX_SOURCE or GENERATOR.RETRIEVAL.STEPS"
             )
-        return self.mbart.encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask
+        inputs = self.mbart.shared(ids)
+        if self.spec.retrieval_form == "fused":
+            inputs = torch.where((codes != ABSENT).any(-1, keepdim=True), self._inputs(codes), inputs)
+        return self.mbart.encoder(inputs_embeds=inputs, attention_mask=mask).last_hidden_state, mask
 
     def _inputs(self, codes: Tensor) -> Tensor:
-        """Codes [B, S, P] with ABSENT -> fused embeddings [B, S, D]: the weighted mean of the parts that are there."""
+        """Codes [..., P] with ABSENT -> fused embeddings [..., D]: the weighted mean of the parts that are there."""
         there = codes != ABSENT
         weights = self.fusion * there
-        weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)  # [B, S, P]
-        embedded = self.mbart.shared(self.vocabulary.code_ids(codes.clamp_min(0)))  # [B, S, P, D]
-        return (weights[..., None] * embedded).sum(2)
+        weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)  # [..., P]
+        embedded = self.mbart.shared(self.vocabulary.code_ids(codes.clamp_min(0)))  # [..., P, D]
+        return (weights[..., None] * embedded).sum(-2)
 
     def _start(self, languages: Sequence[str]) -> Tensor:
-        """[B, 1, D] the embedded language token that step 0 reads."""
-        ids = torch.tensor([[self.vocabulary.language_id(language)] for language in languages], device=self.device)
-        return self.mbart.shared(ids)
+        """[B, R, D] the embedded language token that step 0 of each row reads."""
+        ids = [self.vocabulary.language_ids(language) for language in languages]
+        return self.mbart.shared(torch.tensor(ids, device=self.device))
 
     def forward(
-        self, texts: Sequence[str], languages: Sequence[str], codes: Tensor, lengths: Tensor
-    ) -> GeneratorOutput:
-        """Teacher forcing. codes [B, K, P], padded with anything beyond lengths [B]."""
-        states, mask = self._sources(texts, languages)
+        self, texts: Sequence[str], languages: Sequence[str], codes: Tensor, lengths: Tensor,
+        label_smoothing: float = 0.0,
+    ) -> GeneratorOutput:  # fmt: skip
+        """Teacher forcing. codes [B, K, P], padded with anything beyond lengths [B].
+
+        label_smoothing: share of the target's probability that `loss` spreads over all codes of the part
+        """
+        states, mask = self._sources(texts, languages, self.spec.retrieval_drop if self.training else 0.0)
         steps: Steps = self.scheme.build(codes, lengths)
-        inputs = torch.cat([self._start(languages), self._inputs(steps.inputs[:, 1:])], dim=1)
+        inputs = torch.cat([self._start(languages)[:, :, None], self._inputs(steps.inputs[:, :, 1:])], dim=2)
+        rows = self.scheme.rows
         hidden = self.mbart.decoder(
-            inputs_embeds=inputs, encoder_hidden_states=states, encoder_attention_mask=mask, use_cache=False
-        ).last_hidden_state
-        losses, accuracy = {}, {}
-        for index, (part, head) in enumerate(self.heads.items()):
-            target = steps.targets[..., index]
-            logits = head(hidden)
-            losses[part] = nn.functional.cross_entropy(
-                logits.flatten(0, 1).float(), target.flatten(), ignore_index=IGNORE
-            )
+            inputs_embeds=inputs.flatten(0, 1), encoder_hidden_states=states.repeat_interleave(rows, 0),
+            encoder_attention_mask=mask.repeat_interleave(rows, 0), use_cache=False,
+        ).last_hidden_state  # [B * R, S, D]
+        losses, smoothed, accuracy = {}, [], {}
+        for index, (part, logits) in enumerate(self.heads(hidden, self.mbart.shared.weight).items()):
+            target = steps.targets[..., index].flatten(0, 1)
             asked = target != IGNORE
-            accuracy[part] = ((logits.argmax(-1) == target) & asked).sum() / asked.sum()
-        return GeneratorOutput(torch.stack(list(losses.values())).mean(), losses, accuracy)
+            logits, target = logits[asked], target[asked]
+            losses[part] = nn.functional.cross_entropy(logits, target)
+            smoothed.append(nn.functional.cross_entropy(logits, target, label_smoothing=label_smoothing))
+            accuracy[part] = (logits.argmax(-1) == target).float().mean()
+        return GeneratorOutput(torch.stack(smoothed).mean(), losses, accuracy)
 
     @torch.no_grad()
-    def generate(self, texts: Sequence[str], languages: Sequence[str]) -> list[Tensor]:
-        """Greedy. The codes [K, P] of each sentence, 1 <= K; a sample ends by itself when any of its heads says end.
+    def generate(self, texts: Sequence[str], languages: Sequence[str], search: Search = Search()) -> list[Tensor]:
+        """The codes [K, P] of each sentence, 1 <= K; a sample ends by itself when any of its heads says end.
 
-        The result for a sentence does not depend on the others. Raises UserError for an empty sentence or an
-        unknown language. Runs in evaluation mode, whatever the module's mode is.
+        The result for a sentence does not depend on the others. Raises UserError for a sentence that is empty or all
+        unknown to the text tokenizer, an unknown language, or lengths that contradict each other. Runs in evaluation
+        mode, whatever the module's mode is.
         """
         training = self.training
         self.eval()
         try:
-            return self._generate(texts, languages)
+            return self._generate(texts, languages, search)
         finally:
             self.train(training)
 
-    def _generate(self, texts: Sequence[str], languages: Sequence[str]) -> list[Tensor]:
-        from transformers.cache_utils import DynamicCache, EncoderDecoderCache
-
+    def _generate(self, texts: Sequence[str], languages: Sequence[str], search: Search) -> list[Tensor]:
         if not texts:
             return []
+        longest = min(search.max_steps or self.spec.max_steps, self.spec.max_steps)
+        search = replace(search, max_steps=longest)
+        total = longest * self.scheme.period
         states, mask = self._sources(texts, languages)
-        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        end = self.scheme.end.to(self.device)
-        said = torch.full((len(texts), self.spec.max_steps, len(end)), ABSENT, device=self.device)
-        alive = torch.arange(len(texts), device=self.device)
-        steps = torch.full((len(texts),), self.spec.max_steps, device=self.device)
-        inputs = self._start(languages)
-        for step in range(self.spec.max_steps):
-            hidden = self.mbart.decoder(
-                inputs_embeds=inputs, encoder_hidden_states=states, encoder_attention_mask=mask,
-                past_key_values=cache, use_cache=True,
-            ).last_hidden_state[:, -1]  # fmt: skip
-            asked = self.scheme.asked(step).to(self.device)
-            logits = [head(hidden) for head in self.heads.values()]
-            if step == 0:  # every sentence has at least one sign
-                logits = [row[:, :-1] for row in logits]
-            choice = torch.stack([row.argmax(-1) for row in logits], dim=1)  # [alive, P]
-            choice = torch.where(asked, choice, ABSENT)
-            said[alive, step] = choice
-            ended = (choice == end).any(dim=1)
-            if ended.any():
-                steps[alive[ended]] = step + 1
-                keep = (~ended).nonzero().squeeze(1)
-                if not len(keep):
-                    break
-                alive, states, mask, choice = alive[keep], states[keep], mask[keep], choice[keep]
-                cache.batch_select_indices(keep)
-            inputs = self._inputs(choice[:, None])
-        return [self.scheme.revert(row[:count]) for row, count in zip(said, steps.tolist())]
+        matrix = self.heads.matrix(self.mbart.shared.weight)
+        width = self.heads.columns.shape[1]
+        state = decision(search, self.scheme, list(zip(texts, languages)), width, total, self.device)
+        decoder = StepDecoder(self.mbart.decoder, states, mask, state.group, total, self.compile)
+        inputs = self._start(languages).repeat_interleave(search.hypotheses, 1).flatten(0, 1)  # [N, D]
+        said: list[Tensor] = [torch.empty(0)] * len(texts)
+        alive = list(range(len(texts)))  # which sentence each sample of the decoder is
+        look = 1 if self.device.type == "cpu" else _LOOK_EVERY
+        for step in range(1, total + 1):
+            codes, parents = state.advance(self.heads.padded(decoder.step(inputs), matrix), step - 1)
+            if parents is not None:
+                decoder.reorder(parents)
+            if step % look == 0 or step == total:
+                done = [True] * len(alive) if step == total else state.done.tolist()
+                keep = _going_on(done, whole_powers=self.compile)
+                if len(keep) < len(alive):
+                    results = state.results(step)
+                    for index in set(range(len(alive))).difference(keep):
+                        said[alive[index]] = results[index]
+                    alive = [alive[index] for index in keep]
+                    if not alive:
+                        break
+                    chosen = torch.tensor(keep, device=self.device)
+                    decoder.select(chosen)
+                    state.keep(chosen)
+                    codes = codes.unflatten(0, (-1, state.group))[chosen].flatten(0, 1)
+            inputs = self._inputs(codes)
+        return [self.scheme.revert(rows) for rows in said]
 
     def save_pretrained(self, folder: Path) -> None:
         """Writes weights, settings, text tokenizer and lexicon; the folder appears whole or not at all."""
@@ -234,3 +281,18 @@ class SignGenerator(nn.Module):
         if missing:
             raise UserError(f"{folder} lacks {len(missing)} of mBART's weights, {min(missing)} among them")
         return cls(spec, mbart, pieces, signs)
+
+
+def _going_on(done: Sequence[bool], whole_powers: bool) -> list[int]:
+    """The samples that the decoder goes on with: all, while many are not done; else those that are not.
+
+    whole_powers: their number is a power of two, filled up with samples that are done, so that few shapes are compiled
+    """
+    open_ones = [index for index, is_done in enumerate(done) if not is_done]
+    count = len(open_ones)
+    if whole_powers and count:
+        count = min(1 << (count - 1).bit_length(), len(done))
+    if count > _SHRINK_AT * len(done):
+        return list(range(len(done)))
+    fillers = [index for index, is_done in enumerate(done) if is_done][: count - len(open_ones)]
+    return sorted([*open_ones, *fillers])

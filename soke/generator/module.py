@@ -1,4 +1,4 @@
-"""Training of the generator: cross-entropy per head, AdamW with a cosine schedule."""
+"""Training of the generator: cross-entropy per head, AdamW with a cosine schedule, validation by generation."""
 
 from __future__ import annotations
 
@@ -8,25 +8,48 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
+from torchmetrics import MeanMetric
 
 from soke import __version__
 from soke.data.dataset import CodeBatch
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
+from soke.generator.validation import GenerationScore
 from soke.tokenizer.tokenizer import SignTokenizer
 from soke.training import OptimSettings, adamw_with_cosine
 
 
 class GeneratorModule(pl.LightningModule):
-    """Logs the loss and, per part, cross-entropy (nats) and accuracy under teacher forcing, for both stages."""
+    """Logs for both stages, under teacher forcing, the loss and per part the cross-entropy in nats, accuracy and
+    perplexity, means over the epoch's token steps; and what `generation` says of generated motion.
 
-    monitor = None  # the last checkpoint is exported: cross-entropy grows again long before generated motion gets worse
+    label_smoothing: share of the target's probability that the training loss spreads over all codes of a part; what is
+                     logged per part, and the validation loss, are without it
+    checkpointing:   mBART's activations are not kept but computed again in the backward pass
+    generation:      the score by which the exported checkpoint is chosen. None: the last one is exported, because
+                     cross-entropy grows again long before generated motion gets worse
+    generate_every:  epochs between two scores; the last epoch, where it is validated, is scored too
+    """
 
-    def __init__(self, generator: SignGenerator, tokenizer: SignTokenizer, optim: OptimSettings):
+    def __init__(
+        self, generator: SignGenerator, tokenizer: SignTokenizer, optim: OptimSettings, label_smoothing: float = 0.0,
+        checkpointing: bool = False, generation: GenerationScore | None = None, generate_every: int = 1,
+    ):  # fmt: skip
         super().__init__()
         self.generator, self.optim = generator.train(), optim  # Lightning would leave a loaded model in evaluation mode
         self._producer = [SignProducer(generator, tokenizer)]  # in a list, so that checkpoints leave the tokenizer out
+        self.label_smoothing, self.generation, self.generate_every = label_smoothing, generation, generate_every
+        self.monitor = None if generation is None else "val/DTW_JPE"
+        if checkpointing:
+            mbart = generator.mbart  # transformers has renamed it since 5.17
+            enable = getattr(mbart, "activation_checkpointing_enable", None) or mbart.gradient_checkpointing_enable
+            enable({"use_reentrant": False})  # the other kind needs inputs with gradients, and fails with DDP
+        names = [f"{kind}_{part}" for kind in ("loss", "accuracy") for part in generator.spec.codebooks]
+        self.means = nn.ModuleDict(
+            {f"{stage}_stage": nn.ModuleDict({name: MeanMetric() for name in names}) for stage in ("train", "val")}
+        )
 
     def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor | None:
         return self._step(batch, "train") if batch.texts else None  # every clip of the batch was unreadable
@@ -36,16 +59,34 @@ class GeneratorModule(pl.LightningModule):
             self._step(batch, "val")
 
     def _step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
-        output = self.generator(batch.texts, batch.languages, batch.codes, batch.lengths)
-        values = {f"{stage}/loss": output.loss}
+        smoothing = self.label_smoothing if stage == "train" else 0.0
+        output = self.generator(batch.texts, batch.languages, batch.codes, batch.lengths, label_smoothing=smoothing)
+        size, steps = len(batch.texts), (batch.lengths + 1).sum()  # and the end of each clip
+        self.log(f"{stage}/loss", output.loss, on_step=False, on_epoch=True, batch_size=size, sync_dist=stage == "val")
         for part in output.losses:
-            values[f"{stage}/loss_{part}"] = output.losses[part]
-            values[f"{stage}/accuracy_{part}"] = output.accuracy[part]
-        size = len(batch.texts)
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=size, sync_dist=stage == "val")
+            self.means[f"{stage}_stage"][f"loss_{part}"].update(output.losses[part].detach(), steps)
+            self.means[f"{stage}_stage"][f"accuracy_{part}"].update(output.accuracy[part], steps)
         if stage == "train":
             self.log("loss", output.loss, prog_bar=True, logger=False, batch_size=size)
         return output.loss
+
+    def on_train_epoch_end(self) -> None:
+        self._log_means("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_means("val")
+        epoch = self.current_epoch + 1
+        if self.generation is not None and (epoch % self.generate_every == 0 or epoch == self.trainer.max_epochs):
+            scores = self.generation.compute(self.global_rank, self.trainer.world_size)
+            self.log_dict({f"val/{name}": value.float() for name, value in scores.items()}, sync_dist=True)
+
+    def _log_means(self, stage: str) -> None:
+        for name, mean in self.means[f"{stage}_stage"].items():
+            value = mean.compute()
+            self.log(f"{stage}/{name}", value)
+            if name.startswith("loss_"):
+                self.log(f"{stage}/perplexity_{name.removeprefix('loss_')}", value.exp())
+            mean.reset()
 
     def configure_optimizers(self) -> dict[str, Any]:
         return adamw_with_cosine(self.generator.parameters(), self.optim)

@@ -10,6 +10,7 @@ from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
+from soke.generator.search import Search
 from soke.storage import new_folder
 from soke.tokenizer.tokenizer import SignTokenizer
 
@@ -43,34 +44,45 @@ class Producer(Protocol):
 
 
 class SignProducer:
-    """A generator and the tokenizer whose codes it speaks. Raises UserError when they do not belong together."""
+    """A generator and the tokenizer whose codes it speaks. Raises UserError when they do not belong together.
+
+    batch_size: sentences generated together
+    search:     how codes are searched for, where `generate` is not told otherwise
+    """
 
     def __init__(
-        self, generator: SignGenerator, tokenizer: SignTokenizer, name: str = "generated", batch_size: int = 32
-    ):
+        self, generator: SignGenerator, tokenizer: SignTokenizer, name: str = "generated", batch_size: int = 32,
+        search: Search = Search(),
+    ):  # fmt: skip
         if generator.spec.tokenizer_hash != tokenizer.hash:
             raise UserError(
                 f"the generator speaks the codes of tokenizer {generator.spec.tokenizer_hash}, but the tokenizer given "
                 f"is {tokenizer.hash}: set TOKENIZER.PATH to the one it was trained with, or train the generator again"
             )
         self.generator, self.tokenizer, self.name = generator, tokenizer, name
-        self.batch_size = batch_size
+        self.batch_size, self.search = batch_size, search
 
     @property
     def layout(self) -> MotionLayout:
         return self.tokenizer.layout
 
     def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
-        """Batches of sentences of similar length; the order of the results is that of `sentences`."""
-        order = sorted(range(len(sentences)), key=lambda i: len(sentences[i].text))
+        """One motion per sentence, on the CPU; batches of sentences whose sources are of similar length."""
+        return self.generate([s.text for s in sentences], [s.language for s in sentences])
+
+    def generate(self, texts: Sequence[str], languages: Sequence[str], search: Search | None = None) -> list[Motion]:
+        """One motion per text, in their order. Raises UserError as `SignGenerator.generate` does."""
+        source = self.generator.source
+        lengths = [source.length(text, language) for text, language in zip(texts, languages, strict=True)]
+        order = sorted(range(len(texts)), key=lambda i: lengths[i])
         motions: dict[int, Motion] = {}
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
-            languages = [sentences[i].language for i in rows]
-            codes = self.generator.generate([sentences[i].text for i in rows], languages)
-            fps = [self.generator.spec.fps[language] for language in languages]
-            motions.update(zip(rows, self.tokenizer.decode_motions(codes, fps)))
-        return [motions[i] for i in range(len(sentences))]
+            batch_languages = [languages[i] for i in rows]
+            codes = self.generator.generate([texts[i] for i in rows], batch_languages, search or self.search)
+            fps = [self.generator.spec.fps[language] for language in batch_languages]
+            motions.update(zip(rows, (m.to("cpu") for m in self.tokenizer.decode_motions(codes, fps))))
+        return [motions[i] for i in range(len(texts))]
 
     def save_pretrained(self, folder: Path) -> None:
         """Generator and tokenizer in one folder, which appears whole or not at all."""

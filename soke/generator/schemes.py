@@ -1,4 +1,5 @@
 """Decoding schemes: how P streams of codes become decoder steps, and back. The order of decoding is data, not code."""
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -7,16 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ABSENT = -1  # in `Steps.inputs`: this part feeds nothing into this step
+ABSENT = -1  # in `Steps.inputs`: this part feeds nothing into this step; in what heads said: it was not asked
 IGNORE = -100  # in `Steps.targets`: this part is not asked at this step
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What the decoder reads and should say at each of S steps; step 0 reads only the language token.
+    """What the decoder reads and should say at each of S steps, in R rows per sample that do not see each other.
 
-    inputs:  [B, S, P] codes fed into the step, or ABSENT
-    targets: [B, S, P] code that each part's head should say, `end` of the part's codebook, or IGNORE
+    Step 0 reads only the row's language token.
+
+    inputs:  [B, R, S, P] codes fed into the step, or ABSENT
+    targets: [B, R, S, P] code that each part's head should say, `end` of the part's codebook, or IGNORE
     """
 
     inputs: Tensor
@@ -24,7 +27,18 @@ class Steps:
 
 
 class DecodingScheme(ABC):
-    """codebooks: codes of each part; the end of part p is written `codebooks[p]`, one past its last code."""
+    """codebooks: codes of each of P parts; the end of part p is written `codebooks[p]`, one past its last code.
+
+    rows:    R, decoder rows per sample
+    period:  decoder steps per time step
+    asked:   [period, R, P] bool, the heads that are read at step s: asked[s % period]
+    may_end: [period, R, P] bool, the heads among them that may say end
+    """
+
+    rows: int
+    period: int
+    asked: Tensor
+    may_end: Tensor
 
     def __init__(self, codebooks: list[int]):
         self.codebooks = list(codebooks)
@@ -35,34 +49,102 @@ class DecodingScheme(ABC):
         """Codes [B, K, P] and their lengths [B] -> decoder steps."""
 
     @abstractmethod
-    def asked(self, step: int) -> Tensor:
-        """[P] bool: the parts whose heads are read at this step."""
-
-    @abstractmethod
     def revert(self, said: Tensor) -> Tensor:
-        """What the heads of one sample said [S, P], up to and with the step that ended it -> codes [K, P]."""
+        """What the heads of one sample said [R, S, P], ABSENT where they were not asked -> codes [K, P].
+
+        A row counts up to the first step at which any of its heads says end.
+        """
+
+    def _before_end(self, said: Tensor) -> list[Tensor]:
+        """Each row of [R, S, P] up to its end."""
+        ended = (said == self.end.to(said.device)).any(-1)  # [R, S]
+        counts = torch.where(ended.any(1), ended.int().argmax(1), said.shape[1]) if said.shape[1] else [0] * len(said)
+        return [row[: int(count)] for row, count in zip(said, counts)]
 
 
 class MultiHead(DecodingScheme):
     """One step per time step: all parts in, fused; all parts out, a head each (SOKE, section 3.3)."""
 
-    def build(self, codes: Tensor, lengths: Tensor) -> Steps:
-        batch, steps, parts = codes.shape
-        end = self.end.to(codes.device)
-        time = torch.arange(steps + 1, device=codes.device)[None, :, None]
-        length = lengths.to(codes.device)[:, None, None]
-        first = codes.new_full((batch, 1, parts), ABSENT)
-        inputs = torch.where(time > length, ABSENT, torch.cat([first, codes], dim=1))
-        targets = torch.cat([codes, first], dim=1)
-        targets = torch.where(time == length, end, torch.where(time > length, IGNORE, targets))
-        return Steps(inputs, targets)
+    rows = period = 1
 
-    def asked(self, step: int) -> Tensor:
-        return torch.ones(len(self.codebooks), dtype=torch.bool)
+    def __init__(self, codebooks: list[int]):
+        super().__init__(codebooks)
+        self.asked = self.may_end = torch.ones(1, 1, len(codebooks), dtype=torch.bool)
+
+    def build(self, codes: Tensor, lengths: Tensor) -> Steps:
+        inputs, targets = _shifted(codes, lengths, self.end)
+        return Steps(inputs[:, None], targets[:, None])
 
     def revert(self, said: Tensor) -> Tensor:
-        ended = (said == self.end.to(said.device)).any(dim=1)
-        return said[: int(ended.nonzero()[0])] if ended.any() else said
+        return self._before_end(said)[0]
 
 
-SCHEMES: dict[str, type[DecodingScheme]] = {"multi_head": MultiHead}
+class Sequential(DecodingScheme):
+    """P steps per time step: the parts one after the other, each step reading the code said before (SOKE, table 2)."""
+
+    rows = 1
+
+    def __init__(self, codebooks: list[int]):
+        super().__init__(codebooks)
+        self.period = len(codebooks)
+        self.asked = torch.eye(self.period, dtype=torch.bool)[:, None]
+        self.may_end = self.asked.clone()
+        self.may_end[1:] = False  # a time step that was begun is finished
+
+    def build(self, codes: Tensor, lengths: Tensor) -> Steps:
+        batch, steps, parts = codes.shape
+        flat, count = codes.reshape(batch, -1), steps * parts
+        step = torch.arange(count, device=codes.device)
+        inputs = codes.new_full((batch, count + 1, parts), ABSENT)
+        targets = codes.new_full((batch, count + 1, parts), IGNORE)
+        inputs[:, step + 1, step % parts] = flat
+        targets[:, step, step % parts] = flat
+        place = torch.arange(count + 1, device=codes.device)[None, :, None]
+        last = (lengths.to(codes.device) * parts)[:, None, None]
+        inputs = torch.where(place > last, ABSENT, inputs)
+        targets = torch.where(place >= last, IGNORE, targets)
+        targets[..., 0] = torch.where((place == last)[..., 0], int(self.end[0]), targets[..., 0])
+        return Steps(inputs[:, None], targets[:, None])
+
+    def revert(self, said: Tensor) -> Tensor:
+        (row,) = self._before_end(said)
+        time = len(row) // self.period
+        return row[: time * self.period].reshape(time, self.period, self.period).diagonal(dim1=1, dim2=2)
+
+
+class Parallel(DecodingScheme):
+    """P rows per sample, one part each, from language tokens of their own; they know nothing of each other (SOKE,
+    table 2). Each ends by itself; the shorter streams then hold their last code."""
+
+    period = 1
+
+    def __init__(self, codebooks: list[int]):
+        super().__init__(codebooks)
+        self.rows = len(codebooks)
+        self.asked = self.may_end = torch.eye(self.rows, dtype=torch.bool)[None]
+
+    def build(self, codes: Tensor, lengths: Tensor) -> Steps:
+        inputs, targets = (steps[:, None] for steps in _shifted(codes, lengths, self.end))
+        own = self.asked[0].to(codes.device)[None, :, None]  # [1, R, 1, P]
+        return Steps(torch.where(own, inputs, ABSENT), torch.where(own, targets, IGNORE))
+
+    def revert(self, said: Tensor) -> Tensor:
+        streams = [row[:, part] for part, row in enumerate(self._before_end(said))]
+        longest = max(map(len, streams))
+        if longest and not all(map(len, streams)):
+            raise ValueError("a part has said nothing while another has: only empty streams have no last code to hold")
+        return torch.stack([torch.cat([s, s[-1:].expand(longest - len(s))]) for s in streams], dim=1)
+
+
+def _shifted(codes: Tensor, lengths: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes [B, K, P] -> inputs and targets [B, K + 1, P] of next-step prediction, all parts at once."""
+    batch, steps, parts = codes.shape
+    time = torch.arange(steps + 1, device=codes.device)[None, :, None]
+    length = lengths.to(codes.device)[:, None, None]
+    first = codes.new_full((batch, 1, parts), ABSENT)
+    inputs = torch.where(time > length, ABSENT, torch.cat([first, codes], dim=1))
+    targets = torch.cat([codes, first], dim=1)
+    return inputs, torch.where(time == length, end.to(codes), torch.where(time > length, IGNORE, targets))
+
+
+SCHEMES: dict[str, type[DecodingScheme]] = {"multi_head": MultiHead, "sequential": Sequential, "parallel": Parallel}

@@ -1,53 +1,130 @@
-"""SourceEncoder: a sentence and the signs retrieved for it as the ids that the language model's encoder reads."""
+"""SourceEncoder: a sentence and the signs retrieved for it as what the language model's encoder reads."""
 
 from __future__ import annotations
 
+import logging
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from soke.data.clip import TEXT_LOCALE
 from soke.errors import UserError
 from soke.generator.retrieval import Lexicon, marker
+from soke.generator.schemes import ABSENT
 from soke.generator.vocabulary import SignVocabulary
+
+log = logging.getLogger(__name__)
+
+FORMS = ("interleaved", "fused")  # how a retrieved sign's codes enter: an id each as published, or fused per time step
+_SPACE = "▁"  # the piece that sentencepiece writes for a blank
+_CHINESE = re.compile("[\u3400-\u9fff]+")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the encoder reads, padded on the right.
+
+    ids:   [B, L]
+    mask:  [B, L], 1 where there is something
+    codes: [B, L, P] that stand, fused, where a time step of a sign is read in place of an id, elsewhere ABSENT
+    """
+
+    ids: Tensor
+    mask: Tensor
+    codes: Tensor
 
 
 class SourceEncoder:
-    """Pieces of the text, then per retrieved sign its marker and its codes (parts interleaved), then end and locale.
+    """Pieces of the text, then per retrieved sign its marker and its codes, then end and locale.
 
     pieces:     a transformers tokenizer in mBART's format
-    max_pieces: longer texts are cut
+    max_pieces: longer texts are cut, with a warning
+    form:       of the signs' codes, see `FORMS`
     """
 
-    def __init__(self, pieces, vocabulary: SignVocabulary, lexicon: Lexicon, max_pieces: int = 256):
+    def __init__(
+        self, pieces, vocabulary: SignVocabulary, lexicon: Lexicon, max_pieces: int = 256, form: str = "interleaved"
+    ):
         self.pieces, self.vocabulary, self.lexicon, self.max_pieces = pieces, vocabulary, lexicon, max_pieces
-        self._cache: dict[tuple[str, str], Tensor] = {}
+        self.form = form
+        self._read: dict[tuple[str, str], tuple[list[int], list[Tensor]]] = {}
+        self._markers: dict[tuple[str, int], list[int]] = {}
 
-    def encode(self, text: str, language: str) -> Tensor:
-        """Ids [L]. Raises UserError for an empty text or an unknown language."""
-        if (text, language) not in self._cache:
-            self._cache[text, language] = self._encode(text, language)
-        return self._cache[text, language]
+    def length(self, text: str, language: str) -> int:
+        """Positions that the sentence takes with all its signs."""
+        return len(self._rows(text, language, 0.0)[0])
 
-    def batch(self, texts: Sequence[str], languages: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids [B, L], padded on the right, and the mask [B, L] that is 1 on real ids."""
-        rows = [self.encode(text, language) for text, language in zip(texts, languages, strict=True)]
-        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.pieces.pad_token_id)
-        lengths = torch.tensor([len(row) for row in rows])
-        return ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+    def batch(self, texts: Sequence[str], languages: Sequence[str], drop: float = 0.0) -> Source:
+        """drop: probability with which each retrieved sign is left out.
 
-    def _encode(self, text: str, language: str) -> Tensor:
-        self.vocabulary.language_id(language)  # an unknown language ends here
+        Raises UserError for a text that is empty or all unknown to the text tokenizer, and for an unknown language.
+        """
+        rows = [self._rows(text, language, drop) for text, language in zip(texts, languages, strict=True)]
+        ids = pad_sequence([row[0] for row in rows], batch_first=True, padding_value=self.pieces.pad_token_id)
+        codes = pad_sequence([row[1] for row in rows], batch_first=True, padding_value=ABSENT)
+        lengths = torch.tensor([len(row[0]) for row in rows])
+        return Source(ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long(), codes)
+
+    def _rows(self, text: str, language: str, drop: float) -> tuple[Tensor, Tensor]:
+        """Ids [L] and codes [L, P] of one sentence."""
+        if (text, language) not in self._read:
+            self._read[text, language] = self._looked_up(text, language)
+        text_ids, signs = self._read[text, language]
+        if drop:
+            signs = [sign for sign, kept in zip(signs, torch.rand(len(signs)) >= drop) if kept]
+        locale, parts = TEXT_LOCALE[language], len(self.vocabulary.parts)
+        ids, codes = list(text_ids), []
+        for number, sign in enumerate(signs, start=1):
+            ids += self._marker(locale, number)
+            codes.append(torch.full((len(ids) - sum(map(len, codes)), parts), ABSENT))
+            if self.form == "fused":
+                ids += [self.pieces.pad_token_id] * len(sign)
+                codes.append(sign)
+            else:
+                ids += self.vocabulary.code_ids(sign).flatten().tolist()
+        ids += [self.pieces.eos_token_id, self.pieces.convert_tokens_to_ids(locale)]
+        codes.append(torch.full((len(ids) - sum(map(len, codes)), parts), ABSENT))
+        return torch.tensor(ids), torch.cat(codes)
+
+    def _looked_up(self, text: str, language: str) -> tuple[list[int], list[Tensor]]:
+        """Ids of the text, and the codes [K, P] of each sign found in it."""
+        self.vocabulary.language_ids(language)  # an unknown language ends here
+        shown = text if len(text) <= 60 else f"{text[:57]}..."
         if not text.strip():
             raise UserError("the sentence is empty: there is nothing to sign")
-        locale = TEXT_LOCALE[language]
-        ids = self._text_ids(text)[: self.max_pieces]
-        for number, codes in enumerate(self.lexicon.codes(text, language), start=1):
-            ids += self._text_ids(marker(locale, number))
-            ids += self.vocabulary.code_ids(codes).flatten().tolist()
-        return torch.tensor([*ids, self.pieces.eos_token_id, self.pieces.convert_tokens_to_ids(locale)])
+        ids = self._text_ids(text)
+        if {self.pieces.unk_token_id, self.pieces.convert_tokens_to_ids(_SPACE)}.issuperset(ids):
+            raise UserError(f"the sentence {shown!r} has no piece that the text tokenizer knows: write it in words")
+        if len(ids) > self.max_pieces:
+            log.warning(
+                "the sentence %r has %d pieces, of which the first %d are signed: split it, or raise "
+                "GENERATOR.MAX_SOURCE and train again", shown, len(ids), self.max_pieces,
+            )  # fmt: skip
+        foreign = self._foreign(text, TEXT_LOCALE[language])
+        if foreign:
+            log.warning(
+                "the sentence %r for %s holds %r, which is of another language: no sign is looked up for it",
+                shown, language, foreign,
+            )  # fmt: skip
+        return ids[: self.max_pieces], [self.lexicon.codes(match) for match in self.lexicon.matches(text, language)]
+
+    @staticmethod
+    def _foreign(text: str, locale: str) -> str | None:
+        """A piece of the text in a script that its language is not written in, as far as scripts can tell."""
+        chinese = _CHINESE.search(text)
+        if locale == "zh_CN":
+            return None if chinese or not re.search(r"[^\W\d_]", text) else text[:40]
+        return chinese.group() if chinese else None
+
+    def _marker(self, locale: str, number: int) -> list[int]:
+        if (locale, number) not in self._markers:
+            self._markers[locale, number] = self._text_ids(marker(locale, number))
+        return self._markers[locale, number]
 
     def _text_ids(self, text: str) -> list[int]:
         return self.pieces(text, add_special_tokens=False)["input_ids"]

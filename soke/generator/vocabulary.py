@@ -10,17 +10,19 @@ from soke.errors import UserError
 
 
 class SignVocabulary:
-    """Ids 0 .. text_size-1 are mBART's own; then one id per sign language; then one block of codes per part.
+    """Ids 0 .. text_size-1 are mBART's own; then R ids per sign language; then one block of codes per part.
 
     text_size: rows of the language model's embedding table before it is extended
     languages: sign languages that can be generated, e.g. ASL
     codebooks: part -> number of codes, in layout order
+    rows:      R, decoder rows per sample, each of which starts with a language token of its own
     """
 
-    def __init__(self, text_size: int, languages: Sequence[str], codebooks: Mapping[str, int]):
+    def __init__(self, text_size: int, languages: Sequence[str], codebooks: Mapping[str, int], rows: int = 1):
         self.text_size, self.languages, self.codebooks = text_size, tuple(languages), dict(codebooks)
+        self.rows = rows
         sizes = torch.tensor([0, *self.codebooks.values()])
-        blocks = text_size + len(self.languages) + sizes.cumsum(0)
+        blocks = text_size + rows * len(self.languages) + sizes.cumsum(0)
         self.first_codes: Tensor = blocks[:-1]  # [P] id of each part's code 0
         self.size = int(blocks[-1])
 
@@ -28,11 +30,12 @@ class SignVocabulary:
     def parts(self) -> tuple[str, ...]:
         return tuple(self.codebooks)
 
-    def language_id(self, language: str) -> int:
-        """Id of a sign language's token. Raises UserError for a language that was not trained."""
+    def language_ids(self, language: str) -> list[int]:
+        """The R ids of a sign language's tokens. Raises UserError for a language that was not trained."""
         if language not in self.languages:
             raise UserError(f"unknown sign language {language!r}: this generator signs {', '.join(self.languages)}")
-        return self.text_size + self.languages.index(language)
+        first = self.text_size + self.rows * self.languages.index(language)
+        return list(range(first, first + self.rows))
 
     def code_ids(self, codes: Tensor) -> Tensor:
         """Codes [..., P] -> ids [..., P]."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from soke.data.codes import read_published_word_codes, read_word_codes, write_published_word_codes
-from soke.data.keywords import SubstringMatcher, TokenMatcher, read_keywords, write_keywords
+from soke.data.keywords import Match, SubstringMatcher, TokenMatcher, read_keywords, write_keywords
 from soke.errors import UserError
 
 WORDS = {
@@ -19,7 +19,7 @@ WORDS = {
 
 
 def words_found(matcher, text, language):
-    return [word for _, word in matcher.find(text, language)]
+    return [match.word for match in matcher.find(text, language)]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,145 @@ def test_whole_words_of_the_same_language(text, language, expected):
 
 def test_umlauts_in_the_lexicon_match_plain_spelling():
     assert words_found(TokenMatcher({"DGS": ["überschwemmung"]}), "ueberschwemmung", "DGS") == ["überschwemmung"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "word", "surface", "how"),
+    [
+        ("a GOOD Afternoon", "ASL", "good afternoon", "good afternoon", "word"),
+        ("two houses", "ASL", "House", "houses", "lemma"),
+        ("Überschwemmung", "DGS", "ueberschwemmung", "überschwemmung", "word"),
+        ("我今天下雨", "CSL", "今天下雨", "今天下雨", "word"),
+    ],
+)
+def test_a_match_tells_what_it_was_found_for_and_how(text, language, word, surface, how):
+    assert TokenMatcher(WORDS).find(text, language) == [Match(language, word, surface, how, 1.0)]
+
+
+def test_an_entry_is_told_once_for_its_first_words():
+    assert TokenMatcher(WORDS).find("houses, house", "ASL") == [Match("ASL", "House", "houses", "lemma")]
+
+
+NEAR = {
+    "ASL": ["tomorrow", "umbrella", "car", "good", "good afternoon", "teacher"],
+    "DGS": ["ueberschwemmung", "gewitter", "Schnee", "öl"],
+    "CSL": ["下雨", "图书馆", "天", "老师"],
+    "DSGS": ["Tomorow"],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "word", "surface"),
+    [
+        ("Tomorow, then", "ASL", "tomorrow", "tomorow"),
+        ("an umbrela", "ASL", "umbrella", "umbrela"),
+        ("a teacherly voice", "ASL", "teacher", "teacherly"),
+        ("see you goodafternoon", "ASL", "good afternoon", "goodafternoon"),
+        ("Gewiter", "DGS", "gewitter", "gewiter"),
+        ("Gewitterchen", "DGS", "gewitter", "gewitterchen"),
+        ("Schneefall", "DGS", "Schnee", "schneefall"),
+        ("明天是下雨天", "CSL", "下雨", "下雨天"),
+        ("图书馆员", "CSL", "图书馆", "图书馆员"),
+    ],
+)
+def test_typos_and_inflections_find_the_nearest_entry_when_asked_for(text, language, word, surface):
+    (match,) = TokenMatcher(NEAR, similar=0.5).find(text, language)
+    assert (match.language, match.word, match.surface, match.how) == (language, word, surface, "similar")
+    assert 0.5 <= match.score < 1
+    assert TokenMatcher(NEAR).find(text, language) == [], "off by default"
+
+
+def test_umlauts_are_as_near_as_their_plain_spelling():
+    matcher = TokenMatcher(NEAR, similar=0.5)
+    (umlaut,), (plain,) = matcher.find("Überschwemung", "DGS"), matcher.find("Ueberschwemung", "DGS")
+    assert umlaut.word == plain.word == "ueberschwemmung" and umlaut.score == plain.score > 0.8
+    assert words_found(matcher, "Uberschwemmung", "DGS") == ["ueberschwemmung"], "umlauts typed without their dots"
+
+
+def test_the_threshold_is_the_lowest_score_that_is_taken():
+    # tomorow has 8 trigrams, tomorrow 9, and they share 7
+    exactly = 2 * 7 / (8 + 9)
+    assert TokenMatcher(NEAR, similar=exactly).find("tomorow", "ASL")[0].score == exactly
+    assert TokenMatcher(NEAR, similar=exactly + 1e-9).find("tomorow", "ASL") == []
+    # 下雨天 has 3 characters and 2 pairs, 下雨 has 2 and 1
+    assert TokenMatcher(NEAR, similar=0.75).find("下雨天", "CSL")[0].score == 2 * 3 / (5 + 3)
+    assert TokenMatcher(NEAR, similar=0.76).find("下雨天", "CSL") == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "text", "language"),
+    [
+        (["good"], "goo", "ASL"),
+        (["car"], "caar", "ASL"),
+        (["öle"], "oeles", "DGS"),
+        (["天"], "今天", "CSL"),
+        (["今天"], "天", "CSL"),
+        (["2024"], "2025", "ASL"),
+    ],
+)
+def test_short_words_and_numbers_are_never_similar(entries, text, language):
+    assert TokenMatcher({language: entries}, similar=0.01).find(text, language) == []
+
+
+def test_similar_entries_stand_after_all_exact_ones_the_nearest_first():
+    words = {"ASL": ["car", "tomorrow", "umbrella", "sun", "afternoon"]}
+    found = TokenMatcher(words, similar=0.3).find("umbrellex tomorow suns car", "ASL")
+    assert [(m.word, m.how) for m in found] == [
+        ("sun", "lemma"), ("car", "word"), ("tomorrow", "similar"), ("umbrella", "similar")
+    ]  # fmt: skip
+    assert found[2].score > found[3].score
+
+
+def test_an_entry_that_is_found_already_is_not_found_again_nor_replaced_by_a_farther_one():
+    words = {"ASL": ["tomorrow", "tomorrows child"]}
+    matcher = TokenMatcher(words, similar=0.4)
+    assert words_found(matcher, "tomorow tomorrow", "ASL") == ["tomorrow"]
+    twice = matcher.find("tomorw tomorow", "ASL")
+    assert [(m.word, m.surface) for m in twice] == [("tomorrow", "tomorow")], "for the word nearest to it"
+
+
+def test_words_of_an_entry_that_was_found_are_not_looked_up_again():
+    matcher = TokenMatcher({"ASL": ["good afternoon", "afternoons off"]}, similar=0.3)
+    assert words_found(matcher, "good afternoon", "ASL") == ["good afternoon"]
+
+
+def test_only_entries_of_the_same_language_are_similar():
+    matcher = TokenMatcher(NEAR, similar=0.4)
+    assert words_found(matcher, "tomorow", "DSGS") == ["Tomorow"]
+    assert words_found(matcher, "tomorow", "DGS") == words_found(matcher, "tomorow", "XXX") == []
+    assert TokenMatcher({"ASL": []}, similar=0.4).find("tomorow", "ASL") == []
+
+
+def slow_nearest(entries, word, chinese):
+    """The rule as it is told: Dice coefficient of the sets of n-grams with every entry, the first one among equals."""
+
+    def grams(text):
+        if chinese:
+            return {text[i:j] for i in range(len(text)) for j in range(i + 1, len(text) + 1) if j - i <= 2}
+        text = "  " + text + " "
+        return {text[i:j] for i in range(len(text)) for j in range(i + 1, len(text) + 1) if j - i == 3}
+
+    best, best_score = None, 0.0
+    for entry in entries:
+        one, other = grams(entry), grams(word)
+        score = 2 * len(one & other) / (len(one) + len(other))
+        if score > best_score and len(entry) >= (2 if chinese else 4):
+            best, best_score = entry, score
+    return best, best_score
+
+
+@pytest.mark.parametrize(("language", "letters"), [("KSL", "abc"), ("KSL", "가나다라"), ("CSL", "龘靐齉爩")])
+def test_the_nearest_entry_agrees_with_comparing_every_one(language, letters, monkeypatch):
+    monkeypatch.setattr("soke.data.keywords.words_of", lambda text, language: [text])  # jieba cuts invented words up
+    draw = random.Random(1)
+    shortest = 2 if language == "CSL" else 4
+    entries = list(dict.fromkeys("".join(draw.choices(letters, k=draw.randint(1, 9))) for _ in range(60)))
+    matcher = TokenMatcher({language: entries}, similar=1e-9)
+    words = {"".join(draw.choices(letters, k=draw.randint(shortest, 9))) for _ in range(300)} - set(entries)
+    for word in sorted(words):
+        best, score = slow_nearest(entries, word, language == "CSL")
+        expected = [] if best is None else [Match(language, best, word, "similar", score)]
+        assert matcher.find(word, language) == expected
 
 
 def slow_substrings(words, text, never):
@@ -74,7 +213,7 @@ def test_published_lists_are_noisy_raw_and_leave_some_words_out():
     assert words_found(matcher, "zentimeter", "DGS") == ["meter", "time"]
     assert words_found(matcher, "how Good a House, good", "ASL") == ["House", "good"]
     assert words_found(matcher, "你今天来", "CSL") == ["今天"]
-    assert matcher.find("zentimeter", "DGS")[1] == ("ASL", "time")
+    assert matcher.find("zentimeter", "DGS")[1] == Match("ASL", "time", "time", "substring")
 
 
 def test_keyword_files(tmp_path):

@@ -1,12 +1,15 @@
 """The generator: cached equals uncached, one equals many, padding and company change nothing."""
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
-from soke.generator.schemes import ABSENT
+from soke.generator.schemes import ABSENT, SCHEMES
+from soke.generator.search import Search
 
 from .conftest import CODEBOOKS, make_generator
 
@@ -14,36 +17,149 @@ TEXTS = ["rain tomorrow", "sun", "snow and rain come tomorrow to all of us", "mo
 LANGUAGES = ["ASL", "ASL", "ASL", "DGS", "DGS", "ASL"]
 
 
+SEARCHES = {
+    "greedy": Search(),
+    "no repeat": Search(no_repeat=2),
+    "long": Search(min_steps=7),
+    "sample": Search("sample", temperature=0.8, top_k=6, top_p=0.95, seed=3),
+    "beam": Search("beam", beams=3),
+}
+
+
 @torch.no_grad()
-def slow_generate(model: SignGenerator, text: str, language: str) -> torch.Tensor:
-    """One sentence, no cache: the whole prefix through the decoder at every step."""
-    ids = model.source.encode(text, language)[None]
-    states = model.mbart.encoder(input_ids=ids).last_hidden_state
-    codes: list[list[int]] = []
-    while len(codes) < model.spec.max_steps:
-        rows = [model._start([language])]
-        for said in codes:
-            parts = [model.mbart.shared(model.vocabulary.first_codes[p] + c) for p, c in enumerate(said)]
-            rows.append(torch.stack(parts).mean(0)[None, None])
+def slow_row(model: SignGenerator, text: str, language: str, row: int) -> list[list[int]]:
+    """What one row of one sentence says, greedily and without a cache: the whole prefix again at every step."""
+    source = model.source.batch([text], [language])
+    states = model.mbart.encoder(input_ids=source.ids).last_hidden_state
+    scheme, sizes = model.scheme, list(CODEBOOKS.values())
+    rows = [model.mbart.shared(torch.tensor([[model.vocabulary.language_ids(language)[row]]]))]
+    said: list[list[int]] = []
+    while len(said) < model.spec.max_steps * scheme.period:
         hidden = model.mbart.decoder(
             inputs_embeds=torch.cat(rows, dim=1), encoder_hidden_states=states, use_cache=False
-        ).last_hidden_state[0, -1]
-        choice = []
-        for part, size in CODEBOOKS.items():
-            scores = model.heads[part](hidden)
-            choice.append(int(scores[:size].argmax() if not codes else scores.argmax()))
-        if any(c == size for c, size in zip(choice, CODEBOOKS.values())):
+        ).last_hidden_state
+        logits = model.heads(hidden[0, -1], model.mbart.shared.weight)
+        phase, choice = len(said) % scheme.period, []
+        for p, size in enumerate(sizes):
+            scores = list(logits.values())[p]
+            may_end = bool(scheme.may_end[phase, row, p]) and len(said) >= scheme.period
+            best = int(scores.argmax() if may_end else scores[:size].argmax())
+            choice.append(best if scheme.asked[phase, row, p] else ABSENT)
+        said.append(choice)
+        if any(c == size for c, size in zip(choice, sizes)):
             break
-        codes.append(choice)
-    return torch.tensor(codes)
+        there = [model.mbart.shared(model.vocabulary.first_codes[p] + c) for p, c in enumerate(choice) if c != ABSENT]
+        rows.append(torch.stack(there).mean(0)[None, None])
+    return said
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_cached_batch_equals_uncached_single(seed):
-    model = make_generator(seed)
+def slow_generate(model: SignGenerator, text: str, language: str) -> torch.Tensor:
+    rows = [torch.tensor(slow_row(model, text, language, row)) for row in range(model.scheme.rows)]
+    return model.scheme.revert(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=ABSENT))
+
+
+@pytest.mark.parametrize("decoding", SCHEMES)
+@pytest.mark.parametrize("seed", range(3))
+def test_cached_batch_equals_uncached_single(seed, decoding):
+    model = make_generator(seed, decoding=decoding)
     batch = model.generate(TEXTS, LANGUAGES)
     for text, language, codes in zip(TEXTS, LANGUAGES, batch):
         assert torch.equal(codes, slow_generate(model, text, language)), text
+
+
+@pytest.mark.parametrize("decoding", SCHEMES)
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=list(SEARCHES))
+def test_batch_equals_its_sentences_one_by_one(decoding, search):
+    for seed in (0, 3):
+        model = make_generator(seed, decoding=decoding)
+        together = model.generate(TEXTS, LANGUAGES, search)
+        for text, language, codes in zip(TEXTS, LANGUAGES, together):
+            assert torch.equal(codes, model.generate([text], [language], search)[0]), (seed, text)
+
+
+@pytest.mark.parametrize("decoding", SCHEMES)
+def test_one_beam_is_greedy(decoding):
+    for seed in range(4):
+        model = make_generator(seed, decoding=decoding)
+        greedy, beam = (model.generate(TEXTS, LANGUAGES, s) for s in (Search(), Search("beam", beams=1)))
+        assert all(torch.equal(g, b) for g, b in zip(greedy, beam))
+
+
+@pytest.mark.parametrize("decoding", SCHEMES)
+def test_same_seed_same_sample(decoding):
+    model = make_generator(0, decoding=decoding)
+    first, again, other = (model.generate(TEXTS, LANGUAGES, Search("sample", seed=s)) for s in (1, 1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again))
+    assert not all(torch.equal(a, b) for a, b in zip(first, other))
+
+
+def test_sampling_needs_no_luck_when_one_code_is_allowed():
+    model = make_generator(1)
+    for search in (Search("sample", top_k=1), Search("sample", top_p=1e-6), Search("sample", temperature=1e-4)):
+        for greedy, sample in zip(model.generate(TEXTS, LANGUAGES), model.generate(TEXTS, LANGUAGES, search)):
+            assert torch.equal(greedy, sample)
+
+
+@pytest.mark.parametrize("decoding", SCHEMES)
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=list(SEARCHES))
+def test_constraints_hold_over_random_prompts(decoding, search):
+    """Every code lies in its part's codebook and lengths keep their limits, over 1,000 prompts in all settings."""
+    model, rng = make_generator(4, decoding=decoding), random.Random(0)
+    texts = ["".join(rng.choices("abcdefgh rainsum,.", k=rng.randint(1, 30))) + "x" for _ in range(70)]
+    languages = rng.choices(["ASL", "DGS"], k=len(texts))
+    sizes = torch.tensor(list(CODEBOOKS.values()))
+    for codes in model.generate(texts, languages, search):
+        assert search.min_steps <= len(codes) <= model.spec.max_steps and codes.shape[1] == 3
+        assert (codes >= 0).all() and (codes < sizes).all()
+
+
+@pytest.mark.parametrize("decoding", ["multi_head", "sequential"])
+@pytest.mark.parametrize("method", ["greedy", "sample", "beam"])
+def test_no_repeat_guard(decoding, method):
+    model = make_generator(0, decoding=decoding)
+
+    def repeats(search: Search) -> int:
+        count = 0
+        for codes in model.generate(TEXTS, LANGUAGES, search):
+            pairs = [tuple(codes[i : i + 2].flatten().tolist()) for i in range(len(codes) - 1)]
+            count += len(pairs) - len(set(pairs))
+        return count
+
+    free, guarded = (repeats(Search(method, min_steps=10, no_repeat=n, temperature=0.2)) for n in (0, 2))
+    assert free > 0 and guarded == 0
+
+
+def test_output_lengths_follow_the_search():
+    model = make_generator(0)
+    assert all(len(codes) == 5 for codes in model.generate(TEXTS, LANGUAGES, Search(min_steps=5, max_steps=5)))
+
+
+@pytest.mark.parametrize("weights", ["float32", "bfloat16"])
+def test_faster_settings_keep_the_codes_legal(weights):
+    model = make_generator(0).for_inference(weights)
+    sizes = torch.tensor(list(CODEBOOKS.values()))
+    assert all((codes < sizes).all() and len(codes) for codes in model.generate(TEXTS, LANGUAGES))
+
+
+def test_tied_heads_score_with_the_embedding_table():
+    model = make_generator(0, tied_heads=True)
+    table, hidden = model.mbart.shared.weight, torch.randn(2, 32)
+    full = hidden @ table.T  # the whole vocabulary, of which each part's mask leaves its codes and the end
+    end = model.source.pieces.eos_token_id
+    for first, (part, size) in zip(model.vocabulary.first_codes.tolist(), CODEBOOKS.items()):
+        kept = torch.cat([full[:, first : first + size], full[:, end : end + 1]], dim=1)
+        torch.testing.assert_close(model.heads(hidden, table)[part], kept)
+    assert not any(name.startswith("heads") for name, _ in model.named_parameters())
+    assert all(len(codes) for codes in model.generate(TEXTS, LANGUAGES))
+
+
+def test_label_smoothing_changes_the_loss_and_not_the_report():
+    model, codes = make_generator(0), torch.zeros(2, 3, 3, dtype=torch.long)
+    plain, smooth = (
+        model(TEXTS[:2], LANGUAGES[:2], codes, torch.tensor([3, 2]), label_smoothing=s) for s in (0.0, 0.1)
+    )
+    assert plain.losses == smooth.losses and plain.loss != smooth.loss
+    torch.testing.assert_close(plain.loss, torch.stack(list(plain.losses.values())).mean())
 
 
 def test_samples_end_by_themselves():
@@ -58,15 +174,10 @@ def test_order_and_company_do_not_matter(generator):
         assert torch.equal(first, second)
 
 
-def test_codes_are_legal(generator):
-    sizes = torch.tensor(list(CODEBOOKS.values()))
-    for codes in generator.generate(TEXTS, LANGUAGES):
-        assert codes.shape[1] == 3 and len(codes) <= generator.spec.max_steps
-        assert (codes >= 0).all() and (codes < sizes).all()
-
-
-def test_loss_of_a_batch_is_that_of_its_samples(generator):
+@pytest.mark.parametrize("decoding", SCHEMES)
+def test_loss_of_a_batch_is_that_of_its_samples(decoding):
     """The batch's loss per head is the mean over all asked steps of its samples, alone and unpadded."""
+    generator = make_generator(0, decoding=decoding)
     torch.manual_seed(0)
     lengths = [3, 5, 1]
     samples = [torch.stack([torch.randint(0, n, (k,)) for n in CODEBOOKS.values()], 1) for k in lengths]
@@ -77,15 +188,19 @@ def test_loss_of_a_batch_is_that_of_its_samples(generator):
         for t, g, codes, k in zip(TEXTS, LANGUAGES, samples, lengths)
     ]
     for part in CODEBOOKS:
-        expected = sum(s.losses[part] * (k + 1) for s, k in zip(single, lengths)) / (sum(lengths) + 3)
+        # in sequential decoding the first part alone is asked for the end
+        asked = [k + (decoding != "sequential" or part == "body") for k in lengths]
+        expected = sum(s.losses[part] * n for s, n in zip(single, asked)) / sum(asked)
         torch.testing.assert_close(whole.losses[part], expected)
 
 
-def test_learns_a_sentence():
-    model = make_generator(5).train()
+@pytest.mark.parametrize("decoding", SCHEMES)
+@pytest.mark.parametrize("settings", [{}, {"tied_heads": True}, {"retrieval_form": "fused", "retrieval_drop": 0.5}])
+def test_learns_a_sentence(decoding, settings):
+    model = make_generator(5, decoding=decoding, **settings).train()
     codes = torch.stack([torch.randint(0, n, (6,)) for n in CODEBOOKS.values()], 1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(60):
+    for _ in range(200):
         optimizer.zero_grad()
         model(["rain"], ["ASL"], codes[None], torch.tensor([6])).loss.backward()
         optimizer.step()

@@ -9,10 +9,22 @@ from soke.generator.schemes import ABSENT, IGNORE, SCHEMES
 CODEBOOKS = [7, 11, 5]
 
 
-def slow_multi_head(codes: torch.Tensor) -> tuple[list, list]:
-    """One sample, step by step."""
-    inputs = [[ABSENT] * 3] + [row.tolist() for row in codes]
-    targets = [row.tolist() for row in codes] + [CODEBOOKS]
+def slow_steps(name: str, codes: list[list[int]]) -> tuple[list, list]:
+    """Inputs and targets [R][S][P] of one sample, step by step."""
+    nothing, parts = [ABSENT] * 3, range(3)
+    if name == "multi_head":
+        return [[nothing, *codes]], [[*codes, CODEBOOKS]]
+    if name == "sequential":
+        inputs, targets = [nothing], []
+        for row in codes:
+            for part in parts:
+                inputs.append([row[p] if p == part else ABSENT for p in parts])
+                targets.append([row[p] if p == part else IGNORE for p in parts])
+        return [inputs], [[*targets, [CODEBOOKS[0], IGNORE, IGNORE]]]
+    inputs = [[nothing, *([row[p] if p == own else ABSENT for p in parts] for row in codes)] for own in parts]
+    targets = [
+        [[row[p] if p == own else IGNORE for p in parts] for row in [*codes, CODEBOOKS]] for own in parts
+    ]
     return inputs, targets
 
 
@@ -20,35 +32,50 @@ def random_codes(steps: int, generator: torch.Generator) -> torch.Tensor:
     return torch.stack([torch.randint(0, n, (steps,), generator=generator) for n in CODEBOOKS], dim=1)
 
 
+def padded(lengths: list[int], seed: int) -> tuple[list[torch.Tensor], torch.Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    samples = [random_codes(length, rng) for length in lengths]
+    return samples, torch.nn.utils.rnn.pad_sequence(samples, batch_first=True, padding_value=-1)
+
+
 @pytest.mark.parametrize("name", SCHEMES)
-@pytest.mark.parametrize("lengths", [[0], [1], [5, 1, 3], [0, 4]])
+@pytest.mark.parametrize("lengths", [[0], [1], [5, 1, 3], [0, 4], [0, 0], [17, 16]])
 def test_revert_undoes_build(name, lengths):
     scheme = SCHEMES[name](CODEBOOKS)
-    rng = torch.Generator().manual_seed(1)
-    samples = [random_codes(length, rng) for length in lengths]
-    padded = torch.nn.utils.rnn.pad_sequence(samples, batch_first=True, padding_value=-1)
-    steps = scheme.build(padded, torch.tensor(lengths))
-    for sample, targets in zip(samples, steps.targets):
-        said = targets[(targets != IGNORE).any(dim=1)]
-        assert torch.equal(scheme.revert(said), sample)
+    samples, codes = padded(lengths, 1)
+    targets = scheme.build(codes, torch.tensor(lengths)).targets
+    for sample, said in zip(samples, targets):
+        assert torch.equal(scheme.revert(torch.where(said == IGNORE, ABSENT, said)), sample)
 
 
-def test_multi_head_equals_the_obvious_loop():
-    rng = torch.Generator().manual_seed(2)
+@pytest.mark.parametrize("name", SCHEMES)
+def test_steps_equal_the_obvious_loop(name):
     lengths = [4, 2, 0]
-    samples = [random_codes(length, rng) for length in lengths]
-    padded = torch.nn.utils.rnn.pad_sequence(samples, batch_first=True, padding_value=-1)
-    steps = SCHEMES["multi_head"](CODEBOOKS).build(padded, torch.tensor(lengths))
-    for row, (sample, length) in enumerate(zip(samples, lengths)):
-        inputs, targets = slow_multi_head(sample)
-        assert steps.inputs[row, : length + 1].tolist() == inputs
-        assert steps.targets[row, : length + 1].tolist() == targets
-        assert (steps.inputs[row, length + 1 :] == ABSENT).all()
-        assert (steps.targets[row, length + 1 :] == IGNORE).all()
+    samples, codes = padded(lengths, 2)
+    scheme = SCHEMES[name](CODEBOOKS)
+    steps = scheme.build(codes, torch.tensor(lengths))
+    for row, sample in enumerate(samples):
+        inputs, targets = slow_steps(name, sample.tolist())
+        count = len(inputs[0])
+        assert steps.inputs[row, :, :count].tolist() == inputs
+        assert steps.targets[row, :, :count].tolist() == targets
+        assert (steps.inputs[row, :, count:] == ABSENT).all()
+        assert (steps.targets[row, :, count:] == IGNORE).all()
 
 
-def test_what_stands_in_the_padding_does_not_matter():
-    scheme = SCHEMES["multi_head"](CODEBOOKS)
+@pytest.mark.parametrize("name", SCHEMES)
+def test_masks_say_what_targets_ask(name):
+    scheme = SCHEMES[name](CODEBOOKS)
+    targets = scheme.build(random_codes(4, torch.Generator().manual_seed(3))[None], torch.tensor([4])).targets[0]
+    for step in range(4 * scheme.period):
+        assert torch.equal(targets[:, step] != IGNORE, scheme.asked[step % scheme.period])
+    ends = targets[:, 4 * scheme.period]
+    assert torch.equal(ends == scheme.end, scheme.may_end[0])
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_what_stands_in_the_padding_does_not_matter(name):
+    scheme = SCHEMES[name](CODEBOOKS)
     codes = random_codes(6, torch.Generator().manual_seed(3))[None]
     other = codes.clone()
     other[:, 4:] = 3
@@ -57,5 +84,20 @@ def test_what_stands_in_the_padding_does_not_matter():
 
 
 def test_any_head_ends_a_sample():
-    said = torch.tensor([[1, 2, 3], [0, 11, 4], [2, 2, 2]])
+    said = torch.tensor([[[1, 2, 3], [0, 11, 4], [2, 2, 2]]])
     assert SCHEMES["multi_head"](CODEBOOKS).revert(said).tolist() == [[1, 2, 3]]
+
+
+def test_a_stream_that_ends_early_holds_its_last_code():
+    said = torch.full((3, 4, 3), ABSENT)
+    said[0, :, 0] = torch.tensor([1, 2, 3, 7])
+    said[1, :2, 1] = torch.tensor([4, 11])
+    said[2, :, 2] = torch.tensor([0, 1, 2, 3])
+    assert SCHEMES["parallel"](CODEBOOKS).revert(said).tolist() == [[1, 4, 0], [2, 4, 1], [3, 4, 2], [3, 4, 3]]
+
+
+def test_a_time_step_that_was_not_finished_is_lost():
+    said = torch.full((1, 5, 3), ABSENT)
+    for step, code in enumerate([1, 2, 3, 4, 5]):
+        said[0, step, step % 3] = code
+    assert SCHEMES["sequential"](CODEBOOKS).revert(said).tolist() == [[1, 2, 3]]

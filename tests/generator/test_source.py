@@ -1,10 +1,12 @@
 """What the encoder reads: text, retrieved signs, end, locale."""
 from __future__ import annotations
 
+import pytest
 import torch
 
 from soke.data.words import words_of
-from soke.generator.retrieval import Lexicon
+from soke.errors import UserError
+from soke.generator.schemes import ABSENT
 from soke.generator.vocabulary import SignVocabulary
 
 from .conftest import CODEBOOKS, make_generator
@@ -12,7 +14,7 @@ from .conftest import CODEBOOKS, make_generator
 
 def test_blocks_of_ids_do_not_overlap():
     vocabulary = SignVocabulary(100, ["ASL", "DGS"], CODEBOOKS)
-    ids = [vocabulary.language_id("ASL"), vocabulary.language_id("DGS")]
+    ids = [*vocabulary.language_ids("ASL"), *vocabulary.language_ids("DGS")]
     for part, size in enumerate(CODEBOOKS.values()):
         codes = torch.zeros(size, 3, dtype=torch.long)
         codes[:, part] = torch.arange(size)
@@ -22,7 +24,7 @@ def test_blocks_of_ids_do_not_overlap():
 
 def test_source_ends_with_end_and_locale(generator):
     pieces = generator.source.pieces
-    ids = generator.source.encode("snow", "DGS").tolist()
+    ids = generator.source.batch(["snow"], ["DGS"]).ids[0].tolist()
     assert ids == [*pieces("snow", add_special_tokens=False)["input_ids"], 2, pieces.convert_tokens_to_ids("de_DE")]
 
 
@@ -32,23 +34,7 @@ def test_retrieved_signs_follow_the_text(generator):
     text = pieces("sun", add_special_tokens=False)["input_ids"]
     marker = pieces("Key word 1, ", add_special_tokens=False)["input_ids"]
     codes = source.vocabulary.code_ids(signs).flatten().tolist()
-    assert source.encode("sun", "ASL").tolist() == [*text, *marker, *codes, 2, pieces.convert_tokens_to_ids("en_XX")]
-
-
-def test_long_signs_are_thinned_evenly():
-    codes = torch.arange(14)[:, None].expand(14, 3)
-    found = Lexicon({"ASL": {"rain": codes}}, words=3, steps=10).codes("Rain!", "ASL")
-    assert len(found) == 1 and len(found[0]) == 10
-    assert found[0][0, 0] == 0 and found[0][-1, 0] == 13
-
-
-def test_words_are_found_whole_longest_first_in_their_own_language():
-    signs = {"ASL": {w: torch.zeros(2, 3).long() for w in ("time", "sun", "rain", "tomorrow")}, "DGS": {}}
-    lexicon = Lexicon(signs, words=2)
-    assert lexicon.find("Rain and sun tomorrow", "ASL") == ["tomorrow", "rain"]
-    assert lexicon.find("sometimes", "ASL") == []
-    assert lexicon.find("sun", "DGS") == []
-    assert Lexicon(signs, words=0).find("sun", "ASL") == []
+    assert source.batch(["sun"], ["ASL"]).ids[0].tolist() == [*text, *marker, *codes, 2, pieces.convert_tokens_to_ids("en_XX")]
 
 
 def test_chinese_is_segmented():
@@ -57,4 +43,40 @@ def test_chinese_is_segmented():
 
 def test_retrieval_can_be_switched_off():
     without = make_generator(0, retrieval_words=0)
-    assert len(without.source.encode("sun", "ASL")) < len(make_generator(0).source.encode("sun", "ASL"))
+    assert without.source.length("sun", "ASL") < make_generator(0).source.length("sun", "ASL")
+
+
+def test_fused_signs_take_one_position_per_time_step():
+    fused, interleaved = make_generator(0, retrieval_form="fused"), make_generator(0)
+    sign = fused.source.lexicon.signs["ASL"]["sun"]
+    source = fused.source.batch(["sun", "snow"], ["ASL", "DGS"])
+    there = (source.codes != ABSENT).all(-1)
+    assert there.sum(1).tolist() == [len(sign), 0] and torch.equal(source.codes[0][there[0]], sign)
+    assert fused.source.length("sun", "ASL") == interleaved.source.length("sun", "ASL") - 2 * len(sign)
+
+
+def test_signs_are_dropped_at_the_given_rate():
+    source = make_generator(0).source
+    torch.manual_seed(0)
+    texts, languages = ["rain and sun"] * 400, ["ASL"] * 400
+    whole, lengths = source.length(texts[0], "ASL"), source.batch(texts, languages, drop=0.3).mask.sum(1)
+    assert abs((lengths == whole).float().mean() - 0.49) < 0.08
+    assert abs((lengths == len(source.pieces("rain and sun")["input_ids"])).float().mean() - 0.09) < 0.05
+    torch.manual_seed(0)
+    assert torch.equal(lengths, source.batch(texts, languages, drop=0.3).mask.sum(1))
+    assert source.batch(texts, languages).mask.all()
+
+
+def test_a_text_without_a_known_piece_is_refused(generator):
+    with pytest.raises(UserError, match="no piece that the text tokenizer knows"):
+        generator.source.batch(["\U0001f600 \U0001f600\U0001f680"], ["ASL"])
+
+
+def test_an_endless_sentence_is_cut_and_said_so(generator, caplog):
+    assert generator.source.length("rain " * 1000, "ASL") < 256 + 60
+    assert "has 1000 pieces, of which the first 256 are signed" in caplog.text
+
+
+def test_a_sentence_of_another_script_is_said_so(generator, caplog):
+    generator.source.batch(["rain \u96e8\u5929"], ["ASL"])
+    assert "holds '\u96e8\u5929', which is of another language" in caplog.text

@@ -121,6 +121,16 @@ def test_the_rate_falls_from_first_to_last(tmp_path: Path, body: BodyModel):
     assert all(a >= b for a, b in pairwise(rates)) and 1e-5 <= rates[-1] < 2e-4
 
 
+def test_mixed_precision_trains(tmp_path: Path, body: BodyModel):
+    module = TokenizerModule(fresh_tokenizer(), body, LossWeights(), OptimSettings(lr=1e-3, epochs=1))
+    before = {name: value.clone() for name, value in module.tokenizer.state_dict().items()}
+    trainer(tmp_path, 1, precision="bf16-mixed").fit(module, loader(), loader())
+    for name, value in module.tokenizer.state_dict().items():
+        assert value.dtype == before[name].dtype and value.isfinite().all(), name
+    codebooks = [name for name in before if name.endswith("codebook")]
+    assert codebooks and all(not torch.equal(before[n], module.tokenizer.state_dict()[n]) for n in codebooks)
+
+
 def test_the_checkpoint_holds_plain_data_and_no_body(trained: tuple[Path, TokenizerModule]):
     folder, _ = trained
     checkpoint = torch.load(folder / "last.ckpt", weights_only=True)

@@ -1,0 +1,122 @@
+"""StepDecoder: mBART's decoder one step at a time, over a key-value cache of fixed shape."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+log = logging.getLogger(__name__)
+
+_BUCKET = 64  # compiled code attends to whole multiples of so many steps, so that few shapes are compiled
+
+
+class StepDecoder:
+    """Decodes G rows for each of B samples; rows of a sample share its source, of which one copy is kept.
+
+    The weights are those of `decoder` (a transformers MBartDecoder), read at every step: nothing has to be prepared
+    when they change, and its linear layers may be of any kind. Dropout is not applied.
+
+    states:  [B, L, D] of the encoder
+    mask:    [B, L], 1 on real tokens
+    group:   G
+    steps:   most steps that will be taken
+    compile: run each step through torch.compile, with CUDA graphs on GPUs
+    """
+
+    def __init__(
+        self, decoder: nn.Module, states: Tensor, mask: Tensor, group: int, steps: int, compile: bool = False
+    ):
+        self.decoder, self.group, self.steps, self.compile = decoder, group, steps, compile
+        batch, heads = len(states), decoder.config.decoder_attention_heads
+        self.heads, self.size = heads, decoder.config.d_model // heads
+        self.mask = None if bool(mask.all()) else mask.bool()[:, None, None]  # [B, 1, 1, L]
+        self.source = [  # per layer keys and values [B, H, L, D / H]
+            tuple(self._split(project(states)) for project in (layer.encoder_attn.k_proj, layer.encoder_attn.v_proj))
+            for layer in decoder.layers
+        ]
+        room = -(-steps // _BUCKET) * _BUCKET if compile else steps
+        shape = (batch * group, heads, room, self.size)
+        self.past = [tuple(states.new_zeros(shape) for _ in range(2)) for _ in decoder.layers]
+        self.taken = 0
+
+    def step(self, inputs: Tensor) -> Tensor:
+        """Embedded input [B * G, D] of the next step -> hidden state [B * G, D]."""
+        place = torch.tensor([self.taken], device=inputs.device)
+        step = _compiled() if self.compile else _step
+        if self.compile:
+            length = -(-(self.taken + 1) // _BUCKET) * _BUCKET
+            seen = (torch.arange(length, device=inputs.device) <= place)[None, None, None]
+        else:
+            length, seen = self.taken + 1, None
+        past = [tuple(t[:, :, :length] for t in pair) for pair in self.past]
+        try:
+            hidden = step(self.decoder, inputs, place, past, self.source, self.group, seen, self.mask)
+        except Exception as error:  # whatever the compiler stumbles over, the same step runs without it
+            if not self.compile:
+                raise
+            log.warning("compilation failed, going on without it: %s", str(error).splitlines()[0])
+            self.compile = False
+            return self.step(inputs)
+        self.taken += 1
+        return hidden.clone() if self.compile else hidden  # CUDA graphs reuse their outputs' memory
+
+    def select(self, samples: Tensor) -> None:
+        """Keeps these samples [B'] and forgets the others."""
+        rows = (samples[:, None] * self.group + torch.arange(self.group, device=samples.device)).flatten()
+        self.source = [tuple(t[samples] for t in pair) for pair in self.source]
+        self.mask = None if self.mask is None else self.mask[samples]
+        self.past = [tuple(t[rows] for t in pair) for pair in self.past]
+
+    def reorder(self, parents: Tensor) -> None:
+        """Row i goes on from what row parents[i] has seen; parents [B * G] stay within their samples."""
+        for pair in self.past:
+            for cache in pair:
+                cache[:, :, : self.taken] = cache[parents, :, : self.taken]
+
+    def _split(self, states: Tensor) -> Tensor:
+        return states.unflatten(-1, (self.heads, self.size)).transpose(1, 2).contiguous()
+
+
+def _step(
+    decoder: nn.Module, inputs: Tensor, place: Tensor, past: list, source: list, group: int, seen: Tensor | None,
+    mask: Tensor | None,
+) -> Tensor:  # fmt: skip
+    """One step of all layers; writes its keys and values at `place` [1] of `past`.
+
+    seen: [1, 1, 1, length] bool, the past steps that exist; None: all of them do
+    """
+    positions = decoder.embed_positions
+    hidden = inputs + positions.weight[place + positions.offset]
+    hidden = decoder.layernorm_embedding(hidden)
+    for layer, (past_keys, past_values), (keys, values) in zip(decoder.layers, past, source):
+        attention = layer.self_attn
+        normed = layer.self_attn_layer_norm(hidden)
+        heads = past_keys.shape[1]
+        query, key, value = (
+            project(normed).unflatten(-1, (heads, 1, -1)) for project in (
+                attention.q_proj, attention.k_proj, attention.v_proj
+            )
+        )  # [N, H, 1, D / H]
+        past_keys.index_copy_(2, place, key)
+        past_values.index_copy_(2, place, value)
+        heard = scaled_dot_product_attention(query, past_keys, past_values, seen)
+        hidden = hidden + attention.out_proj(heard.flatten(1))
+
+        attention = layer.encoder_attn
+        query = attention.q_proj(layer.encoder_attn_layer_norm(hidden))
+        query = query.unflatten(0, (-1, group)).unflatten(-1, (heads, -1)).transpose(1, 2)  # [B, H, G, D / H]
+        heard = scaled_dot_product_attention(query, keys, values, mask)
+        hidden = hidden + attention.out_proj(heard.transpose(1, 2).flatten(2).flatten(0, 1))
+
+        inner = layer.activation_fn(layer.fc1(layer.final_layer_norm(hidden)))
+        hidden = hidden + layer.fc2(inner)
+    return decoder.layer_norm(hidden)
+
+
+@lru_cache(maxsize=1)
+def _compiled():
+    return torch.compile(_step, mode="reduce-overhead" if torch.cuda.is_available() else None, dynamic=False)

@@ -1,0 +1,314 @@
+"""Search: what is chosen from the heads' scores at each decoder step. Greedy, sampling, and beam search over all parts.
+
+Everywhere: B samples; G rows of the decoder per sample (the scheme's rows R times `beams`); N = B * G; P parts; V the
+largest codebook. Scores are [N, P, V + 1], the last column the end, -inf where nothing may be said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Sequence
+
+import torch
+from torch import Tensor
+
+from soke.errors import UserError
+from soke.generator.schemes import ABSENT, DecodingScheme
+
+METHODS = ("greedy", "sample", "beam")
+
+
+@dataclass(frozen=True)
+class Search:
+    """How codes are searched for.
+
+    method:         greedy; sample: each part's code is drawn; beam: the likeliest sequence of all parts together
+    temperature:    of sampling; below 1 sharper
+    top_k:          sampling draws from this many likeliest codes of each part; 0: from all
+    top_p:          sampling draws from the likeliest codes that together have this probability; 1: from all
+    seed:           of sampling; a sentence's sample depends on it, its text and its language, not on its company
+    beams:          hypotheses kept per sentence
+    length_penalty: log-probabilities of hypotheses are divided by their length to this power; 0: not at all
+    min_steps:      no end before so many codes per part
+    max_steps:      codes per part at most; None: the model's
+    no_repeat:      no sequence of so many time steps is said twice, all parts together; 0: it may be
+
+    Raises UserError for values that make no sense.
+    """
+
+    method: str = "greedy"
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+    beams: int = 4
+    length_penalty: float = 1.0
+    min_steps: int = 1
+    max_steps: int | None = None
+    no_repeat: int = 0
+
+    def __post_init__(self):
+        problems = [
+            problem
+            for wrong, problem in (
+                (self.method not in METHODS, f"METHOD is {self.method}, but must be one of {', '.join(METHODS)}"),
+                (self.temperature <= 0, f"TEMPERATURE must be above 0, not {self.temperature}"),
+                (self.top_k < 0, f"TOP_K must be at least 0, not {self.top_k}"),
+                (not 0 < self.top_p <= 1, f"TOP_P must be above 0 and at most 1, not {self.top_p}"),
+                (self.beams < 1, f"BEAMS must be at least 1, not {self.beams}"),
+                (self.min_steps < 1, f"MIN_STEPS must be at least 1, not {self.min_steps}"),
+                (self.no_repeat == 1 or self.no_repeat < 0, f"NO_REPEAT must be 0 or above 1, not {self.no_repeat}"),
+                (
+                    self.max_steps is not None and self.max_steps < self.min_steps,
+                    f"MIN_STEPS is {self.min_steps}, above the longest output of {self.max_steps} steps",
+                ),
+            )
+            if wrong
+        ]
+        if problems:
+            raise UserError("TEST.SEARCH: " + "; ".join(problems))
+
+    @property
+    def hypotheses(self) -> int:
+        """Rows per row of the scheme."""
+        return self.beams if self.method == "beam" else 1
+
+
+def best_joint(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` best choices of one code per part by the sum of their scores.
+
+    scores: [N, P, V]. Returns values [N, count], best first, and codes [N, count, P]. Parts are joined one after the
+    other; what is not among the best of the parts so far cannot be among the best of all.
+    """
+    count = min(count, scores.shape[2] ** scores.shape[1])
+    values, codes = scores[:, 0].topk(min(count, scores.shape[2]))
+    codes = codes[..., None]
+    for part in range(1, scores.shape[1]):
+        more, added = scores[:, part].topk(min(count, scores.shape[2]))
+        sums = (values[:, :, None] + more[:, None]).flatten(1)
+        values, index = sums.topk(min(count, sums.shape[1]))
+        left, right = index // more.shape[1], index % more.shape[1]
+        kept = codes.gather(1, left[..., None].expand(-1, -1, codes.shape[2]))
+        codes = torch.cat([kept, added.gather(1, right)[..., None]], dim=2)
+    return values, codes
+
+
+def filtered(scores: Tensor, search: Search) -> Tensor:
+    """Log-probabilities [..., V + 1] at the search's temperature, -inf for what top-k and top-p leave out."""
+    scores = torch.log_softmax(scores / search.temperature, dim=-1)
+    if search.top_k:
+        least = scores.topk(min(search.top_k, scores.shape[-1])).values[..., -1:]
+        scores = scores.masked_fill(scores < least, -torch.inf)
+    if search.top_p < 1:
+        ordered, order = scores.softmax(-1).sort(descending=True, dim=-1)
+        beyond = ordered.cumsum(-1) - ordered >= search.top_p  # the one that crosses the limit stays
+        scores = scores.masked_fill(beyond.gather(-1, order.argsort(-1)), -torch.inf)
+    return scores
+
+
+class Decision:
+    """The state of one search over a batch: what was said, and who is done.
+
+    search, scheme: how
+    sentences: B pairs of text and language, which seed sampling
+    width:     V + 1
+    steps:     most decoder steps
+    """
+
+    def __init__(
+        self, search: Search, scheme: DecodingScheme, sentences: Sequence[tuple[str, str]], width: int, steps: int,
+        device: torch.device,
+    ):  # fmt: skip
+        self.search, self.scheme, self.end_column = search, scheme, width - 1
+        self.batch, self.beams = len(sentences), search.hypotheses
+        self.group, self.parts = scheme.rows * self.beams, len(scheme.codebooks)
+        rows = self.batch * self.group
+        self.said = torch.full((rows, steps, self.parts), ABSENT, device=device)
+        asked, may_end = (m.repeat_interleave(self.beams, dim=1).to(device) for m in (scheme.asked, scheme.may_end))
+        self.asked, self.may_end = asked, may_end  # [period, G, P]
+        self.end = scheme.end.to(device)
+        self.noise = None
+        if search.method == "sample":
+            shape = (steps, self.group, self.parts, width)
+            draws = [torch.rand(shape, generator=_generator(search.seed, *pair)) for pair in sentences]
+            self.noise = -torch.log(-torch.log(torch.stack(draws).clamp_(1e-20, 1 - 1e-7))).to(device)  # Gumbel's
+
+    def legal(self, logits: Tensor, step: int) -> Tensor:
+        """Logits [N, P, V + 1] -> log-probabilities of what may be said.
+
+        A part that is not asked has one choice of probability 1, column 0, which counts as ABSENT.
+        """
+        phase = step % self.scheme.period
+        scores = logits.unflatten(0, (-1, self.group))  # [B, G, P, V + 1]
+        ends = self.may_end[phase] if step >= self.search.min_steps * self.scheme.period else False
+        ends = torch.as_tensor(ends, device=scores.device).expand(self.group, self.parts)
+        forbidden = torch.zeros(self.group, *scores.shape[2:], dtype=torch.bool, device=scores.device)
+        forbidden[..., -1] = ~ends
+        scores = scores.masked_fill(forbidden, -torch.inf)
+        if self.noise is not None:
+            scores = filtered(scores, self.search) + self.noise[:, step]
+        else:
+            scores = torch.log_softmax(scores, dim=-1)
+        silent = torch.full(scores.shape[-1:], -torch.inf, device=scores.device)
+        silent[0] = 0.0
+        return torch.where(self.asked[phase][..., None], scores, silent).flatten(0, 1)
+
+    def candidates(self, scores: Tensor, step: int, count: int) -> tuple[Tensor, Tensor]:
+        """Values [N, count + 1] and codes [N, count, P] of the best choices of codes; last among the values the end.
+
+        The end is the best choice in which at least one part says end: what the other parts say then is lost, so all
+        such choices are one.
+        """
+        codes_only, ends = scores[..., :-1], scores[..., -1]
+        banned = self._banned(step)
+        extra = int(banned[0].sum(1).max()) if banned is not None else 0
+        values, codes = best_joint(codes_only, count + extra)
+        best = codes_only.amax(-1)
+        either = torch.maximum(best, ends)
+        others = either.sum(1, keepdim=True) - either
+        finish = (ends + others).amax(1, keepdim=True)
+        if banned is not None:
+            hit, follow = banned  # [N, J], [N, J, P]
+            said = torch.where(self._asked_rows(step)[:, None], codes, ABSENT)
+            bad = ((said[:, :, None] == follow[:, None]).all(-1) & hit[:, None]).any(-1)
+            values, order = values.masked_fill(bad, -torch.inf).topk(min(count, values.shape[1]))
+            codes = codes.gather(1, order[..., None].expand(-1, -1, self.parts))
+        return torch.cat([values, finish], dim=1), codes
+
+    def _asked_rows(self, step: int) -> Tensor:
+        """[N, P]"""
+        return self.asked[step % self.scheme.period].repeat(len(self.said) // self.group, 1)
+
+    def _banned(self, step: int) -> tuple[Tensor, Tensor] | None:
+        """Which earlier steps followed what the last steps say again [N, J], and what was said there [N, J, P]."""
+        before = self.search.no_repeat * self.scheme.period - 1
+        if not self.search.no_repeat or step < before + 1:
+            return None
+        windows = self.said[:, :step].unfold(1, before, 1)[:, :-1]  # [N, J, P, before]
+        again = self.said[:, step - before : step].transpose(1, 2)[:, None]
+        return (windows == again).flatten(2).all(-1), self.said[:, before:step]
+
+    def keep(self, samples: Tensor) -> None:
+        """Goes on with these samples only."""
+        rows = (samples[:, None] * self.group + torch.arange(self.group, device=samples.device)).flatten()
+        self.said = self.said[rows]
+        self.noise = None if self.noise is None else self.noise[samples]
+
+
+class Stepwise(Decision):
+    """Greedy and sampling: the best choice of every step; for sampling, of scores with Gumbel noise."""
+
+    def __init__(self, *args, **settings):
+        super().__init__(*args, **settings)
+        self.ended = torch.zeros(len(self.said), dtype=torch.bool, device=self.said.device)
+
+    def advance(self, logits: Tensor, step: int) -> tuple[Tensor, Tensor | None]:
+        """Codes [N, P] that the next step reads, and no parents, for every row goes on from itself."""
+        values, codes = self.candidates(self.legal(logits, step), step, 1)
+        asked = self._asked_rows(step)
+        ends = values[:, -1] > values[:, :-1].amax(1)
+        codes = torch.where(asked, codes[:, 0], ABSENT)
+        said = torch.where(ends[:, None], torch.where(asked, self.end, ABSENT), codes)
+        self.said[:, step] = torch.where(self.ended[:, None], ABSENT, said)
+        self.ended |= ends
+        return codes.masked_fill(self.ended[:, None], ABSENT), None
+
+    @property
+    def done(self) -> Tensor:
+        """[B] bool"""
+        return self.ended.view(-1, self.group).all(1)
+
+    def keep(self, samples: Tensor) -> None:
+        self.ended = self.ended.view(-1, self.group)[samples].flatten()
+        super().keep(samples)
+
+    def results(self, step: int) -> Tensor:
+        """[B, R, S, P] what was said so far."""
+        return self.said.unflatten(0, (-1, self.group))
+
+
+class Beams(Decision):
+    """Beam search over the joint log-probability of all parts; of one beam, it is greedy.
+
+    A hypothesis that ends leaves the beam. A row is done when as many have ended as there are beams.
+    """
+
+    def __init__(self, *args, **settings):
+        super().__init__(*args, **settings)
+        heads = self.batch * self.scheme.rows
+        device = self.said.device
+        self.scores = torch.full((heads, self.beams), -torch.inf, device=device)
+        self.scores[:, 0] = 0.0
+        self.finished = torch.zeros(heads, dtype=torch.int64, device=device)
+        self.best = torch.full((heads,), -torch.inf, device=device)
+        self.best_said = torch.full_like(self.said[: heads], ABSENT)
+
+    def advance(self, logits: Tensor, step: int) -> tuple[Tensor, Tensor | None]:
+        """Codes [N, P] that the next step reads, and the row [N] that each row goes on from."""
+        beams = self.beams
+        values, codes = self.candidates(self.legal(logits, step), step, beams)
+        per_hypothesis = values.shape[1]
+        totals = (self.scores.flatten()[:, None] + values).view(-1, beams * per_hypothesis)
+        best, index = totals.topk(min(2 * beams, totals.shape[1]))  # [heads, 2 * beams]
+        parent, choice = index // per_hypothesis, index % per_hypothesis
+        ends = choice == per_hypothesis - 1
+
+        rank = torch.arange(best.shape[1], device=best.device)
+        leaving = ends & (rank < beams) & best.isfinite() & ~self._done_heads[:, None]
+        final = torch.where(leaving, best / self._length(step), -torch.inf)
+        top, which = final.max(1)
+        better = top > self.best
+        row = torch.arange(len(best), device=best.device) * beams + parent.gather(1, which[:, None])[:, 0]
+        ending = self.said[row].clone()
+        ending[:, step] = torch.where(self._asked_rows(step)[row], self.end, ABSENT)
+        self.best = torch.where(better, top, self.best)
+        self.best_said = torch.where(better[:, None, None], ending, self.best_said)
+        self.finished += leaving.sum(1)
+
+        staying = ends.to(torch.int8).sort(dim=1, stable=True).indices[:, :beams]  # those that do not end, in order
+        alive = torch.where(ends, -torch.inf, best).gather(1, staying)
+        parent, choice = parent.gather(1, staying), choice.gather(1, staying).clamp_max(per_hypothesis - 2)
+        parents = (torch.arange(len(best), device=best.device)[:, None] * beams + parent).flatten()
+        chosen = codes[parents, choice.flatten()]
+        self.scores = alive
+        self.said = self.said[parents]
+        real = self._asked_rows(step) & alive.flatten().isfinite()[:, None]
+        codes = torch.where(real, chosen, ABSENT)
+        self.said[:, step] = codes
+        return codes, parents
+
+    def _length(self, step: int) -> float:
+        return (step + 1) ** self.search.length_penalty
+
+    @property
+    def _done_heads(self) -> Tensor:
+        return self.finished >= self.beams
+
+    @property
+    def done(self) -> Tensor:
+        """[B] bool"""
+        return self._done_heads.view(-1, self.scheme.rows).all(1)
+
+    def keep(self, samples: Tensor) -> None:
+        rows = self.scheme.rows
+        heads = (samples[:, None] * rows + torch.arange(rows, device=samples.device)).flatten()
+        self.scores, self.finished = self.scores[heads], self.finished[heads]
+        self.best, self.best_said = self.best[heads], self.best_said[heads]
+        super().keep(samples)
+
+    def results(self, step: int) -> Tensor:
+        """[B, R, S, P] the best hypothesis of each row, those that have not ended after `step` steps among them."""
+        alive, which = (self.scores / self._length(step - 1)).max(1)
+        open_said = self.said[torch.arange(len(which), device=which.device) * self.beams + which]
+        open_wins = ~self._done_heads & (alive > self.best)
+        return torch.where(open_wins[:, None, None], open_said, self.best_said).unflatten(0, (-1, self.scheme.rows))
+
+
+def decision(search: Search, *args, **settings) -> Stepwise | Beams:
+    return (Beams if search.method == "beam" else Stepwise)(search, *args, **settings)
+
+
+def _generator(seed: int, text: str, language: str) -> torch.Generator:
+    digest = hashlib.sha256(f"{seed}\n{language}\n{text}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
