@@ -30,8 +30,9 @@ def make_tokenizer(file: str) -> SignTokenizer:
 @pytest.mark.parametrize("file", RUNNABLE)
 def test_layout_and_tokenizer(file):
     tokenizer = make_tokenizer(file)
-    assert tokenizer.layout.sizes == {"body": 43, "lhand": 45, "rhand": 45}
-    assert tokenizer.codebook_sizes == {"body": 96, "lhand": 192, "rhand": 192}
+    coupled = "s_motiongpt" in file
+    assert tokenizer.layout.sizes == ({"whole": 133} if coupled else {"body": 43, "lhand": 45, "rhand": 45})
+    assert tokenizer.codebook_sizes == ({"whole": 512} if coupled else {"body": 96, "lhand": 192, "rhand": 192})
 
 
 def test_published_tokenizer_has_the_published_size():

@@ -11,7 +11,13 @@ import pytest
 from soke.config import ROOT, load_config, resolve, to_yaml
 from soke.errors import UserError
 
-RUNNABLE = ["configs/deto.yaml", "configs/soke.yaml", "configs/demo/deto.yaml", "configs/demo/soke.yaml"]
+RUNNABLE = [
+    "configs/deto.yaml", "configs/soke.yaml", "configs/demo/deto.yaml", "configs/demo/soke.yaml",
+    *(f"configs/ablation/{name}.yaml" for name in (
+        "fused_retrieval", "monolingual", "no_retrieval", "parallel", "released_fusion", "s_motiongpt",
+        "s_motiongpt_tokenizer", "sequential", "tied_heads",
+    )),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("file", RUNNABLE)
@@ -20,8 +26,8 @@ def test_shipped_configurations_load(file):
 
 
 def test_all_runnable_configurations_are_listed():
-    """A file that names a run is one to test; the others are layers."""
-    named = [p for p in (ROOT / "configs").rglob("*.yaml") if "\nTRAIN:" in p.read_text() and p.name != "default.yaml"]
+    """A file that names a run is one to test; the others are layers, or plans of several runs."""
+    named = [p for p in (ROOT / "configs").rglob("*.yaml") if "\nNAME:" in p.read_text() and p.name != "default.yaml"]
     assert sorted(str(p.relative_to(ROOT)) for p in named) == sorted(RUNNABLE)
 
 
