@@ -19,6 +19,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--clips", type=int, default=1, help="how many clips of the test split")
     parser.add_argument("--text", help="a sentence to sign in place of clips")
     parser.add_argument("--language", default="ASL", help="its sign language: ASL, CSL or DGS")
+    parser.add_argument(
+        "--show_retrieval", action="store_true", help="print the lexicon's signs that were found for each sentence"
+    )
     parser.add_argument("--out_dir", help="folder of the pictures; default: <RESULTS>/<NAME>/pictures")
     config, args = cli.parse(parser, argv)
 
@@ -27,10 +30,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = runs.results_folder(config, args.out_dir, "pictures")
     studio = show.Studio(build.body_model(config), folder, config.RENDER.SIZE, config.RENDER.BACKEND)
     producer = build.producer(config)
+    told = producer.retrieved if args.show_retrieval else None
     if args.text is not None:
-        paths = show.sentence(studio, producer, args.text, args.language)
+        paths = show.sentence(studio, producer, args.text, args.language, told)
     else:
-        paths = show.clips(studio, producer, build.corpora(config), config.TEST.SPLIT, args.demo_dataset, args.clips)
+        paths = show.clips(
+            studio, producer, build.corpora(config), config.TEST.SPLIT, args.demo_dataset, args.clips, told
+        )
     print(*paths, sep="\n")
 
 

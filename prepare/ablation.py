@@ -28,11 +28,11 @@ from prepare.keywords import keywords
 from soke import build, cli, runs
 from soke.config import Config, load_config, resolve
 from soke.errors import UserError
+from soke.generator.validation import WEIGHTS
 from soke.storage import new_file
 
 RARE_AT_MOST = 2  # training sentences
 _SCORES = ("DTW-JPE", "DTW-PA-JPE")
-_BODY, _HANDS = 12, 42  # joints in SOKE's average
 
 
 def read_plan(file: str) -> tuple[str, list[int], dict[str, list[str]]]:
@@ -84,7 +84,7 @@ def scores(folder: Path, rare: set[tuple[str, str]]) -> dict[str, float]:
                     for corpus in corpora
                 ]) for part in ("body", "hand")
             )  # fmt: skip
-            average = (_BODY * body + _HANDS * hand) / (_BODY + _HANDS)
+            average = np.average([body, hand], weights=[WEIGHTS["body"], WEIGHTS["hand"]])
             result |= {f"{name} body{label}": body, f"{name} hand{label}": hand, f"{name} avg{label}": average}
     timing = json.loads((folder / "timing.json").read_text(encoding="utf-8"))["timings"]
     result["s/video"] = timing[0]["mean"]

@@ -17,6 +17,7 @@ from soke.body.motion import Motion
 from soke.data.clip import Clip, Corpus
 from soke.data.dataset import MotionDataset, MotionSample, SkippedClip
 from soke.generator.producer import SignProducer
+from soke.generator.validation import scored_points
 from soke.metrics.codebook import CodebookUse
 from soke.metrics.motion import DTWJPE
 from soke.metrics.tables import ResultTable
@@ -184,9 +185,9 @@ def _score(
         for row in rows
     }
     for index, (clip, reference) in enumerate(tqdm(list(zip(clips, references)), desc=f"score {corpus.name}")):
-        truth = _points(setting.body, reference)
+        truth = scored_points(setting.body, reference)
         for row, motions in rows.items():
-            points = _points(setting.body, motions[index])
+            points = scored_points(setting.body, motions[index])
             for (part, _), metric in metrics[row].items():
                 metric.update(index, clip.name, points[part], truth[part])
     for row, of_row in metrics.items():
@@ -200,12 +201,3 @@ def _score(
                 name = f"{metric.signature.name} {part}"
                 entry |= {f"{name} m": metres, f"{name} mm": millimetres}
             evaluation.clips.append(entry)
-
-
-def _points(body: BodyModel, motion: Motion) -> dict[str, object]:
-    """What the metrics score: body joints, and the joints of the left and the right hand, in metres."""
-    motion = motion.to(body.template.device)
-    return {
-        "body": body.joints(motion).cpu(),
-        "hand": (body.hand_joints(motion, "left").cpu(), body.hand_joints(motion, "right").cpu()),
-    }

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Sequence
 
 import numpy as np
 
@@ -49,16 +49,27 @@ class Studio:
         ]
 
 
-def sentence(studio: Studio, producer: Producer, text: str, language: str) -> list[Path]:
-    """Signs a typed sentence. Raises UserError for an empty text or an unknown language."""
+def sentence(
+    studio: Studio, producer: Producer, text: str, language: str, told: Callable[[str, str], str] | None = None
+) -> list[Path]:
+    """Signs a typed sentence. Raises UserError for an empty text or an unknown language.
+
+    told: what is to be printed of a text and its language
+    """
+    if told is not None:
+        print(told(text, language))
     (motion,) = producer.produce([Typed(text, language)])
     return studio.draw(f"{language}_{text[:40]}", {"generated": motion}, text)
 
 
 def clips(
-    studio: Studio, producer: Producer, corpora: Sequence[Corpus], split: str, corpus_name: str | None, count: int
-) -> list[Path]:
-    """Reference and generated figure side by side for the first `count` readable clips of a corpus's split."""
+    studio: Studio, producer: Producer, corpora: Sequence[Corpus], split: str, corpus_name: str | None, count: int,
+    told: Callable[[str, str], str] | None = None,
+) -> list[Path]:  # fmt: skip
+    """Reference and generated figure side by side for the first `count` readable clips of a corpus's split.
+
+    told: what is to be printed of a text and its language
+    """
     chosen = [corpus for corpus in corpora if corpus_name in (None, corpus.name)]
     if not chosen:
         raise UserError(
@@ -72,6 +83,9 @@ def clips(
             samples.append(sample)
         if len(samples) == count:
             break
+    if told is not None:
+        for sample in samples:
+            print(f"{sample.clip.text}\n{told(sample.clip.text, sample.clip.language)}")
     paths = []
     for sample, motion in zip(samples, producer.produce([sample.clip for sample in samples])):
         reference = producer.layout.motion(sample.features, sample.motion.fps).at_fps(motion.fps)

@@ -41,7 +41,7 @@ class Timing:
 
 
 def count_time(
-    producer: SignProducer, sentences: Sequence[Sentence], batch_sizes: Sequence[int] = BATCH_SIZES
+    producer: SignProducer, sentences: Sequence[Sentence], batch_sizes: Sequence[int] | None = None
 ) -> list[Timing]:
     """One timing per batch size. The first batch is made twice, and counted the second time.
 
@@ -50,7 +50,7 @@ def count_time(
     if not sentences:
         raise ValueError("there are no sentences to time")
     timings = []
-    for size in batch_sizes:
+    for size in batch_sizes or BATCH_SIZES:
         count = -(-_VIDEOS // size) * size
         chosen = list(islice(cycle(sentences), count))
         timed = SignProducer(producer.generator, producer.tokenizer, batch_size=size, search=producer.search)

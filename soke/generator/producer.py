@@ -10,6 +10,7 @@ from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
+from soke.generator.retrieval import explained
 from soke.generator.search import Search
 from soke.storage import new_folder
 from soke.tokenizer.tokenizer import SignTokenizer
@@ -83,6 +84,10 @@ class SignProducer:
             fps = [self.generator.spec.fps[language] for language in batch_languages]
             motions.update(zip(rows, (m.to("cpu") for m in self.tokenizer.decode_motions(codes, fps))))
         return [motions[i] for i in range(len(texts))]
+
+    def retrieved(self, text: str, language: str) -> str:
+        """What was found in the lexicon for a text, a line per sign."""
+        return explained(self.generator.source.lexicon, text, language)
 
     def save_pretrained(self, folder: Path) -> None:
         """Generator and tokenizer in one folder, which appears whole or not at all."""
