@@ -175,7 +175,10 @@ class SignGenerator(nn.Module):
             asked = target != IGNORE
             logits, target = logits[asked], target[asked]
             losses[part] = nn.functional.cross_entropy(logits, target)
-            smoothed.append(nn.functional.cross_entropy(logits, target, label_smoothing=label_smoothing))
+            smoothed.append(
+                nn.functional.cross_entropy(logits, target, label_smoothing=label_smoothing)
+                if label_smoothing else losses[part]
+            )  # fmt: skip
             accuracy[part] = (logits.argmax(-1) == target).float().mean()
         return GeneratorOutput(torch.stack(smoothed).mean(), losses, accuracy)
 
