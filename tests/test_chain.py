@@ -132,6 +132,40 @@ def test_pictures_of_a_clip_and_of_a_typed_sentence(shop):
         assert np.asarray(Image.open(sheet)).std() > 10
 
 
+def test_what_was_retrieved_is_printed(shop, capsys):
+    shop.run(vis_mesh, "soke", "--text=the dogs sleep", "--language=ASL", "--show_retrieval")
+    printed = capsys.readouterr().out
+    assert '"dogs" -> dog (ASL, lemma, ' in printed and '"sleep" -> sleeps (ASL, ' in printed
+    shop.run(vis_mesh, "soke", "--demo_dataset=csl", "--show_retrieval")
+    assert "(CSL, word, " in capsys.readouterr().out
+
+
+def test_generation_is_timed(shop, capsys):
+    shop.run(test_entry, "soke", "--count_time", f"RESULTS={shop.root}/timed")
+    timings = json.loads(shop.folder("timed", "toy", "timing.json").read_text())["timings"]
+    assert [t["batch_size"] for t in timings] == [1, 8, 64] and all(t["mean"] > 0 for t in timings)
+    assert "videos/s" in capsys.readouterr().out
+    with pytest.raises(UserError, match="--count_time times a generator"):
+        shop.run(test_entry, "deto", "--count_time")
+
+
+@pytest.mark.parametrize("search", ["METHOD=sample", "METHOD=beam"])
+def test_search_is_configured(shop, search):
+    changes = [f"TEST.SEARCH.{search}", "TEST.SEARCH.MIN_STEPS=3", "TEST.WEIGHTS=bfloat16"]
+    shop.run(vis_mesh, "soke", "--text=the dog sleeps", "--language=ASL", *changes)
+    with pytest.raises(UserError, match="MIN_STEPS is 50, above the longest output of 12 steps"):
+        shop.run(vis_mesh, "soke", "--text=the dog sleeps", "--language=ASL", "TEST.SEARCH.MIN_STEPS=50")
+
+
+@pytest.mark.parametrize("decoding", ["sequential", "parallel"])
+def test_other_decoding_modes_train_and_sign(shop, decoding):
+    changes = [f"GENERATOR.DECODING={decoding}", f"NAME={decoding}", "TRAIN.END_EPOCH=1"]
+    shop.run(train, "soke", *changes)
+    shop.run(vis_mesh, "soke", "--text=the dog sleeps", "--language=ASL", *changes)
+    exported = shop.folder("experiments", "generator", decoding, "generator", "generator.json")
+    assert json.loads(exported.read_text(encoding="utf-8"))["spec"]["decoding"] == decoding
+
+
 def test_trial_run_without_nodebug(shop):
     train.main(["--cfg", "configs/demo/deto.yaml", *shop.overrides, "TRAIN.END_EPOCH=50"])
     run = shop.folder("experiments", "tokenizer", "debug--toy")
@@ -172,6 +206,22 @@ def test_unknown_language_and_empty_sentence(shop):
         shop.run(vis_mesh, "soke", "--text=hello", "--language=LSF")
     with pytest.raises(UserError, match="empty"):
         shop.run(vis_mesh, "soke", "--text= ")
+    with pytest.raises(UserError, match="no piece that the text tokenizer knows"):
+        shop.run(vis_mesh, "soke", "--text=\U0001f600\U0001f680")
+
+
+def test_a_lexicon_of_another_tokenizer_is_refused(shop, tmp_path):
+    codes = tmp_path / "codes"
+    shutil.copytree(shop.folder("codes"), codes)
+    table = codes / "word2code_ASL.json"
+    words = json.loads(table.read_text(encoding="utf-8"))
+    for streams, expected in (
+        ({"body": [0, 96], "lhand": [0, 1], "rhand": [0, 1]}, "'dog'.* has the code 96 for body.*another tokenizer"),
+        ({"body": [0, 1], "lhand": [0], "rhand": [0, 1]}, "word 'dog' lacks codes of equal length"),
+    ):
+        table.write_text(json.dumps({**words, "dog": streams}), encoding="utf-8")
+        with pytest.raises(UserError, match=expected):
+            shop.run(train, "soke", "NAME=stranger", f"DATASET.CODE_PATH={codes}")
 
 
 def test_missing_corpus_folder_is_named(shop):
