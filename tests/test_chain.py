@@ -166,6 +166,26 @@ def test_other_decoding_modes_train_and_sign(shop, decoding):
     assert json.loads(exported.read_text(encoding="utf-8"))["spec"]["decoding"] == decoding
 
 
+def test_the_coupled_baseline_goes_the_whole_way(shop):
+    root = shop.root
+    changes = [
+        f"DATASET.CORPORA.how2sign.ROOT={root}/data/How2Sign", f"DATASET.CODE_PATH={root}/codes-whole",
+        f"TOKENIZER.PATH={root}/experiments/tokenizer/s_motiongpt/tokenizer", "TRAIN.END_EPOCH=1", "TRAIN.BATCH_SIZE=8",
+        "TRAIN.NUM_WORKERS=0", "EVAL.GENERATE_EVERY=1",
+        *(o for o in shop.overrides if not o.startswith(
+            ("DATASET.CORPORA", "DATASET.CODE_PATH", "TOKENIZER.PATH", "NAME", "TRAIN.END_EPOCH")
+        )),
+    ]  # fmt: skip
+    for program, name in (
+        (train, "s_motiongpt_tokenizer"), (get_motion_code, "s_motiongpt"), (train, "s_motiongpt"),
+        (test_entry, "s_motiongpt"),
+    ):  # fmt: skip
+        program.main(["--cfg", f"configs/ablation/{name}.yaml", "--nodebug", *changes])
+    assert np.load(next((root / "codes-whole" / "how2sign").glob("*.npy"))).shape[2] == 1
+    cells = json.loads(shop.folder("results", "s_motiongpt", "table.json").read_text(encoding="utf-8"))["cells"]
+    assert {(cell["corpus"], cell["part"]) for cell in cells} == {("how2sign", "body"), ("how2sign", "hand")}
+
+
 def test_trial_run_without_nodebug(shop):
     train.main(["--cfg", "configs/demo/deto.yaml", *shop.overrides, "TRAIN.END_EPOCH=50"])
     run = shop.folder("experiments", "tokenizer", "debug--toy")
