@@ -7,13 +7,13 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 from soke.generator.products import linear
 
 log = logging.getLogger(__name__)
 
-_BUCKET = 64  # compiled code attends to whole multiples of so many steps, so that few shapes are compiled
+_WHOLE = 64  # compiled code attends to whole multiples of so many steps
 
 
 class StepDecoder:
@@ -32,39 +32,41 @@ class StepDecoder:
     def __init__(
         self, decoder: nn.Module, states: Tensor, mask: Tensor, group: int, steps: int, compile: bool = False
     ):
-        self.decoder, self.group, self.steps, self.compile = decoder, group, steps, compile
+        self.decoder, self.group, self.compile = decoder, group, compile
         batch, heads = len(states), decoder.config.decoder_attention_heads
         self.heads, self.size = heads, decoder.config.d_model // heads
-        self.mask = None if bool(mask.all()) else mask.bool()[:, None, None]  # [B, 1, 1, L]
+        if compile:  # few shapes, whatever the texts and the limits are
+            padding = -states.shape[1] % _WHOLE
+            states, mask = pad(states, (0, 0, 0, padding)), pad(mask, (0, padding))
+        self.mask = None if bool(mask.all()) and not compile else mask.bool()[:, None, None]  # [B, 1, 1, L]
         self.source = [  # per layer keys and values [B, H, L, D / H]
             tuple(self._split(project(states)) for project in (layer.encoder_attn.k_proj, layer.encoder_attn.v_proj))
             for layer in decoder.layers
         ]
-        room = -(-steps // _BUCKET) * _BUCKET if compile else steps
+        room = -(-steps // _WHOLE) * _WHOLE if compile else steps
         shape = (batch * group, heads, room, self.size)
         self.past = [tuple(states.new_zeros(shape) for _ in range(2)) for _ in decoder.layers]
         self.taken = 0
+        self._settle()
 
     def step(self, inputs: Tensor) -> Tensor:
         """Embedded input [B * G, D] of the next step -> hidden state [B * G, D]."""
         place = torch.tensor([self.taken], device=inputs.device)
-        step = _compiled() if self.compile else _step
         if self.compile:
-            length = -(-(self.taken + 1) // _BUCKET) * _BUCKET
-            seen = (torch.arange(length, device=inputs.device) <= place)[None, None, None]
-        else:
-            length, seen = self.taken + 1, None
-        past = [tuple(t[:, :, :length] for t in pair) for pair in self.past]
-        try:
-            hidden = step(self.decoder, inputs, place, past, self.source, self.group, seen, self.mask)
-        except Exception as error:  # whatever the compiler stumbles over, the same step runs without it
-            if not self.compile:
-                raise
-            log.warning("compilation failed, going on without it: %s", str(error).splitlines()[0])
-            self.compile = False
-            return self.step(inputs)
+            seen = (torch.arange(self.past[0][0].shape[2], device=inputs.device) <= place)[None, None, None]
+            try:
+                hidden = _compiled()(
+                    self.decoder, inputs, place, self.past, self.source, self.group, seen, self.mask
+                ).clone()  # CUDA graphs write their next output to the same place
+                self.taken += 1
+                return hidden
+            except Exception as error:  # whatever the compiler stumbles over, the same step runs without it
+                log.warning("compilation failed, going on without it: %s", str(error).splitlines()[0])
+                self.compile = False
+        past = [tuple(cache[:, :, : self.taken + 1] for cache in pair) for pair in self.past]
+        hidden = _step(self.decoder, inputs, place, past, self.source, self.group, None, self.mask)
         self.taken += 1
-        return hidden.clone() if self.compile else hidden  # CUDA graphs reuse their outputs' memory
+        return hidden
 
     def select(self, samples: Tensor) -> None:
         """Keeps these samples [B'] and forgets the others."""
@@ -72,12 +74,19 @@ class StepDecoder:
         self.source = [tuple(t[samples] for t in pair) for pair in self.source]
         self.mask = None if self.mask is None else self.mask[samples]
         self.past = [tuple(t[rows] for t in pair) for pair in self.past]
+        self._settle()
 
     def reorder(self, parents: Tensor) -> None:
         """Row i goes on from what row parents[i] has seen; parents [B * G] stay within their samples."""
         for pair in self.past:
             for cache in pair:
                 cache[:, :, : self.taken] = cache[parents, :, : self.taken]
+
+    def _settle(self) -> None:
+        """Tells the compiler that the caches stay where they are, without which it could not record CUDA graphs."""
+        if self.compile:
+            for cache in (cache for pair in self.past for cache in pair):
+                torch._dynamo.mark_static_address(cache)
 
     def _split(self, states: Tensor) -> Tensor:
         return states.unflatten(-1, (self.heads, self.size)).transpose(1, 2).contiguous()
@@ -121,4 +130,5 @@ def _step(
 
 @lru_cache(maxsize=1)
 def _compiled():
+    torch._dynamo.config.recompile_limit = 64  # batch sizes are powers of two, lengths multiples of _WHOLE
     return torch.compile(_step, mode="reduce-overhead" if torch.cuda.is_available() else None, dynamic=False)

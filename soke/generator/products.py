@@ -16,7 +16,7 @@ _FEW = 4  # rows that one pass over the weights serves
 
 def linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
     """layer(inputs) for inputs [N, in]; no gradients."""
-    if inputs.is_cuda or inputs.dtype != torch.float32 or torch.compiler.is_compiling():
+    if inputs.device.type != "cpu" or inputs.dtype != torch.float32 or torch.compiler.is_compiling():
         return layer(inputs)
     if len(inputs) > _FEW:
         # with the weights on the left the library is faster, up to three times for some numbers of rows
