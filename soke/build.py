@@ -149,8 +149,9 @@ def producer(config: Config) -> SignProducer:
         raise UserError(f"{config.NAME} trains a tokenizer, which signs nothing: choose a generator's configuration")
     t = config.TEST
     producer = SignProducer.from_pretrained(
-        _exported(config), _device(config), batch_size=t.BATCH_SIZE, search=search(config)
-    )
+        _exported(config), _device(config), config.GENERATOR.RETRIEVAL.SIMILAR, batch_size=t.BATCH_SIZE,
+        search=search(config),
+    )  # fmt: skip
     producer.generator.for_inference(t.WEIGHTS, t.COMPILE)
     return producer
 

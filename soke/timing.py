@@ -69,7 +69,8 @@ def count_time(
 
 def report(producer: SignProducer, corpora: Sequence[Corpus], split: str, folder: Path) -> list[Timing]:
     """Times sentences of all corpora in turn, prints the table and writes timing.json into `folder`."""
-    clips = [clip for together in zip_longest(*(corpus.clips(split) for corpus in corpora)) for clip in together if clip]
+    in_turn = zip_longest(*(corpus.clips(split) for corpus in corpora))
+    clips = [clip for together in in_turn for clip in together if clip is not None]
     timings = count_time(producer, clips)
     device = producer.generator.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"

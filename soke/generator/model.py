@@ -250,8 +250,9 @@ class SignGenerator(nn.Module):
             (target / "generator.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
-    def from_pretrained(cls, folder: Path) -> SignGenerator:
-        """Raises UserError when the folder holds no generator."""
+    def from_pretrained(cls, folder: Path, similar: float | None = None) -> SignGenerator:
+        """similar: in place of the `retrieval_similar` that it was trained with. Raises UserError when the folder holds
+        no generator."""
         from safetensors.torch import load_model
         from transformers import MBartConfig, MBartModel
 
@@ -261,6 +262,8 @@ class SignGenerator(nn.Module):
                 f"no generator in {folder}: train one with `python -m train --cfg configs/soke.yaml --nodebug`"
             )
         spec = GeneratorSpec(**json.loads((folder / "generator.json").read_text(encoding="utf-8"))["spec"])
+        if similar is not None:
+            spec = replace(spec, retrieval_similar=similar)
         lexicon = json.loads((folder / "lexicon.json").read_text(encoding="utf-8"))
         signs = {language: {w: torch.tensor(c) for w, c in entries.items()} for language, entries in lexicon.items()}
         mbart = MBartModel(MBartConfig.from_pretrained(folder / "mbart"))

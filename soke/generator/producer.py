@@ -96,8 +96,13 @@ class SignProducer:
             self.tokenizer.save_pretrained(target / "tokenizer")
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, device: str = "cpu", **settings) -> SignProducer:
-        """What `save_pretrained` wrote. Raises UserError when the folder holds no generator."""
-        generator = SignGenerator.from_pretrained(Path(folder)).to(device)
+    def from_pretrained(
+        cls, folder: Path | str, device: str = "cpu", similar: float | None = None, **settings
+    ) -> SignProducer:
+        """What `save_pretrained` wrote. Raises UserError when the folder holds no generator.
+
+        similar: see `SignGenerator.from_pretrained`; settings: of the constructor
+        """
+        generator = SignGenerator.from_pretrained(Path(folder), similar).to(device)
         tokenizer = SignTokenizer.from_pretrained(Path(folder) / "tokenizer").to(device)
         return cls(generator, tokenizer, **settings)

@@ -34,7 +34,8 @@ def test_retrieved_signs_follow_the_text(generator):
     text = pieces("sun", add_special_tokens=False)["input_ids"]
     marker = pieces("Key word 1, ", add_special_tokens=False)["input_ids"]
     codes = source.vocabulary.code_ids(signs).flatten().tolist()
-    assert source.batch(["sun"], ["ASL"]).ids[0].tolist() == [*text, *marker, *codes, 2, pieces.convert_tokens_to_ids("en_XX")]
+    expected = [*text, *marker, *codes, 2, pieces.convert_tokens_to_ids("en_XX")]
+    assert source.batch(["sun"], ["ASL"]).ids[0].tolist() == expected
 
 
 def test_chinese_is_segmented():
