@@ -69,7 +69,7 @@ def rare_clips(config: Config) -> set[tuple[str, str]]:
 
 
 def scores(folder: Path, rare: set[tuple[str, str]]) -> dict[str, float]:
-    """Means over the corpora's means of the generated clips: all, and rare ones alone; metres, and steps' seconds."""
+    """Means over the corpora's means of the generated clips: all, and rare ones alone, in metres; and s/video."""
     with (folder / "clips.csv").open(encoding="utf-8") as stream:
         clips = [row for row in csv.DictReader(stream) if row["row"] == "generated"]
     result = {}

@@ -70,10 +70,9 @@ class StepDecoder:
 
     def select(self, samples: Tensor) -> None:
         """Keeps these samples [B'] and forgets the others."""
-        rows = (samples[:, None] * self.group + torch.arange(self.group, device=samples.device)).flatten()
         self.source = [tuple(t[samples] for t in pair) for pair in self.source]
         self.mask = None if self.mask is None else self.mask[samples]
-        self.past = [tuple(t[rows] for t in pair) for pair in self.past]
+        self.past = [tuple(rows_of(t, samples, self.group) for t in pair) for pair in self.past]
         self._settle()
 
     def reorder(self, parents: Tensor) -> None:
@@ -90,6 +89,11 @@ class StepDecoder:
 
     def _split(self, states: Tensor) -> Tensor:
         return states.unflatten(-1, (self.heads, self.size)).transpose(1, 2).contiguous()
+
+
+def rows_of(rows: Tensor, samples: Tensor, group: int) -> Tensor:
+    """[B * group, ...] -> [B' * group, ...], the rows of these samples [B']."""
+    return rows.unflatten(0, (-1, group))[samples].flatten(0, 1)
 
 
 def _step(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from soke import __version__
 from soke.errors import UserError
-from soke.generator.decoder import StepDecoder
+from soke.generator.decoder import StepDecoder, rows_of
 from soke.generator.heads import Heads
 from soke.generator.retrieval import Lexicon
 from soke.generator.schemes import ABSENT, IGNORE, SCHEMES, Steps
@@ -229,7 +229,7 @@ class SignGenerator(nn.Module):
                     chosen = torch.tensor(keep, device=self.device)
                     decoder.select(chosen)
                     state.keep(chosen)
-                    codes = codes.unflatten(0, (-1, state.group))[chosen].flatten(0, 1)
+                    codes = rows_of(codes, chosen, state.group)
             inputs = self._inputs(codes)
         return [self.scheme.revert(rows) for rows in said]
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from soke.errors import UserError
+from soke.generator.decoder import rows_of
 from soke.generator.schemes import ABSENT, DecodingScheme
 
 METHODS = ("greedy", "sample", "beam")
@@ -120,7 +121,7 @@ class Decision:
         self, search: Search, scheme: DecodingScheme, sentences: Sequence[tuple[str, str]], width: int, steps: int,
         device: torch.device,
     ):  # fmt: skip
-        self.search, self.scheme, self.end_column = search, scheme, width - 1
+        self.search, self.scheme = search, scheme
         self.batch, self.beams = len(sentences), search.hypotheses
         self.group, self.parts = scheme.rows * self.beams, len(scheme.codebooks)
         rows = self.batch * self.group
@@ -191,8 +192,7 @@ class Decision:
 
     def keep(self, samples: Tensor) -> None:
         """Goes on with these samples only."""
-        rows = (samples[:, None] * self.group + torch.arange(self.group, device=samples.device)).flatten()
-        self.said = self.said[rows]
+        self.said = rows_of(self.said, samples, self.group)
         self.noise = None if self.noise is None else self.noise[samples]
 
 
@@ -220,7 +220,7 @@ class Stepwise(Decision):
         return self.ended.view(-1, self.group).all(1)
 
     def keep(self, samples: Tensor) -> None:
-        self.ended = self.ended.view(-1, self.group)[samples].flatten()
+        self.ended = rows_of(self.ended, samples, self.group)
         super().keep(samples)
 
     def results(self, step: int) -> Tensor:
@@ -291,10 +291,8 @@ class Beams(Decision):
         return self._done_heads.view(-1, self.scheme.rows).all(1)
 
     def keep(self, samples: Tensor) -> None:
-        rows = self.scheme.rows
-        heads = (samples[:, None] * rows + torch.arange(rows, device=samples.device)).flatten()
-        self.scores, self.finished = self.scores[heads], self.finished[heads]
-        self.best, self.best_said = self.best[heads], self.best_said[heads]
+        for name in ("scores", "finished", "best", "best_said"):
+            setattr(self, name, rows_of(getattr(self, name), samples, self.scheme.rows))
         super().keep(samples)
 
     def results(self, step: int) -> Tensor:
