@@ -1,7 +1,8 @@
-"""Tests a trained tokenizer or generator: prints the result table and saves it with the scores of every clip.
+"""Tests a trained model: prints the result table and saves it with the scores of every clip.
 
 python -m test --cfg configs/deto.yaml --nodebug
 python -m test --cfg configs/soke.yaml --task t2m
+python -m test --cfg configs/back_translation.yaml
 """
 from __future__ import annotations
 
@@ -12,28 +13,38 @@ from soke import cli
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.parser("test", __doc__.splitlines()[0])
-    parser.add_argument("--task", choices=["t2m"], default="t2m", help="t2m: text to motion")
+    parser.add_argument(
+        "--task", choices=["t2m", "m2t"], default="t2m", help="of a generator. t2m: text to motion, m2t: motion to text"
+    )
     parser.add_argument("--count_time", action="store_true", help="time the generation at batch sizes 1, 8 and 64")
-    parser.add_argument("--out_dir", help="folder of the results; default: <RESULTS>/<NAME>")
+    parser.add_argument("--out_dir", help="folder of the results; default: <RESULTS>/<NAME>, m2t below it for --task m2t")
     config, args = cli.parse(parser, argv)
 
     from soke import build, evaluate, runs, timing
     from soke.errors import UserError
 
+    stage, reads = config.TRAIN.STAGE, args.task == "m2t" and config.TRAIN.STAGE == "generator"
+    if args.count_time and (stage != "generator" or reads):
+        raise UserError(f"--count_time times a generator that makes motion, which {config.NAME} does not here: leave it out")
     runs.seed(config)
-    folder = runs.results_folder(config, args.out_dir)
-    if args.count_time and config.TRAIN.STAGE != "generator":
-        raise UserError(f"--count_time times a generator, but {config.NAME} is a tokenizer: leave the flag out")
-    if config.TRAIN.STAGE == "tokenizer":
-        evaluation = evaluate.reconstruction(build.trained_tokenizer(config), build.evaluation_setting(config))
+    folder = runs.results_folder(config, args.out_dir, *["m2t"] * reads)
+    config, shares = build.shares(config)
+    setting = build.evaluation_setting(config, shares)
+    if stage == "tokenizer":
+        evaluation = evaluate.reconstruction(build.trained_tokenizer(config), setting)
+    elif stage == "translation" or reads:
+        name = "generator" if reads else "back-translation model"
+        evaluation = evaluate.translation(build.translators(config), name, build.layout(config), setting)
     else:
         producer = build.producer(config)
-        evaluation = evaluate.generation(producer, build.evaluation_setting(config))
-    evaluation.save(folder, predictions=config.TEST.SAVE_PREDICTIONS)
-    evaluation.table.print()
-    if args.count_time:
-        timing.report(producer, build.corpora(config), config.TEST.SPLIT, folder)
-    print(f"\nsaved in {folder}")
+        evaluation = evaluate.generation(producer, setting)
+    evaluation = evaluation.gather(shares)
+    if shares.rank == 0:
+        evaluation.save(folder, predictions=config.TEST.SAVE_PREDICTIONS)
+        evaluation.table.print()
+        if args.count_time:
+            timing.report(producer, build.corpora(config), config.TEST.SPLIT, folder)
+        print(f"\nsaved in {folder}")
 
 
 if __name__ == "__main__":

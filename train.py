@@ -1,7 +1,8 @@
-"""Trains what the configuration's TRAIN.STAGE names: the tokenizer or the generator.
+"""Trains what the configuration's TRAIN.STAGE names: the tokenizer, the generator, or back-translation models.
 
 python -m train --cfg configs/deto.yaml --nodebug
 python -m train --cfg configs/soke.yaml --nodebug
+python -m train --cfg configs/back_translation.yaml --nodebug
 """
 from __future__ import annotations
 
@@ -15,14 +16,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from soke import build, runs
 
-    runs.seed(config)
-    run = runs.open_run(config, debug=not args.nodebug)
-    data = build.data_module(run.config, run.folder)
-    module = build.training_module(run.config, data)
-    runs.record(run.folder, "provenance", module.provenance())
-    trainer = build.trainer(run, module)
-    trainer.fit(module, datamodule=data, ckpt_path=run.resume_from, weights_only=True)
-    runs.export(run, module, trainer)
+    for config in config.per_model():
+        runs.seed(config)
+        run = runs.open_run(config, debug=not args.nodebug)
+        data = build.data_module(run.config, run.folder)
+        module = build.training_module(run.config, data)
+        runs.record(run.folder, "provenance", module.provenance())
+        trainer = build.trainer(run, module)
+        trainer.fit(module, datamodule=data, ckpt_path=run.resume_from, weights_only=True)
+        runs.export(run, module, trainer)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from prepare.keywords import keywords
 from soke import build, cli, runs
 from soke.config import Config, load_config, resolve
 from soke.errors import UserError
-from soke.generator.validation import WEIGHTS
 from soke.storage import new_file
 
 RARE_AT_MOST = 2  # training sentences
@@ -78,14 +77,11 @@ def scores(folder: Path, rare: set[tuple[str, str]]) -> dict[str, float]:
             if not chosen:
                 continue
             corpora = sorted({c["corpus"] for c in chosen})
-            body, hand = (
-                np.mean([
-                    np.mean([float(c[f"{name} {part} m"]) for c in chosen if c["corpus"] == corpus])
-                    for corpus in corpora
-                ]) for part in ("body", "hand")
-            )  # fmt: skip
-            average = np.average([body, hand], weights=[WEIGHTS["body"], WEIGHTS["hand"]])
-            result |= {f"{name} body{label}": body, f"{name} hand{label}": hand, f"{name} avg{label}": average}
+            for part in ("body", "hand", "avg"):
+                means = [
+                    np.mean([float(c[f"{name} {part} m"]) for c in chosen if c["corpus"] == corpus]) for corpus in corpora
+                ]
+                result[f"{name} {part}{label}"] = np.mean(means)
     timing = json.loads((folder / "timing.json").read_text(encoding="utf-8"))["timings"]
     result["s/video"] = timing[0]["mean"]
     return result

@@ -6,17 +6,21 @@ import dataclasses
 import importlib
 import logging
 import warnings
+from functools import partial
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from soke import runs
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.model import BodyModel, load_body_model
+from soke.body.motion import Motion
 from soke.config import Config, CorpusConfig, resolve
 from soke.data.clip import TEXT_LOCALE, Corpus
 from soke.data.codes import REMEDY, CodeStore, read_word_codes
@@ -28,8 +32,9 @@ from soke.data.lexicon import Lexicon
 from soke.data.nmfs_csl import NMFsCSL
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.statistics import Statistics, load_or_compute_statistics, published_statistics
+from soke.data.words import level_of
 from soke.errors import UserError
-from soke.evaluate import Setting
+from soke.evaluate import Setting, Shares
 from soke.generator.model import GeneratorSpec, SignGenerator
 from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
@@ -38,7 +43,11 @@ from soke.generator.validation import GenerationScore, spread_samples
 from soke.tokenizer.module import LossWeights, TokenizerModule
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
 from soke.training import BatchSeed, BestCheckpoint, OptimSettings
+from soke.translation import BackTranslator
+from soke.translation.model import TranslatorSettings
+from soke.translation.module import PlateauSettings, SearchRange, TranslationLosses, TranslationModule
 
+log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")  # inside Lightning
 warnings.filterwarnings("ignore", "The number of training batches")  # short epochs are no mistake
@@ -97,8 +106,8 @@ def code_store(config: Config) -> CodeStore:
 
 
 def data_module(config: Config, folder: Path) -> SignDataModule:
-    """Motions for the tokenizer's stage, codes for the generator's; skipped clips are listed in `folder`."""
-    kind = "motion" if config.TRAIN.STAGE == "tokenizer" else "codes"
+    """Codes for the generator's stage, motions for the others; skipped clips are listed in `folder`."""
+    kind = "codes" if config.TRAIN.STAGE == "generator" else "motion"
     d, downsample = config.DATASET, config.TOKENIZER.DOWNSAMPLE
     return SignDataModule(
         corpora(config), layout(config), kind, code_store(config), batch_size=config.TRAIN.BATCH_SIZE,
@@ -108,7 +117,9 @@ def data_module(config: Config, folder: Path) -> SignDataModule:
     )  # fmt: skip
 
 
-def training_module(config: Config, data: SignDataModule) -> TokenizerModule | GeneratorModule:
+def training_module(config: Config, data: SignDataModule) -> TokenizerModule | GeneratorModule | TranslationModule:
+    if config.TRAIN.STAGE == "translation":
+        return _translation_module(config, data)
     o = config.TRAIN.OPTIM
     optim = OptimSettings(config.TRAIN.END_EPOCH, o.LR, tuple(o.BETAS), o.WEIGHT_DECAY, o.ETA_MIN, o.WARMUP_EPOCHS)
     if config.TRAIN.STAGE == "tokenizer":
@@ -125,6 +136,24 @@ def training_module(config: Config, data: SignDataModule) -> TokenizerModule | G
         generator, tokenizer, optim, config.TRAIN.LABEL_SMOOTHING, config.TRAIN.CHECKPOINTING, score,
         config.EVAL.GENERATE_EVERY,
     )  # fmt: skip
+
+
+def _translation_module(config: Config, data: SignDataModule) -> TranslationModule:
+    t, o, parts = config.TRANSLATION, config.TRAIN.OPTIM, layout(config)
+    (corpus,) = data.corpora
+    translator = BackTranslator.untrained(
+        data.dataset("train", "motion").clips, parts, _statistics(config, parts, data.corpora),
+        TranslatorSettings(t.WIDTH, t.LAYERS, t.HEADS, t.FEEDFORWARD, t.DROPOUT), _level(t.LEVEL, corpus),
+        t.PSEUDO_GLOSSES, t.MAX_TOKENS,
+    )  # fmt: skip
+    optim = PlateauSettings(o.LR, tuple(o.BETAS), o.WEIGHT_DECAY, t.DECAY, t.PATIENCE, o.ETA_MIN)
+    losses = TranslationLosses(t.GLOSS_WEIGHT, t.TEXT_WEIGHT, config.TRAIN.LABEL_SMOOTHING)
+    searches = SearchRange(tuple(t.BEAMS), tuple(t.LENGTH_PENALTIES))
+    return TranslationModule(translator, data.dataset("val", "motion"), optim, losses, searches)
+
+
+def _level(level: str, corpus: Corpus) -> str:
+    return level_of(corpus.language) if level == "auto" else level
 
 
 def trained_tokenizer(config: Config) -> SignTokenizer:
@@ -160,15 +189,65 @@ def search(config: Config) -> Search:
     return Search(**{key.lower(): value for key, value in dataclasses.asdict(config.TEST.SEARCH).items()})
 
 
-def evaluation_setting(config: Config) -> Setting:
+def shares(config: Config) -> tuple[Config, Shares]:
+    """Starts a process per chosen device for a test, and says which one this is: the configuration is then that of this
+    process alone."""
+    accelerator, devices = _accelerator(config)
+    settings = {"accelerator": accelerator, "devices": devices, "num_nodes": config.NUM_NODES}
+    fabric = Fabric(**settings)
+    if fabric.world_size > 1:  # what is exchanged is small and lies on the CPU
+        fabric = Fabric(**settings, strategy=DDPStrategy(process_group_backend="gloo"))
+        fabric.launch()
+    if fabric.device.type == "cuda":
+        config = dataclasses.replace(config, DEVICE=[fabric.device.index])
+    return config, Shares(fabric.global_rank, fabric.world_size)
+
+
+def evaluation_setting(config: Config, shares: Shares = Shares()) -> Setting:
+    chosen = corpora(config)
     return Setting(
-        corpora(config),
-        config.TEST.SPLIT,
-        body_model(config),
-        _limits(config),
-        config.DATASET.STRICT,
-        config.METRIC.DTW,
-    )
+        chosen, config.TEST.SPLIT, body_model(config), _limits(config), config.TOKENIZER.DOWNSAMPLE,
+        config.DATASET.STRICT, config.METRIC.DTW, "" if config.METRIC.LEVEL == "auto" else config.METRIC.LEVEL,
+        _judges(config, chosen), shares,
+    )  # fmt: skip
+
+
+def _judges(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTranslator]:
+    """Corpus -> the back-translation model that reads what a generator makes, where there is one."""
+    if config.TRAIN.STAGE != "generator" or not config.METRIC.BACK_TRANSLATION:
+        return {}
+    judges = {}
+    for corpus in corpora:
+        folder = _of_corpus(resolve(config.METRIC.BACK_TRANSLATION), corpus.name)
+        if not folder.is_dir():
+            log.warning(
+                "no back-translation of %s: there is no model in %s; train it with `python -m train --cfg "
+                "configs/back_translation.yaml --nodebug`, or set METRIC.BACK_TRANSLATION", corpus.name, folder,
+            )  # fmt: skip
+            continue
+        judges[corpus.name] = BackTranslator.from_pretrained(folder, _device(config))
+    return judges
+
+
+def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[str]]]:
+    """Corpus -> motions to texts: by the generator, or by back-translation models of this run."""
+    if config.TRAIN.STAGE == "generator":
+        producer_ = producer(config)
+
+        def translate(motions: Sequence[Motion], language: str) -> list[str]:
+            return producer_.translate(motions, [language] * len(motions))
+
+        return {corpus.name: partial(translate, language=corpus.language) for corpus in corpora(config)}
+    folder = resolve(config.TEST.CHECKPOINT) if config.TEST.CHECKPOINT else config.run_folder
+    return {
+        name: BackTranslator.from_pretrained(_of_corpus(folder, name), _device(config)).translate
+        for name in config.DATASET.CORPORA
+    }
+
+
+def _of_corpus(folder: Path, corpus: str) -> Path:
+    """Where the back-translation model of a corpus lies in the folder of all."""
+    return folder / corpus / "translation"
 
 
 def extraction_setting(config: Config) -> dict[str, object]:
@@ -179,7 +258,7 @@ def extraction_setting(config: Config) -> dict[str, object]:
     )  # fmt: skip
 
 
-def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule) -> pl.Trainer:
+def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule | TranslationModule) -> pl.Trainer:
     config = run.config
     continued = len(list(run.folder.glob("csv*")))  # a logger would delete the lines of the run that it continues
     loggers = [CSVLogger(run.folder, name="", version=f"csv.{continued}" if continued else "csv")]
@@ -191,7 +270,7 @@ def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule) -> pl.Trai
     )  # fmt: skip
     callbacks = [BatchSeed(config.SEED), last, TQDMProgressBar()]
     if module.monitor is not None:
-        callbacks.append(BestCheckpoint(run.checkpoints, Path(runs.BEST).stem, module.monitor))
+        callbacks.append(BestCheckpoint(run.checkpoints, Path(runs.BEST).stem, module.monitor, module.monitor_mode))
     accelerator, devices = _accelerator(config)
     batches = {"limit_train_batches": _TRIAL_BATCHES, "limit_val_batches": _TRIAL_BATCHES} if run.debug else {}
     return pl.Trainer(
@@ -242,7 +321,7 @@ def _new_generator(config: Config, tokenizer: SignTokenizer) -> SignGenerator:
         decoding=g.DECODING, fusion=g.FUSION, tied_heads=g.HEADS == "tied", max_steps=g.MAX_STEPS,
         max_pieces=g.MAX_SOURCE, retrieval_words=g.RETRIEVAL.WORDS, retrieval_steps=g.RETRIEVAL.STEPS,
         retrieval_match=g.RETRIEVAL.MATCH, retrieval_similar=g.RETRIEVAL.SIMILAR, retrieval_form=g.RETRIEVAL.FORM,
-        retrieval_drop=g.RETRIEVAL.DROP,
+        retrieval_drop=g.RETRIEVAL.DROP, translation=g.TRANSLATION,
     )  # fmt: skip
     return SignGenerator.from_mbart(resolve(g.MBART), spec, signs)
 

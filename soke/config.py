@@ -22,7 +22,7 @@ from soke.errors import UserError
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = ROOT / "configs" / "default.yaml"
 
-Stage = Literal["tokenizer", "generator"]
+Stage = Literal["tokenizer", "generator", "translation"]
 KNOWN_CORPORA = ("how2sign", "csl", "phoenix", "nmfs_csl")
 
 
@@ -156,12 +156,33 @@ class Generator:
     FUSION: dict[str, float] | None
     MAX_STEPS: int
     MAX_SOURCE: int
+    TRANSLATION: float
     RETRIEVAL: Retrieval
+
+
+@dataclass
+class Translation:
+    WIDTH: int
+    LAYERS: int
+    HEADS: int
+    FEEDFORWARD: int
+    DROPOUT: float
+    LEVEL: Literal["auto", "word", "char", "jieba"]
+    GLOSS_WEIGHT: float
+    TEXT_WEIGHT: float
+    PSEUDO_GLOSSES: bool
+    MAX_TOKENS: int
+    BEAMS: list[int]
+    LENGTH_PENALTIES: list[float]
+    PATIENCE: int
+    DECAY: float
 
 
 @dataclass
 class Metric:
     DTW: Literal["exact", "fastdtw"]
+    LEVEL: Literal["auto", "word", "char", "jieba"]
+    BACK_TRANSLATION: str
 
 
 @dataclass
@@ -194,6 +215,7 @@ class Config:
     TOKENIZER: Tokenizer
     LOSS: Loss
     GENERATOR: Generator
+    TRANSLATION: Translation
     METRIC: Metric
     LOGGER: Logger
     RENDER: Render
@@ -202,6 +224,17 @@ class Config:
     def run_folder(self) -> Path:
         """Where this stage's run writes: `FOLDER`/<stage>/<NAME>."""
         return resolve(self.FOLDER) / self.TRAIN.STAGE / self.NAME
+
+    def per_model(self) -> list[Config]:
+        """This configuration, or for back-translation one per corpus: each gets a model, <NAME>/<corpus>, of its own."""
+        if self.TRAIN.STAGE != "translation":
+            return [self]
+        return [
+            dataclasses.replace(
+                self, NAME=f"{self.NAME}/{name}", DATASET=dataclasses.replace(self.DATASET, CORPORA={name: corpus})
+            )
+            for name, corpus in self.DATASET.CORPORA.items()
+        ]  # fmt: skip
 
     @property
     def distinct_parts(self) -> list[str]:
@@ -363,7 +396,7 @@ def _unknown_corpora(plain: dict) -> list[str]:
 def _contradictions(config: Config) -> list[str]:
     """Combinations that no run could make sense of."""
     problems = []
-    if set(config.TOKENIZER.CODES) != set(config.distinct_parts):
+    if config.TRAIN.STAGE != "translation" and set(config.TOKENIZER.CODES) != set(config.distinct_parts):
         problems.append(
             f"TOKENIZER.CODES names {', '.join(config.TOKENIZER.CODES) or 'no part'}, "
             f"but the tokenized parts are {', '.join(config.distinct_parts)}"
@@ -382,9 +415,12 @@ def _contradictions(config: Config) -> list[str]:
     if fusion is not None and (set(fusion) != set(names) or min(fusion.values()) < 0 or sum(fusion.values()) <= 0):
         problems.append(f"GENERATOR.FUSION must give each of {', '.join(names)} a weight of at least 0, not all 0")
     retrieval = config.GENERATOR.RETRIEVAL
-    for key, share in (("SIMILAR", retrieval.SIMILAR), ("DROP", retrieval.DROP)):
+    for key, share in (
+        ("RETRIEVAL.SIMILAR", retrieval.SIMILAR), ("RETRIEVAL.DROP", retrieval.DROP),
+        ("TRANSLATION", config.GENERATOR.TRANSLATION),
+    ):  # fmt: skip
         if not 0 <= share <= 1:
-            problems.append(f"GENERATOR.RETRIEVAL.{key} must be between 0 and 1, not {share}")
+            problems.append(f"GENERATOR.{key} must be between 0 and 1, not {share}")
     if retrieval.SIMILAR and retrieval.MATCH != "token":
         problems.append("GENERATOR.RETRIEVAL.SIMILAR needs GENERATOR.RETRIEVAL.MATCH=token")
     if len(config.BODY.BETAS) not in (0, 10):
@@ -398,7 +434,7 @@ def _contradictions(config: Config) -> list[str]:
     ):  # fmt: skip
         if value < 1:
             problems.append(f"{key} must be at least 1, not {value}")
-    return problems + _training_problems(config)
+    return problems + _training_problems(config) + _translation_problems(config)
 
 
 def _training_problems(config: Config) -> list[str]:
@@ -418,4 +454,27 @@ def _training_problems(config: Config) -> list[str]:
         problems.append(
             f"EVAL.GENERATE_EVERY must be a multiple of EVAL.EVERY_EPOCHS ({every}), or 0 for never, not {generate}"
         )
+    return problems
+
+
+def _translation_problems(config: Config) -> list[str]:
+    problems, t = [], config.TRANSLATION
+    if min(t.LAYERS, t.HEADS, t.FEEDFORWARD, t.WIDTH) < 1 or t.WIDTH % max(t.HEADS, 1) or t.WIDTH % 2:
+        problems.append(
+            f"TRANSLATION.WIDTH ({t.WIDTH}) must be even and a multiple of TRANSLATION.HEADS ({t.HEADS}), and neither "
+            f"LAYERS ({t.LAYERS}) nor FEEDFORWARD ({t.FEEDFORWARD}) below 1"
+        )
+    if not 0 <= t.DROPOUT < 1:
+        problems.append(f"TRANSLATION.DROPOUT must be at least 0 and below 1, not {t.DROPOUT}")
+    if min(t.GLOSS_WEIGHT, t.TEXT_WEIGHT) < 0 or t.TEXT_WEIGHT == 0:
+        problems.append("TRANSLATION.GLOSS_WEIGHT must be at least 0, and TRANSLATION.TEXT_WEIGHT above 0")
+    if not t.BEAMS or min(t.BEAMS) < 1 or not t.LENGTH_PENALTIES or t.MAX_TOKENS < 1 or t.PATIENCE < 0:
+        problems.append(
+            "TRANSLATION.BEAMS must list beam sizes of at least 1, LENGTH_PENALTIES at least one number; MAX_TOKENS must "
+            "be at least 1 and PATIENCE at least 0"
+        )
+    if not 0 < t.DECAY < 1:
+        problems.append(f"TRANSLATION.DECAY must be between 0 and 1, not {t.DECAY}")
+    if config.TRAIN.STAGE == "translation" and config.TRAIN.OPTIM.WARMUP_EPOCHS:
+        problems.append("TRAIN.OPTIM.WARMUP_EPOCHS must be 0 for a back-translation model, whose rate follows its BLEU-4")
     return problems

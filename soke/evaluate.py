@@ -1,4 +1,4 @@
-"""Testing: what a producer makes of a split's sentences, in one table with floor and ceiling."""
+"""Testing: what a producer makes of a split's sentences, or a translator of its motions, with floor and ceiling."""
 
 from __future__ import annotations
 
@@ -7,28 +7,55 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
+import torch.distributed as dist
 from tqdm import tqdm
 
+from soke.body.layout import MotionLayout
 from soke.body.model import BodyModel
 from soke.body.motion import Motion
 from soke.data.clip import Clip, Corpus
 from soke.data.dataset import MotionDataset, MotionSample, SkippedClip
+from soke.data.words import Level, level_of
+from soke.errors import UserError
 from soke.generator.producer import SignProducer
-from soke.generator.validation import scored_points
+from soke.metrics.clips import Score
 from soke.metrics.codebook import CodebookUse
-from soke.metrics.motion import DTWJPE
+from soke.metrics.joint_sets import Track, track_of
+from soke.metrics.motion import Diversity, MotionScores
 from soke.metrics.tables import ResultTable
+from soke.metrics.text import TextScores
 from soke.storage import new_file
 from soke.tokenizer.evaluation import MotionErrors
 from soke.tokenizer.tokenizer import SignTokenizer
+from soke.translation import BackTranslator
 
 log = logging.getLogger(__name__)
 
-RECONSTRUCTION, SHUFFLED = "tokenizer reconstruction", "generated, shuffled"
-PARTS, ALIGNMENTS = ("body", "hand"), ("root", "procrustes")
+GROUND_TRUTH, RECONSTRUCTION = "ground truth", "tokenizer reconstruction"
+SHUFFLED = "{}, shuffled"
+_CLIPS_AT_ONCE = 32  # whose joints and faces are held in memory together
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How processes that test together share the clips; by default there is one process, which tests all."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def own(self, items: Sequence[Any]) -> list[Any]:
+        return list(items[self.rank :: self.processes])
+
+    def gathered(self, items: Sequence[Any]) -> list[Any]:
+        """The items of all processes, process by process. Every process must call it."""
+        if self.processes == 1:
+            return list(items)
+        everyone: list[Any] = [None] * self.processes
+        dist.all_gather_object(everyone, list(items))
+        return [item for of_one in everyone for item in of_one]
 
 
 @dataclass(frozen=True)
@@ -38,99 +65,165 @@ class Setting:
     corpora, split: the clips
     body:           makes joints of motions; its name stands in every signature
     limits:         shortest and longest reference in frames
+    multiple:       every reference's length is a multiple of it, so that a tokenizer can keep it
     strict:         an unreadable clip is an error
     dtw:            exact or fastdtw
+    level:          tokens of texts; "" for what is usual for a language
+    judges:         corpus -> its back-translation model
+    shares:         this process's part in the test
     """
 
     corpora: Sequence[Corpus]
     split: str
     body: BodyModel
     limits: tuple[int, int] = (40, 400)
+    multiple: int = 4
     strict: bool = False
     dtw: str = "exact"
+    level: Level | str = ""
+    judges: Mapping[str, BackTranslator] = field(default_factory=dict)
+    shares: Shares = Shares()
 
 
 @dataclass
 class Evaluation:
-    """A test's outcome.
+    """A test's outcome; what is per clip is of this process's share until `gather`.
 
-    table:       the means
+    table:       the scores
     clips:       one dict per clip and row: corpus, clip, row, frames, then every score
     predictions: (corpus, clip name) -> the motion that was scored
     skipped:     clips that could not be read
+    unscored:    (corpus, clip name, row) -> why it has no score
     """
 
     table: ResultTable
     clips: list[dict[str, object]] = field(default_factory=list)
     predictions: dict[tuple[str, str], Motion] = field(default_factory=dict)
     skipped: list[SkippedClip] = field(default_factory=list)
+    unscored: dict[tuple[str, str, str], str] = field(default_factory=dict)
+
+    def gather(self, shares: Shares) -> Evaluation:
+        """The outcome of all processes, in all of them."""
+        clips = shares.gathered(self.clips)
+        order = {key: i for i, key in enumerate(dict.fromkeys((c["corpus"], c["row"]) for c in clips))}
+        clips.sort(key=lambda c: (order[c["corpus"], c["row"]], c["clip"]))
+        return Evaluation(
+            self.table, clips, dict(shares.gathered(list(self.predictions.items()))), shares.gathered(self.skipped),
+            dict(shares.gathered(list(self.unscored.items()))),
+        )  # fmt: skip
 
     def save(self, folder: Path, predictions: bool = False) -> None:
-        """Writes table.txt, .json, .csv, clips.csv, skipped_clips.txt if any, and predictions/<corpus>/<clip>.npz."""
+        """Writes table.txt, .json, .csv, clips.csv, skipped_clips.txt and unscored_clips.txt if any, and
+        predictions/<corpus>/<clip>.npz."""
+        folder = Path(folder)
         self.table.save(folder)
         if self.clips:
             columns = list(dict.fromkeys(key for row in self.clips for key in row))
-            with new_file(Path(folder) / "clips.csv") as path, path.open("w", newline="", encoding="utf-8") as stream:
+            with new_file(folder / "clips.csv") as path, path.open("w", newline="", encoding="utf-8") as stream:
                 writer = csv.DictWriter(stream, columns)
                 writer.writeheader()
                 writer.writerows(self.clips)
-        if self.skipped:
-            with new_file(Path(folder) / "skipped_clips.txt") as path:
-                path.write_text("".join(f"{s}\t{s.reason}\n" for s in self.skipped), encoding="utf-8")
+        unscored = [f"{corpus}/{clip}\t{row}\t{reason}\n" for (corpus, clip, row), reason in self.unscored.items()]
+        for name, lines in (
+            ("skipped_clips.txt", [f"{s}\t{s.reason}\n" for s in self.skipped]), ("unscored_clips.txt", unscored),
+        ):  # fmt: skip
+            if lines:
+                with new_file(folder / name) as path:
+                    path.write_text("".join(lines), encoding="utf-8")
         if predictions:
             for (corpus, name), motion in self.predictions.items():
-                with new_file(Path(folder) / "predictions" / corpus / f"{name}.npz") as path:
+                with new_file(folder / "predictions" / corpus / f"{name}.npz") as path:
                     np.savez_compressed(
                         path, rotations=motion.rotations.cpu().numpy(), expression=motion.expression.cpu().numpy(),
-                        betas=motion.betas.cpu().numpy(), fps=motion.fps,
+                        betas=motion.betas.cpu().numpy(), fps=motion.fps, made_by=motion.made_by,
                     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _References:
+    """This process's share of a corpus's clips, with what the layout covers of their motions.
+
+    places: position of each in the corpus's list
+    total:  clips of the corpus, over all processes, unreadable ones included
+    """
+
+    corpus: Corpus
+    places: list[int]
+    clips: list[Clip]
+    motions: list[Motion]
+    total: int
+
+
 def generation(producer: SignProducer, setting: Setting) -> Evaluation:
-    """DTW-JPE and DTW-PA-JPE of generated motion; beside it the same motions shuffled between sentences (a floor that
-    any use of the text must beat) and the tokenizer's reconstruction of the references (the generator's ceiling)."""
+    """Scores of generated motion; beside it the same motions shuffled between sentences (a floor that any use of the
+    text must beat) and the tokenizer's reconstruction of the references (the generator's ceiling). Where there is a
+    back-translation model, it reads all of them, and the references."""
     evaluation = Evaluation(ResultTable(f"Text to motion, {setting.split} split"))
     tokenizer = producer.tokenizer
     for corpus in setting.corpora:
-        references = _references(corpus, tokenizer, setting, evaluation)
-        clips, motions = [clip for clip, _ in references], [motion for _, motion in references]
-        log.info("generating %d sentences of %s", len(clips), corpus.name)
-        generated = producer.produce(clips)
+        references = _references(corpus, tokenizer.layout, setting, evaluation)
+        log.info("generating %d sentences of %s", len(references.clips), corpus.name)
+        generated = producer.produce(references.clips)
+        rebuilt = [_rebuilt(tokenizer, motion) for motion in tqdm(references.motions, desc="reconstruct", leave=False)]
         rows = {
             producer.name: generated,
-            SHUFFLED: [generated[i] for i in derangement([clip.text for clip in clips])],
-            RECONSTRUCTION: [_rebuilt(tokenizer, motion) for motion in tqdm(motions, desc="reconstruct", leave=False)],
+            SHUFFLED.format(producer.name): _shuffled(references, generated, setting.shares),
+            RECONSTRUCTION: rebuilt,
         }
-        _score(corpus, clips, motions, rows, tokenizer, setting, evaluation)
-        evaluation.predictions.update({(corpus.name, clip.name): m for clip, m in zip(clips, generated)})
+        _score_motions(references, rows, tokenizer, setting, evaluation)
+        if corpus.name in setting.judges:
+            judge = setting.judges[corpus.name]
+            texts = {row: judge.translate(motions) for row, motions in {GROUND_TRUTH: references.motions, **rows}.items()}
+            _score_texts(references, texts, judge.hash, setting, evaluation)
+        _keep(references, generated, evaluation)
     return evaluation
 
 
 def reconstruction(tokenizer: SignTokenizer, setting: Setting) -> Evaluation:
     """Joint and vertex errors frame by frame, DTW scores, and codebook use of a tokenizer."""
     evaluation = Evaluation(ResultTable(f"Tokenizer, {setting.split} split"))
+    hashes = {"layout": tokenizer.layout.hash, "statistics": tokenizer.statistics_hash}
+    device = setting.body.template.device
     for corpus in setting.corpora:
-        references = _references(corpus, tokenizer, setting, evaluation)
-        clips, motions = [clip for clip, _ in references], [motion for _, motion in references]
-        hashes = {"layout": tokenizer.layout.hash, "statistics": tokenizer.statistics_hash}
-        device = setting.body.template.device
-        errors = MotionErrors(setting.body, **hashes).to(device)
+        references = _references(corpus, tokenizer.layout, setting, evaluation)
+        errors = MotionErrors(setting.body, **hashes)
         use = {part: CodebookUse(size, part, **hashes) for part, size in tokenizer.codebook_sizes.items()}
         rebuilt = []
-        for clip, motion in tqdm(references, desc=f"reconstruct {corpus.name}"):
+        for clip, motion in tqdm(list(zip(references.clips, references.motions)), desc=f"reconstruct {corpus.name}"):
             codes = tokenizer.encode_motion(motion)
             for counter, column in zip(use.values(), codes.T):
                 counter.update(column.cpu())
             rebuilt.append(tokenizer.decode_motion(codes, motion.fps, motion.betas).to("cpu"))
             errors.update(clip.name, rebuilt[-1].to(device), motion.to(device))
-        for key, value in errors.compute().items():
-            evaluation.table.add(RECONSTRUCTION, corpus.name, errors.signatures[key], {"mm": value})
-        _score(corpus, clips, motions, {RECONSTRUCTION: rebuilt}, tokenizer, setting, evaluation)
+        for score in errors.scores():
+            evaluation.table.add(RECONSTRUCTION, corpus.name, score, references.total)
+        _score_motions(references, {RECONSTRUCTION: rebuilt}, tokenizer, setting, evaluation)
+        clips = len(setting.shares.gathered(references.clips))
         for counter in use.values():
-            evaluation.table.add(
-                RECONSTRUCTION, corpus.name, counter.signature, counter.compute(), higher_is_better=True
-            )
-        evaluation.predictions.update({(corpus.name, clip.name): m for clip, m in zip(clips, rebuilt)})
+            values = {unit: float(value) for unit, value in counter.compute().items()}
+            score = Score(counter.signature, values, {}, clips, higher_is_better=True)
+            evaluation.table.add(RECONSTRUCTION, corpus.name, score, references.total)
+        _keep(references, rebuilt, evaluation)
+    return evaluation
+
+
+def translation(
+    translators: Mapping[str, Callable[[Sequence[Motion]], list[str]]], name: str, layout: MotionLayout,
+    setting: Setting,
+) -> Evaluation:  # fmt: skip
+    """Texts that a translator makes of the references, and the same texts shuffled between the clips.
+
+    translators: corpus -> motions to texts
+    name:        of the row
+    layout:      what of a motion is translated
+    """
+    evaluation = Evaluation(ResultTable(f"Motion to text, {setting.split} split"))
+    for corpus in setting.corpora:
+        references = _references(corpus, layout, setting, evaluation)
+        log.info("translating %d clips of %s", len(references.clips), corpus.name)
+        texts = translators[corpus.name](references.motions)
+        rows = {name: texts, SHUFFLED.format(name): _shuffled(references, texts, setting.shares)}
+        _score_texts(references, rows, None, setting, evaluation)
     return evaluation
 
 
@@ -148,56 +241,102 @@ def derangement(texts: Sequence[str]) -> list[int]:
     return moved
 
 
-def _references(
-    corpus: Corpus, tokenizer: SignTokenizer, setting: Setting, evaluation: Evaluation
-) -> list[tuple[Clip, Motion]]:
-    """The clips of a corpus with what the layout covers of their motions, at lengths that the tokenizer can keep."""
-    dataset = MotionDataset(
-        [corpus], setting.split, tokenizer.layout, *setting.limits, multiple=tokenizer.downsample, strict=setting.strict
-    )
-    evaluation.skipped += dataset.skipped
-    references = []
-    for index in tqdm(range(len(dataset)), desc=f"read {corpus.name}"):
-        sample = dataset[index]
+def _shuffled(references: _References, made: Sequence[Any], shares: Shares) -> list[Any]:
+    """What was made for other clips of the corpus, of whichever process."""
+    everything = shares.gathered(list(zip(references.places, (clip.text for clip in references.clips), made)))
+    everything.sort(key=lambda entry: entry[0])
+    moved = derangement([text for _, text, _ in everything])
+    partner = {place: everything[other][2] for (place, _, _), other in zip(everything, moved)}
+    return [partner[place] for place in references.places]
+
+
+def _references(corpus: Corpus, layout: MotionLayout, setting: Setting, evaluation: Evaluation) -> _References:
+    """Raises UserError when no clip of the corpus can be read."""
+    dataset = MotionDataset([corpus], setting.split, layout, *setting.limits, setting.multiple, setting.strict)
+    if setting.shares.rank == 0:
+        evaluation.skipped += dataset.skipped
+    places, clips, motions = [], [], []
+    for place in tqdm(setting.shares.own(range(len(dataset))), desc=f"read {corpus.name}"):
+        sample = dataset[place]
         if not isinstance(sample, MotionSample):
             evaluation.skipped.append(sample)
             continue
-        motion = tokenizer.layout.motion(sample.features, sample.motion.fps, sample.motion.betas)
-        references.append((sample.clip, motion))
-    return references
+        places.append(place)
+        clips.append(sample.clip)
+        motions.append(layout.motion(sample.features, sample.motion.fps, sample.motion.betas))
+    if not setting.shares.gathered(places):
+        raise UserError(f"no clip of split {setting.split} of {corpus.name} can be read: check DATASET.CORPORA")
+    return _References(corpus, places, clips, motions, len(dataset) + len(dataset.skipped))
 
 
 def _rebuilt(tokenizer: SignTokenizer, motion: Motion) -> Motion:
     return tokenizer.decode_motion(tokenizer.encode_motion(motion), motion.fps, motion.betas).to("cpu")
 
 
-def _score(
-    corpus: Corpus, clips: Sequence[Clip], references: Sequence[Motion], rows: Mapping[str, Sequence[Motion]],
-    tokenizer: SignTokenizer, setting: Setting, evaluation: Evaluation,
+def _keep(references: _References, motions: Sequence[Motion], evaluation: Evaluation) -> None:
+    for clip, motion in zip(references.clips, motions):
+        evaluation.predictions[references.corpus.name, clip.name] = motion
+
+
+def _score_motions(
+    references: _References, rows: Mapping[str, Sequence[Motion]], tokenizer: SignTokenizer, setting: Setting,
+    evaluation: Evaluation,
 ) -> None:  # fmt: skip
-    """Adds the DTW scores of every row to the table and to the clips."""
+    """Adds the scores of every row to the table and to the clips."""
+    corpus, names = references.corpus.name, [clip.name for clip in references.clips]
     conditions = dict(
-        fps=float(np.median([motion.fps for motion in references])), body=setting.body.label, method=setting.dtw,
-        layout=tokenizer.layout.hash, statistics=tokenizer.statistics_hash,
+        fps=float(np.median(setting.shares.gathered([motion.fps for motion in references.motions]))),
+        body=setting.body.label, layout=tokenizer.layout.hash, statistics=tokenizer.statistics_hash,
     )  # fmt: skip
     metrics = {
-        row: {(part, align): DTWJPE(part, align, **conditions) for part in PARTS for align in ALIGNMENTS}
-        for row in rows
+        row: MotionScores(face_vertices=len(setting.body.face_vertices), method=setting.dtw, **conditions) for row in rows
     }
-    for index, (clip, reference) in enumerate(tqdm(list(zip(clips, references)), desc=f"score {corpus.name}")):
-        truth = scored_points(setting.body, reference)
+    truth_diversity = Diversity(**conditions)
+    for start in tqdm(range(0, len(names), _CLIPS_AT_ONCE), desc=f"score {corpus}"):
+        part = slice(start, start + _CLIPS_AT_ONCE)
+        truth = _tracks(setting.body, references.motions[part])
+        truth_diversity.update_many(names[part], truth, truth)
         for row, motions in rows.items():
-            points = scored_points(setting.body, motions[index])
-            for (part, _), metric in metrics[row].items():
-                metric.update(index, clip.name, points[part], truth[part])
+            metrics[row].update(names[part], _tracks(setting.body, motions[part]), truth)
+    for score in truth_diversity.scores():
+        evaluation.table.add(GROUND_TRUTH, corpus, score, references.total)
     for row, of_row in metrics.items():
-        for metric in of_row.values():
-            evaluation.table.add(row, corpus.name, metric.signature, metric.compute())
-        scores = {key: metric.per_clip() for key, metric in of_row.items()}
-        for index, clip in enumerate(clips):
-            entry = {"corpus": corpus.name, "clip": clip.name, "row": row, "frames": len(rows[row][index])}
-            for (part, _), metric in of_row.items():
-                metres, millimetres = scores[part, metric.align][index]
-                name = f"{metric.signature.name} {part}"
-                entry |= {f"{name} m": metres, f"{name} mm": millimetres}
-            evaluation.clips.append(entry)
+        for score in of_row.scores():
+            evaluation.table.add(row, corpus, score, references.total)
+        evaluation.unscored.update({(corpus, name, row): reason for name, reason in of_row.unscored.items()})
+        per_clip = of_row.per_clip()
+        for name, motion in zip(names, rows[row]):
+            scores = per_clip.get(name, {})
+            evaluation.clips.append({"corpus": corpus, "clip": name, "row": row, "frames": len(motion)} | scores)
+        evaluation.table.notes += [f"{corpus}, {row}: {note}" for note in of_row.notes()]
+
+
+def _tracks(body: BodyModel, motions: Sequence[Motion]) -> list[Track]:
+    return [track_of(body, motion) for motion in motions]
+
+
+def _score_texts(
+    references: _References, rows: Mapping[str, Sequence[str]], judge: str | None, setting: Setting,
+    evaluation: Evaluation,
+) -> None:  # fmt: skip
+    """Adds the text scores of every row to the table and to the clips.
+
+    judge: hash of the model that read produced motions; None where the model itself is tested
+    """
+    corpus = references.corpus.name
+    level = setting.level or level_of(references.corpus.language)
+    entries = {(entry["row"], entry["clip"]): entry for entry in evaluation.clips if entry["corpus"] == corpus}
+    for row, texts in rows.items():
+        metrics = TextScores(level, judge)
+        for clip, text in zip(references.clips, texts):
+            metrics.update(clip.name, text, clip.text)
+        for score in metrics.scores():
+            evaluation.table.add(row, corpus, score, references.total)
+        evaluation.unscored.update({(corpus, name, row): reason for name, reason in metrics.unscored.items()})
+        per_clip = metrics.per_clip()
+        for clip, text in zip(references.clips, texts):
+            entry = entries.get((row, clip.name))
+            if entry is None:
+                entry = {"corpus": corpus, "clip": clip.name, "row": row}
+                evaluation.clips.append(entry)
+            entry |= {"text": clip.text, "translation": text} | per_clip.get(clip.name, {})

@@ -58,7 +58,10 @@ def open_run(config: Config, debug: bool) -> Run:
     Raises UserError when the folder already holds a run that is not to be continued.
     """
     if debug:
-        config = replace(config, NAME=f"debug--{config.NAME}", TRAIN=replace(config.TRAIN, END_EPOCH=1, RESUME=""))
+        config = replace(
+            config, NAME=f"debug--{config.NAME}", TRAIN=replace(config.TRAIN, END_EPOCH=1, RESUME=""),
+            TRANSLATION=replace(config.TRANSLATION, BEAMS=[1], LENGTH_PENALTIES=[0.0]),
+        )  # fmt: skip
         if rank_zero_only.rank == 0:
             shutil.rmtree(config.run_folder, ignore_errors=True)
     folder = config.run_folder

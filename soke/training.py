@@ -53,14 +53,16 @@ class BatchSeed(pl.Callback):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the weights with the lowest `monitor`, a score that need not be logged by every validation.
+    """Keeps the weights with the best `monitor`, a score that need not be logged by every validation.
 
-    In between Lightning holds the last score, which is never below the best, and so nothing is saved.
+    In between Lightning holds the last score, which is never better than the best, and so nothing is saved.
+
+    mode: min or max, the end that is better
     """
 
-    def __init__(self, dirpath: Any, filename: str, monitor: str):
+    def __init__(self, dirpath: Any, filename: str, monitor: str, mode: str = "min"):
         super().__init__(
-            dirpath, filename, monitor, save_weights_only=True, enable_version_counter=False,
+            dirpath, filename, monitor, mode=mode, save_weights_only=True, enable_version_counter=False,
             save_on_train_epoch_end=False,  # but before, so that the epoch's last checkpoint knows the best score
         )  # fmt: skip
 

@@ -22,7 +22,7 @@ from soke.training import OptimSettings, adamw_with_cosine
 class Line(pl.LightningModule):
     """Fits a weight to batches of numbers; logs scores[epoch] where there is one; `seen` is a weight like any other."""
 
-    monitor = "val/score"
+    monitor, monitor_mode = "val/score", "min"
 
     def __init__(self, epochs: int = 1, scores: dict[int, float] | None = None):
         super().__init__()

@@ -30,6 +30,7 @@ FINGERTIPS: dict[str, tuple[int, ...]] = {
 }
 _HAND_JOINTS = {"left": ("left_wrist", *LEFT_HAND), "right": ("right_wrist", *RIGHT_HAND)}
 NUM_BODY_POINTS = 144
+(_HEAD,) = joint_indices(["head"])
 _FRAMES_AT_ONCE = 64  # bounds the memory of skinning a whole mesh to some 100 MB
 
 
@@ -96,12 +97,19 @@ class BodyModel:
             for side, joints in _HAND_JOINTS.items()
         }
 
+    @cached_property
+    def face_vertices(self) -> Tensor:
+        """Vertices of the face: those that one of the first ten expression coefficients moves by more than 5 % of the
+        furthest that any vertex moves."""
+        moves = self._model.expr_dirs[..., :10].norm(dim=1).amax(dim=1)
+        return (moves > 0.05 * moves.max()).nonzero().squeeze(1)
+
     def to(self, device: torch.device | str) -> BodyModel:
         """Moves the model (in place) and returns it."""
         self._model.to(device)
         for name in ("_joint_template", "_joint_shape", "_joint_expression", "_regressor"):
             setattr(self, name, getattr(self, name).to(device))
-        for name in ("_whole", "_landmarks", "_hands", "hand_vertices"):
+        for name in ("_whole", "_landmarks", "_hands", "_face", "hand_vertices", "face_vertices"):
             self.__dict__.pop(name, None)
         return self
 
@@ -119,6 +127,15 @@ class BodyModel:
         return self._in_chunks(
             motion, 8 * _FRAMES_AT_ONCE, len(regressor), lambda m: regressor @ self._pose(m, vertices)[0]
         )
+
+    def face_points(self, motion: Motion) -> Tensor:
+        """[T, 1 + F, 3] metres: the head joint, then the vertices of the face."""
+
+        def points(part: Motion) -> Tensor:
+            skinned, joints = self._pose(part, self._face)
+            return torch.cat([joints[:, _HEAD, None], skinned], dim=1)
+
+        return self._in_chunks(motion, _FRAMES_AT_ONCE, 1 + len(self.face_vertices), points)
 
     def _in_chunks(self, motion: Motion, frames: int, points: int, compute: Callable[[Motion], Tensor]) -> Tensor:
         """`compute` over pieces of at most `frames` frames, joined to [T, points, 3]."""
@@ -155,6 +172,10 @@ class BodyModel:
         position = torch.zeros(len(self.template), dtype=torch.long, device=ids.device)
         position[ids] = torch.arange(len(ids), device=ids.device)
         return self._rows(ids), position
+
+    @cached_property
+    def _face(self) -> _Vertices:
+        return self._rows(self.face_vertices)
 
     @cached_property
     def _hands(self) -> dict[str, tuple[_Vertices, Tensor]]:

@@ -21,6 +21,7 @@ class Motion:
     betas:      [10] body shape
     fps:        frames per second
     eyelids:    [T, 2] FLAME eyelid coefficients, left and right, or None
+    made_by:    "" for the motion of a signer, else the model whose output it is
     """
 
     rotations: Tensor
@@ -28,6 +29,7 @@ class Motion:
     betas: Tensor
     fps: float
     eyelids: Tensor | None = None
+    made_by: str = ""
 
     def __post_init__(self) -> None:
         frames = self.rotations.shape[0]
@@ -91,11 +93,13 @@ class JointMotion:
     positions: [T, J, 3] in the corpus's own unit
     joints:    J names
     fps:       frames per second
+    made_by:   "" for the motion of a signer, else the model whose output it is
     """
 
     positions: Tensor
     joints: tuple[str, ...]
     fps: float
+    made_by: str = ""
 
     def __post_init__(self) -> None:
         if self.positions.shape != (len(self.positions), len(self.joints), 3):

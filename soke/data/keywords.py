@@ -77,7 +77,7 @@ class TokenMatcher:
             for word in entries:
                 tokens = words_of(word, language)
                 known.setdefault(_key(tokens, language), word)
-                lemmas.setdefault(_key([_lemma(t, language) for t in tokens], language), word)
+                lemmas.setdefault(_key([lemma(t, language) for t in tokens], language), word)
                 longest = max(longest, len(word) if _is_chinese(language) else len(tokens))
             self._entries[language], self._lemmas[language], self._longest[language] = known, lemmas, longest
             if similar > 0:
@@ -102,7 +102,7 @@ class TokenMatcher:
     def _exact(self, tokens: Sequence[str], language: str) -> Match | None:
         word, how = self._entries[language].get(_key(tokens, language)), "word"
         if word is None:
-            word, how = self._lemmas[language].get(_key([_lemma(t, language) for t in tokens], language)), "lemma"
+            word, how = self._lemmas[language].get(_key([lemma(t, language) for t in tokens], language)), "lemma"
         if word is None:
             return None
         return Match(language, word, ("" if _is_chinese(language) else " ").join(tokens), how)
@@ -241,7 +241,8 @@ def _key(tokens: Sequence[str], language: str) -> str:
 
 
 @lru_cache(maxsize=100_000)
-def _lemma(token: str, language: str) -> str:
+def lemma(token: str, language: str) -> str:
+    """The lower-cased lemma of a word that is translated into a sign language; the word itself where there is none."""
     lemmas = _LEMMAS.get(TEXT_LOCALE.get(language, ""))
     if lemmas is None:
         return token

@@ -4,12 +4,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -157,16 +157,21 @@ def published_statistics(mean: Path | str, std: Path | str, layout: MotionLayout
     return Statistics(mean_features, _floored(std_features), layout.hash)
 
 
-def _one_frame(path: Path | str) -> Motion:
+def read_statistics(path: Path | str) -> np.ndarray:
+    """The field's mean.pt or std.pt, [179] float32. Raises UserError for anything else."""
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damaged bytes can raise nearly anything
         raise UserError(f"{path} is not a saved tensor ({type(error).__name__})") from error
     if not isinstance(values, Tensor) or values.shape != (FRAME_SIZE,) or not values.isfinite().all():
         raise UserError(f"{path} does not hold a tensor of {FRAME_SIZE} finite numbers")
-    return motion_from_frames(values.float().numpy()[None], fps=1.0)
+    return values.float().numpy()
+
+
+def _one_frame(path: Path | str) -> Motion:
+    return motion_from_frames(read_statistics(path)[None], fps=1.0)
 
 
 def _floored(std: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,14 +1,17 @@
-"""SignGenerator: mBART from text to the codes of every part, with a head per part."""
+"""SignGenerator: mBART from text to the codes of every part, with a head per part; and back, from codes to text."""
 
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 
 from soke import __version__
 from soke.errors import UserError
@@ -18,6 +21,7 @@ from soke.generator.retrieval import Lexicon
 from soke.generator.schemes import ABSENT, IGNORE, SCHEMES, Steps
 from soke.generator.search import Search, decision
 from soke.generator.source import SourceEncoder, load_pieces
+from soke.generator.translation import TranslationOutput, text_logits, written
 from soke.generator.vocabulary import SignVocabulary
 from soke.storage import new_folder
 
@@ -55,6 +59,7 @@ class GeneratorSpec:
     retrieval_words, retrieval_steps, retrieval_match, retrieval_similar: see Lexicon
     retrieval_form: name in FORMS
     retrieval_drop: probability with which training leaves out a retrieved sign
+    translation:    share of the training batches that learn sign to text (M3T, section 3.3); 0: it cannot translate
     """
 
     languages: list[str]
@@ -72,6 +77,7 @@ class GeneratorSpec:
     retrieval_similar: float = 0.0
     retrieval_form: str = "interleaved"
     retrieval_drop: float = 0.0
+    translation: float = 0.0
 
 
 class SignGenerator(nn.Module):
@@ -130,15 +136,31 @@ class SignGenerator(nn.Module):
         """Encoder states [B, L, D] and their mask [B, L]."""
         source = self.source.batch(texts, languages, drop)
         ids, mask, codes = (tensor.to(self.device) for tensor in (source.ids, source.mask, source.codes))
-        if ids.shape[1] > self.mbart.config.max_position_embeddings:
-            raise UserError(
-                f"a source of {ids.shape[1]} tokens exceeds this mBART's {self.mbart.config.max_position_embeddings} "
-                "positions: lower GENERATOR.MAX_SOURCE or GENERATOR.RETRIEVAL.STEPS"
-            )
+        self._check_length(ids, "a source", "lower GENERATOR.MAX_SOURCE or GENERATOR.RETRIEVAL.STEPS")
         inputs = self.mbart.shared(ids)
         if self.spec.retrieval_form == "fused":
             inputs = torch.where((codes != ABSENT).any(-1, keepdim=True), self._inputs(codes), inputs)
         return self.mbart.encoder(inputs_embeds=inputs, attention_mask=mask).last_hidden_state, mask
+
+    def _motion_sources(self, codes: Tensor, lengths: Tensor, languages: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Encoder states [B, K + 2, D] of motions and their mask [B, K + 2]: a position per time step, in which the
+        parts are fused as the decoder reads them, then end and language token."""
+        codes = pad(codes.to(self.device), (0, 0, 0, 2))
+        self._check_length(codes, "a motion", "cut it into sentences, in training by a lower DATASET.MAX_FRAMES")
+        end = self.source.pieces.eos_token_id
+        tokens = torch.tensor([[end, self.vocabulary.language_ids(language)[0]] for language in languages])
+        after = torch.arange(codes.shape[1], device=self.device) - lengths.to(self.device)[:, None]
+        fused = self._inputs(codes.masked_fill((after >= 0)[..., None], ABSENT))
+        ending = self.mbart.shared(tokens.to(self.device).gather(1, after.clamp(0, 1)))
+        mask = (after < 2).long()
+        inputs = torch.where((after < 0)[..., None], fused, ending)
+        return self.mbart.encoder(inputs_embeds=inputs, attention_mask=mask).last_hidden_state, mask
+
+    def _check_length(self, rows: Tensor, what: str, remedy: str) -> None:
+        """Raises UserError for rows [B, L, ...] of more than mBART's positions."""
+        length, positions = rows.shape[1], self.mbart.config.max_position_embeddings
+        if length > positions:
+            raise UserError(f"{what} of {length} tokens exceeds this mBART's {positions} positions: {remedy}")
 
     def _inputs(self, codes: Tensor) -> Tensor:
         """Codes [..., P] with ABSENT -> fused embeddings [..., D]: the weighted mean of the parts that are there."""
@@ -190,12 +212,8 @@ class SignGenerator(nn.Module):
         unknown to the text tokenizer, an unknown language, or lengths that contradict each other. Runs in evaluation
         mode, whatever the module's mode is.
         """
-        training = self.training
-        self.eval()
-        try:
+        with _evaluating(self):
             return self._generate(texts, languages, search)
-        finally:
-            self.train(training)
 
     def _generate(self, texts: Sequence[str], languages: Sequence[str], search: Search) -> list[Tensor]:
         if not texts:
@@ -232,6 +250,56 @@ class SignGenerator(nn.Module):
                     codes = rows_of(codes, chosen, state.group)
             inputs = self._inputs(codes)
         return [self.scheme.revert(rows) for rows in said]
+
+    def translation(
+        self, codes: Tensor, lengths: Tensor, texts: Sequence[str], languages: Sequence[str]
+    ) -> TranslationOutput:
+        """Teacher forcing from motion to text, M3T's auxiliary objective (section 3.3).
+
+        codes [B, K, P], padded with anything beyond lengths [B]. Raises UserError as `forward` does, and for a motion
+        longer than mBART's positions.
+        """
+        states, mask = self._motion_sources(codes, lengths, languages)
+        rows = self.source.targets(texts, languages).to(self.device)
+        inputs, targets = rows[:, :-1], rows[:, 1:]
+        self._check_length(inputs, "a text", "lower GENERATOR.MAX_SOURCE")
+        hidden = self.mbart.decoder(
+            inputs_embeds=self.mbart.shared(inputs.clamp_min(0)), encoder_hidden_states=states,
+            encoder_attention_mask=mask, use_cache=False,
+        ).last_hidden_state  # [B, L, D]
+        asked = targets != IGNORE
+        logits, target = text_logits(hidden[asked], self.mbart.shared.weight, self.source.pieces), targets[asked]
+        accuracy = (logits.argmax(-1) == target).float().mean()
+        return TranslationOutput(nn.functional.cross_entropy(logits, target), accuracy, len(target))
+
+    @torch.no_grad()
+    def translate(
+        self, codes: Sequence[Tensor], languages: Sequence[str], beams: int = 1, length_penalty: float = 1.0,
+        max_tokens: int = 100,
+    ) -> list[str]:  # fmt: skip
+        """The sentence that each motion, codes [K, P], says; "" where K is 0.
+
+        The result for a motion does not depend on the others. Raises UserError for a generator that was not trained to
+        translate, an unknown language, and a motion longer than mBART's positions; ValueError for codes that the
+        codebooks do not have. Runs in evaluation mode, whatever the module's mode is.
+
+        beams:          hypotheses kept per sentence, 1: greedy
+        length_penalty: log-probabilities of hypotheses are divided by their length to this power
+        max_tokens:     longest sentence in pieces
+        """
+        if not self.spec.translation:
+            raise UserError("this generator was not trained to translate: train one with GENERATOR.TRANSLATION=0.5")
+        if not codes:
+            return []
+        lengths = torch.tensor([len(motion) for motion in codes], device=self.device)
+        padded = pad_sequence([motion.to(self.device) for motion in codes], batch_first=True)
+        if ((padded < 0) | (padded >= self.scheme.end.to(self.device))).any():
+            raise ValueError(f"a code lies outside its codebook; the sizes are {self.spec.codebooks}")
+        starts = [self.source.locale_id(language) for _, language in zip(codes, languages, strict=True)]
+        with _evaluating(self):
+            states, mask = self._motion_sources(padded, lengths, languages)
+            texts = written(self.mbart, self.source.pieces, states, mask, starts, beams, length_penalty, max_tokens)
+        return [text if len(motion) else "" for text, motion in zip(texts, codes)]
 
     def save_pretrained(self, folder: Path) -> None:
         """Writes weights, settings, text tokenizer and lexicon; the folder appears whole or not at all."""
@@ -287,6 +355,17 @@ class SignGenerator(nn.Module):
         if missing:
             raise UserError(f"{folder} lacks {len(missing)} of mBART's weights, {min(missing)} among them")
         return cls(spec, mbart, pieces, signs)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, until the mode is again what it was."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
 
 
 def _going_on(done: Sequence[bool], whole_powers: bool) -> list[int]:

@@ -1,4 +1,5 @@
-"""Training of the generator: cross-entropy per head, AdamW with a cosine schedule, validation by generation."""
+"""Training of the generator: cross-entropy per head, or of the text where it learns to translate; AdamW with a cosine
+schedule, validation by generation."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ from soke.training import OptimSettings, adamw_with_cosine
 
 class GeneratorModule(pl.LightningModule):
     """Logs for both stages, under teacher forcing, the loss and per part the cross-entropy in nats, accuracy and
-    perplexity, means over the epoch's token steps; and what `generation` says of generated motion.
+    perplexity, means over the epoch's token steps; the same loss and accuracy of the text, where the generator's
+    `translation` is a share of the batches (M3T, section 3.3); and what `generation` says of generated motion.
 
     label_smoothing: share of the target's probability that the training loss spreads over all codes of a part; what is
                      logged per part, and the validation loss, are without it
@@ -41,22 +43,36 @@ class GeneratorModule(pl.LightningModule):
         self.generator, self.optim = generator.train(), optim  # Lightning would leave a loaded model in evaluation mode
         self._producer = [SignProducer(generator, tokenizer)]  # in a list, so that checkpoints leave the tokenizer out
         self.label_smoothing, self.generation, self.generate_every = label_smoothing, generation, generate_every
-        self.monitor = None if generation is None else "val/DTW_JPE"
+        self._drawn: set[bool] = set()  # what `_draw` has said in this epoch
+        self.monitor, self.monitor_mode = None if generation is None else "val/DTW_JPE", "min"
         if checkpointing:
             mbart = generator.mbart  # transformers has renamed it since 5.17
             enable = getattr(mbart, "activation_checkpointing_enable", None) or mbart.gradient_checkpointing_enable
             enable({"use_reentrant": False})  # the other kind needs inputs with gradients, and fails with DDP
         names = [f"{kind}_{part}" for kind in ("loss", "accuracy") for part in generator.spec.codebooks]
+        if generator.spec.translation:
+            names += ["translation_loss", "translation_accuracy"]
         self.means = nn.ModuleDict(
             {f"{stage}_stage": nn.ModuleDict({name: MeanMetric() for name in names}) for stage in ("train", "val")}
         )
 
     def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor | None:
-        return self._step(batch, "train") if batch.texts else None  # every clip of the batch was unreadable
+        translates = self._draw()
+        self._drawn.add(translates)
+        if not batch.texts:  # every clip of the batch was unreadable
+            return None
+        return self._translation_step(batch, "train") if translates else self._step(batch, "train")
 
     def validation_step(self, batch: CodeBatch, batch_index: int) -> None:
         if batch.texts:
             self._step(batch, "val")
+            if self.generator.spec.translation:
+                self._translation_step(batch, "val")
+
+    def _draw(self) -> bool:
+        """Whether a training batch learns to translate; the same in all processes, whose batches are one step."""
+        share = self.generator.spec.translation
+        return bool(share) and self.trainer.strategy.broadcast(torch.rand(()).item()) < share
 
     def _step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
         smoothing = self.label_smoothing if stage == "train" else 0.0
@@ -70,18 +86,29 @@ class GeneratorModule(pl.LightningModule):
             self.log("loss", output.loss, prog_bar=True, logger=False, batch_size=size)
         return output.loss
 
+    def _translation_step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
+        output = self.generator.translation(batch.codes, batch.lengths, batch.texts, batch.languages)
+        self.means[f"{stage}_stage"]["translation_loss"].update(output.loss.detach(), output.count)
+        self.means[f"{stage}_stage"]["translation_accuracy"].update(output.accuracy, output.count)
+        # DDP waits for the gradient of every parameter, and the heads of the codes take no part in this loss
+        return output.loss + 0 * sum(parameter.sum() for parameter in self.generator.heads.parameters())
+
     def on_train_epoch_end(self) -> None:
-        self._log_means("train")
+        self._log_means("train", self._drawn)
+        self._drawn = set()
 
     def on_validation_epoch_end(self) -> None:
-        self._log_means("val")
+        self._log_means("val", {False, True})
         epoch = self.current_epoch + 1
         if self.generation is not None and (epoch % self.generate_every == 0 or epoch == self.trainer.max_epochs):
             scores = self.generation.compute(self.global_rank, self.trainer.world_size)
             self.log_dict({f"val/{name}": value.float() for name, value in scores.items()}, sync_dist=True)
 
-    def _log_means(self, stage: str) -> None:
+    def _log_means(self, stage: str, objectives: set[bool]) -> None:
+        """objectives: whether production was trained (False), translation (True), or both; others have no means."""
         for name, mean in self.means[f"{stage}_stage"].items():
+            if name.startswith("translation_") not in objectives:
+                continue
             value = mean.compute()
             self.log(f"{stage}/{name}", value)
             if name.startswith("loss_"):

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Sequence
 
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.errors import UserError
@@ -75,15 +79,41 @@ class SignProducer:
         """One motion per text, in their order. Raises UserError as `SignGenerator.generate` does."""
         source = self.generator.source
         lengths = [source.length(text, language) for text, language in zip(texts, languages, strict=True)]
-        order = sorted(range(len(texts)), key=lambda i: lengths[i])
         motions: dict[int, Motion] = {}
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
+        for rows in self._batches(lengths):
             batch_languages = [languages[i] for i in rows]
             codes = self.generator.generate([texts[i] for i in rows], batch_languages, search or self.search)
             fps = [self.generator.spec.fps[language] for language in batch_languages]
             motions.update(zip(rows, (m.to("cpu") for m in self.tokenizer.decode_motions(codes, fps))))
         return [motions[i] for i in range(len(texts))]
+
+    def translate(self, motions: Sequence[Motion], languages: Sequence[str], beams: int = 1) -> list[str]:
+        """The sentence that each motion says, in their order; "" for a motion of fewer frames than make a code.
+
+        The frame rate of a motion should be that of `spec.fps` of the generator. Raises UserError as
+        `SignGenerator.translate` does.
+        """
+        pairs, texts = list(zip(motions, languages, strict=True)), {}
+        for rows in self._batches([len(motion) for motion in motions]):
+            codes = self._codes([pairs[i][0] for i in rows])
+            texts.update(zip(rows, self.generator.translate(codes, [pairs[i][1] for i in rows], beams)))
+        return [texts[i] for i in range(len(pairs))]
+
+    def _codes(self, motions: Sequence[Motion]) -> list[Tensor]:
+        """The codes [K, P] of each motion."""
+        rows, tokenizer = [self.layout.features(motion) for motion in motions], self.tokenizer
+        features = {
+            part: pad_sequence([row[part] for row in rows], batch_first=True).to(tokenizer.device)
+            for part in tokenizer.parts
+        }
+        lengths = [len(motion) for motion in motions]
+        codes = tokenizer.encode(features, torch.tensor(lengths))
+        return [row[: length // tokenizer.downsample] for row, length in zip(codes, lengths)]
+
+    def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Indices of what is worked on together, which is of similar length."""
+        order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+        return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
     def retrieved(self, text: str, language: str) -> str:
         """What was found in the lexicon for a text, a line per sign."""

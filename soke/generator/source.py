@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from soke.data.clip import TEXT_LOCALE
 from soke.errors import UserError
 from soke.generator.retrieval import Lexicon, marker
-from soke.generator.schemes import ABSENT
+from soke.generator.schemes import ABSENT, IGNORE
 from soke.generator.vocabulary import SignVocabulary
 
 log = logging.getLogger(__name__)
@@ -70,11 +70,34 @@ class SourceEncoder:
         lengths = torch.tensor([len(row[0]) for row in rows])
         return Source(ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long(), codes)
 
-    def _rows(self, text: str, language: str, drop: float) -> tuple[Tensor, Tensor]:
-        """Ids [L] and codes [L, P] of one sentence."""
+    def targets(self, texts: Sequence[str], languages: Sequence[str]) -> Tensor:
+        """[B, L] locale, pieces of the text, end; then IGNORE: what a decoder that writes the sentences reads and says.
+
+        Raises UserError as `batch` does.
+        """
+        rows = [
+            torch.tensor([self.locale_id(language), *self._found(text, language)[0], self.pieces.eos_token_id])
+            for text, language in zip(texts, languages, strict=True)
+        ]
+        return pad_sequence(rows, batch_first=True, padding_value=IGNORE)
+
+    def locale_id(self, language: str) -> int:
+        """The token of the locale in which a sign language's sentences are written.
+
+        Raises UserError for an unknown language.
+        """
+        self.vocabulary.language_ids(language)
+        return self.pieces.convert_tokens_to_ids(TEXT_LOCALE[language])
+
+    def _found(self, text: str, language: str) -> tuple[list[int], list[Tensor]]:
+        """`_looked_up`, once for each sentence."""
         if (text, language) not in self._read:
             self._read[text, language] = self._looked_up(text, language)
-        text_ids, signs = self._read[text, language]
+        return self._read[text, language]
+
+    def _rows(self, text: str, language: str, drop: float) -> tuple[Tensor, Tensor]:
+        """Ids [L] and codes [L, P] of one sentence."""
+        text_ids, signs = self._found(text, language)
         if drop:
             signs = [sign for sign, kept in zip(signs, torch.rand(len(signs)) >= drop) if kept]
         locale, parts = TEXT_LOCALE[language], len(self.vocabulary.parts)
@@ -87,7 +110,7 @@ class SourceEncoder:
                 codes.append(sign)
             else:
                 ids += self.vocabulary.code_ids(sign).flatten().tolist()
-        ids += [self.pieces.eos_token_id, self.pieces.convert_tokens_to_ids(locale)]
+        ids += [self.pieces.eos_token_id, self.locale_id(language)]
         codes.append(torch.full((len(ids) - sum(map(len, codes)), parts), ABSENT))
         return torch.tensor(ids), torch.cat(codes)
 

@@ -12,10 +12,10 @@ from soke.data.clip import SkippedClip
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.errors import UserError
 from soke.generator.producer import SignProducer
+from soke.metrics.joint_sets import Track, track_of
 from soke.metrics.motion import DTWJPE
 
 NAMES = {"root": "DTW_JPE", "procrustes": "DTW_PA_JPE"}
-WEIGHTS = {"body": 12, "hand": 42}  # scored joints, which weigh SOKE's average over both
 
 
 def spread_samples(dataset: MotionDataset, count: int) -> tuple[list[MotionSample], list[SkippedClip]]:
@@ -51,7 +51,7 @@ class GenerationScore:
 
     def __init__(self, producer: SignProducer, body: BodyModel, samples: Sequence[MotionSample], dtw: str = "exact"):
         self.producer, self.body, self.samples, self.dtw = producer, body, list(samples), dtw
-        self._references: dict[int, dict] = {}  # of this process's share
+        self._references: dict[int, Track] = {}  # of this process's share
         if not self.samples:
             raise UserError(
                 "no clip of the val split can be read, so generated motion has nothing to be compared with: check "
@@ -79,35 +79,22 @@ class GenerationScore:
             indices = range(rank, len(self.samples), world_size)
             motions = self.producer.produce([self.samples[i].clip for i in indices])
         corpora = dict.fromkeys(sample.clip.corpus for sample in self.samples)
-        metrics = {
-            (corpus, part, align): DTWJPE(part, align, method=self.dtw).to(device)
-            for corpus in corpora for part in WEIGHTS for align in NAMES
+        metrics = {(c, align): DTWJPE(align, method=self.dtw).to(device) for c in corpora for align in NAMES}
+        tracks = [track_of(self.body, motion, face=False) for motion in motions]
+        for corpus in corpora:
+            own = [(i, track) for i, track in zip(indices, tracks) if self.samples[i].clip.corpus == corpus]
+            pairs = [self.samples[i].clip.name for i, _ in own], [t for _, t in own], [self._reference(i) for i, _ in own]
+            for align in NAMES:
+                metrics[corpus, align].update_many(*pairs)
+        results = {key: metric.compute() for key, metric in metrics.items()}
+        return {
+            name + suffix: torch.stack([results[corpus, align][column]["m"] for corpus in corpora]).mean()
+            for align, name in NAMES.items() for column, suffix in (("body", "_body"), ("hand", "_hand"), ("avg", ""))
         }  # fmt: skip
-        for index, motion in zip(indices, motions):
-            clip, truth, points = self.samples[index].clip, self._reference(index), scored_points(self.body, motion)
-            for part in WEIGHTS:
-                for align in NAMES:
-                    metrics[clip.corpus, part, align].update(index, clip.name, points[part], truth[part])
-        metres = {key: metric.compute()["m"] for key, metric in metrics.items()}
-        scores = {}
-        for align, name in NAMES.items():
-            means = {part: torch.stack([metres[c, part, align] for c in corpora]).mean() for part in WEIGHTS}
-            scores |= {f"{name}_{part}": mean for part, mean in means.items()}
-            scores[name] = sum(WEIGHTS[part] * mean for part, mean in means.items()) / sum(WEIGHTS.values())
-        return scores
 
-    def _reference(self, index: int) -> dict[str, object]:
+    def _reference(self, index: int) -> Track:
         if index not in self._references:
             sample, layout = self.samples[index], self.producer.layout
             motion = layout.motion(sample.features, sample.motion.fps, sample.motion.betas)
-            self._references[index] = scored_points(self.body, motion)
+            self._references[index] = track_of(self.body, motion, face=False)
         return self._references[index]
-
-
-def scored_points(body: BodyModel, motion: Motion) -> dict[str, object]:
-    """What the metrics score: body joints, and the joints of the left and the right hand, in metres."""
-    motion = motion.to(body.template.device)
-    return {
-        "body": body.joints(motion).cpu(),
-        "hand": (body.hand_joints(motion, "left").cpu(), body.hand_joints(motion, "right").cpu()),
-    }

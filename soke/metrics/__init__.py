@@ -1,1 +1,1 @@
-"""Metrics of motion: alignment, dynamic time warping, joint errors, codebook use, and tables of results."""
+"""Metrics of motion and of text: alignment, dynamic time warping, joint errors, codebook use, BLEU, and tables."""

@@ -2,13 +2,15 @@
 
 Definition as in SOKE's evaluation: the cost of a pair of frames is the mean distance of the scored joints after the
 predicted frame has been aligned to the reference frame; the score is the cost accumulated along the cheapest warping
-path, in metres. One thread: two cores that share the work of one pair of clips wait for each other too often.
+path, in metres. A pair of clips is one thread's work: cores that share it wait for each other too often.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from math import sqrt
+from math import copysign, sqrt
 
 import numba
 import numpy as np
@@ -19,7 +21,13 @@ ALIGNMENTS = ("root", "procrustes")
 METHODS = ("exact", "fastdtw")
 FASTDTW_RADIUS = 1
 POINT_EXTENT = 100 * np.finfo(np.float64).eps  # as in soke.metrics.alignment, which needs torch
+
+# Smallest z / trace^3, of _similarities, at most 8 / 27: at this one the closed form is precise to about 1e-11.
+SEPARATION = 3e-3
+NEWTON_STEPS = 16  # 5 on most frames; 13 at the smallest separation
+NEWTON_PRECISION = 1e-9  # the next step is its square
 JACOBI_SWEEPS = 16  # a 4x4 matrix is diagonal to machine precision after 4 to 6
+JOINTS_AT_ONCE = 3  # covariances are read and written once for so many joints
 
 
 @dataclass(frozen=True)
@@ -72,34 +80,99 @@ def dtw_jpe(
             `method`.
         UserError: `method` is "fastdtw" and the package is not installed.
     """
+    _check_choices(align, method)
+    pred, ref = _checked_track(pred, "prediction"), _checked_track(ref, "reference")
+    joints = checked_joints(joints, common_joints(pred.shape, ref.shape))
+    if method == "fastdtw":
+        return _fastdtw(pred, ref, align == "procrustes", joints)
+    accumulated, path = _exact_dtw(pred, ref, align == "procrustes", joints)
+    return DtwResult(float(accumulated), path)
+
+
+def dtw_jpe_pairs(
+    preds: Sequence[np.ndarray],
+    refs: Sequence[np.ndarray],
+    align: str,
+    joints: Sequence[int] | np.ndarray | None = None,
+    *,
+    method: str = "exact",
+) -> list[DtwResult]:
+    """dtw_jpe of many pairs of tracks on all cores, or as many as NUMBA_NUM_THREADS says, longest pairs first.
+
+    Args:
+        preds: N tracks [T1, J, 3] in metres, T1 their own.
+        refs: N tracks [T2, J, 3] in metres, T2 their own.
+        align: as for dtw_jpe, and so are the following.
+        joints: indices of the joints scored.
+        method: "exact" or "fastdtw"; only the exact one gains from several cores.
+
+    Returns:
+        N results, the very numbers of dtw_jpe.
+
+    Raises:
+        ValueError: as dtw_jpe, with the position of the pair; as many predictions as references are needed.
+        UserError: as dtw_jpe.
+    """
+    _check_choices(align, method)
+    check_pairing(preds, refs)
+    preds, refs = [np.asarray(pred) for pred in preds], [np.asarray(ref) for ref in refs]
+
+    def score(position: int) -> DtwResult:
+        with pair_named(position):
+            return dtw_jpe(preds[position], refs[position], align, joints, method=method)
+
+    # The longest first, so that none is left over at the end. Threads, whose compiled part runs at the same time, take
+    # one pair after the other; a parallel loop would divide the pairs beforehand, and need copies of all of them.
+    order = sorted(range(len(preds)), key=lambda position: -preds[position].size * refs[position].size)
+    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
+        results = dict(zip(order, pool.map(score, order), strict=True))
+    return [results[position] for position in range(len(preds))]
+
+
+def _check_choices(align: str, method: str) -> None:
+    check_alignment(align)
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}, it must be one of {', '.join(METHODS)}")
+
+
+def check_alignment(align: str) -> None:
+    """Raises ValueError for an unknown alignment."""
     if align not in ALIGNMENTS:
         raise ValueError(f"align is {align!r}, it must be one of {', '.join(ALIGNMENTS)}")
-    pred, ref = _checked_track(pred, "prediction"), _checked_track(ref, "reference")
-    if pred.shape[1] != ref.shape[1]:
-        raise ValueError(f"the prediction has {pred.shape[1]} joints and the reference {ref.shape[1]}")
-    joints = _checked_joints(joints, pred.shape[1])
-
-    if method == "exact":
-        accumulated, path = _cheapest_path(_frame_costs(pred, ref, align, joints))
-        return DtwResult(float(accumulated), path)
-    if method == "fastdtw":
-        return _fastdtw(pred, ref, align, joints)
-    raise ValueError(f"method is {method!r}, it must be one of {', '.join(METHODS)}")
 
 
-def _checked_track(track: np.ndarray, role: str) -> np.ndarray:
-    track = np.asarray(track, dtype=np.float64)
-    if track.ndim != 3 or track.shape[1] == 0 or track.shape[2] != 3:
-        raise ValueError(f"the {role} has shape {list(track.shape)}, it must be [T, J, 3]")
-    if len(track) == 0:
+def check_pairing(preds: Sequence, refs: Sequence) -> None:
+    """Raises ValueError when predictions and references are not equally many."""
+    if len(preds) != len(refs):
+        raise ValueError(f"there are {len(preds)} predictions and {len(refs)} references")
+
+
+@contextmanager
+def pair_named(position: int) -> Iterator[None]:
+    """Has a ValueError say which pair of tracks it is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"pair {position}: {error}") from error
+
+
+def check_track_shape(shape: Sequence[int], role: str) -> None:
+    """Raises ValueError unless `shape` is [T, J, 3] with frames and joints."""
+    if len(shape) != 3 or shape[1] == 0 or shape[2] != 3:
+        raise ValueError(f"the {role} has shape {list(shape)}, it must be [T, J, 3]")
+    if shape[0] == 0:
         raise ValueError(f"the {role} has no frames")
-    if not np.isfinite(track).all():
-        frame = int(np.flatnonzero(~np.isfinite(track).all(axis=(1, 2)))[0])
-        raise ValueError(f"the {role} holds NaN or infinite positions, first in frame {frame}")
-    return track
 
 
-def _checked_joints(joints: Sequence[int] | np.ndarray | None, total: int) -> np.ndarray:
+def common_joints(pred_shape: Sequence[int], ref_shape: Sequence[int]) -> int:
+    """Number of joints of both tracks; raises ValueError when they differ."""
+    if pred_shape[1] != ref_shape[1]:
+        raise ValueError(f"the prediction has {pred_shape[1]} joints and the reference {ref_shape[1]}")
+    return pred_shape[1]
+
+
+def checked_joints(joints: Sequence[int] | np.ndarray | None, total: int) -> np.ndarray:
+    """Indices of the joints scored, all of `total` when None; raises ValueError for none and unknown ones."""
     if joints is None:
         return np.arange(total)
     joints = np.asarray(joints)
@@ -107,36 +180,26 @@ def _checked_joints(joints: Sequence[int] | np.ndarray | None, total: int) -> np
         raise ValueError("joints must be a list of at least one joint index")
     if joints.min() < 0 or joints.max() >= total:
         raise ValueError(f"joints holds indices outside 0 to {total - 1}")
-    return joints
+    return joints.astype(np.int64)
 
 
-def _frame_costs(pred: np.ndarray, ref: np.ndarray, align: str, joints: np.ndarray) -> np.ndarray:
-    """Cost of every pair of frames in metres, [T1, T2]."""
-    if align == "root":
-        pred_scored = (pred[:, joints] - pred[:, :1]).transpose(0, 2, 1)  # [T1, 3, S]
-        ref_scored = (ref[:, joints] - ref[:, :1]).transpose(1, 2, 0)  # [S, 3, T2]
-        return _root_costs(np.ascontiguousarray(pred_scored), np.ascontiguousarray(ref_scored))
-
-    pred_centred = pred - pred.mean(axis=1, keepdims=True)
-    ref_centred = ref - ref.mean(axis=1, keepdims=True)
-    variance = np.einsum("tjd,tjd->t", pred_centred, pred_centred)  # [T1], times J
-    smallest = pred.shape[1] * (POINT_EXTENT * np.abs(pred).max(axis=(1, 2))) ** 2
-    inverse_variance = np.zeros_like(variance)
-    np.divide(1.0, variance, out=inverse_variance, where=variance > smallest)
-
-    pred_tracks = np.ascontiguousarray(pred_centred.transpose(0, 2, 1))  # [T1, 3, J]
-    ref_tracks = np.ascontiguousarray(ref_centred.transpose(1, 2, 0))  # [J, 3, T2]
-    return _procrustes_costs(pred_tracks, ref_tracks, inverse_variance, joints)
+def _checked_track(track: np.ndarray, role: str) -> np.ndarray:
+    track = np.ascontiguousarray(track, dtype=np.float64)
+    check_track_shape(track.shape, role)
+    if not np.isfinite(track).all():
+        frame = int(np.flatnonzero(~np.isfinite(track).all(axis=(1, 2)))[0])
+        raise ValueError(f"the {role} holds NaN or infinite positions, first in frame {frame}")
+    return track
 
 
-def _fastdtw(pred: np.ndarray, ref: np.ndarray, align: str, joints: np.ndarray) -> DtwResult:
+def _fastdtw(pred: np.ndarray, ref: np.ndarray, procrustes: bool, joints: np.ndarray) -> DtwResult:
     try:
         from fastdtw import fastdtw
     except ImportError as error:
         raise UserError("the DTW method 'fastdtw' needs the package of that name: pip install fastdtw") from error
 
     def frame_cost(pred_frame: np.ndarray, ref_frame: np.ndarray) -> float:
-        return _frame_costs(pred_frame.reshape(1, -1, 3), ref_frame.reshape(1, -1, 3), align, joints)[0, 0]
+        return _frame_costs(pred_frame.reshape(1, -1, 3), ref_frame.reshape(1, -1, 3), procrustes, joints)[0, 0]
 
     cost, path = fastdtw(
         pred.reshape(len(pred), -1), ref.reshape(len(ref), -1), radius=FASTDTW_RADIUS, dist=frame_cost
@@ -144,14 +207,72 @@ def _fastdtw(pred: np.ndarray, ref: np.ndarray, align: str, joints: np.ndarray) 
     return DtwResult(float(cost), np.array(path, dtype=np.int64).T)
 
 
+@numba.njit(cache=True, nogil=True)
+def _exact_dtw(pred: np.ndarray, ref: np.ndarray, procrustes: bool, joints: np.ndarray) -> tuple[float, np.ndarray]:
+    """Accumulated cost and [2, L] path of pred [T1, J, 3] and ref [T2, J, 3]."""
+    return _cheapest_path(_frame_costs(pred, ref, procrustes, joints))
+
+
+@numba.njit(cache=True)
+def _frame_costs(pred: np.ndarray, ref: np.ndarray, procrustes: bool, joints: np.ndarray) -> np.ndarray:
+    """Cost of every pair of frames of pred [T1, J, 3] and ref [T2, J, 3] in metres, [T1, T2]."""
+    if procrustes:
+        pred_centred, variance = _centred(pred)
+        ref_centred, _ = _centred(ref)
+        return _procrustes_costs(pred_centred, ref_centred, variance, joints)
+    return _root_costs(_from_root(pred, joints), _from_root(ref, joints))
+
+
+@numba.njit(cache=True)
+def _from_root(track: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """Positions of `joints` relative to joint 0: [S, 3, T] of track [T, J, 3]."""
+    relative = np.empty((joints.size, 3, track.shape[0]))
+    for s in range(joints.size):
+        for axis in range(3):
+            for t in range(track.shape[0]):
+                relative[s, axis, t] = track[t, joints[s], axis] - track[t, 0, axis]
+    return relative
+
+
+@numba.njit(cache=True)
+def _centred(track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions relative to the mean of their frame, and their variance times J.
+
+    track is [T, J, 3]; returns [K, 3, T], K the next multiple of JOINTS_AT_ONCE, filled up with zeros, and [T]. A
+    frame whose points all coincide is zero, and so is its variance.
+    """
+    frames, total, _ = track.shape
+    centred = np.zeros((-(-total // JOINTS_AT_ONCE) * JOINTS_AT_ONCE, 3, frames))
+    mean, farthest, variance = np.zeros((3, frames)), np.zeros(frames), np.zeros(frames)
+    for k in range(total):
+        for axis in range(3):
+            for t in range(frames):
+                position = track[t, k, axis]
+                centred[k, axis, t] = position
+                mean[axis, t] += position
+                farthest[t] = max(farthest[t], abs(position))
+    mean /= total
+    for k in range(total):
+        for axis in range(3):
+            for t in range(frames):
+                position = centred[k, axis, t] - mean[axis, t]
+                centred[k, axis, t] = position
+                variance[t] += position * position
+    for t in range(frames):
+        if variance[t] <= total * (POINT_EXTENT * farthest[t]) ** 2:
+            centred[:, :, t] = 0.0
+            variance[t] = 0.0
+    return centred, variance
+
+
 @numba.njit(cache=True)
 def _root_costs(pred: np.ndarray, ref: np.ndarray) -> np.ndarray:
-    """Mean joint distances; pred [T1, 3, S], ref [S, 3, T2], both relative to their root."""
-    costs = np.zeros((pred.shape[0], ref.shape[2]))
-    for i in range(pred.shape[0]):
+    """Mean joint distances [T1, T2]; pred [S, 3, T1], ref [S, 3, T2], both relative to their root."""
+    costs = np.zeros((pred.shape[2], ref.shape[2]))
+    for i in range(pred.shape[2]):
         row = costs[i]
         for s in range(ref.shape[0]):
-            x, y, z = pred[i, 0, s], pred[i, 1, s], pred[i, 2, s]
+            x, y, z = pred[s, 0, i], pred[s, 1, i], pred[s, 2, i]
             ref_x, ref_y, ref_z = ref[s, 0], ref[s, 1], ref[s, 2]
             for j in range(row.size):
                 dx, dy, dz = ref_x[j] - x, ref_y[j] - y, ref_z[j] - z
@@ -161,144 +282,180 @@ def _root_costs(pred: np.ndarray, ref: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _procrustes_costs(
-    pred: np.ndarray, ref: np.ndarray, inverse_variance: np.ndarray, joints: np.ndarray
-) -> np.ndarray:
-    """Mean distances of `joints` after the best similarity of each pair of frames.
+def _procrustes_costs(pred: np.ndarray, ref: np.ndarray, variance: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """Mean distances of `joints` after the best similarity of each pair of frames, [T1, T2].
 
-    pred [T1, 3, J] and ref [J, 3, T2], centred; inverse_variance [T1], of the joints of pred.
-
-    Horn's closed form (1987): the quaternion of the best proper rotation R is the leading eigenvector of a
-    symmetric 4x4 matrix N of the covariances C, and its eigenvalue is trace(R C), so that scale = eigenvalue /
-    variance. A reflection can never win, and planar or collinear frames need no special case, because some
-    leading eigenvector always exists. Each step runs over all frames of ref at once, so that it compiles to
-    vector instructions.
+    pred [K, 3, T1] and ref [K, 3, T2], centred; variance [T1], of pred. Each step runs over all frames of ref at
+    once, so that it compiles to vector instructions.
     """
-    costs = np.zeros((pred.shape[0], ref.shape[2]))
-    for i in range(pred.shape[0]):
-        covariance = np.zeros((3, 3, ref.shape[2]))
-        for k in range(ref.shape[0]):
-            x, y, z = pred[i, 0, k], pred[i, 1, k], pred[i, 2, k]
-            for column in range(3):
-                ref_track = ref[k, column]
-                with_x, with_y, with_z = covariance[0, column], covariance[1, column], covariance[2, column]
-                for j in range(ref_track.size):
-                    with_x[j] += x * ref_track[j]
-                    with_y[j] += y * ref_track[j]
-                    with_z[j] += z * ref_track[j]
-
-        scale, quaternion = _leading_eigenvectors(_horn_matrices(covariance))
-        scale *= inverse_variance[i]
-        rotation = _scaled_rotations(scale, quaternion)
-        r00, r01, r02 = rotation[0, 0], rotation[0, 1], rotation[0, 2]
-        r10, r11, r12 = rotation[1, 0], rotation[1, 1], rotation[1, 2]
-        r20, r21, r22 = rotation[2, 0], rotation[2, 1], rotation[2, 2]
+    costs = np.zeros((pred.shape[2], ref.shape[2]))
+    for i in range(pred.shape[2]):
+        if variance[i] > 0.0:
+            similarity = _similarities(_covariances(pred[:, :, i], ref), variance[i])
+        else:  # one point, which ends on the mean
+            similarity = np.zeros((3, 3, ref.shape[2]))
+        xx, xy, xz = similarity[0, 0], similarity[0, 1], similarity[0, 2]
+        yx, yy, yz = similarity[1, 0], similarity[1, 1], similarity[1, 2]
+        zx, zy, zz = similarity[2, 0], similarity[2, 1], similarity[2, 2]
         row = costs[i]
         for k in joints:
-            x, y, z = pred[i, 0, k], pred[i, 1, k], pred[i, 2, k]
+            x, y, z = pred[k, 0, i], pred[k, 1, i], pred[k, 2, i]
             ref_x, ref_y, ref_z = ref[k, 0], ref[k, 1], ref[k, 2]
             for j in range(row.size):
-                dx = r00[j] * x + r01[j] * y + r02[j] * z - ref_x[j]
-                dy = r10[j] * x + r11[j] * y + r12[j] * z - ref_y[j]
-                dz = r20[j] * x + r21[j] * y + r22[j] * z - ref_z[j]
+                dx = xx[j] * x + yx[j] * y + zx[j] * z - ref_x[j]
+                dy = xy[j] * x + yy[j] * y + zy[j] * z - ref_y[j]
+                dz = xz[j] * x + yz[j] * y + zz[j] * z - ref_z[j]
                 row[j] += sqrt(dx * dx + dy * dy + dz * dz)
         row /= joints.size
     return costs
 
 
 @numba.njit(cache=True)
-def _horn_matrices(covariance: np.ndarray) -> np.ndarray:
-    """Upper triangles of Horn's matrices N, [4, 4, L] from covariances [3, 3, L]; the rest is not set."""
-    n = np.empty((4, 4, covariance.shape[2]))
-    for j in range(covariance.shape[2]):
-        xx, xy, xz = covariance[0, 0, j], covariance[0, 1, j], covariance[0, 2, j]
-        yx, yy, yz = covariance[1, 0, j], covariance[1, 1, j], covariance[1, 2, j]
-        zx, zy, zz = covariance[2, 0, j], covariance[2, 1, j], covariance[2, 2, j]
-        n[0, 0, j], n[0, 1, j], n[0, 2, j], n[0, 3, j] = xx + yy + zz, yz - zy, zx - xz, xy - yx
-        n[1, 1, j], n[1, 2, j], n[1, 3, j] = xx - yy - zz, xy + yx, zx + xz
-        n[2, 2, j], n[2, 3, j] = yy - xx - zz, yz + zy
-        n[3, 3, j] = zz - xx - yy
-    return n
-
-
-@numba.njit(cache=True)
-def _scaled_rotations(scale: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
-    """scale [L] times the rotation matrices of unit quaternions [4, L]: [3, 3, L]."""
-    r = np.empty((3, 3, scale.size))
-    for j in range(scale.size):
-        s, a, b, c, d = scale[j], quaternion[0, j], quaternion[1, j], quaternion[2, j], quaternion[3, j]
-        r[0, 0, j], r[1, 1, j] = s * (a * a + b * b - c * c - d * d), s * (a * a - b * b + c * c - d * d)
-        r[2, 2, j] = s * (a * a - b * b - c * c + d * d)
-        r[0, 1, j], r[1, 0, j] = 2 * s * (b * c - a * d), 2 * s * (b * c + a * d)
-        r[0, 2, j], r[2, 0, j] = 2 * s * (b * d + a * c), 2 * s * (b * d - a * c)
-        r[1, 2, j], r[2, 1, j] = 2 * s * (c * d - a * b), 2 * s * (c * d + a * b)
-    return r
+def _covariances(frame: np.ndarray, ref: np.ndarray) -> np.ndarray:
+    """Sums over joints of the products of coordinates: [3, 3, L] of frame [K, 3] and ref [K, 3, L], frame's first."""
+    ref_tracks = ref.reshape(ref.shape[0], 3 * ref.shape[2])  # long rows
+    covariances = np.zeros((3, ref_tracks.shape[1]))
+    with_x, with_y, with_z = covariances[0], covariances[1], covariances[2]
+    for k in range(0, frame.shape[0], JOINTS_AT_ONCE):
+        x0, y0, z0 = frame[k, 0], frame[k, 1], frame[k, 2]
+        x1, y1, z1 = frame[k + 1, 0], frame[k + 1, 1], frame[k + 1, 2]
+        x2, y2, z2 = frame[k + 2, 0], frame[k + 2, 1], frame[k + 2, 2]
+        ref0, ref1, ref2 = ref_tracks[k], ref_tracks[k + 1], ref_tracks[k + 2]
+        for j in range(with_x.size):
+            with_x[j] += x0 * ref0[j] + x1 * ref1[j] + x2 * ref2[j]
+            with_y[j] += y0 * ref0[j] + y1 * ref1[j] + y2 * ref2[j]
+            with_z[j] += z0 * ref0[j] + z1 * ref1[j] + z2 * ref2[j]
+    return covariances.reshape(3, 3, ref.shape[2])
 
 
 @numba.njit(cache=True, error_model="numpy")  # a division that may raise is not vectorised
-def _leading_eigenvectors(n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Leading eigenvalues [L] and unit eigenvectors [4, L] of symmetric n [4, 4, L], by Jacobi's method.
+def _similarities(c: np.ndarray, variance: float) -> np.ndarray:
+    """The best proper rotations of frames with covariances c [3, 3, L], times their best scales; overwrites c.
 
-    The upper triangles of n are read, and overwritten.
+    Returns [3, 3, L]; the first axis is the one that is summed over when points are turned.
+
+    With the singular values s1 >= s2 >= |s3| of c, s3 negative where c mirrors, trace = s1 + s2 + s3 is the largest
+    root of x^4 - 2 |c|^2 x^2 - 8 det(c) x + |c|^4 - 4 |cof(c)|^2, and trace / variance is the scale. Newton's steps
+    from above reach it. The rotation is Markley's (1993, "Attitude determination using vector observations: a fast
+    optimal matrix algorithm"):
+
+        R = ((k + |c|^2) c - c c' c + trace cof(c)) / z,  k = (trace^2 - |c|^2) / 2,  z = k trace - det(c)
+
+    z = (s1 + s2) (s2 + s3) (s3 + s1) vanishes where more than one rotation is best, or nearly does; there, Jacobi's
+    method always finds one.
     """
-    count = n.shape[2]
-    vectors = np.zeros((4, 4, count))
-    for p in range(4):
-        vectors[p, p] = 1.0
-    cosine, sine = np.empty(count), np.empty(count)
-    for _ in range(JACOBI_SWEEPS):
-        if _are_diagonal(n):
-            break
-        for p in range(3):
-            for q in range(p + 1, 4):
-                n_pp, n_qq, n_pq = n[p, p], n[q, q], n[p, q]
-                for j in range(count):
-                    twice, difference = 2.0 * n_pq[j], n_qq[j] - n_pp[j]
-                    root = sqrt(difference * difference + twice * twice)
-                    divisor = difference + root if difference >= 0.0 else difference - root
-                    tangent = twice / divisor if divisor != 0.0 else 0.0
-                    cosine[j] = 1.0 / sqrt(tangent * tangent + 1.0)
-                    sine[j] = tangent * cosine[j]
-                    n_pp[j] -= tangent * n_pq[j]
-                    n_qq[j] += tangent * n_pq[j]
-                    n_pq[j] = 0.0
-                for k in range(4):
-                    if k != p and k != q:
-                        _rotate(n[min(k, p), max(k, p)], n[min(k, q), max(k, q)], cosine, sine)
-                    _rotate(vectors[k, p], vectors[k, q], cosine, sine)
+    trace, squares, determinant = _traces(c)
+    separated = np.empty(trace.size, dtype=np.bool_)
+    for j in range(trace.size):
+        z = 0.5 * (trace[j] * trace[j] - squares[j]) * trace[j] - determinant[j]
+        separated[j] = z > SEPARATION * trace[j] * trace[j] * trace[j]
+    inseparable = np.flatnonzero(~separated)
+    originals = c[:, :, inseparable]
 
-    values, leading = np.empty(count), np.empty((4, count))
-    for j in range(count):
-        best = 0
-        for p in range(1, 4):
-            if n[p, p, j] > n[best, best, j]:
-                best = p
-        values[j] = n[best, best, j]
-        leading[:, j] = vectors[:, best, j]
-    return values, leading
+    for j in range(trace.size):
+        xx, xy, xz = c[0, 0, j], c[0, 1, j], c[0, 2, j]
+        yx, yy, yz = c[1, 0, j], c[1, 1, j], c[1, 2, j]
+        zx, zy, zz = c[2, 0, j], c[2, 1, j], c[2, 2, j]
+        s, k = trace[j], 0.5 * (trace[j] * trace[j] - squares[j])
+        scale = s / (variance * (k * s - determinant[j]))
+        k += squares[j]
+        x_x, y_y = k - xx * xx - xy * xy - xz * xz, k - yx * yx - yy * yy - yz * yz
+        z_z = k - zx * zx - zy * zy - zz * zz
+        x_y, x_z, y_z = xx * yx + xy * yy + xz * yz, xx * zx + xy * zy + xz * zz, yx * zx + yy * zy + yz * zz
+        c[0, 0, j] = scale * (x_x * xx - x_y * yx - x_z * zx + s * (yy * zz - yz * zy))
+        c[0, 1, j] = scale * (x_x * xy - x_y * yy - x_z * zy + s * (yz * zx - yx * zz))
+        c[0, 2, j] = scale * (x_x * xz - x_y * yz - x_z * zz + s * (yx * zy - yy * zx))
+        c[1, 0, j] = scale * (y_y * yx - x_y * xx - y_z * zx + s * (xz * zy - xy * zz))
+        c[1, 1, j] = scale * (y_y * yy - x_y * xy - y_z * zy + s * (xx * zz - xz * zx))
+        c[1, 2, j] = scale * (y_y * yz - x_y * xz - y_z * zz + s * (xy * zx - xx * zy))
+        c[2, 0, j] = scale * (z_z * zx - x_z * xx - y_z * yx + s * (xy * yz - xz * yy))
+        c[2, 1, j] = scale * (z_z * zy - x_z * xy - y_z * yy + s * (xz * yx - xx * yz))
+        c[2, 2, j] = scale * (z_z * zz - x_z * xz - y_z * yz + s * (xx * yy - xy * yx))
+
+    for number in range(inseparable.size):
+        c[:, :, inseparable[number]] = _jacobi_rotation(originals[:, :, number]) / variance
+    return c
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _traces(c: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of c [3, 3, L]: the traces of _similarities, the sums of squares and the determinants, [L] each."""
+    trace, squares, determinant = np.empty(c.shape[2]), np.empty(c.shape[2]), np.empty(c.shape[2])
+    constant = np.empty(c.shape[2])
+    for j in range(trace.size):
+        xx, xy, xz = c[0, 0, j], c[0, 1, j], c[0, 2, j]
+        yx, yy, yz = c[1, 0, j], c[1, 1, j], c[1, 2, j]
+        zx, zy, zz = c[2, 0, j], c[2, 1, j], c[2, 2, j]
+        of_xx, of_xy, of_xz = yy * zz - yz * zy, yz * zx - yx * zz, yx * zy - yy * zx
+        of_yx, of_yy, of_yz = xz * zy - xy * zz, xx * zz - xz * zx, xy * zx - xx * zy
+        of_zx, of_zy, of_zz = xy * yz - xz * yy, xz * yx - xx * yz, xx * yy - xy * yx
+        on_x, on_y, on_z = xx * xx + xy * xy + xz * xz, yx * yx + yy * yy + yz * yz, zx * zx + zy * zy + zz * zz
+        cofactors = of_xx * of_xx + of_xy * of_xy + of_xz * of_xz
+        cofactors += of_yx * of_yx + of_yy * of_yy + of_yz * of_yz
+        cofactors += of_zx * of_zx + of_zy * of_zy + of_zz * of_zz
+        squares[j] = on_x + on_y + on_z
+        determinant[j] = xx * of_xx + xy * of_xy + xz * of_xz
+        constant[j] = squares[j] * squares[j] - 4.0 * cofactors
+        trace[j] = sqrt(squares[j] + 2.0 * sqrt(3.0 * cofactors))  # not below the root, as k^2 <= 3 |cof(c)|^2
+
+    for _ in range(NEWTON_STEPS):
+        moving = 0
+        for j in range(trace.size):
+            s, twice = trace[j], trace[j] * trace[j] - squares[j]
+            value = (twice - squares[j]) * s * s - 8.0 * determinant[j] * s + constant[j]
+            step = value / (4.0 * (twice * s - 2.0 * determinant[j]))
+            trace[j] = s - step
+            moving += step > NEWTON_PRECISION * s
+        if moving == 0:
+            break
+    return trace, squares, determinant
 
 
 @numba.njit(cache=True)
-def _are_diagonal(n: np.ndarray) -> bool:
-    """Whether no upper triangle of n [4, 4, L] has anything beside its diagonal that is above rounding."""
-    for j in range(n.shape[2]):
-        on, off = 0.0, 0.0
-        for p in range(4):
-            on += n[p, p, j] ** 2
+def _jacobi_rotation(c: np.ndarray) -> np.ndarray:
+    """The best proper rotation of frames with the covariance c [3, 3], as in _similarities, times its trace.
+
+    Horn's closed form (1987): its quaternion is the leading eigenvector of a symmetric 4x4 matrix, here N, and the
+    trace is the eigenvalue. Some leading eigenvector always exists.
+    """
+    n = np.empty((4, 4))
+    n[0, 0], n[1, 1] = c[0, 0] + c[1, 1] + c[2, 2], c[0, 0] - c[1, 1] - c[2, 2]
+    n[2, 2], n[3, 3] = c[1, 1] - c[0, 0] - c[2, 2], c[2, 2] - c[0, 0] - c[1, 1]
+    n[0, 1], n[0, 2], n[0, 3] = c[1, 2] - c[2, 1], c[2, 0] - c[0, 2], c[0, 1] - c[1, 0]
+    n[1, 2], n[1, 3], n[2, 3] = c[0, 1] + c[1, 0], c[2, 0] + c[0, 2], c[1, 2] + c[2, 1]
+    for p in range(3):
+        for q in range(p + 1, 4):
+            n[q, p] = n[p, q]
+    vectors = np.eye(4)
+    negligible = 1e-17 * np.abs(n).max()
+    for _ in range(JACOBI_SWEEPS):
+        for p in range(3):
             for q in range(p + 1, 4):
-                off += n[p, q, j] ** 2
-        if off > 1e-32 * on:
-            return False
-    return True
+                if abs(n[p, q]) > negligible:
+                    ratio = 0.5 * (n[q, q] - n[p, p]) / n[p, q]
+                    tangent = copysign(1.0, ratio) / (abs(ratio) + sqrt(ratio * ratio + 1.0))
+                    cosine = 1.0 / sqrt(tangent * tangent + 1.0)
+                    _rotate(n, p, q, cosine, tangent * cosine)
+                    _rotate(n.T, p, q, cosine, tangent * cosine)
+                    _rotate(vectors, p, q, cosine, tangent * cosine)
+
+    best = np.argmax(np.diag(n))
+    s, w, x, y, z = n[best, best], vectors[0, best], vectors[1, best], vectors[2, best], vectors[3, best]
+    turned = np.empty((3, 3))
+    turned[0, 0], turned[1, 1] = w * w + x * x - y * y - z * z, w * w - x * x + y * y - z * z
+    turned[2, 2] = w * w - x * x - y * y + z * z
+    turned[0, 1], turned[1, 0] = 2.0 * (x * y + w * z), 2.0 * (x * y - w * z)
+    turned[0, 2], turned[2, 0] = 2.0 * (x * z - w * y), 2.0 * (x * z + w * y)
+    turned[1, 2], turned[2, 1] = 2.0 * (y * z + w * x), 2.0 * (y * z - w * x)
+    return s * turned
 
 
-@numba.njit(cache=True, inline="always")
-def _rotate(at_p: np.ndarray, at_q: np.ndarray, cosine: np.ndarray, sine: np.ndarray) -> None:
-    """Turns the entries in place."""
-    for j in range(at_p.size):
-        p, q = at_p[j], at_q[j]
-        at_p[j] = cosine[j] * p - sine[j] * q
-        at_q[j] = sine[j] * p + cosine[j] * q
+@numba.njit(cache=True)
+def _rotate(matrix: np.ndarray, p: int, q: int, cosine: float, sine: float) -> None:
+    """Turns the columns p and q of matrix [4, 4] into each other, in place."""
+    for k in range(4):
+        at_p, at_q = matrix[k, p], matrix[k, q]
+        matrix[k, p], matrix[k, q] = cosine * at_p - sine * at_q, sine * at_p + cosine * at_q
 
 
 @numba.njit(cache=True)

@@ -1,134 +1,246 @@
-"""Scores of motion against a reference, as torchmetrics: warped in time (DTWJPE), or frame by frame (JointError)."""
+"""Scores of motion against a reference, as torchmetrics: warped in time, or frame by frame."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from soke.metrics.alignment import procrustes_align, root_align
-from soke.metrics.dtw import DtwResult, dtw_jpe
-from soke.metrics.joint_sets import JOINT_SETS
+from soke.metrics.clips import ClipMetric, Score
+from soke.metrics.dtw import dtw_jpe_pairs
+from soke.metrics.dtw_torch import dtw_jpe_batch
+from soke.metrics.joint_sets import TRACK_JOINTS, WEIGHTS, Array, Track
 from soke.metrics.signature import Signature
 
 DTW_NAMES = {"root": "DTW-JPE", "procrustes": "DTW-PA-JPE"}
 ALIGN = {"root": root_align, "procrustes": procrustes_align}
+# Column -> weight of each part of a track in it.
+_COLUMNS = {
+    "body": {"body": 1.0},
+    "left hand": {"left_hand": 1.0},
+    "right hand": {"right_hand": 1.0},
+    "hand": {"left_hand": 0.5, "right_hand": 0.5},
+    "avg": {part: weight / sum(WEIGHTS.values()) for part, weight in WEIGHTS.items()},
+}
+_MOMENTS = 8  # of a clip that its diversity is measured at
+_FPS_TOLERANCE = 1e-3
+_CLIPS_AT_ONCE = 64  # whose faces are held in memory together
 
 
-class DTWJPE(Metric):
-    """Mean over clips of DTW-JPE or DTW-PA-JPE (SOKE, evaluation metrics; joints as in its evaluation).
-
-    `compute` gives {"m": accumulated path cost in metres, as published, "mm": mean cost of a frame pair on the path
-    in millimetres}, each a mean over clips. A hand's score is the mean of the left and the right hand's. A clip that
-    was scored more than once, as happens when a distributed sampler fills up the last batch, counts once.
+class TrackMetric(ClipMetric):
+    """Base of metrics that compare tracks: subclasses say what one pair adds.
 
     Args:
-        part: "body" (12 of 144 joints) or "hand" (21 joints on each side).
+        signatures, size: see ClipMetric.
+        parts: of the tracks, that must be there.
+    """
+
+    def __init__(self, signatures: Sequence[Signature], size: int, parts: Iterable[str] = ()) -> None:
+        super().__init__(signatures, size)
+        self.parts = tuple(parts)
+
+    def update(self, name: str, pred: Track, ref: Track) -> None:
+        """Scores one clip. Raises ValueError that names it where `check_tracks` does."""
+        self.update_many([name], [pred], [ref])
+
+    def update_many(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
+        """Scores clips together, on all cores of the CPU or on the tracks' GPU. Raises as `update`, before any."""
+        for name, pred, ref in zip(names, preds, refs, strict=True):
+            check_tracks(name, pred, ref, self.parts)
+        for name, statistics in zip(names, self._measure(preds, refs), strict=True):
+            self._add(name, statistics)
+
+    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
+        """[size] of every pair."""
+        raise NotImplementedError
+
+
+class DTWJPE(TrackMetric):
+    """Mean over clips of DTW-JPE or DTW-PA-JPE (SOKE, evaluation metrics; joints as in its evaluation).
+
+    Columns: body (12 of 144 joints), left hand, right hand (21 joints each), hand, their mean, and avg, the average
+    weighted by scored joints, (12 body + 42 hand) / 54, of SOKE's table 2. Units: "m", accumulated path cost in metres,
+    as published, and "mm", mean cost of a frame pair on the path in millimetres; both means over clips.
+
+    Args:
         align: "root" for DTW-JPE, "procrustes" for DTW-PA-JPE.
+        parts: of the tracks; a column is there when its parts are.
+        method: "exact" or "fastdtw", see soke.metrics.dtw.
         fps: frames per second of the scored motion.
         body: body model that made the joints, "stand-in" or "smplx".
         layout: hash of the motion layout.
         statistics: hash of the normalisation statistics.
-        method: "exact" or "fastdtw", see soke.metrics.dtw.
     """
 
-    full_state_update = False
-    higher_is_better = False
-    indices: list[torch.Tensor]  # [1] clip index each, int64
-    scores: list[torch.Tensor]  # [1, 2] accumulated metres, mean millimetres each, float64
-
     def __init__(
-        self,
-        part: str,
-        align: str,
-        *,
-        fps: float | None = None,
-        body: str | None = None,
-        layout: str | None = None,
-        statistics: str | None = None,
-        method: str = "exact",
-    ) -> None:
-        super().__init__()
-        self.joint_set = JOINT_SETS[part]
-        self.align = align
-        self.method = method
-        self.signature = Signature(
-            DTW_NAMES[align],
-            part,
-            alignment=align,
-            joints=self.joint_set.label,
-            dtw=method,
-            units=("m", "mm"),
-            fps=fps,
-            body=body,
-            layout=layout,
-            statistics=statistics,
+        self, align: str, *, parts: Sequence[str] = tuple(TRACK_JOINTS), method: str = "exact",
+        **conditions: float | str | None,
+    ) -> None:  # fmt: skip
+        columns = _columns(parts)
+        signatures = [
+            Signature(
+                DTW_NAMES[align], column, align, _label(weights), method, units=("m", "mm"), **conditions
+            )
+            for column, weights in columns.items()
+        ]  # fmt: skip
+        parts = [part for part in TRACK_JOINTS if part in parts]
+        self._weights = _matrix(columns, parts)  # [C, P]
+        # fastdtw's scores are followed by the exact ones, in metres.
+        super().__init__(signatures, len(columns) * (2 if method == "exact" else 3), parts)
+        self.align, self.method = align, method
+
+    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
+        measured = self._of_parts(preds, refs, self.method)  # [N, P, 2]
+        statistics = (self._weights @ measured).reshape(len(preds), -1)  # [N, C * 2]
+        if self.method == "exact":
+            return statistics
+        exact = self._weights @ self._of_parts(preds, refs, "exact")[..., :1]
+        return np.concatenate([statistics, exact[..., 0]], axis=1)
+
+    def _of_parts(self, preds: Sequence[Track], refs: Sequence[Track], method: str) -> np.ndarray:
+        results = []
+        for part in self.parts:
+            pairs = [getattr(t, part) for t in preds], [getattr(t, part) for t in refs]
+            scored = TRACK_JOINTS[part].scored
+            results.append([(r.cost, r.mean_mm) for r in _warped(*pairs, self.align, scored, method)])
+        return np.array(results).transpose(1, 0, 2)
+
+    def _values(self, sums: np.ndarray, clips: int) -> np.ndarray:
+        return sums[..., : 2 * len(self.signatures)] / clips
+
+    def deviation(self) -> dict[str, tuple[float, float]]:
+        """Column to (mean over clips, greatest) of how much fastdtw's cost is above the exact one, in percent."""
+        with self.sync_context():
+            statistics = self._all()
+        metres, exact = np.split(statistics, [2 * len(self.signatures)], axis=1)
+        above = 100 * (metres[:, ::2] / np.maximum(exact, 1e-12) - 1)
+        return {s.part: (float(a.mean()), float(a.max())) for s, a in zip(self.signatures, above.T)}
+
+
+class DTWVPE(TrackMetric):
+    """Face DTW-VPE (M3T): DTW over the vertices of the face, moved so that the head joints coincide.
+
+    Units as of DTWJPE; args as there.
+    """
+
+    def __init__(self, *, vertices: int, **conditions: float | str | None) -> None:
+        signature = Signature(
+            "DTW-VPE", "face", "root", f"{vertices}of{vertices}", "exact", units=("m", "mm"), **conditions
         )
-        # Lists and not sums: only indices can tell, after gathering, which clips two processes have both scored.
-        self.add_state("indices", [], dist_reduce_fx="cat")
-        self.add_state("scores", [], dist_reduce_fx="cat")
+        super().__init__([signature], 2, ["face"])
 
-    def update(self, index: int, name: str, pred: Any, ref: Any) -> None:
-        """Scores one clip.
-
-        Args:
-            index: number of the clip in its split, the same in every process.
-            name: the clip's name, for messages.
-            pred: joint positions in metres, tensor or array: [T1, 144, 3] for the body, for hands the pair
-                (left, right) of [T1, 21, 3].
-            ref: the same with T2 frames.
-
-        Raises:
-            ValueError: no frames, NaN, or wrong shapes; names the clip.
-        """
-        try:
-            pairs = [(pred, ref)] if self.joint_set.part == "body" else list(zip(pred, ref, strict=True))
-            results = [self._score(_array(p), _array(r)) for p, r in pairs]
-        except ValueError as error:
-            raise ValueError(f"clip {name} cannot be scored: {error}") from error
-        score = torch.tensor([[result.cost, result.mean_mm] for result in results], dtype=torch.float64)
-        self.indices.append(torch.tensor([index], device=self.device))
-        self.scores.append(score.mean(dim=0, keepdim=True).to(self.device))
-
-    def _score(self, pred: np.ndarray, ref: np.ndarray) -> DtwResult:
-        if pred.ndim == 3 and pred.shape[1] != self.joint_set.total:
-            raise ValueError(f"it has {pred.shape[1]} joints, a {self.joint_set.part} has {self.joint_set.total}")
-        return dtw_jpe(pred, ref, self.align, self.joint_set.scored, method=self.method)
-
-    def per_clip(self) -> dict[int, tuple[float, float]]:
-        """Clip index to (accumulated metres, mean millimetres), of the clips that this process has scored."""
-        if len(self.indices) == 0:
-            return {}
-        indices, scores = dim_zero_cat(self.indices).tolist(), dim_zero_cat(self.scores).tolist()
-        return {index: (metres, millimetres) for index, (metres, millimetres) in zip(indices, scores, strict=True)}
-
-    def sync(self, *args: Any, **kwargs: Any) -> None:
-        """As in torchmetrics; a process without clips takes part with empty states of the right type.
-
-        Otherwise gathering fails or hangs, because the processes' states differ in type.
-        """
-        if len(self.indices) == 0:
-            self.indices.append(torch.empty(0, dtype=torch.int64, device=self.device))
-            self.scores.append(torch.empty(0, 2, dtype=torch.float64, device=self.device))
-        super().sync(*args, **kwargs)
-
-    def compute(self) -> dict[str, torch.Tensor]:
-        """Raises ValueError when no clip was scored."""
-        scores = self.per_clip()
-        if not scores:
-            raise ValueError(f"{self.signature.name} was asked for before any clip was scored")
-        metres, millimetres = torch.tensor(list(scores.values()), dtype=torch.float64, device=self.device).mean(dim=0)
-        return {"m": metres, "mm": millimetres}
+    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
+        faces = [t.face for t in preds], [t.face for t in refs]
+        scored = range(1, faces[0][0].shape[1]) if preds else ()
+        return [np.array([r.cost, r.mean_mm]) for r in _warped(*faces, "root", scored, "exact")]
 
 
-class JointError(Metric):
+class LengthRatio(TrackMetric):
+    """Mean over clips of predicted seconds / seconds of the reference; 1 is right, so there is no better end."""
+
+    higher_is_better = None
+
+    def __init__(self, **conditions: float | str | None) -> None:
+        super().__init__([Signature("length", units=("ratio",), **conditions)], 1)
+
+    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
+        return [np.array([len(p) / p.fps / (len(r) / r.fps)]) for p, r in zip(preds, refs)]
+
+
+class DynamicsError(TrackMetric):
+    """Error of velocities (m/s) or accelerations (m/s²): mean distance over the joints and over the frame pairs of the
+    DTW-JPE path of the same part, then over clips.
+
+    Derivatives are differences of second order in time of positions relative to the part's root (pelvis, wrist); a clip
+    of a single frame stands still. Columns: body, hand.
+
+    Args:
+        order: 1 for velocities, 2 for accelerations; others as of DTWJPE.
+    """
+
+    def __init__(self, order: int, *, parts: Sequence[str] = tuple(TRACK_JOINTS), **conditions: float | str | None):
+        self.order = order
+        name, unit = {1: ("velocity error", "m/s"), 2: ("acceleration error", "m/s²")}[order]
+        columns = {column: w for column, w in _columns(parts).items() if column in ("body", "hand")}
+        parts = [part for part in TRACK_JOINTS if any(part in weights for weights in columns.values())]
+        self._weights = _matrix(columns, parts)
+        signatures = [
+            Signature(name, column, "root", _label(weights), "exact", units=(unit,), **conditions)
+            for column, weights in columns.items()
+        ]
+        super().__init__(signatures, len(columns), parts)
+
+    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
+        errors = []
+        for part in self.parts:
+            scored = TRACK_JOINTS[part].scored
+            tracks = [[_array(getattr(t, part)) for t in side] for side in (preds, refs)]
+            warped = dtw_jpe_pairs(*tracks, "root", scored)
+            errors.append([
+                np.linalg.norm(
+                    self._derivative(pred, p.fps, scored)[w.path[0]] - self._derivative(ref, r.fps, scored)[w.path[1]],
+                    axis=-1,
+                ).mean()
+                for pred, ref, p, r, w in zip(*tracks, preds, refs, warped)
+            ])  # fmt: skip
+        return np.array(errors).T @ self._weights.T
+
+    def _derivative(self, track: np.ndarray, fps: float, scored: Sequence[int]) -> np.ndarray:
+        """[T, J, 3] m -> [T, S, 3] m/s or m/s²."""
+        moved = track[:, list(scored)] - track[:, :1]
+        for _ in range(self.order):
+            exact_ends = {"edge_order": 2} if len(moved) > 2 else {}
+            moved = np.gradient(moved, 1 / fps, axis=0, **exact_ends) if len(moved) > 1 else np.zeros_like(moved)
+        return moved
+
+
+class Diversity(TrackMetric):
+    """How different the predicted clips are from each other: mean over pairs of clips of the mean distance of their 54
+    scored joints, body and hands, relative to their roots, at 8 evenly spaced moments, in millimetres.
+
+    No quality in itself: the references' own diversity is what it should come near.
+    """
+
+    higher_is_better = None
+
+    def __init__(self, **conditions: float | str | None) -> None:
+        signature = Signature("diversity", "avg", "root", _label(_COLUMNS["avg"]), units=("mm",), **conditions)
+        super().__init__([signature], _MOMENTS * sum(WEIGHTS.values()) * 3, TRACK_JOINTS)
+
+    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
+        return [self._postures(track) for track in preds]
+
+    @staticmethod
+    def _postures(track: Track) -> np.ndarray:
+        moments = np.linspace(0, len(track) - 1, _MOMENTS).round().astype(int)
+        relative = [
+            points[moments][:, list(TRACK_JOINTS[part].scored)] - points[moments, :1]
+            for part in TRACK_JOINTS for points in [_array(getattr(track, part))]
+        ]  # fmt: skip
+        return np.concatenate(relative, axis=1).ravel()
+
+    def _aggregate(self, statistics: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        clips = len(statistics)
+        if clips < 2:
+            return np.zeros((len(counts), 1))
+        points = torch.from_numpy(statistics).unflatten(1, (-1, 3)).transpose(0, 1).contiguous()  # [M, N, 3]
+        distances = sum(torch.cdist(p, p, compute_mode="donot_use_mm_for_euclid_dist") for p in points) / len(points)
+        between = ((counts @ distances.numpy()) * counts).sum(1)  # a clip is at no distance from itself
+        pairs = clips**2 - (counts**2).sum(1)
+        return 1000 * (between / np.maximum(pairs, 1))[:, None]
+
+    def per_clip(self) -> dict[str, np.ndarray]:
+        """Nothing: a single clip has no diversity."""
+        return {}
+
+
+class JointError(ClipMetric):
     """Mean distance of points over all frames, in millimetres, prediction and reference paired frame by frame.
 
-    MPJPE is JointError("MPJPE", "root"), PA-MPJPE JointError("PA-MPJPE", "procrustes"), and PA-MPVPE the latter on
-    vertices. `compute` gives {"mm": mean}; long clips weigh more than short ones.
+    MPJPE is JointError("MPJPE", "root"), PA-MPJPE JointError("PA-MPJPE", "procrustes"), and MPVPE and PA-MPVPE the
+    same on vertices. `compute` gives {"mm": mean}; long clips weigh more than short ones.
 
     Args:
         name: metric, as it stands in tables.
@@ -136,58 +248,33 @@ class JointError(Metric):
         part: what the points are of, for the signature; so are the following.
         scored: the points whose error counts, among those that are aligned; None: all.
         joints: which points, for example "12of144" or "mesh".
-        fps: frames per second of the scored motion.
-        body: body model that made the points, "stand-in" or "smplx".
-        layout: hash of the motion layout.
-        statistics: hash of the normalisation statistics.
+        conditions: fps, body, layout and statistics of the signature.
     """
 
-    full_state_update = False
-    higher_is_better = False
-    error_sum: torch.Tensor  # [] metres
-    frames: torch.Tensor  # []
-
     def __init__(
-        self,
-        name: str,
-        align: str,
-        *,
-        part: str | None = None,
-        scored: Sequence[int] | None = None,
-        joints: str | None = None,
-        fps: float | None = None,
-        body: str | None = None,
-        layout: str | None = None,
-        statistics: str | None = None,
-    ) -> None:
-        super().__init__()
+        self, name: str, align: str, *, part: str | None = None, scored: Sequence[int] | slice | None = None,
+        joints: str | None = None, **conditions: float | str | None,
+    ) -> None:  # fmt: skip
+        super().__init__([Signature(name, part, align, joints, units=("mm",), **conditions)], 2)
         self._align = ALIGN[align]
-        self._scored = slice(None) if scored is None else list(scored)
-        self.signature = Signature(
-            name,
-            part,
-            alignment=align,
-            joints=joints,
-            units=("mm",),
-            fps=fps,
-            body=body,
-            layout=layout,
-            statistics=statistics,
-        )
-        self.add_state("error_sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("frames", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self._scored = scored if isinstance(scored, slice) else slice(None) if scored is None else list(scored)
 
-    def update(self, name: str, pred: torch.Tensor, ref: torch.Tensor) -> None:
+    def update(self, name: str, *pairs: tuple[torch.Tensor, torch.Tensor]) -> None:
         """Adds one clip.
 
         Args:
-            name: the clip's name, for messages.
-            pred: [T, V, 3] points in metres, without padding.
-            ref: [T, V, 3] the same points of the reference.
+            name: the clip's.
+            pairs: prediction and reference, [T, V, 3] points in metres without padding; several where the clip has
+                several point sets, both hands for instance.
 
         Raises:
             ValueError: no frames, NaN, or shapes that differ; names the clip.
         """
+        added = [self._errors(name, *pair) for pair in pairs]
+        self._add(name, np.array([sum(error.sum().item() for error in added), sum(map(len, added))]))
+
+    def _errors(self, name: str, pred: torch.Tensor, ref: torch.Tensor) -> torch.Tensor:
+        """[T] metres."""
         if pred.ndim != 3 or pred.shape[-1] != 3 or pred.shape != ref.shape:
             raise ValueError(
                 f"clip {name} cannot be scored: the prediction has shape {list(pred.shape)} and the reference "
@@ -198,16 +285,131 @@ class JointError(Metric):
         pred, ref = pred.detach().double(), ref.detach().double()
         if not (torch.isfinite(pred).all() and torch.isfinite(ref).all()):  # before the SVD, which may raise on NaN
             raise ValueError(f"clip {name} cannot be scored: it holds NaN or infinite positions")
-        error = (self._align(pred, ref) - ref)[:, self._scored].norm(dim=-1).mean(dim=-1).sum()
-        self.error_sum += error
-        self.frames += len(pred)
+        return (self._align(pred, ref) - ref)[:, self._scored].norm(dim=-1).mean(dim=-1)
 
-    def compute(self) -> dict[str, torch.Tensor]:
-        """Raises ValueError when no frame was scored."""
-        if self.frames == 0:
-            raise ValueError(f"{self.signature.name} was asked for before any clip was scored")
-        return {"mm": 1000.0 * self.error_sum / self.frames}
+    def _values(self, sums: np.ndarray, clips: int) -> np.ndarray:
+        return 1000 * sums[..., :1] / sums[..., 1:]
 
 
-def _array(track: torch.Tensor | np.ndarray) -> np.ndarray:
+class MotionScores:
+    """Every score of produced motion, of one system on one corpus.
+
+    Args:
+        parts: what the tracks hold, see Track.
+        face_vertices: number F of the faces' vertices.
+        method: of the DTW; "fastdtw" is slow and approximate.
+        conditions: fps, body, layout and statistics of the signatures.
+    """
+
+    def __init__(
+        self, parts: Sequence[str] = (*TRACK_JOINTS, "face"), face_vertices: int = 0, method: str = "exact",
+        **conditions: float | str | None,
+    ) -> None:  # fmt: skip
+        joints = [part for part in parts if part in TRACK_JOINTS]
+        self._dtw = [DTWJPE(align, parts=joints, method=method, **conditions) for align in DTW_NAMES] if joints else []
+        self.metrics: list[TrackMetric] = [*self._dtw]
+        if "face" in parts:
+            self.metrics.append(DTWVPE(vertices=face_vertices, **conditions))
+        self.metrics.append(LengthRatio(**conditions))
+        if _columns(joints):
+            self.metrics += [DynamicsError(order, parts=joints, **conditions) for order in (1, 2)]
+        if len(joints) == len(TRACK_JOINTS):
+            self.metrics.append(Diversity(**conditions))
+        self.unscored: dict[str, str] = {}  # clip name -> why
+        self._parts = tuple(parts)
+
+    def update(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
+        """Scores clips; one that cannot be scored is noted in `unscored` and keeps no other from its score."""
+        good = []
+        for index, (name, pred, ref) in enumerate(zip(names, preds, refs, strict=True)):
+            try:
+                check_tracks(name, pred, ref, self._parts)
+                good.append(index)
+            except ValueError as error:
+                self.unscored[name] = str(error)
+        for start in range(0, len(good), _CLIPS_AT_ONCE):
+            chosen = good[start : start + _CLIPS_AT_ONCE]
+            picked = [[items[i] for i in chosen] for items in (names, preds, refs)]
+            for metric in self.metrics:
+                metric.update_many(*picked)
+
+    def scores(self) -> list[Score]:
+        """Of all metrics, over all processes. Raises ValueError when no clip was scored."""
+        return [score for metric in self.metrics for score in metric.scores()]
+
+    def per_clip(self) -> dict[str, dict[str, float]]:
+        """Clip to {"name part unit": value}, of this process."""
+        table: dict[str, dict[str, float]] = {}
+        for metric in self.metrics:
+            labels = [" ".join(filter(None, (s.name, s.part, unit))) for s in metric.signatures for unit in s.units]
+            for name, values in metric.per_clip().items():
+                table.setdefault(name, {}).update(zip(labels, values.tolist()))
+        return table
+
+    def deviations(self) -> dict[str, tuple[float, float]]:
+        """Of fastdtw, "metric part" to (mean, greatest) percent above the exact cost; empty for exact DTW."""
+        return {
+            f"{metric.signatures[0].name} {column}": above
+            for metric in self._dtw if metric.method != "exact" for column, above in metric.deviation().items()
+        }  # fmt: skip
+
+    def notes(self) -> list[str]:
+        """A sentence on each of `deviations`."""
+        return [
+            f"fastdtw's {column} is {mean:.2f} % above the exact cost, at most {most:.2f} %"
+            for column, (mean, most) in self.deviations().items()
+        ]
+
+
+def check_tracks(name: str, pred: Track, ref: Track, parts: Iterable[str]) -> None:
+    """Raises ValueError that names the clip when `parts` of it cannot be compared: absent, no frames, NaN, other joints
+    or another frame rate."""
+    where = f"clip {name} cannot be scored:"
+    if abs(pred.fps - ref.fps) > _FPS_TOLERANCE * ref.fps:
+        raise ValueError(
+            f"{where} it has {pred.fps:g} frames/s, the reference {ref.fps:g}; resample one to the other's rate"
+        )
+    for part in parts:
+        for role, track in (("prediction", pred), ("reference", ref)):
+            points = getattr(track, part)
+            if points is None:
+                raise ValueError(f"{where} the {role} has no {part.replace('_', ' ')}")
+            if points.ndim != 3 or points.shape[2] != 3:
+                raise ValueError(f"{where} the {role} has shape {list(points.shape)}, it must be [T, J, 3]")
+            expected = TRACK_JOINTS[part].total if part in TRACK_JOINTS else ref.face.shape[1]
+            if points.shape[1] != expected:
+                noun = "points" if part == "face" else "joints"
+                raise ValueError(
+                    f"{where} the {role} has {points.shape[1]} {noun}, a {part.replace('_', ' ')} has {expected}"
+                )
+            if len(points) == 0:
+                raise ValueError(f"{where} the {role} has no frames")
+            finite = torch.isfinite(points) if isinstance(points, torch.Tensor) else np.isfinite(points)
+            if not finite.all():
+                frame = int((~finite.all(-1).all(-1)).nonzero()[0][0])
+                raise ValueError(f"{where} the {role} holds NaN or infinite positions, first in frame {frame}")
+
+
+def _columns(parts: Iterable[str]) -> Mapping[str, dict[str, float]]:
+    """The columns whose parts are all there."""
+    return {column: weights for column, weights in _COLUMNS.items() if set(weights) <= set(parts)}
+
+
+def _matrix(columns: Mapping[str, dict[str, float]], parts: Sequence[str]) -> np.ndarray:
+    """[C, P] weights."""
+    return np.array([[weights.get(part, 0.0) for part in parts] for weights in columns.values()])
+
+
+def _label(weights: Mapping[str, float]) -> str:
+    return "+".join(dict.fromkeys(TRACK_JOINTS[part].label for part in weights))
+
+
+def _warped(preds: Sequence[Array], refs: Sequence[Array], align: str, scored: Sequence[int], method: str) -> list[Any]:
+    """DTW of pairs, on the GPU where the tracks are there."""
+    if method == "exact" and preds and isinstance(preds[0], torch.Tensor) and preds[0].is_cuda:
+        return dtw_jpe_batch(preds, refs, align, scored)
+    return dtw_jpe_pairs([_array(p) for p in preds], [_array(r) for r in refs], align, scored, method=method)
+
+
+def _array(track: Array) -> np.ndarray:
     return track.detach().cpu().numpy() if isinstance(track, torch.Tensor) else np.asarray(track)

@@ -21,6 +21,9 @@ class Signature:
         body: body model, "stand-in" or "smplx".
         layout: hash of the motion layout.
         statistics: hash of the normalisation statistics.
+        level: what a text's tokens are: "word", "char" or "jieba".
+        library: signature of the library that computed it, with its version.
+        judge: hash of the back-translation model that read the motion.
         version: of the metric's definition.
     """
 
@@ -34,6 +37,9 @@ class Signature:
     body: str | None = None
     layout: str | None = None
     statistics: str | None = None
+    level: str | None = None
+    library: str | None = None
+    judge: str | None = None
     version: str = METRICS_VERSION
 
     def __str__(self) -> str:
@@ -47,6 +53,9 @@ class Signature:
             "body": self.body,
             "layout": self.layout,
             "stats": self.statistics,
+            "level": self.level,
+            "judge": self.judge,
+            "lib": self.library,
             "v": self.version,
         }
         plain = [value for value in (self.name, self.part) if value is not None]

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from soke.metrics.clips import LEVEL, Score
 from soke.metrics.signature import Signature, comparable, differences
 from soke.storage import new_file
 
@@ -23,37 +24,73 @@ ABSENT = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """Scores of one system on one corpus with one metric.
+    """A score of one system on one corpus.
 
     Attributes:
         row: the system, for example "SOKE", "tokenizer reconstruction" or "shuffled".
         corpus: the corpus, of which the split may be a part of the name.
-        signature: the metric's.
-        values: unit to value, in the order in which they are shown.
-        higher_is_better: None for a quantity that is no quality.
+        score: value, interval and signature.
+        total: number of clips that should have been scored.
     """
 
     row: str
     corpus: str
-    signature: Signature
-    values: dict[str, float]
-    higher_is_better: bool | None
+    score: Score
+    total: int
 
     @property
     def metric(self) -> tuple[str, str]:
         """Name and part: with the corpus, the column."""
-        return self.signature.name, self.signature.part or ""
+        return self.score.signature.name, self.score.signature.part or ""
 
     def heading(self) -> str:
         """Lines of the column's head: name, part and direction, units."""
-        arrow = {True: " ↑", False: " ↓", None: ""}[self.higher_is_better]
+        arrow = {True: " ↑", False: " ↓", None: ""}[self.score.higher_is_better]
         name, part = self.metric
         lines = [name, part + arrow] if part else [name + arrow]
-        return "\n".join([*lines, " / ".join(self.values)])
+        return "\n".join([*lines, " / ".join(self.score.values)])
 
     def text(self) -> str:
-        """The values, side by side."""
-        return " / ".join(f"{value:.{DECIMALS.get(unit, 2)}f}" for unit, value in self.values.items())
+        """The values side by side; below them their intervals."""
+        score = self.score
+        lines = [" / ".join(_number(value, unit) for unit, value in score.values.items())]
+        if score.intervals:
+            ranges = [
+                "–".join(_number(end, unit) for end in score.intervals[unit]) if unit in score.intervals else ABSENT
+                for unit in score.values
+            ]
+            lines.append(" / ".join(ranges))
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON; `Cell.from_dict` is the inverse."""
+        score = self.score
+        return {
+            "row": self.row,
+            "corpus": self.corpus,
+            "metric": score.signature.name,
+            "part": score.signature.part,
+            "values": score.values,
+            "intervals": {unit: list(ends) for unit, ends in score.intervals.items()},
+            "clips": score.clips,
+            "total": self.total,
+            "higher_is_better": score.higher_is_better,
+            "signature": score.signature.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Cell:
+        """Raises KeyError or TypeError for what `to_dict` did not write."""
+        intervals = {unit: tuple(ends) for unit, ends in values["intervals"].items()}
+        score = Score(
+            Signature.from_dict(values["signature"]), values["values"], intervals, values["clips"],
+            values["higher_is_better"],
+        )  # fmt: skip
+        return cls(values["row"], values["corpus"], score, values["total"])
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:.{DECIMALS.get(unit, 2)}f}"
 
 
 class ResultTable:
@@ -61,40 +98,41 @@ class ResultTable:
 
     Args:
         title: the line above the table.
+
+    Attributes:
+        notes: sentences below the table.
     """
 
     def __init__(self, title: str) -> None:
         self.title = title
         self.cells: list[Cell] = []
+        self.notes: list[str] = []
 
-    def add(
-        self,
-        row: str,
-        corpus: str,
-        signature: Signature,
-        values: dict[str, float],
-        higher_is_better: bool | None = False,
-    ) -> None:
-        """Adds what a metric's `compute` gave, as plain numbers or scalar tensors.
+    def add(self, row: str, corpus: str, score: Score, total: int | None = None) -> None:
+        """Adds one of a metric's `scores`.
+
+        Args:
+            total: number of clips that should have been scored; None: all were.
 
         Raises:
             ValueError: the signature is not comparable with that of another row of the same column, the cell is
                 taken, a value is not finite, or the units differ from the signature's.
         """
-        cell = Cell(row, corpus, signature, {unit: float(value) for unit, value in values.items()}, higher_is_better)
-        where = f"{row} on {corpus}, {' '.join(cell.metric).strip()}"
-        if tuple(values) != signature.units:
-            raise ValueError(f"{where}: the values are in {', '.join(values)}, the signature says {signature}")
-        for unit, value in cell.values.items():
+        cell = Cell(row, corpus, score, score.clips if total is None else total)
+        signature, where = score.signature, f"{row} on {corpus}, {' '.join(cell.metric).strip()}"
+        if tuple(score.values) != signature.units:
+            raise ValueError(f"{where}: the values are in {', '.join(score.values)}, the signature says {signature}")
+        for unit, value in score.values.items():
             if not math.isfinite(value):
                 raise ValueError(f"{where}: the value in {unit} is {value}")
         for other in self._column(corpus, cell.metric):
             if other.row == row:
                 raise ValueError(f"{where}: there is a result already")
-            if not comparable(signature, other.signature):
+            theirs = other.score.signature
+            if not comparable(signature, theirs):
                 raise ValueError(
                     f"{where}: cannot be compared with {other.row}, for they differ in "
-                    f"{', '.join(differences(signature, other.signature))}: {signature} and {other.signature}"
+                    f"{', '.join(differences(signature, theirs))}: {signature} and {theirs}"
                 )
         self.cells.append(cell)
 
@@ -107,7 +145,11 @@ class ResultTable:
                 console.print()
                 console.print(block)
         console.print()
-        for signature in dict.fromkeys(str(cell.signature) for cell in self.cells):
+        if any(cell.score.intervals for cell in self.cells):
+            console.print(f"ranges: {LEVEL} % bootstrap intervals over the clips", style="dim", highlight=False)
+        for note in self.notes:
+            console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
+        for signature in dict.fromkeys(str(cell.score.signature) for cell in self.cells):
             console.print(signature, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def text(self) -> str:
@@ -117,32 +159,20 @@ class ResultTable:
         return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
     def to_dict(self) -> dict[str, object]:
-        """Title and cells with whole signatures, for JSON."""
-        return {
-            "title": self.title,
-            "cells": [
-                {
-                    "row": cell.row,
-                    "corpus": cell.corpus,
-                    "metric": cell.signature.name,
-                    "part": cell.signature.part,
-                    "values": cell.values,
-                    "higher_is_better": cell.higher_is_better,
-                    "signature": cell.signature.to_dict(),
-                }
-                for cell in self.cells
-            ],
-        }
+        """Title, cells with whole signatures, and notes, for JSON."""
+        return {"title": self.title, "cells": [cell.to_dict() for cell in self.cells], "notes": self.notes}
 
     def csv(self) -> str:
         """One line per value."""
         stream = io.StringIO(newline="")
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["row", "corpus", "metric", "part", "unit", "value", "signature"])
+        writer.writerow(["row", "corpus", "metric", "part", "unit", "value", "low", "high", "clips", "signature"])
         for cell in self.cells:
-            for unit, value in cell.values.items():
-                name, part = cell.metric
-                writer.writerow([cell.row, cell.corpus, name, part, unit, repr(value), str(cell.signature)])
+            score = cell.score
+            for unit, value in score.values.items():
+                ends = map(repr, score.intervals.get(unit, ("", "")))
+                row = [cell.row, cell.corpus, *cell.metric, unit, repr(value), *ends, score.clips, str(score.signature)]
+                writer.writerow(row)
         return stream.getvalue()
 
     def save(self, folder: str | Path) -> None:
@@ -165,28 +195,35 @@ class ResultTable:
         metrics = list(dict.fromkeys(cell.metric for cell in self.cells if cell.corpus == corpus))
         columns = [self._column(corpus, metric) for metric in metrics]
         rows = list(dict.fromkeys(cell.row for cell in self.cells if cell.corpus == corpus))
-        row_width = max(map(len, [corpus, *rows])) + 1
+        row_width = max(map(len, [corpus, *rows])) + len("clips") + 6
 
         groups: list[list[list[Cell]]] = [[]]
         used = row_width
         for column in columns:
-            lines = [line for cell in column for line in [*cell.heading().splitlines(), cell.text()]]
+            lines = [line for cell in column for text in (cell.heading(), cell.text()) for line in text.splitlines()]
             column_width = max(map(len, lines)) + 3  # with its margins
             if groups[-1] and used + column_width > width:
                 groups.append([])
                 used = row_width
             groups[-1].append(column)
             used += column_width
-        return [_block(corpus, rows, group) for group in groups]
+        counts = {row: _clips([cell for cell in self.cells if (cell.row, cell.corpus) == (row, corpus)]) for row in rows}
+        return [_block(corpus, counts, group) for group in groups]
 
 
-def _block(corpus: str, rows: list[str], columns: list[list[Cell]]) -> Table:
+def _clips(cells: list[Cell]) -> str:
+    """How many clips were scored, of how many, by the metric that scored the fewest."""
+    least = min(cells, key=lambda cell: cell.score.clips - cell.total)
+    return str(least.total) if least.score.clips == least.total else f"{least.score.clips} of {least.total}"
+
+
+def _block(corpus: str, counts: dict[str, str], columns: list[list[Cell]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column(Text(corpus), no_wrap=True, vertical="bottom")
+    table.add_column(Text(corpus), no_wrap=True, vertical="top")
+    table.add_column(Text("clips"), justify="right", no_wrap=True, vertical="top")
     for column in columns:
-        table.add_column(Text(column[0].heading()), justify="right", no_wrap=True, vertical="bottom")
-    for row in rows:
+        table.add_column(Text(column[0].heading()), justify="right", no_wrap=True, vertical="top")
+    for row, clips in counts.items():
         texts = [{cell.row: cell.text() for cell in column}.get(row, ABSENT) for column in columns]
-        table.add_row(Text(row), *texts)
+        table.add_row(Text(row), clips, *texts)
     return table
-

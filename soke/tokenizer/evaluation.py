@@ -6,26 +6,26 @@ from torch import Tensor, nn
 
 from soke.body.model import BodyModel
 from soke.body.motion import Motion
-from soke.metrics.joint_sets import JOINT_SETS
+from soke.metrics.clips import Score
+from soke.metrics.joint_sets import JOINT_SETS, track_of
 from soke.metrics.motion import JointError
-from soke.metrics.signature import Signature
 
 # name -> metric, alignment, part
 _ERRORS = {
-    "MPJPE_body": ("MPJPE", "root", "body"),
-    "PA_MPJPE_body": ("PA-MPJPE", "procrustes", "body"),
-    "MPJPE_hand": ("MPJPE", "root", "hand"),
-    "PA_MPJPE_hand": ("PA-MPJPE", "procrustes", "hand"),
-    "PA_MPVPE_all": ("PA-MPVPE", "procrustes", "all"),
-    "PA_MPVPE_hand": ("PA-MPVPE", "procrustes", "hand"),
-}
+    f"{metric}_{part}".replace("-", "_"): (metric, align, part)
+    for metric, align, parts in (
+        ("MPJPE", "root", ("body", "hand")), ("PA-MPJPE", "procrustes", ("body", "hand")),
+        ("MPVPE", "root", ("all", "hand", "face")), ("PA-MPVPE", "procrustes", ("all", "hand", "face")),
+    ) for part in parts
+}  # fmt: skip
 
 
 class MotionErrors(nn.Module):
-    """MPJPE, PA-MPJPE and PA-MPVPE of pairs of motions with the same frames, in millimetres.
+    """MPJPE, PA-MPJPE, MPVPE and PA-MPVPE of pairs of motions with the same frames, in millimetres.
 
-    Joints are aligned and scored on the same points: the pelvis and SOKE's 12 joints for `body`, the 21 joints of each
-    hand for `hand` (mean of both hands). Vertices are those of the whole mesh (`all`) and of each hand.
+    Joints are aligned as DTW-JPE aligns them and scored on the same points: 12 of 144 for `body`, the 21 of each hand for
+    `hand` (mean of both hands). Vertices are those of the whole mesh (`all`), of each hand and of the face; without
+    Procrustes they are moved with the pelvis, the wrist and the head joint.
 
     body:               body model, which is no part of this module's state
     layout, statistics: hashes for the signatures
@@ -46,11 +46,6 @@ class MotionErrors(nn.Module):
             }
         )
 
-    @property
-    def signatures(self) -> dict[str, Signature]:
-        """Of each value that `compute` gives."""
-        return {key: error.signature for key, error in self.errors.items()}
-
     def update(self, name: str, reconstructed: Motion, reference: Motion) -> None:
         """Adds one clip. Raises ValueError that names the clip for motions of no frames, NaN, or different lengths."""
         if len(reconstructed) != len(reference):
@@ -60,26 +55,39 @@ class MotionErrors(nn.Module):
         device = reference.rotations.device
         if self.body.template.device != device:
             self.body.to(device)
-        pair = (reconstructed, reference)
         few = _evenly_spaced(len(reference), self.vertex_frames).to(device)
-        meshes = [self.body.vertices(motion.frames(few)) for motion in pair]
-        self._add(name, ("MPJPE_body", "PA_MPJPE_body"), [self.body.joints(m) for m in pair])
-        self._add(name, ("PA_MPVPE_all",), meshes)
-        for side, vertices in self.body.hand_vertices.items():
-            self._add(name, ("MPJPE_hand", "PA_MPJPE_hand"), [self.body.hand_joints(m, side) for m in pair])
-            self._add(name, ("PA_MPVPE_hand",), [mesh[:, vertices] for mesh in meshes])
+        tracks = [track_of(self.body, motion, face=False) for motion in (reconstructed, reference)]
+        still = [motion.frames(few) for motion in (reconstructed, reference)]
+        meshes = [self.body.vertices(motion) for motion in still]
+        joints = {"body": ("body",), "hand": ("left_hand", "right_hand")}
+        pelvis = [track.body[few][:, :1] for track in tracks]
+        wrists = [[getattr(track, part)[few][:, :1] for track in tracks] for part in joints["hand"]]
+        hands = self.body.hand_vertices.values()
+        vertices = {
+            "all": [_rooted(pelvis, meshes)],
+            "hand": [_rooted(root, [m[:, v] for m in meshes]) for root, v in zip(wrists, hands)],
+            "face": [[self.body.face_points(motion) for motion in still]],
+        }
+        for key, (metric, _, part) in _ERRORS.items():
+            if metric == "MPVPE":
+                pairs = vertices[part]
+            elif metric == "PA-MPVPE":
+                pairs = [[points[:, 1:] for points in pair] for pair in vertices[part]]
+            else:
+                pairs = [[getattr(track, p) for track in tracks] for p in joints[part]]
+            self.errors[key].update(name, *pairs)
+
+    def scores(self) -> list[Score]:
+        """Of every error, over all processes. Raises ValueError when no clip was added."""
+        return [score for error in self.errors.values() for score in error.scores()]
 
     def compute(self) -> dict[str, float]:
         """{name: millimetres} over all clips (of all processes). Raises ValueError when no clip was added."""
-        return {key: float(error.compute()["mm"]) for key, error in self.errors.items()}
+        return {key: float(error.compute()[error.signatures[0].part]["mm"]) for key, error in self.errors.items()}
 
     def reset(self) -> None:
         for error in self.errors.values():
             error.reset()
-
-    def _add(self, name: str, keys: tuple[str, ...], points: list[Tensor]) -> None:
-        for key in keys:
-            self.errors[key].update(name, *points)
 
 
 def _evenly_spaced(frames: int, at_most: int) -> Tensor:
@@ -87,9 +95,14 @@ def _evenly_spaced(frames: int, at_most: int) -> Tensor:
     return torch.linspace(0, max(frames - 1, 0), min(frames, at_most)).round().long()
 
 
+def _rooted(roots: list[Tensor], meshes: list[Tensor]) -> list[Tensor]:
+    """Vertices [T, V, 3] with their root [T, 1, 3] in front, of the prediction and of the reference."""
+    return [torch.cat(pair, dim=1) for pair in zip(roots, meshes)]
+
+
 def _points(name: str, part: str) -> dict[str, object]:
     """Which points count, and what the signature says of them."""
-    if "MPVPE" in name:
-        return {"joints": "mesh"}
+    if "MPVPE" in name:  # before Procrustes there is a root point in front
+        return {"joints": "mesh", "scored": slice(1, None) if name == "MPVPE" else None}
     joints = JOINT_SETS[part]
     return {"scored": joints.scored, "joints": joints.label}

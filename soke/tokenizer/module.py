@@ -38,7 +38,7 @@ class TokenizerModule(pl.LightningModule):
     in training commitment_<part>; in validation the names of `MotionErrors`, in mm.
     """
 
-    monitor = "val/loss"  # the checkpoint with the lowest is exported
+    monitor, monitor_mode = "val/loss", "min"  # the checkpoint with the lowest is exported
 
     def __init__(self, tokenizer: SignTokenizer, body: BodyModel, weights: LossWeights, optim: OptimSettings):
         super().__init__()
@@ -80,7 +80,8 @@ class TokenizerModule(pl.LightningModule):
                 tokenizer.layout.motion({part: v[i, :frames] for part, v in features.items()}, batch.fps[i])
                 for features in (rebuilt, batch.features)
             )
-            self.motion_errors.update(batch.clips[i].name, reconstructed, reference)
+            clip = batch.clips[i]
+            self.motion_errors.update(f"{clip.corpus}/{clip.name}", reconstructed, reference)
 
     def on_validation_epoch_end(self) -> None:
         self._log_codebooks("val")

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -277,10 +277,11 @@ class SignTokenizer(nn.Module):
             return []
         lengths = torch.tensor([len(c) for c in codes], device=self.device)
         features = self.decode(pad_sequence([c.to(self.device) for c in codes], batch_first=True), lengths)
-        return [
+        motions = [
             self.layout.motion({part: v[i, : len(c) * self.downsample] for part, v in features.items()}, fps[i], betas)
             for i, c in enumerate(codes)
         ]
+        return [replace(motion, made_by=f"tokenizer {self.hash}") for motion in motions]
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes weights and configuration; the folder appears whole or not at all."""

@@ -75,23 +75,20 @@ def test_scores_are_those_of_a_test_of_the_same_clips(producer, score, body):
     cells = generation(producer, Setting(corpora(), "val", body, LIMITS)).table.cells
     expected = {}
     for name in ("DTW-JPE", "DTW-PA-JPE"):
-        for part in ("body", "hand"):
-            values = [
-                float(cell.values["m"]) for cell in cells
-                if (cell.row, cell.signature.name, cell.signature.part) == ("generated", name, part)
-            ]  # fmt: skip
-            assert len(values) == 2  # corpora
-            expected[f"{name.replace('-', '_')}_{part}"] = sum(values) / 2
         key = name.replace("-", "_")
-        expected[key] = (12 * expected[f"{key}_body"] + 42 * expected[f"{key}_hand"]) / 54
+        for part, suffix in (("body", "_body"), ("hand", "_hand"), ("avg", "")):
+            values = [cell.score.values["m"] for cell in cells if (cell.row, *cell.metric) == ("generated", name, part)]
+            assert len(values) == 2  # corpora
+            expected[key + suffix] = sum(values) / 2
+        assert expected[key] == pytest.approx((12 * expected[f"{key}_body"] + 42 * expected[f"{key}_hand"]) / 54)
     found = score.compute()
     assert {key: value.item() for key, value in found.items()} == pytest.approx(expected, rel=1e-5)
 
 
 def test_references_are_posed_once(score, monkeypatch):
     posed = []
-    original = validation.scored_points
-    monkeypatch.setattr(validation, "scored_points", lambda *args: posed.append(1) or original(*args))
+    original = validation.track_of
+    monkeypatch.setattr(validation, "track_of", lambda *args, **more: posed.append(1) or original(*args, **more))
     first = score.compute()
     assert len(posed) == 16  # 8 generated motions and their references
     assert score.compute() == first and len(posed) == 24

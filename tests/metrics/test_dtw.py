@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from dtw_reference import frame_costs, naive_dtw_jpe, root_aligned, similarity_aligned
 
 from soke.errors import UserError
-from soke.metrics.dtw import dtw_jpe
+from soke.metrics import dtw
+from soke.metrics.dtw import DtwResult, dtw_jpe, dtw_jpe_pairs
 from soke.metrics.joint_sets import BODY_JOINTS
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden_dtw_jpe.npz"
@@ -33,6 +36,36 @@ def smooth_track(rng: np.random.Generator, frames: int, joints: int = 9) -> np.n
     return rng.normal(0, 0.3, (1, joints, 3)) + np.cumsum(rng.normal(0, 0.02, (frames, joints, 3)), axis=0)
 
 
+def ragged_tracks(rng: np.random.Generator, joints: int = 9) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Predictions and references of many lengths, the longest pair neither first nor last."""
+    frames = [(1, 1), (13, 9), (1, 7), (6, 1), (8, 21), (30, 2), (13, 9)]
+    return tuple([smooth_track(rng, pair[side], joints) for pair in frames] for side in (0, 1))
+
+
+def almost_mirrored(rng: np.random.Generator, separation: float) -> tuple[np.ndarray, np.ndarray]:
+    """A frame and a mirrored one, [1, 9, 3] each, for which a second rotation is best when `separation` is 0."""
+    axes = np.linalg.qr(np.concatenate([np.ones((9, 1)), rng.normal(size=(9, 3))], axis=1))[0][:, 1:]
+    pred, ref = axes * [1.0, 0.6, 0.6], axes * [1.0, 0.5, -0.5 * (1.0 - separation)]
+    return (pred @ random_rotation(rng))[None], (ref @ random_rotation(rng))[None]
+
+
+def one_point(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """[frames, 9, 3] points that coincide but for rounding."""
+    return 0.7 * (1.0 + np.finfo(np.float64).eps * rng.integers(-4, 5, (frames, 9, 3)))
+
+
+def tied_tracks() -> tuple[np.ndarray, np.ndarray, list[list[int]]]:
+    """Tracks with two cheapest paths, mirror images of each other, and the one to be found."""
+    pred = np.zeros((3, 2, 3))
+    pred[:, 1, 0] = [-1.0, 1.0, -1.0]
+    return pred, -pred, [[0, 0, 1, 2], [0, 1, 2, 2]]
+
+
+def assert_same(result: DtwResult, expected: DtwResult) -> None:
+    assert result.cost == expected.cost
+    np.testing.assert_array_equal(result.path, expected.path)
+
+
 def random_rotation(rng: np.random.Generator) -> np.ndarray:
     q, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     return q * np.sign(np.linalg.det(q))
@@ -49,6 +82,16 @@ def test_golden(golden: dict[str, np.ndarray], key: str) -> None:
     if f"{key}_path" in golden:
         np.testing.assert_array_equal(result.path, golden[f"{key}_path"])
         assert result.path_length == golden[f"{key}_path"].shape[1]
+
+
+@pytest.mark.parametrize("align", ALIGN_OF)
+@pytest.mark.parametrize("what", ["body12", "body_all", "hand"])
+def test_golden_pairs(golden: dict[str, np.ndarray], align: str, what: str) -> None:
+    preds, refs = ([golden[f"case{case}_{side}_{what[:4]}"] for case in (0, 4)] for side in "xy")
+    joints = golden["body_subset"] if what == "body12" else None
+    results = dtw_jpe_pairs(preds, refs, ALIGN_OF[align], joints)
+    expected = [float(golden[f"case{case}_{align}_{what}"]) for case in (0, 4)]
+    assert [result.cost for result in results] == pytest.approx(expected, rel=1e-5)
 
 
 def test_body_joints_are_the_published_ones(golden: dict[str, np.ndarray]) -> None:
@@ -112,6 +155,11 @@ def test_a_slower_copy_costs_nothing_and_ties_go_to_the_diagonal(rng: np.random.
     assert dtw_jpe(still, still, align).path_length == 6
 
 
+def test_other_ties_go_to_the_previous_predicted_frame() -> None:
+    pred, ref, path = tied_tracks()
+    assert dtw_jpe(pred, ref, "root").path.tolist() == path
+
+
 @pytest.mark.parametrize("align", ["root", "procrustes"])
 def test_planar_frames(rng: np.random.Generator, align: str) -> None:
     pred, ref = smooth_track(rng, 6), smooth_track(rng, 7)
@@ -127,12 +175,33 @@ def test_collinear_frames_align_exactly(rng: np.random.Generator) -> None:
     assert dtw_jpe(pred[None], ref[None], "procrustes").cost == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("separation", [0.5, 1e-1, 2e-2, 1e-2, 1e-3, 1e-4, 1e-6])
+def test_frames_whose_best_rotation_is_hard_to_tell(rng: np.random.Generator, separation: float) -> None:
+    pred, ref = almost_mirrored(rng, separation)
+    expected = naive_dtw_jpe(pred, ref, "procrustes", np.arange(9))
+    assert dtw_jpe(pred, ref, "procrustes").cost == pytest.approx(expected, rel=1e-15 / separation + 1e-11)
+
+
+def test_an_easy_frame_is_not_disturbed_by_a_hard_one(rng: np.random.Generator) -> None:
+    easy, (hard, ref) = smooth_track(rng, 1), almost_mirrored(rng, 1e-4)
+    costs = [dtw_jpe(easy, frame, "procrustes").cost for frame in (hard, ref, easy + 1.0)]
+    together = dtw_jpe(easy, np.concatenate([hard, ref, easy + 1.0]), "procrustes").cost
+    assert together == pytest.approx(sum(costs), rel=1e-11)
+
+
 @pytest.mark.parametrize("where", [0.0, 1 / 3, 1e3])
 def test_a_predicted_frame_of_one_point_ends_on_the_mean(rng: np.random.Generator, where: float) -> None:
     ref = smooth_track(rng, 1)
     expected = np.linalg.norm(ref[0] - ref[0].mean(axis=0), axis=-1).mean()
     assert dtw_jpe(np.full((1, 9, 3), where), ref, "procrustes").cost == pytest.approx(expected, rel=1e-9)
     assert dtw_jpe(ref, np.full((1, 9, 3), where), "procrustes").cost == pytest.approx(0.0, abs=1e-9)
+
+
+def test_points_that_differ_by_rounding_are_one_point(rng: np.random.Generator) -> None:
+    ref, point = smooth_track(rng, 1), one_point(rng, 1)
+    expected = np.linalg.norm(ref[0] - ref[0].mean(axis=0), axis=-1).mean()
+    assert dtw_jpe(point, ref, "procrustes").cost == pytest.approx(expected, rel=1e-9)
+    assert dtw_jpe(ref, point, "procrustes").cost == pytest.approx(0.0, abs=1e-12)
 
 
 def test_pairs_are_aligned_over_all_joints_not_only_the_scored(rng: np.random.Generator) -> None:
@@ -157,6 +226,44 @@ def test_fastdtw_missing_says_what_to_install(rng: np.random.Generator, monkeypa
     monkeypatch.setitem(sys.modules, "fastdtw", None)
     with pytest.raises(UserError, match="pip install fastdtw"):
         dtw_jpe(smooth_track(rng, 3), smooth_track(rng, 3), "root", method="fastdtw")
+
+
+@pytest.mark.parametrize("align", ["root", "procrustes"])
+@pytest.mark.parametrize("joints", [None, [4], np.array([8, 2, 5], dtype=np.int32)])
+def test_pairs_are_scored_as_each_alone(
+    rng: np.random.Generator, align: str, joints: list[int] | np.ndarray | None
+) -> None:
+    preds, refs = ragged_tracks(rng)
+    for result, pred, ref in zip(dtw_jpe_pairs(preds, refs, align, joints), preds, refs, strict=True):
+        assert_same(result, dtw_jpe(pred, ref, align, joints))
+
+
+def test_pairs_by_fastdtw(rng: np.random.Generator) -> None:
+    pytest.importorskip("fastdtw")
+    preds, refs = ragged_tracks(rng)
+    results = dtw_jpe_pairs(preds, refs, "root", method="fastdtw")
+    for result, pred, ref in zip(results, preds, refs, strict=True):
+        assert_same(result, dtw_jpe(pred, ref, "root", method="fastdtw"))
+
+
+def test_no_pairs() -> None:
+    assert dtw_jpe_pairs([], [], "root") == []
+
+
+def test_pairs_keep_to_the_threads_of_numba_longest_first(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def recorded(pred: np.ndarray, ref: np.ndarray, *args, **settings) -> DtwResult:
+        calls.append((threading.get_ident(), len(pred) * len(ref)))
+        return dtw_jpe(pred, ref, *args, **settings)
+
+    monkeypatch.setattr(dtw, "dtw_jpe", recorded)
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 1)
+    dtw_jpe_pairs(*ragged_tracks(rng), "root")
+    assert len({thread for thread, _ in calls}) == 1
+    assert [size for _, size in calls] == [168, 117, 117, 60, 7, 6, 1]
 
 
 GOOD = np.zeros((4, 5, 3))
@@ -184,3 +291,21 @@ WITH_NAN = np.where(np.arange(4)[:, None, None] == 2, np.nan, GOOD)
 def test_bad_input(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dtw_jpe(**{"pred": GOOD, "ref": GOOD, "align": "root", **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"preds": [GOOD]}, "1 predictions and 2 references"),
+        ({"preds": [GOOD, GOOD[:0]]}, "pair 1: the prediction has no frames"),
+        ({"refs": [GOOD, WITH_NAN]}, "pair 1: the reference holds NaN or infinite positions, first in frame 2"),
+        ({"preds": [GOOD[0], GOOD]}, r"pair 0: the prediction has shape \[5, 3\]"),
+        ({"refs": [GOOD, GOOD[:, :4]]}, "pair 1: the prediction has 5 joints and the reference 4"),
+        ({"joints": [5]}, "pair 0: joints holds indices outside 0 to 4"),
+        ({"align": "pa"}, "^align is 'pa', it must be one of root, procrustes"),
+        ({"method": "slow"}, "^method is 'slow', it must be one of exact, fastdtw"),
+    ],
+)
+def test_bad_pairs(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dtw_jpe_pairs(**{"preds": [GOOD, GOOD], "refs": [GOOD, GOOD], "align": "root", **change})

@@ -6,23 +6,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
+from soke.metrics.clips import Score
 from soke.metrics.signature import Signature
-from soke.metrics.tables import ResultTable
+from soke.metrics.tables import Cell, ResultTable
 
 BODY = Signature("DTW-PA-JPE", "body", "procrustes", "12of144", "exact", ("m", "mm"), 25.0, "stand-in", "ab12", "cd34")
 HAND = replace(BODY, part="hand", joints="21of21")
 VALUES = {"m": 6.8249, "mm": 41.26}
 
 
+def score(signature: Signature, values: dict[str, float], higher_is_better: bool | None = False, **more) -> Score:
+    return Score(signature, values, **{"intervals": {}, "clips": 40, "higher_is_better": higher_is_better} | more)
+
+
 @pytest.fixture
 def table() -> ResultTable:
     table = ResultTable("SOKE [test]")
     for corpus in ("how2sign", "csl"):
-        table.add("SOKE", corpus, BODY, VALUES)
-        table.add("SOKE", corpus, HAND, {"m": torch.tensor(2.35), "mm": torch.tensor(14.2)})
-        table.add("shuffled [floor]", corpus, BODY, {"m": 13.0, "mm": 80.0})
+        table.add("SOKE", corpus, score(BODY, VALUES))
+        table.add("SOKE", corpus, score(HAND, {"m": 2.35, "mm": 14.2}))
+        table.add("shuffled [floor]", corpus, score(BODY, {"m": 13.0, "mm": 80.0}))
     return table
 
 
@@ -30,7 +34,7 @@ def test_text_shows_values_directions_gaps_and_signatures(table: ResultTable) ->
     lines = table.text().splitlines()
     assert lines[0] == "SOKE [test]"
     row = next(line for line in lines[1:] if line.startswith("SOKE "))
-    assert row.split() == ["SOKE", "6.825", "/", "41.3", "2.350", "/", "14.2"]
+    assert row.split() == ["SOKE", "40", "6.825", "/", "41.3", "2.350", "/", "14.2"]
     assert next(line for line in lines if line.startswith("shuffled [floor]")).split()[-1] == "–"
     assert any("body ↓" in line and "hand ↓" in line for line in lines)
     assert lines.count(str(BODY)) == lines.count(str(HAND)) == 1
@@ -40,7 +44,7 @@ def test_text_shows_values_directions_gaps_and_signatures(table: ResultTable) ->
 def test_many_columns_stay_readable_at_100_characters(table: ResultTable) -> None:
     names = [f"BLEU-{n}" for n in range(1, 5)] + ["ROUGE-L", "chrF", "back-translation-WER"]
     for name in names:
-        table.add("SOKE", "csl", Signature(name, units=("percent",)), {"percent": 14.5}, higher_is_better=True)
+        table.add("SOKE", "csl", score(Signature(name, units=("percent",)), {"percent": 14.5}, True))
     shown = table.text().split("\n" + str(BODY))[0]
     assert max(map(len, shown.splitlines())) <= 100
     assert "…" not in shown
@@ -52,20 +56,20 @@ def test_many_columns_stay_readable_at_100_characters(table: ResultTable) -> Non
 def test_refuses_scores_that_are_not_comparable(table: ResultTable, change: dict[str, object]) -> None:
     other = replace(BODY, **change)
     with pytest.raises(ValueError) as refusal:
-        table.add("M3T", "csl", other, VALUES)
+        table.add("M3T", "csl", score(other, VALUES))
     assert str(other) in str(refusal.value)
     assert str(BODY) in str(refusal.value)
     assert next(iter(change)) in str(refusal.value)
-    table.add("M3T", "phoenix", other, VALUES)  # another corpus is another column
+    table.add("M3T", "phoenix", score(other, VALUES))  # another corpus is another column
 
 
 def test_refuses_a_second_result_nonsense_values_and_foreign_units(table: ResultTable) -> None:
     with pytest.raises(ValueError, match="SOKE on csl, DTW-PA-JPE body: there is a result already"):
-        table.add("SOKE", "csl", BODY, VALUES)
+        table.add("SOKE", "csl", score(BODY, VALUES))
     with pytest.raises(ValueError, match="value in m is nan"):
-        table.add("other", "csl", BODY, {"m": float("nan"), "mm": 1.0})
+        table.add("other", "csl", score(BODY, {"m": float("nan"), "mm": 1.0}))
     with pytest.raises(ValueError, match="values are in cm"):
-        table.add("other", "csl", BODY, {"cm": 1.0})
+        table.add("other", "csl", score(BODY, {"cm": 1.0}))
     assert len(table.cells) == 6
 
 
@@ -76,8 +80,7 @@ def test_save_writes_the_same_scores_three_times_and_nothing_else(table: ResultT
     assert sorted(path.name for path in folder.iterdir()) == ["table.csv", "table.json", "table.txt"]
     assert (folder / "table.txt").read_text(encoding="utf-8") == table.text()
     cells = json.loads((folder / "table.json").read_text(encoding="utf-8"))["cells"]
-    assert cells[0]["values"] == VALUES
-    assert Signature.from_dict(cells[0]["signature"]) == BODY
+    assert [Cell.from_dict(cell) for cell in cells] == table.cells
     with (folder / "table.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 12
@@ -91,7 +94,7 @@ def test_an_interrupted_save_leaves_the_old_file(
 ) -> None:
     table.save(tmp_path)
     before = (tmp_path / "table.txt").read_text(encoding="utf-8")
-    table.add("late", "csl", BODY, VALUES)
+    table.add("late", "csl", score(BODY, VALUES))
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -100,3 +103,21 @@ def test_an_interrupted_save_leaves_the_old_file(
     with pytest.raises(KeyboardInterrupt):
         table.save(tmp_path)
     assert (tmp_path / "table.txt").read_text(encoding="utf-8") == before
+
+
+def test_intervals_counts_and_notes_are_shown_and_saved(table: ResultTable, tmp_path: Path) -> None:
+    intervals = {"m": (6.5, 7.1), "mm": (40.0, 42.5)}
+    table.add("M3T", "csl", score(BODY, VALUES, intervals=intervals, clips=38), total=40)
+    table.notes.append("two clips were empty")
+    text = table.text()
+    lines = text.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("M3T"))
+    assert lines[at].split()[:6] == ["M3T", "38", "of", "40", "6.825", "/"]
+    assert "6.500–7.100 / 40.0–42.5" in lines[at + 1]
+    assert "95 % bootstrap intervals" in text and "two clips were empty" in text
+    table.save(tmp_path)
+    cell = Cell.from_dict(json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))["cells"][-1])
+    assert (cell.score.intervals, cell.score.clips, cell.total) == (intervals, 38, 40)
+    with (tmp_path / "table.csv").open(encoding="utf-8", newline="") as stream:
+        last = list(csv.DictReader(stream))[-1]
+    assert (last["low"], last["high"], last["clips"]) == ("40.0", "42.5", "38")

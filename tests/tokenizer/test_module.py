@@ -89,7 +89,7 @@ def test_everything_is_logged(trained: tuple[Path, TokenizerModule]):
     expected |= {f"train/commitment_{part}" for part in SOKE.names}
     for stage in ("train", "val"):
         expected |= {f"{stage}/{kind}_{part}" for kind in ("codebook_percent", "perplexity") for part in SOKE.names}
-    expected |= {f"val/{name}" for name in module.motion_errors.signatures}
+    expected |= {f"val/{name}" for name in module.motion_errors.errors}
     assert expected <= logged.keys()
     assert all(value > 0 for key, value in logged.items() if key in expected)
 
@@ -196,7 +196,7 @@ def random_motion(frames: int, seed: int = 0) -> Motion:
 def test_errors_of_a_perfect_reconstruction_are_zero(body: BodyModel):
     errors = MotionErrors(body)
     errors.update("clip", random_motion(5), random_motion(5))
-    assert errors.compute() == pytest.approx(dict.fromkeys(errors.signatures, 0.0), abs=1e-3)
+    assert errors.compute() == pytest.approx(dict.fromkeys(errors.errors, 0.0), abs=1e-3)
 
 
 def test_errors_are_mean_distances_in_millimetres(body: BodyModel):
@@ -220,10 +220,35 @@ def test_errors_are_mean_distances_in_millimetres(body: BodyModel):
     for part, values in distances.items():
         assert found[f"MPJPE_{part}"] == pytest.approx(1000 * sum(values) / len(values), rel=1e-4)
         assert 0 < found[f"PA_MPJPE_{part}"] < found[f"MPJPE_{part}"]
-    assert found["PA_MPVPE_all"] > 0 and found["PA_MPVPE_hand"] > 0
+    for part in ("all", "hand", "face"):
+        assert found[f"PA_MPVPE_{part}"] > 0
     errors.reset()
     with pytest.raises(ValueError, match="before any clip"):
         errors.compute()
+
+
+def test_vertices_move_with_pelvis_wrist_and_head(body: BodyModel):
+    produced, reference = random_motion(4, 1), random_motion(4, 2)
+    errors = MotionErrors(body)
+    errors.update("clip", produced, reference)
+
+    def distance(points: list[torch.Tensor], roots: list[torch.Tensor]) -> float:
+        (p, r), (root_p, root_r) = points, roots
+        return 1000 * (p - root_p[:, None] - r + root_r[:, None]).norm(dim=-1).mean().item()
+
+    both = (produced, reference)
+    meshes = [body.vertices(m) for m in both]
+    joints = [body.joints(m) for m in both]
+    hands = [
+        distance([mesh[:, vertices] for mesh in meshes], [body.hand_joints(m, side)[:, 0] for m in both])
+        for side, vertices in body.hand_vertices.items()
+    ]
+    faces = [mesh[:, body.face_vertices] for mesh in meshes]
+    expected = {
+        "all": distance(meshes, [j[:, 0] for j in joints]), "hand": sum(hands) / 2,
+        "face": distance(faces, [j[:, 15] for j in joints]),
+    }  # fmt: skip
+    assert {part: errors.compute()[f"MPVPE_{part}"] for part in expected} == pytest.approx(expected, rel=1e-4)
 
 
 def test_vertices_are_scored_on_evenly_spaced_frames(body: BodyModel):
@@ -237,7 +262,8 @@ def test_vertices_are_scored_on_evenly_spaced_frames(body: BodyModel):
 
 
 def test_signatures_say_what_was_scored(body: BodyModel):
-    signature = str(MotionErrors(body, layout="abc", statistics="def").signatures["PA_MPJPE_hand"])
+    (signature,) = MotionErrors(body, layout="abc", statistics="def").errors["PA_MPJPE_hand"].signatures
+    signature = str(signature)
     assert signature.startswith("PA-MPJPE|hand|align:procrustes")
     assert all(part in signature for part in ("body:stand-in", "layout:abc", "stats:def", "units:mm"))
 

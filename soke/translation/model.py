@@ -1,0 +1,258 @@
+"""Sign Language Transformer (Camgoz et al. 2020): frames of features to glosses, by CTC, and to sentences.
+
+Everywhere: B clips of T frames of F features; N sequences of text, N / B for each clip, of L tokens; H heads.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from soke.data.statistics import STD_FLOOR
+from soke.translation.vocabulary import GlossVocabulary, TextVocabulary
+
+KeysValues = tuple[Tensor, Tensor]  # [N, H, L, width / H] each
+
+
+@dataclass(frozen=True)
+class TranslatorSettings:
+    """Sizes of encoder and decoder; the defaults are those of Sign Language Transformers.
+
+    Raises ValueError when `width` is odd or no multiple of `heads`.
+    """
+
+    width: int = 512
+    layers: int = 3
+    heads: int = 8
+    feedforward: int = 2048
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.width % 2 or self.width % self.heads:
+            raise ValueError(f"width must be even and a multiple of the {self.heads} heads, not {self.width}")
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of padded sequences: statistics over valid positions alone."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [B, T, D], mask [B, T] bool -> [B, T, D]; in training, padding becomes zero."""
+        if not self.training:
+            return super().forward(x.flatten(0, 1)).view_as(x)
+        valid = super().forward(x[mask])
+        return torch.zeros_like(x, dtype=valid.dtype).masked_scatter(mask[..., None], valid)
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose keys and values can be kept."""
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
+
+    def keys_values(self, x: Tensor) -> KeysValues:
+        """[N, L, width] -> [N, H, L, width / H] twice"""
+        return self._split(self.key(x)), self._split(self.value(x))
+
+    def forward(self, x: Tensor, kept: KeysValues, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+        """x [N, L, width], mask [N, 1, 1, keys] bool, True where there is something to see -> [N, L, width]"""
+        attended = functional.scaled_dot_product_attention(
+            self._split(self.query(x)), *kept, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0,
+            is_causal=causal,
+        )  # fmt: skip
+        return self.output(attended.transpose(1, 2).flatten(2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class _Layer(nn.Module):
+    """What both kinds of layers have: attention to the own sequence and a feed-forward network, normalised before."""
+
+    def __init__(self, settings: TranslatorSettings):
+        super().__init__()
+        width, dropout = settings.width, settings.dropout
+        self.attention = Attention(width, settings.heads, dropout)
+        self.attention_norm, self.feedforward_norm = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.feedforward = nn.Sequential(
+            nn.Linear(width, settings.feedforward), nn.ReLU(), nn.Dropout(dropout),
+            nn.Linear(settings.feedforward, width),
+        )  # fmt: skip
+        self.dropout = nn.Dropout(dropout)
+
+
+class EncoderLayer(_Layer):
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [B, T, width], mask [B, 1, 1, T] bool -> [B, T, width]"""
+        normed = self.attention_norm(x)
+        x = x + self.dropout(self.attention(normed, self.attention.keys_values(normed), mask))
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+
+
+class DecoderLayer(_Layer):
+    def __init__(self, settings: TranslatorSettings):
+        super().__init__(settings)
+        self.cross_attention = Attention(settings.width, settings.heads, settings.dropout)
+        self.cross_norm = nn.LayerNorm(settings.width, eps=1e-6)
+
+    def forward(
+        self, x: Tensor, memory: KeysValues, mask: Tensor, past: KeysValues | None
+    ) -> tuple[Tensor, KeysValues]:
+        """x [N, L, width] -> [N, L, width], and the keys and values of these tokens after those of the past.
+
+        memory: [B, H, T, width / H] twice; mask: [B, 1, 1, T] bool; with a past, L is 1
+        """
+        normed = self.attention_norm(x)
+        kept = self.attention.keys_values(normed)
+        if past is not None:
+            kept = tuple(torch.cat(pair, dim=2) for pair in zip(past, kept))
+        x = x + self.dropout(self.attention(normed, kept, causal=past is None))
+        queries = self.cross_norm(x).reshape(len(mask), -1, x.shape[2])  # a clip's sequences share its memory
+        x = x + self.dropout(self.cross_attention(queries, memory, mask).view_as(x))
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x))), kept
+
+
+@dataclass
+class Memory:
+    """What the decoder reads of B clips.
+
+    states: [B, T, width] the encoder's output
+    frames: [B, T] bool, True where a frame is valid
+    cross:  per decoder layer the keys and values of the states, [B, H, T, width / H] each
+    """
+
+    states: Tensor
+    frames: Tensor
+    cross: list[KeysValues]
+
+
+@dataclass
+class TranslationOutput:
+    """One pass under teacher forcing.
+
+    text:         [] cross-entropy, summed over tokens and divided by the number of sentences
+    ctc:          [] mean over the clips that have glosses of their CTC loss per gloss; None for a model without glosses
+    gloss_scores: [B, T, glosses] log-probabilities; None for a model without glosses
+    memory:       of the encoder
+    """
+
+    text: Tensor
+    ctc: Tensor | None
+    gloss_scores: Tensor | None
+    memory: Memory
+
+
+class SignTranslationModel(nn.Module):
+    """Raw features to text; they are normalised inside.
+
+    mean, std: [F] of the training features; std is floored
+    texts:     size of the text vocabulary
+    glosses:   size of the gloss vocabulary; 0: no glosses are learnt
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor, texts: int, glosses: int, settings: TranslatorSettings):
+        super().__init__()
+        width, self.settings = settings.width, settings
+        self.register_buffer("mean", mean.detach().float().clone())
+        self.register_buffer("std", std.detach().float().clamp(min=STD_FLOOR))
+        self.frame_embedding = nn.Linear(len(mean), width)
+        self.frame_norm = MaskedBatchNorm(width)
+        self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.layers))
+        self.encoder_norm = nn.LayerNorm(width, eps=1e-6)
+        self.gloss_head = nn.Linear(width, glosses) if glosses else None
+        self.text_embedding = nn.Embedding(texts, width, padding_idx=TextVocabulary.PADDING)
+        self.text_norm = MaskedBatchNorm(width)
+        self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.layers))
+        self.decoder_norm = nn.LayerNorm(width, eps=1e-6)
+        self.text_head = nn.Linear(width, texts, bias=False)
+        self.dropout = nn.Dropout(settings.dropout)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for name, parameter in self.named_parameters():
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+        with torch.no_grad():
+            self.text_embedding.weight[TextVocabulary.PADDING] = 0
+
+    def encode(self, features: Tensor, lengths: Tensor) -> Memory:
+        """Raw features [B, T, F] of clips of `lengths` [B] frames, each at least one."""
+        frames = torch.arange(features.shape[1], device=features.device) < lengths[:, None]
+        x = self.frame_embedding((features - self.mean) / self.std)
+        x = self._placed(self.frame_norm(x, frames), 0)
+        for layer in self.encoder:
+            x = layer(x, frames[:, None, None])
+        states = self.encoder_norm(x)
+        return Memory(states, frames, [layer.cross_attention.keys_values(states) for layer in self.decoder])
+
+    def decode(
+        self, tokens: Tensor, memory: Memory, past: list[KeysValues] | None = None
+    ) -> tuple[Tensor, list[KeysValues]]:
+        """Logits [N, L, texts] of what follows each token of [N, L], and what a later call takes as `past`.
+
+        Sequence n belongs to clip n // (N / B). With a past, `tokens` is the one that comes next, [N, 1].
+        """
+        start = 0 if past is None else past[0][0].shape[2]
+        x = self.text_norm(self.text_embedding(tokens), tokens != TextVocabulary.PADDING)
+        x, mask, kept = self._placed(x, start), memory.frames[:, None, None], []
+        for i, layer in enumerate(self.decoder):
+            x, own = layer(x, memory.cross[i], mask, None if past is None else past[i])
+            kept.append(own)
+        return self.text_head(self.decoder_norm(x)), kept
+
+    def gloss_scores(self, memory: Memory) -> Tensor | None:
+        """Log-probabilities [B, T, glosses] of every frame, None for a model without glosses."""
+        return None if self.gloss_head is None else self.gloss_head(memory.states).float().log_softmax(-1)
+
+    def forward(
+        self, features: Tensor, lengths: Tensor, text: Tensor, glosses: Tensor, gloss_counts: Tensor,
+        label_smoothing: float = 0.0,
+    ) -> TranslationOutput:  # fmt: skip
+        """Losses of one batch.
+
+        features, lengths: as of `encode`
+        text:              [B, L] ids from the beginning to the end of each sentence, then padding
+        glosses:           [B, G] ids, then anything
+        gloss_counts:      [B] glosses of each clip, -1 for a clip that has none to learn from
+        label_smoothing:   share of a token's probability that the text loss spreads over the vocabulary
+        """
+        memory = self.encode(features, lengths)
+        logits, _ = self.decode(text[:, :-1], memory)
+        text_loss = functional.cross_entropy(
+            logits.flatten(0, 1).float(), text[:, 1:].flatten(), ignore_index=TextVocabulary.PADDING, reduction="sum",
+            label_smoothing=label_smoothing,
+        )  # fmt: skip
+        scores = self.gloss_scores(memory)
+        ctc = None if scores is None else _ctc(scores, lengths, glosses, gloss_counts)
+        return TranslationOutput(text_loss / len(text), ctc, scores, memory)
+
+    def _placed(self, embedded: Tensor, start: int) -> Tensor:
+        """Embeddings [N, L, width] between -1 and 1, with the positions from `start` on."""
+        positions = torch.arange(start, start + embedded.shape[1], device=embedded.device)
+        return self.dropout(functional.softsign(embedded) + sinusoids(positions, embedded.shape[2]))
+
+
+def sinusoids(positions: Tensor, width: int) -> Tensor:
+    """[T] -> [T, width]: sine and cosine in turn, wavelengths from 2 pi to 10000 * 2 pi (Vaswani et al. 2017)."""
+    even = torch.arange(0, width, 2, device=positions.device)
+    angles = positions[:, None] * torch.exp(even * (-math.log(10000.0) / width))
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+def _ctc(scores: Tensor, lengths: Tensor, glosses: Tensor, counts: Tensor) -> Tensor:
+    """torch's mean reduction over the clips with counts of at least 0; 0 when there is none."""
+    losses = functional.ctc_loss(
+        scores.transpose(0, 1), glosses, lengths, counts.clamp_min(0), GlossVocabulary.BLANK, reduction="none",
+        zero_infinity=True,
+    )  # fmt: skip
+    learnt = counts >= 0
+    return (losses / counts.clamp_min(1) * learnt).sum() / learnt.sum().clamp_min(1)

@@ -1,0 +1,224 @@
+"""Training of a back-translation model with Lightning: CTC and cross-entropy, chosen by the BLEU-4 of validation."""
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from soke.body.motion import JointMotion, Motion
+from soke.data.clip import Clip, SkippedClip
+from soke.data.dataset import MotionBatch, MotionSample
+from soke.errors import UserError
+from soke.metrics.text import BLEU, WER
+from soke.translation.model import TranslationOutput
+from soke.translation.search import beam_search, spelled_glosses
+from soke.translation.translator import BackTranslator
+from soke.translation.vocabulary import GlossVocabulary, TextVocabulary
+
+log = logging.getLogger(__name__)
+
+PROVENANCE_KEY = "translator"  # of a checkpoint
+
+
+@dataclass(frozen=True)
+class PlateauSettings:
+    """Adam, its rate times `factor` after more than `patience` validations without a better BLEU-4; training stops when
+    the rate is down to `min_lr`. The defaults are those of Sign Language Transformers.
+
+    weight_decay: as an L2 penalty
+    """
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.998)
+    weight_decay: float = 1e-3
+    factor: float = 0.7
+    patience: int = 8
+    min_lr: float = 1e-7
+
+
+@dataclass(frozen=True)
+class TranslationLosses:
+    """Weights of the two terms, and the label smoothing of the text's in training."""
+
+    gloss: float = 1.0
+    text: float = 1.0
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class SearchRange:
+    """Numbers of beams and alphas of which the export takes the best; the defaults are Sign Language Transformers'."""
+
+    beams: tuple[int, ...] = tuple(range(1, 11))
+    alphas: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+
+
+class TranslationModule(pl.LightningModule):
+    """Trains `translator` on batches of the motion of signers; refuses any other (UserError).
+
+    Logs for both stages <stage>/loss, text and, with glosses, ctc, means over clips; in validation the BLEU-4 of greedy
+    translations and, with glosses, the WER in percent of the frames' likeliest ones.
+
+    validation: items of the validation split, on which `export` chooses the search, whatever process it runs in
+    """
+
+    monitor, monitor_mode = "val/BLEU-4", "max"  # the checkpoint with the highest is exported
+
+    def __init__(
+        self, translator: BackTranslator, validation: Sequence[MotionSample | SkippedClip],
+        optim: PlateauSettings = PlateauSettings(), losses: TranslationLosses = TranslationLosses(),
+        searches: SearchRange = SearchRange(),
+    ):  # fmt: skip
+        super().__init__()
+        self.translator, self.model = translator, translator.model.train()
+        self.validation, self.optim, self.losses, self.searches = validation, optim, losses, searches
+        self.bleu, self.wer = BLEU(level="word"), WER(level="word")  # of tokens and glosses, put between blanks
+        self._ids: dict[Clip, tuple[list[int], list[int] | None]] = {}
+        self._fitted_on = torch.device("cpu")
+
+    def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor | None:
+        return self._step(batch, "train")[0] if batch.clips else None  # every clip of the batch was unreadable
+
+    def validation_step(self, batch: MotionBatch, batch_index: int) -> None:
+        if not batch.clips:
+            return
+        _, output = self._step(batch, "val")
+        targets, max_tokens = self.translator.targets, self.translator.max_tokens
+        sentences = beam_search(self.model, output.memory, 1, max_tokens).best(0.0)
+        for clip, ids in zip(batch.clips, sentences):
+            said, right = " ".join(targets.texts.tokens_of(ids)), " ".join(targets.tokens_of(clip))
+            self.bleu.update(f"{clip.corpus}/{clip.name}", said, right)
+        if targets.glosses is None:
+            return
+        for clip, ids in zip(batch.clips, spelled_glosses(output.gloss_scores, batch.lengths)):
+            right = targets.glosses_of(clip)
+            if right:
+                spelled = " ".join(targets.glosses.tokens_of(ids))
+                self.wer.update(f"{clip.corpus}/{clip.name}", spelled, " ".join(right))
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the scores, and counts this validation for the learning rate. Raises UserError when no clip was read."""
+        bleu = self._computed(self.bleu)
+        wer = None if self.translator.targets.glosses is None else self._computed(self.wer)
+        if bleu is None:
+            raise UserError("no clip of the val split can be read: check DATASET.CORPORA")
+        self.log("val/BLEU-4", bleu)
+        if wer is not None:
+            self.log("val/WER", wer)
+        schedule = self.lr_schedulers()
+        if schedule is None or self.trainer.sanity_checking:
+            return
+        schedule.step(bleu.item())
+        if schedule.optimizer.param_groups[0]["lr"] <= self.optim.min_lr:
+            log.info("training stops: the learning rate is down to %g", self.optim.min_lr)
+            self.trainer.should_stop = True
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        o = self.optim
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
+        schedule = ReduceLROnPlateau(
+            optimizer, mode="max", factor=o.factor, patience=o.patience, threshold_mode="abs", min_lr=o.min_lr, eps=0.0
+        )
+        # Lightning would step it after the epoch's checkpoint, which a resumed run could not make up for: never by it.
+        never = {"monitor": self.monitor, "frequency": sys.maxsize}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **never}}
+
+    def on_fit_end(self) -> None:
+        self._fitted_on = self.device  # from which Lightning takes the weights away
+
+    def export(self, folder: Path) -> None:
+        """Chooses the search on the validation clips, and writes the model for `BackTranslator.from_pretrained`."""
+        samples = [self.validation[i] for i in range(len(self.validation))]
+        samples = [sample for sample in samples if isinstance(sample, MotionSample)]
+        self._refuse_generated((sample.clip, sample.motion) for sample in samples)
+        parts = self.translator.layout.names
+        features = [torch.cat([sample.features[part] for part in parts], dim=1) for sample in samples]
+        references = [self.translator.targets.tokens_of(sample.clip) for sample in samples]
+        self.model.to(self._fitted_on)
+        score = self.translator.choose_search(features, references, self.searches.beams, self.searches.alphas)
+        log.info("%d beams, alpha %g: BLEU-4 %.2f on val", self.translator.beams, self.translator.alpha, score)
+        self.translator.provenance["val_BLEU-4"] = score
+        self.translator.save_pretrained(folder)
+
+    def provenance(self) -> dict[str, Any]:
+        """What the run's model is made of, in plain types."""
+        return self.translator.provenance
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[PROVENANCE_KEY] = dict(self.translator.provenance)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Raises UserError for a checkpoint of other data, of another layout or of other statistics."""
+        theirs, ours = checkpoint.get(PROVENANCE_KEY, {}), self.translator.provenance
+        for key in ("language", "layout_hash", "statistics_hash", "targets_hash"):
+            if theirs.get(key) != ours[key]:
+                raise UserError(
+                    f"this checkpoint does not fit: its {key.replace('_', ' ')} is {theirs.get(key)}, the run's is "
+                    f"{ours[key]}; start a new run, or use the data and the layout it was trained with"
+                )
+
+    def _step(self, batch: MotionBatch, stage: str) -> tuple[Tensor, TranslationOutput]:
+        """The weighted loss, which it logs with its terms, and what the model did."""
+        self._refuse_generated(zip(batch.clips, batch.motions))
+        features = torch.cat([batch.features[part] for part in self.translator.layout.names], dim=2)
+        smoothing = self.losses.label_smoothing if stage == "train" else 0.0
+        output = self.model(features, batch.lengths, *self._targets(batch), smoothing)
+        loss, terms = self.losses.text * output.text, {"text": output.text}
+        if output.ctc is not None:
+            loss, terms["ctc"] = loss + self.losses.gloss * output.ctc, output.ctc
+        self.log_dict(
+            {f"{stage}/{name}": value.detach() for name, value in {"loss": loss, **terms}.items()},
+            on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.clips),
+        )  # fmt: skip
+        if stage == "train":
+            self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.clips))
+        return loss, output
+
+    @staticmethod
+    def _computed(metric: BLEU | WER) -> Tensor | None:
+        """Percent over the clips of all processes, None where no clip was scored; the next validation begins anew."""
+        try:
+            *_, last = metric.compute().values()
+        except ValueError:
+            return None
+        finally:
+            metric.reset()
+        return last["percent"].float()
+
+    def _targets(self, batch: MotionBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Ids of the sentences [B, L] and of the glosses [B, G], and the number of glosses [B], -1 where none."""
+        device = batch.lengths.device
+        texts, glosses = zip(*(self._clip_ids(clip) for clip in batch.clips))
+        counts = torch.tensor([-1 if ids is None else len(ids) for ids in glosses], device=device)
+        padded = _padded([ids or [] for ids in glosses], GlossVocabulary.PADDING)
+        return _padded(texts, TextVocabulary.PADDING).to(device), padded.to(device), counts
+
+    def _clip_ids(self, clip: Clip) -> tuple[list[int], list[int] | None]:
+        if clip not in self._ids:  # segmentation and lemmas take longer than reading the clip
+            targets = self.translator.targets
+            text, glosses = targets.texts.ids(targets.tokens_of(clip)), targets.glosses_of(clip)
+            ids = None if glosses is None else targets.glosses.ids(glosses)
+            self._ids[clip] = [TextVocabulary.BEGIN, *text, TextVocabulary.END], ids
+        return self._ids[clip]
+
+    @staticmethod
+    def _refuse_generated(motions: Iterable[tuple[Clip, Motion | JointMotion]]) -> None:
+        for clip, motion in motions:
+            if motion.made_by:
+                raise UserError(
+                    f"clip {clip.corpus}/{clip.name} holds motion made by {motion.made_by}, but a back-translation "
+                    "model is trained on reference motion alone: give it a corpus of signers' motion"
+                )
+
+
+def _padded(ids: Sequence[Sequence[int]], padding: int) -> Tensor:
+    return pad_sequence([torch.tensor(row, dtype=torch.int64) for row in ids], True, padding)

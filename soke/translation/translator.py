@@ -1,0 +1,210 @@
+"""BackTranslator: motion to spoken-language text, by a model that was trained on the motion of signers."""
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import sacrebleu
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from soke import __version__
+from soke.body.layout import MotionLayout
+from soke.body.motion import JointMotion, Motion
+from soke.data.clip import Clip
+from soke.data.statistics import Statistics
+from soke.data.words import Level, joined
+from soke.errors import UserError
+from soke.storage import new_folder
+from soke.translation.model import SignTranslationModel, TranslatorSettings
+from soke.translation.search import beam_search
+from soke.translation.targets import Targets
+
+WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "translator.json"
+HOW_TO_TRAIN = "train one with `python -m train --cfg configs/back_translation.yaml --nodebug`"
+
+
+class BackTranslator:
+    """Translates motions, so that generated motion can be scored by its text (Saunders et al. 2020, M3T, SOKE).
+
+    model:      features of all parts in the layout's order, side by side, to text
+    layout:     which features
+    targets:    what it writes
+    language:   sign language
+    provenance: what it was trained on, in plain types
+    beams, alpha, max_tokens: of the search, see `beam_search` and `Hypotheses.best`
+    """
+
+    def __init__(
+        self, model: SignTranslationModel, layout: MotionLayout, targets: Targets, language: str,
+        provenance: dict[str, Any], beams: int = 1, alpha: float = 0.0, max_tokens: int = 100,
+    ):  # fmt: skip
+        self.model, self.layout, self.targets, self.language = model, layout, targets, language
+        self.provenance, self.beams, self.alpha, self.max_tokens = dict(provenance), beams, alpha, max_tokens
+
+    @classmethod
+    def untrained(
+        cls, clips: Sequence[Clip], layout: MotionLayout, statistics: Statistics, settings: TranslatorSettings,
+        level: Level, pseudo_glosses: bool = False, max_tokens: int = 100,
+    ) -> Self:  # fmt: skip
+        """With random weights and the vocabularies of these training clips.
+
+        statistics:     of their features
+        level:          how their texts are cut into tokens
+        pseudo_glosses: whether clips without glosses get those that their text implies
+
+        Raises UserError for no clips, and for clips of several sign languages; ValueError for statistics of another
+        layout.
+        """
+        if statistics.layout != layout.hash:
+            raise ValueError(f"the statistics are of the layout {statistics.layout}, not of {layout.hash}")
+        languages = sorted({clip.language for clip in clips})
+        if len(languages) != 1:
+            raise UserError(
+                f"a back-translation model reads one sign language, but DATASET.CORPORA has {', '.join(languages)}: "
+                "keep the corpora of one language" if clips else "there are no training clips: check DATASET.CORPORA"
+            )
+        targets = Targets.of(clips, level, pseudo_glosses)
+        mean, std = (torch.cat([values[part] for part in layout.names]) for values in (statistics.mean, statistics.std))
+        model = SignTranslationModel(mean, std, len(targets.texts), len(targets.glosses or ()), settings)
+        provenance = {
+            "trained_on": "reference motion",
+            "corpora": sorted({clip.corpus for clip in clips}),
+            "language": languages[0],
+            "training_clips": len(clips),
+            "layout_hash": layout.hash,
+            "statistics_hash": statistics.hash,
+            "targets_hash": _hash(targets.to_dict()),
+            "code_version": __version__,
+        }
+        return cls(model, layout, targets, languages[0], provenance, max_tokens=max_tokens)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.mean.device
+
+    @property
+    def hash(self) -> str:
+        """12 hex digits that change with the weights and with anything else that changes a translation."""
+        return _hash(self._config(), self.model.state_dict())
+
+    def features(self, motion: Motion | JointMotion) -> Tensor:
+        """Motion of T frames -> [T, F] raw. Raises UserError when it lacks what a part of the layout needs."""
+        try:
+            return torch.cat(list(self.layout.features(motion).values()), dim=1)
+        except ValueError as error:
+            raise UserError(
+                f"the back-translation model cannot read this motion: {error}; {HOW_TO_TRAIN} on motion of this kind"
+            ) from error
+
+    def translate(self, motions: Sequence[Motion | JointMotion], batch_size: int = 32) -> list[str]:
+        """One sentence per motion, in batches of similar length; "" for a motion of no frames."""
+        features = [self.features(motion) for motion in motions]
+        (found,) = self._tokens(features, self.beams, [self.alpha], batch_size)
+        return [joined(tokens, self.targets.level) for tokens in found]
+
+    def choose_search(
+        self, features: Sequence[Tensor], references: Sequence[Sequence[str]], beams: Sequence[int],
+        alphas: Sequence[float], batch_size: int = 32,
+    ) -> float:  # fmt: skip
+        """Takes the number of beams and the alpha with the highest BLEU-4, which it returns; the first among equals.
+
+        features:   [T, F] of each validation clip
+        references: their tokens
+        """
+        scores = {}
+        for count in beams:
+            for alpha, found in zip(alphas, self._tokens(features, count, alphas, batch_size)):
+                scores[count, alpha] = _bleu4(found, references)
+        self.beams, self.alpha = max(scores, key=scores.get)
+        return scores[self.beams, self.alpha]
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Writes weights and configuration; the folder appears whole or not at all."""
+        config = {**self._config(), "provenance": self.provenance, "hash": self.hash}
+        with new_folder(Path(folder)) as target:
+            weights = {name: value.cpu().contiguous() for name, value in self.model.state_dict().items()}
+            save_file(weights, target / WEIGHTS_FILE)
+            text = json.dumps(config, indent=2, ensure_ascii=False)
+            (target / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, device: torch.device | str = "cpu") -> Self:
+        """The translator that `save_pretrained` wrote.
+
+        Raises UserError when the files are missing, damaged or do not belong together.
+        """
+        folder = Path(folder)
+        if not (folder / CONFIG_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
+            raise UserError(f"no back-translation model in {folder} ({CONFIG_FILE} and {WEIGHTS_FILE}): {HOW_TO_TRAIN}")
+        try:
+            config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+            layout, targets = MotionLayout.from_list(config["layout"]), Targets.from_dict(config["targets"])
+            blank, settings = torch.zeros(sum(layout.sizes.values())), TranslatorSettings(**config["settings"])
+            model = SignTranslationModel(blank, blank, len(targets.texts), len(targets.glosses or ()), settings)
+            model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+            search = {name: config[name] for name in ("beams", "alpha", "max_tokens")}
+            translator = cls(
+                model.eval().to(device), layout, targets, config["language"], config["provenance"], **search
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]  # torch lists every weight that does not fit
+            raise UserError(f"the translator in {folder} cannot be read ({reason}): {HOW_TO_TRAIN}") from error
+        if translator.hash != config.get("hash"):
+            raise UserError(f"{CONFIG_FILE} and {WEIGHTS_FILE} in {folder} do not belong together: {HOW_TO_TRAIN}")
+        return translator
+
+    @torch.no_grad()
+    def _tokens(
+        self, features: Sequence[Tensor], beams: int, alphas: Sequence[float], batch_size: int
+    ) -> list[list[list[str]]]:
+        """For every alpha, the tokens of every motion, from one search; none of a motion of no frames."""
+        training = self.model.training
+        self.model.eval()
+        order = sorted((i for i, frames in enumerate(features) if len(frames)), key=lambda i: len(features[i]))
+        found: list[list[list[str]]] = [[[] for _ in features] for _ in alphas]
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            lengths = torch.tensor([len(features[i]) for i in rows], device=self.device)
+            batch = pad_sequence([features[i].to(self.device) for i in rows], batch_first=True)
+            hypotheses = beam_search(self.model, self.model.encode(batch, lengths), beams, self.max_tokens)
+            for by_motion, alpha in zip(found, alphas):
+                for row, ids in zip(rows, hypotheses.best(alpha)):
+                    by_motion[row] = self.targets.texts.tokens_of(ids)
+        self.model.train(training)
+        return found
+
+    def _config(self) -> dict[str, Any]:
+        """All that the weights need to become translations."""
+        return {
+            "language": self.language,
+            "layout": self.layout.to_list(),
+            "settings": asdict(self.model.settings),
+            "beams": self.beams,
+            "alpha": self.alpha,
+            "max_tokens": self.max_tokens,
+            "targets": self.targets.to_dict(),
+        }
+
+
+def _bleu4(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> float:
+    """As soke.metrics.text.BLEU has it, but of tokens, and of this process alone."""
+    found, right = ([" ".join(tokens) for tokens in sentences] for sentences in (hypotheses, references))
+    return sacrebleu.corpus_bleu(
+        found, [right], tokenize="none", smooth_method="none", force=True, use_effective_order=True
+    ).score
+
+
+def _hash(config: dict[str, Any], weights: dict[str, Tensor] | None = None) -> str:
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name, value in sorted((weights or {}).items()):
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
