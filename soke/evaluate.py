@@ -158,7 +158,7 @@ def generation(producer: SignProducer, setting: Setting) -> Evaluation:
     """Scores of generated motion; beside it the same motions shuffled between sentences (a floor that any use of the
     text must beat) and the tokenizer's reconstruction of the references (the generator's ceiling). Where there is a
     back-translation model, it reads all of them, and the references."""
-    evaluation = Evaluation(ResultTable(f"Text to motion, {setting.split} split"))
+    evaluation = Evaluation(ResultTable(f"Text to motion, {setting.split} split", [GROUND_TRUTH, RECONSTRUCTION]))
     tokenizer = producer.tokenizer
     for corpus in setting.corpora:
         references = _references(corpus, tokenizer.layout, setting, evaluation)
@@ -298,8 +298,6 @@ def _score_motions(
         truth_diversity.update_many(names[part], truth, truth)
         for row, motions in rows.items():
             metrics[row].update(names[part], _tracks(setting.body, motions[part]), truth)
-    for score in truth_diversity.scores():
-        evaluation.table.add(GROUND_TRUTH, corpus, score, references.total)
     for row, of_row in metrics.items():
         for score in of_row.scores():
             evaluation.table.add(row, corpus, score, references.total)
@@ -309,6 +307,8 @@ def _score_motions(
             scores = per_clip.get(name, {})
             evaluation.clips.append({"corpus": corpus, "clip": name, "row": row, "frames": len(motion)} | scores)
         evaluation.table.notes += [f"{corpus}, {row}: {note}" for note in of_row.notes()]
+    for score in truth_diversity.scores():
+        evaluation.table.add(GROUND_TRUTH, corpus, score, references.total)
 
 
 def _tracks(body: BodyModel, motions: Sequence[Motion]) -> list[Track]:

@@ -1,6 +1,7 @@
 """What a score was computed with, in one line: two scores may share a table column only when their lines agree."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
 METRICS_VERSION = "1"  # raised whenever a change makes any metric of this package give other numbers
@@ -49,7 +50,7 @@ class Signature:
             "joints": self.joints,
             "dtw": self.dtw,
             "units": ",".join(self.units) or None,
-            "fps": None if self.fps is None else f"{self.fps:g}",
+            "fps": None if self.fps is None else _text(self.fps),
             "body": self.body,
             "layout": self.layout,
             "stats": self.statistics,
@@ -69,6 +70,23 @@ class Signature:
     def from_dict(cls, values: dict[str, object]) -> Signature:
         """Raises TypeError on unknown fields."""
         return cls(**{**values, "units": tuple(values["units"])})
+
+
+def together(signatures: Sequence[Signature]) -> str:
+    """Signatures in one line, where a field holds all the values it has in them."""
+    merged = {}
+    for field in fields(Signature):
+        values = [getattr(signature, field.name) for signature in signatures]
+        shown = dict.fromkeys(_text(value) for value in values if value not in (None, ()))
+        merged[field.name] = " / ".join(shown) or None
+    merged["units"] = (merged["units"],) if merged["units"] else ()
+    return str(Signature(**merged))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def differences(a: Signature, b: Signature) -> list[str]:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soke.metrics.clips import LEVEL, Score
-from soke.metrics.signature import Signature, comparable, differences
+from soke.metrics.signature import Signature, comparable, differences, together
 from soke.storage import new_file
 
 DECIMALS = {"m": 3, "mm": 1}  # of the other units: 2
@@ -51,16 +52,13 @@ class Cell:
         return "\n".join([*lines, " / ".join(self.score.values)])
 
     def text(self) -> str:
-        """The values side by side; below them their intervals."""
+        """The values side by side; below the first its interval."""
         score = self.score
-        lines = [" / ".join(_number(value, unit) for unit, value in score.values.items())]
-        if score.intervals:
-            ranges = [
-                "–".join(_number(end, unit) for end in score.intervals[unit]) if unit in score.intervals else ABSENT
-                for unit in score.values
-            ]
-            lines.append(" / ".join(ranges))
-        return "\n".join(lines)
+        line = " / ".join(_number(value, unit) for unit, value in score.values.items())
+        first = next(iter(score.values))
+        if first not in score.intervals:
+            return line
+        return f"{line}\n" + "–".join(_number(end, first) for end in score.intervals[first])
 
     def to_dict(self) -> dict[str, object]:
         """For JSON; `Cell.from_dict` is the inverse."""
@@ -98,13 +96,14 @@ class ResultTable:
 
     Args:
         title: the line above the table.
+        first: rows that stand above the others, in this order.
 
     Attributes:
         notes: sentences below the table.
     """
 
-    def __init__(self, title: str) -> None:
-        self.title = title
+    def __init__(self, title: str, first: Sequence[str] = ()) -> None:
+        self.title, self.first = title, tuple(first)
         self.cells: list[Cell] = []
         self.notes: list[str] = []
 
@@ -146,11 +145,15 @@ class ResultTable:
                 console.print(block)
         console.print()
         if any(cell.score.intervals for cell in self.cells):
-            console.print(f"ranges: {LEVEL} % bootstrap intervals over the clips", style="dim", highlight=False)
+            ranges = f"ranges: {LEVEL} % bootstrap intervals, over the clips, of the first unit"
+            console.print(ranges, style="dim", highlight=False)
         for note in self.notes:
             console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
-        for signature in dict.fromkeys(str(cell.score.signature) for cell in self.cells):
-            console.print(signature, style="dim", markup=False, highlight=False, soft_wrap=True)
+        of_metrics: dict[str, list[Signature]] = {}
+        for cell in self.cells:
+            of_metrics.setdefault(cell.score.signature.name, []).append(cell.score.signature)
+        for signatures in of_metrics.values():
+            console.print(together(signatures), style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def text(self) -> str:
         """The table and its signatures as plain text, at most 100 columns wide (signatures are not broken)."""
@@ -194,7 +197,8 @@ class ResultTable:
         """The corpus's rows, repeated as often as its columns need to keep within `width`."""
         metrics = list(dict.fromkeys(cell.metric for cell in self.cells if cell.corpus == corpus))
         columns = [self._column(corpus, metric) for metric in metrics]
-        rows = list(dict.fromkeys(cell.row for cell in self.cells if cell.corpus == corpus))
+        present = dict.fromkeys(cell.row for cell in self.cells if cell.corpus == corpus)
+        rows = sorted(present, key=lambda row: self.first.index(row) if row in self.first else len(self.first))
         row_width = max(map(len, [corpus, *rows])) + len("clips") + 6
 
         groups: list[list[list[Cell]]] = [[]]

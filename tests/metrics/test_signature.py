@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from soke.metrics.signature import Signature, comparable, differences
+from soke.metrics.signature import Signature, comparable, differences, together
 
 FULL = Signature(
     name="DTW-PA-JPE", part="hand", alignment="procrustes", joints="21of21", dtw="exact", units=("m", "mm"), fps=25.0,
@@ -32,3 +32,9 @@ def test_any_difference_makes_scores_incomparable(field: str) -> None:
 
 def test_json_round_trip() -> None:
     assert Signature.from_dict(json.loads(json.dumps(FULL.to_dict()))) == FULL
+
+
+def test_several_in_one_line() -> None:
+    assert together([FULL]) == together([FULL, FULL]) == str(FULL)
+    line = together([FULL, replace(FULL, part="body", fps=24.0, judge=None)])
+    assert line == str(FULL).replace("|hand|", "|hand / body|").replace("fps:25", "fps:25 / 24")
