@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,7 @@ import test as test_entry
 import train
 import vis_mesh
 from prepare import small_mbart, synthetic_corpora
-from soke.config import load_config
+from soke.config import ROOT, load_config
 from soke.errors import UserError
 
 CORPORA = {"how2sign": "How2Sign", "csl": "CSL-Daily", "phoenix": "Phoenix_2014T"}
@@ -126,6 +129,49 @@ def test_table_holds_the_generator_its_floor_and_its_ceiling(shop, capsys):
         assert np.isclose(np.mean(values), cell["values"]["m"])
     generated = [clip for clip in clips if clip["row"] == "generated"]
     assert len(list((results / "predictions").rglob("*.npz"))) == len(generated)
+
+
+def test_two_processes_score_exactly_as_one(shop):
+    shop.run(test_entry, "soke", f"RESULTS={shop.root}/one")
+    command = [sys.executable, "-m", "test", "--cfg", "configs/demo/soke.yaml", *shop.overrides, "DEVICE=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, f"RESULTS={shop.root}/two"], check=True, cwd=ROOT, env=environment, capture_output=True)
+    one, two = (shop.folder(name, "toy") for name in ("one", "two"))
+    assert (one / "table.json").read_text(encoding="utf-8") == (two / "table.json").read_text(encoding="utf-8")
+    rows = []
+    for folder in (one, two):
+        with (folder / "clips.csv").open(encoding="utf-8") as stream:
+            rows.append(list(csv.DictReader(stream)))
+    assert rows[0] == rows[1] and len(rows[0]) == 3 * 4 * 4  # corpora, rows, clips
+
+
+def test_back_translation_models_are_tested_on_the_signers_motion(shop):
+    shop.run(test_entry, "back_translation", f"RESULTS={shop.root}/read")
+    cells = json.loads(shop.folder("read", "toy", "table.json").read_text(encoding="utf-8"))["cells"]
+    assert {cell["row"] for cell in cells} == {"back-translation model", "back-translation model, shuffled"}
+    assert {cell["corpus"] for cell in cells} == set(CORPORA)
+    levels = {cell["corpus"]: cell["signature"]["level"] for cell in cells}
+    assert levels == {"how2sign": "word", "csl": "jieba", "phoenix": "word"}
+    provenance = json.loads(shop.folder("experiments", "translation", "toy", "csl", "provenance.json").read_text())
+    assert provenance["trained_on"] == "reference motion" and provenance["corpora"] == ["csl"]
+
+
+def test_without_back_translation_models_the_motion_is_scored_all_the_same(shop, caplog):
+    shop.run(test_entry, "soke", f"RESULTS={shop.root}/unread", f"METRIC.BACK_TRANSLATION={shop.root}/nowhere")
+    cells = json.loads(shop.folder("unread", "toy", "table.json").read_text(encoding="utf-8"))["cells"]
+    assert "DTW-JPE" in {cell["metric"] for cell in cells} and "BLEU-4" not in {cell["metric"] for cell in cells}
+    assert "train it with `python -m train --cfg configs/back_translation.yaml --nodebug`" in caplog.text
+
+
+def test_a_generator_that_learns_both_ways_translates(shop):
+    changes = ["NAME=both", "GENERATOR.TRANSLATION=0.5", "TRAIN.END_EPOCH=1"]
+    shop.run(train, "soke", *changes)
+    shop.run(test_entry, "soke", "--task=m2t", *changes)
+    cells = json.loads(shop.folder("results", "both", "m2t", "table.json").read_text(encoding="utf-8"))["cells"]
+    assert {cell["row"] for cell in cells} == {"generator", "generator, shuffled"}
+    assert {cell["metric"] for cell in cells} >= {"BLEU-4", "chrF", "ROUGE-L", "WER"}
+    with pytest.raises(UserError, match="GENERATOR.TRANSLATION=0.5"):
+        shop.run(test_entry, "soke", "--task=m2t")
 
 
 def test_tokenizer_is_tested(shop, capsys):

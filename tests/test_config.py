@@ -16,7 +16,7 @@ RUNNABLE = [
     *(f"configs/demo/{name}.yaml" for name in ("deto", "soke", "back_translation")),
     *(f"configs/ablation/{name}.yaml" for name in (
         "fused_retrieval", "monolingual", "no_retrieval", "parallel", "released_fusion", "s_motiongpt",
-        "s_motiongpt_tokenizer", "sequential", "tied_heads",
+        "s_motiongpt_tokenizer", "sequential", "tied_heads", "translation",
     )),
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from soke.body import Motion
-from soke.evaluate import Evaluation, derangement
+from soke.evaluate import Evaluation, Shares, derangement
 from soke.metrics.tables import ResultTable
 
 
@@ -43,3 +43,20 @@ def test_saved_evaluation(tmp_path):
         assert list(csv.DictReader(stream)) == [{k: str(v) for k, v in rows[0].items()}]
     stored = np.load(tmp_path / "out" / "predictions" / "phoenix" / "test" / "a.npz")
     assert np.array_equal(stored["rotations"], motion.rotations.numpy()) and stored["fps"] == 24.0
+    assert not (tmp_path / "out" / "unscored_clips.txt").exists()
+
+
+def test_predictions_say_who_made_them_and_unscored_clips_why(tmp_path):
+    motion = Motion(torch.randn(5, 55, 3), torch.randn(5, 10), torch.zeros(10), 24.0, made_by="tokenizer 12ab")
+    unscored = {("csl", "S1", "generated"): "clip S1 cannot be scored: no frames"}
+    Evaluation(ResultTable("t"), [], {("csl", "S1"): motion}, [], unscored).save(tmp_path, predictions=True)
+    assert np.load(tmp_path / "predictions" / "csl" / "S1.npz")["made_by"] == "tokenizer 12ab"
+    listed = (tmp_path / "unscored_clips.txt").read_text(encoding="utf-8")
+    assert listed == "csl/S1\tgenerated\tclip S1 cannot be scored: no frames\n"
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_shares_are_all_clips_once(processes):
+    shares = [Shares(rank, processes).own(range(7)) for rank in range(processes)]
+    assert sorted(sum(shares, [])) == list(range(7))
+    assert Shares().gathered([1, 2]) == [1, 2]

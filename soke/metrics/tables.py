@@ -48,8 +48,8 @@ class Cell:
         """Lines of the column's head: name, part and direction, units."""
         arrow = {True: " ↑", False: " ↓", None: ""}[self.score.higher_is_better]
         name, part = self.metric
-        lines = [name, part + arrow] if part else [name + arrow]
-        return "\n".join([*lines, " / ".join(self.score.values)])
+        *lines, last = [*name.split(" "), *[part] * bool(part)]
+        return "\n".join([*lines, last + arrow, " / ".join(self.score.values)])
 
     def text(self) -> str:
         """The values side by side; below the first its interval."""
