@@ -10,26 +10,30 @@ pictures=results/demo-soke/pictures
 mkdir -p $pictures
 say() { printf '\n== %s\n' "$*"; }
 
-say "1/6 synthetic corpora and a small mBART"
+say "1/7 synthetic corpora and a small mBART"
 python -m prepare.synthetic_corpora --out data/demo --size demo
 python -m prepare.small_mbart --corpora data/demo --out deps/mbart-demo --size demo
 
-say "2/6 tokenizer: motion to codes"
+say "2/7 tokenizer: motion to codes"
 [ -e experiments/tokenizer/demo-deto/tokenizer ] || python -m train --cfg $tokenizer --nodebug TRAIN.RESUME=auto
 
-say "3/6 codes of all clips and of the lexicon"
+say "3/7 codes of all clips and of the lexicon"
 python -m get_motion_code --cfg $generator --nodebug
 
-say "4/6 generator: text to codes"
+say "4/7 generator: text to codes"
 [ -e experiments/generator/demo-soke/generator ] || python -m train --cfg $generator --nodebug TRAIN.RESUME=auto
 
-say "5/6 a picture and a video"
+say "5/7 back-translation: motion to text, a model per corpus"
+[ -e experiments/translation/demo-back_translation/phoenix/translation ] ||
+  python -m train --cfg configs/demo/back_translation.yaml --nodebug TRAIN.RESUME=auto
+
+say "6/7 a picture and a video"
 [ "$pictures/paths.txt" -nt "$trained" ] || {
   python -m vis_mesh --cfg $generator --demo_dataset how2sign --out_dir "$pictures" > "$pictures.paths"
   mv "$pictures.paths" "$pictures/paths.txt"
 }
 
-say "6/6 scores on the test split"
+say "7/7 scores on the test split"
 [ results/demo-soke/table.txt -nt "$trained" ] || python -m test --cfg $generator --task t2m > /dev/null
 
 say "results"

@@ -225,7 +225,13 @@ def _judges(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTranslat
                 "configs/back_translation.yaml --nodebug`, or set METRIC.BACK_TRANSLATION", corpus.name, folder,
             )  # fmt: skip
             continue
-        judges[corpus.name] = BackTranslator.from_pretrained(folder, _device(config))
+        judge = BackTranslator.from_pretrained(folder, _device(config))
+        if judge.language != corpus.language:
+            raise UserError(
+                f"METRIC.BACK_TRANSLATION: the model in {folder} reads {judge.language}, but {corpus.name} is "
+                f"{corpus.language}; train one on {corpus.name}"
+            )
+        judges[corpus.name] = judge
     return judges
 
 
