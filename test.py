@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--task", choices=["t2m", "m2t"], default="t2m", help="of a generator. t2m: text to motion, m2t: motion to text"
     )
     parser.add_argument("--count_time", action="store_true", help="time the generation at batch sizes 1, 8 and 64")
-    parser.add_argument("--out_dir", help="folder of the results; default: <RESULTS>/<NAME>, m2t below it for --task m2t")
+    parser.add_argument("--out_dir", help="folder of the results; default: <RESULTS>/<NAME>, for m2t m2t below it")
     config, args = cli.parse(parser, argv)
 
     from soke import build, evaluate, runs, timing
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     stage, reads = config.TRAIN.STAGE, args.task == "m2t" and config.TRAIN.STAGE == "generator"
     if args.count_time and (stage != "generator" or reads):
-        raise UserError(f"--count_time times a generator that makes motion, which {config.NAME} does not here: leave it out")
+        raise UserError(f"--count_time times a generator that makes motion, which {config.NAME} does not: leave it out")
     runs.seed(config)
     folder = runs.results_folder(config, args.out_dir, *["m2t"] * reads)
     config, shares = build.shares(config)

@@ -78,9 +78,8 @@ def scores(folder: Path, rare: set[tuple[str, str]]) -> dict[str, float]:
                 continue
             corpora = sorted({c["corpus"] for c in chosen})
             for part in ("body", "hand", "avg"):
-                means = [
-                    np.mean([float(c[f"{name} {part} m"]) for c in chosen if c["corpus"] == corpus]) for corpus in corpora
-                ]
+                column = f"{name} {part} m"
+                means = [np.mean([float(c[column]) for c in chosen if c["corpus"] == corpus]) for corpus in corpora]
                 result[f"{name} {part}{label}"] = np.mean(means)
     timing = json.loads((folder / "timing.json").read_text(encoding="utf-8"))["timings"]
     result["s/video"] = timing[0]["mean"]

@@ -226,7 +226,7 @@ class Config:
         return resolve(self.FOLDER) / self.TRAIN.STAGE / self.NAME
 
     def per_model(self) -> list[Config]:
-        """This configuration, or for back-translation one per corpus: each gets a model, <NAME>/<corpus>, of its own."""
+        """This configuration, or for back-translation one per corpus: each has its own model, <NAME>/<corpus>."""
         if self.TRAIN.STAGE != "translation":
             return [self]
         return [
@@ -470,11 +470,11 @@ def _translation_problems(config: Config) -> list[str]:
         problems.append("TRANSLATION.GLOSS_WEIGHT must be at least 0, and TRANSLATION.TEXT_WEIGHT above 0")
     if not t.BEAMS or min(t.BEAMS) < 1 or not t.LENGTH_PENALTIES or t.MAX_TOKENS < 1 or t.PATIENCE < 0:
         problems.append(
-            "TRANSLATION.BEAMS must list beam sizes of at least 1, LENGTH_PENALTIES at least one number; MAX_TOKENS must "
-            "be at least 1 and PATIENCE at least 0"
+            "TRANSLATION.BEAMS must list beam sizes of at least 1, LENGTH_PENALTIES at least one number; MAX_TOKENS "
+            "must be at least 1 and PATIENCE at least 0"
         )
     if not 0 < t.DECAY < 1:
         problems.append(f"TRANSLATION.DECAY must be between 0 and 1, not {t.DECAY}")
     if config.TRAIN.STAGE == "translation" and config.TRAIN.OPTIM.WARMUP_EPOCHS:
-        problems.append("TRAIN.OPTIM.WARMUP_EPOCHS must be 0 for a back-translation model, whose rate follows its BLEU-4")
+        problems.append("TRAIN.OPTIM.WARMUP_EPOCHS must be 0 for back-translation, whose learning rate follows BLEU-4")
     return problems

@@ -173,7 +173,8 @@ def generation(producer: SignProducer, setting: Setting) -> Evaluation:
         _score_motions(references, rows, tokenizer, setting, evaluation)
         if corpus.name in setting.judges:
             judge = setting.judges[corpus.name]
-            texts = {row: judge.translate(motions) for row, motions in {GROUND_TRUTH: references.motions, **rows}.items()}
+            read = {GROUND_TRUTH: references.motions, **rows}
+            texts = {row: judge.translate(motions) for row, motions in read.items()}
             _score_texts(references, texts, judge.hash, setting, evaluation)
         _keep(references, generated, evaluation)
     return evaluation
@@ -288,9 +289,8 @@ def _score_motions(
         fps=float(np.median(setting.shares.gathered([motion.fps for motion in references.motions]))),
         body=setting.body.label, layout=tokenizer.layout.hash, statistics=tokenizer.statistics_hash,
     )  # fmt: skip
-    metrics = {
-        row: MotionScores(face_vertices=len(setting.body.face_vertices), method=setting.dtw, **conditions) for row in rows
-    }
+    vertices = len(setting.body.face_vertices)
+    metrics = {row: MotionScores(face_vertices=vertices, method=setting.dtw, **conditions) for row in rows}
     truth_diversity = Diversity(**conditions)
     for start in tqdm(range(0, len(names), _CLIPS_AT_ONCE), desc=f"score {corpus}"):
         part = slice(start, start + _CLIPS_AT_ONCE)

@@ -83,9 +83,9 @@ class GenerationScore:
         tracks = [track_of(self.body, motion, face=False) for motion in motions]
         for corpus in corpora:
             own = [(i, track) for i, track in zip(indices, tracks) if self.samples[i].clip.corpus == corpus]
-            pairs = [self.samples[i].clip.name for i, _ in own], [t for _, t in own], [self._reference(i) for i, _ in own]
+            names, truth = [self.samples[i].clip.name for i, _ in own], [self._reference(i) for i, _ in own]
             for align in NAMES:
-                metrics[corpus, align].update_many(*pairs)
+                metrics[corpus, align].update_many(names, [track for _, track in own], truth)
         results = {key: metric.compute() for key, metric in metrics.items()}
         return {
             name + suffix: torch.stack([results[corpus, align][column]["m"] for corpus in corpora]).mean()

@@ -35,7 +35,7 @@ BODY_JOINTS = JointSet("body", 144, (12, 16, 17, 18, 19, 20, 21, 59, 58, 57, 56,
 # Wrist, 15 finger joints, 5 fingertips.
 HAND_JOINTS = JointSet("hand", 21, tuple(range(21)))
 JOINT_SETS = {joints.part: joints for joints in (BODY_JOINTS, HAND_JOINTS)}
-# Part of a `Track` -> its joints; and how many scored joints each counts for in SOKE's average, (12 body + 42 hand) / 54.
+# Part of a `Track` -> its joints; and its weight in SOKE's average, (12 body + 42 hand) / 54.
 TRACK_JOINTS = {"body": BODY_JOINTS, "left_hand": HAND_JOINTS, "right_hand": HAND_JOINTS}
 WEIGHTS = {part: len(joints.scored) for part, joints in TRACK_JOINTS.items()}
 

@@ -211,7 +211,8 @@ class ResultTable:
                 used = row_width
             groups[-1].append(column)
             used += column_width
-        counts = {row: _clips([cell for cell in self.cells if (cell.row, cell.corpus) == (row, corpus)]) for row in rows}
+        own = [cell for cell in self.cells if cell.corpus == corpus]
+        counts = {row: _clips([cell for cell in own if cell.row == row]) for row in rows}
         return [_block(corpus, counts, group) for group in groups]
 
 

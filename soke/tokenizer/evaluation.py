@@ -23,8 +23,8 @@ _ERRORS = {
 class MotionErrors(nn.Module):
     """MPJPE, PA-MPJPE, MPVPE and PA-MPVPE of pairs of motions with the same frames, in millimetres.
 
-    Joints are aligned as DTW-JPE aligns them and scored on the same points: 12 of 144 for `body`, the 21 of each hand for
-    `hand` (mean of both hands). Vertices are those of the whole mesh (`all`), of each hand and of the face; without
+    Joints are aligned as DTW-JPE aligns them and scored on the same points: 12 of 144 for `body`, the 21 of each hand
+    for `hand` (mean of both hands). Vertices are those of the whole mesh (`all`), of each hand and of the face; without
     Procrustes they are moved with the pelvis, the wrist and the head joint.
 
     body:               body model, which is no part of this module's state
