@@ -12,6 +12,9 @@ import argparse
 import csv
 import json
 import re
+import shlex
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Sequence
@@ -22,11 +25,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-import test
-import train
 from prepare.keywords import keywords
 from soke import build, cli, runs
-from soke.config import Config, load_config, resolve
+from soke.config import ROOT, Config, load_config, resolve
 from soke.errors import UserError
 from soke.storage import new_file
 
@@ -104,6 +105,12 @@ def results_table(title: str, results: dict[str, list[dict[str, float]]]) -> Tab
     return table
 
 
+def _run(program: str, argv: Sequence[str]) -> None:
+    """In a process of its own, which may start one per GPU. Raises UserError when it fails."""
+    if subprocess.run([sys.executable, "-m", program, *argv], cwd=ROOT).returncode:
+        raise UserError(f"`python -m {program} {shlex.join(argv)}` failed; mend that and run this again")
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="prepare.ablation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -121,10 +128,10 @@ def main(arguments: list[str] | None = None) -> None:
     results: dict[str, list[dict[str, float]]] = {row: [] for row in rows}
     for row, config, argv in jobs:
         if not runs.export_folder(config).is_dir():
-            train.main(argv)
+            _run("train", argv)
         folder = runs.results_folder(config, None)
         if not (folder / "timing.json").is_file():
-            test.main([*argv, "--count_time"])
+            _run("test", [*argv, "--count_time"])
         results[row].append(scores(folder, rare))
     title = f"{plan}, {len(seeds)} seeds, metres; rare: {len(rare)} sentences"
     console = Console(width=170)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from prepare.ablation import read_plan, results_table, row_config, scores
+from prepare.ablation import _run, read_plan, results_table, row_config, scores
 from soke.config import load_config
 from soke.errors import UserError
 
@@ -61,3 +61,8 @@ def test_the_table_shows_mean_and_spread():
     console = Console(file=io.StringIO(), width=200)
     console.print(results_table("t", rows))
     assert f"1.500 ±{np.std([1, 2], ddof=1):.3f}" in console.file.getvalue() and "rare" not in console.file.getvalue()
+
+
+def test_a_failing_run_is_named():
+    with pytest.raises(UserError, match="python -m train --cfg nowhere.yaml` failed"):
+        _run("train", ["--cfg", "nowhere.yaml"])
