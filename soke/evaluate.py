@@ -103,14 +103,18 @@ class Evaluation:
     unscored: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
     def gather(self, shares: Shares) -> Evaluation:
-        """The outcome of all processes, in all of them."""
+        """The outcome of all processes, in all of them; the table says what was left out."""
         clips = shares.gathered(self.clips)
         order = {key: i for i, key in enumerate(dict.fromkeys((c["corpus"], c["row"]) for c in clips))}
         clips.sort(key=lambda c: (order[c["corpus"], c["row"]], c["clip"]))
-        return Evaluation(
-            self.table, clips, dict(shares.gathered(list(self.predictions.items()))), shares.gathered(self.skipped),
-            dict(shares.gathered(list(self.unscored.items()))),
-        )  # fmt: skip
+        skipped, unscored = shares.gathered(self.skipped), dict(shares.gathered(list(self.unscored.items())))
+        if skipped:
+            first = skipped[0]
+            self.table.notes.append(f"{len(skipped)} clips could not be read; the first, {first}: {first.reason}")
+        for (corpus, _, row), reason in list(unscored.items())[:1]:
+            self.table.notes.append(f"{len(unscored)} scores are missing; the first, {row} on {corpus}: {reason}")
+        predictions = dict(shares.gathered(list(self.predictions.items())))
+        return Evaluation(self.table, clips, predictions, skipped, unscored)
 
     def save(self, folder: Path, predictions: bool = False) -> None:
         """Writes table.txt, .json, .csv, clips.csv, skipped_clips.txt and unscored_clips.txt if any, and

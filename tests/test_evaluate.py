@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from soke.body import Motion
+from soke.data.clip import SkippedClip
 from soke.evaluate import Evaluation, Shares, derangement
 from soke.metrics.tables import ResultTable
 
@@ -53,6 +54,16 @@ def test_predictions_say_who_made_them_and_unscored_clips_why(tmp_path):
     assert np.load(tmp_path / "predictions" / "csl" / "S1.npz")["made_by"] == "tokenizer 12ab"
     listed = (tmp_path / "unscored_clips.txt").read_text(encoding="utf-8")
     assert listed == "csl/S1\tgenerated\tclip S1 cannot be scored: no frames\n"
+
+
+def test_the_table_says_what_was_left_out():
+    skipped = [SkippedClip("csl", "S2", "frame 3 is torn"), SkippedClip("csl", "S3", "empty")]
+    unscored = {("csl", "S1", "generated"): "clip S1 cannot be scored: no frames"}
+    notes = Evaluation(ResultTable("t"), [], {}, skipped, unscored).gather(Shares()).table.notes
+    assert notes == [
+        "2 clips could not be read; the first, csl/S2: frame 3 is torn",
+        "1 scores are missing; the first, generated on csl: clip S1 cannot be scored: no frames",
+    ]
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
