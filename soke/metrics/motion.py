@@ -49,6 +49,8 @@ class TrackMetric(ClipMetric):
         """Scores clips together, on all cores of the CPU or on the tracks' GPU. Raises as `update`, before any."""
         for name, pred, ref in zip(names, preds, refs, strict=True):
             check_tracks(name, pred, ref, self.parts)
+        if not names:
+            return
         for name, statistics in zip(names, self._measure(preds, refs), strict=True):
             self._add(name, statistics)
 
@@ -133,7 +135,7 @@ class DTWVPE(TrackMetric):
 
     def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
         faces = [t.face for t in preds], [t.face for t in refs]
-        scored = range(1, faces[0][0].shape[1]) if preds else ()
+        scored = range(1, preds[0].face.shape[1])
         return [np.array([r.cost, r.mean_mm]) for r in _warped(*faces, "root", scored, "exact")]
 
 
@@ -406,7 +408,7 @@ def _label(weights: Mapping[str, float]) -> str:
 
 def _warped(preds: Sequence[Array], refs: Sequence[Array], align: str, scored: Sequence[int], method: str) -> list[Any]:
     """DTW of pairs, on the GPU where the tracks are there."""
-    if method == "exact" and preds and isinstance(preds[0], torch.Tensor) and preds[0].is_cuda:
+    if method == "exact" and isinstance(preds[0], torch.Tensor) and preds[0].is_cuda:
         return dtw_jpe_batch(preds, refs, align, scored)
     return dtw_jpe_pairs([_array(p) for p in preds], [_array(r) for r in refs], align, scored, method=method)
 

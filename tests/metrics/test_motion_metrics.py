@@ -70,6 +70,15 @@ def test_together_or_one_by_one_arrays_or_tensors() -> None:
     assert together.per_clip() == single.per_clip()
 
 
+def test_no_clips_add_nothing() -> None:
+    scores = MotionScores(face_vertices=FACE)
+    scores.update(["a"], *([t] for t in pair(0)))
+    before = scores.scores()
+    for metric in scores.metrics:
+        metric.update_many([], [], [])
+    assert scores.scores() == before
+
+
 def test_a_clip_scored_twice_counts_once_and_order_does_not_matter() -> None:
     metric, other = DTWJPE("root"), DTWJPE("root")
     for index in (0, 1, 0):
