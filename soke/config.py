@@ -311,7 +311,7 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> DictConfig:
 def _dotlist_item(item: str) -> str:
     if "=" not in item or item.startswith("-"):
         raise UserError(f"{item} is no override: write KEY.SUB=value, as in TRAIN.BATCH_SIZE=16")
-    return item
+    return item + "''" if item.endswith("=") else item  # nothing is empty text, and not null
 
 
 def _checked(value: Any, kind: Any, path: str, problems: list[str]) -> Any:

@@ -46,6 +46,10 @@ def test_published_hyper_parameters():
     assert (tokenizer.LOSS.FEATURE, tokenizer.LOSS.COMMITMENT, tokenizer.LOSS.VELOCITY) == (1.0, 0.02, 0.0)
 
 
+def test_an_override_without_a_value_is_empty_text():
+    assert load_config("configs/soke.yaml", overrides=["METRIC.BACK_TRANSLATION="]).METRIC.BACK_TRANSLATION == ""
+
+
 def test_written_configuration_reads_back(tmp_path):
     config = load_config(
         "configs/soke.yaml", overrides=["TRAIN.BATCH_SIZE=7", "GENERATOR.FUSION={body: 1, lhand: 0, rhand: 0}"]
