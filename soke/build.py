@@ -143,17 +143,13 @@ def _translation_module(config: Config, data: SignDataModule) -> TranslationModu
     (corpus,) = data.corpora
     translator = BackTranslator.untrained(
         data.dataset("train", "motion").clips, parts, _statistics(config, parts, data.corpora),
-        TranslatorSettings(t.WIDTH, t.LAYERS, t.HEADS, t.FEEDFORWARD, t.DROPOUT), _level(t.LEVEL, corpus),
+        TranslatorSettings(t.WIDTH, t.LAYERS, t.HEADS, t.FEEDFORWARD, t.DROPOUT), level_of(corpus.language, t.LEVEL),
         t.PSEUDO_GLOSSES, t.MAX_TOKENS,
     )  # fmt: skip
     optim = PlateauSettings(o.LR, tuple(o.BETAS), o.WEIGHT_DECAY, t.DECAY, t.PATIENCE, o.ETA_MIN)
     losses = TranslationLosses(t.GLOSS_WEIGHT, t.TEXT_WEIGHT, config.TRAIN.LABEL_SMOOTHING)
     searches = SearchRange(tuple(t.BEAMS), tuple(t.LENGTH_PENALTIES))
     return TranslationModule(translator, data.dataset("val", "motion"), optim, losses, searches)
-
-
-def _level(level: str, corpus: Corpus) -> str:
-    return level_of(corpus.language) if level == "auto" else level
 
 
 def trained_tokenizer(config: Config) -> SignTokenizer:
@@ -207,8 +203,7 @@ def evaluation_setting(config: Config, shares: Shares = Shares()) -> Setting:
     chosen = corpora(config)
     return Setting(
         chosen, config.TEST.SPLIT, body_model(config), _limits(config), config.TOKENIZER.DOWNSAMPLE,
-        config.DATASET.STRICT, config.METRIC.DTW, "" if config.METRIC.LEVEL == "auto" else config.METRIC.LEVEL,
-        _judges(config, chosen), shares,
+        config.DATASET.STRICT, config.METRIC.DTW, config.METRIC.LEVEL, _judges(config, chosen), shares,
     )  # fmt: skip
 
 

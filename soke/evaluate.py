@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Literal, Mapping, Sequence
 
 import numpy as np
 import torch.distributed as dist
@@ -25,7 +24,7 @@ from soke.metrics.clips import Score
 from soke.metrics.codebook import CodebookUse
 from soke.metrics.joint_sets import Track, track_of
 from soke.metrics.motion import Diversity, MotionScores
-from soke.metrics.tables import ResultTable
+from soke.metrics.tables import ResultTable, write_clips
 from soke.metrics.text import TextScores
 from soke.storage import new_file
 from soke.tokenizer.evaluation import MotionErrors
@@ -68,7 +67,7 @@ class Setting:
     multiple:       every reference's length is a multiple of it, so that a tokenizer can keep it
     strict:         an unreadable clip is an error
     dtw:            exact or fastdtw
-    level:          tokens of texts; "" for what is usual for a language
+    level:          tokens of texts, or auto
     judges:         corpus -> its back-translation model
     shares:         this process's part in the test
     """
@@ -80,7 +79,7 @@ class Setting:
     multiple: int = 4
     strict: bool = False
     dtw: str = "exact"
-    level: Level | str = ""
+    level: Level | Literal["auto"] = "auto"
     judges: Mapping[str, BackTranslator] = field(default_factory=dict)
     shares: Shares = Shares()
 
@@ -122,11 +121,7 @@ class Evaluation:
         folder = Path(folder)
         self.table.save(folder)
         if self.clips:
-            columns = list(dict.fromkeys(key for row in self.clips for key in row))
-            with new_file(folder / "clips.csv") as path, path.open("w", newline="", encoding="utf-8") as stream:
-                writer = csv.DictWriter(stream, columns)
-                writer.writeheader()
-                writer.writerows(self.clips)
+            write_clips(folder, self.clips)
         unscored = [f"{corpus}/{clip}\t{row}\t{reason}\n" for (corpus, clip, row), reason in self.unscored.items()]
         for name, lines in (
             ("skipped_clips.txt", [f"{s}\t{s.reason}\n" for s in self.skipped]), ("unscored_clips.txt", unscored),
@@ -328,7 +323,7 @@ def _score_texts(
     judge: hash of the model that read produced motions; None where the model itself is tested
     """
     corpus = references.corpus.name
-    level = setting.level or level_of(references.corpus.language)
+    level = level_of(references.corpus.language, setting.level)
     entries = {(entry["row"], entry["clip"]): entry for entry in evaluation.clips if entry["corpus"] == corpus}
     for row, texts in rows.items():
         metrics = TextScores(level, judge)

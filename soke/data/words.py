@@ -41,9 +41,20 @@ def joined(tokens: list[str], level: Level) -> str:
     return (" " if level == "word" else "").join(tokens)
 
 
-def level_of(language: str) -> Level:
-    """How sentences that are translated into a sign language are counted, where nothing else is said."""
+def level_of(language: str, wanted: Level | Literal["auto"] = "auto") -> Level:
+    """How sentences that are translated into a sign language are counted: as wanted, where auto leaves it open by
+    jieba's segments for Chinese, and by words for others."""
+    if wanted != "auto":
+        return wanted
     return "jieba" if TEXT_LOCALE.get(language) == "zh_CN" else "word"
+
+
+def tagged_words(text: str) -> list[tuple[str, str]]:
+    """The words of Chinese text with their parts of speech, as jieba tags them."""
+    import jieba.posseg
+
+    jieba.setLogLevel(logging.WARNING)
+    return [(pair.word, pair.flag) for pair in jieba.posseg.lcut(text) if _WORD.fullmatch(pair.word)]
 
 
 def _segments(text: str) -> list[str]:

@@ -139,6 +139,32 @@ class ClipMetric(Metric):
         super().sync(*args, **kwargs)
 
 
+class Scorecard:
+    """Several metrics of one system on one corpus.
+
+    Attributes:
+        metrics: all that is scored of a clip.
+        unscored: clip name to why it could not be scored.
+    """
+
+    def __init__(self, metrics: Sequence[ClipMetric]) -> None:
+        self.metrics = list(metrics)
+        self.unscored: dict[str, str] = {}
+
+    def scores(self) -> list[Score]:
+        """Of all metrics, over all processes. Raises ValueError when no clip was scored."""
+        return [score for metric in self.metrics for score in metric.scores()]
+
+    def per_clip(self) -> dict[str, dict[str, float]]:
+        """Clip to {"name part unit": value}, of this process."""
+        table: dict[str, dict[str, float]] = {}
+        for metric in self.metrics:
+            labels = [" ".join(filter(None, (s.name, s.part, unit))) for s in metric.signatures for unit in s.units]
+            for name, values in metric.per_clip().items():
+                table.setdefault(name, {}).update(zip(labels, values.tolist()))
+        return table
+
+
 def clip_id(name: str) -> int:
     """63 bits that stand for a clip's name, the same in every process and run."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1

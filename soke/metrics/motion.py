@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from soke.metrics.alignment import procrustes_align, root_align
-from soke.metrics.clips import ClipMetric, Score
+from soke.metrics.clips import ClipMetric, Scorecard
 from soke.metrics.dtw import dtw_jpe_pairs
 from soke.metrics.dtw_torch import dtw_jpe_batch
 from soke.metrics.joint_sets import TRACK_JOINTS, WEIGHTS, Array, Track
@@ -26,7 +26,6 @@ _COLUMNS = {
 }
 _MOMENTS = 8  # of a clip that its diversity is measured at
 _FPS_TOLERANCE = 1e-3
-_CLIPS_AT_ONCE = 64  # whose faces are held in memory together
 
 
 class TrackMetric(ClipMetric):
@@ -49,8 +48,11 @@ class TrackMetric(ClipMetric):
         """Scores clips together, on all cores of the CPU or on the tracks' GPU. Raises as `update`, before any."""
         for name, pred, ref in zip(names, preds, refs, strict=True):
             check_tracks(name, pred, ref, self.parts)
-        if not names:
-            return
+        if names:
+            self.add_checked(names, preds, refs)
+
+    def add_checked(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
+        """Scores at least one clip, of which `check_tracks` has found nothing to say."""
         for name, statistics in zip(names, self._measure(preds, refs), strict=True):
             self._add(name, statistics)
 
@@ -293,7 +295,7 @@ class JointError(ClipMetric):
         return 1000 * sums[..., :1] / sums[..., 1:]
 
 
-class MotionScores:
+class MotionScores(Scorecard):
     """Every score of produced motion, of one system on one corpus.
 
     Args:
@@ -303,21 +305,23 @@ class MotionScores:
         conditions: fps, body, layout and statistics of the signatures.
     """
 
+    metrics: list[TrackMetric]
+
     def __init__(
         self, parts: Sequence[str] = (*TRACK_JOINTS, "face"), face_vertices: int = 0, method: str = "exact",
         **conditions: float | str | None,
     ) -> None:  # fmt: skip
         joints = [part for part in parts if part in TRACK_JOINTS]
         self._dtw = [DTWJPE(align, parts=joints, method=method, **conditions) for align in DTW_NAMES] if joints else []
-        self.metrics: list[TrackMetric] = [*self._dtw]
+        metrics: list[TrackMetric] = [*self._dtw]
         if "face" in parts:
-            self.metrics.append(DTWVPE(vertices=face_vertices, **conditions))
-        self.metrics.append(LengthRatio(**conditions))
+            metrics.append(DTWVPE(vertices=face_vertices, **conditions))
+        metrics.append(LengthRatio(**conditions))
         if _columns(joints):
-            self.metrics += [DynamicsError(order, parts=joints, **conditions) for order in (1, 2)]
+            metrics += [DynamicsError(order, parts=joints, **conditions) for order in (1, 2)]
         if len(joints) == len(TRACK_JOINTS):
-            self.metrics.append(Diversity(**conditions))
-        self.unscored: dict[str, str] = {}  # clip name -> why
+            metrics.append(Diversity(**conditions))
+        super().__init__(metrics)
         self._parts = tuple(parts)
 
     def update(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
@@ -329,24 +333,11 @@ class MotionScores:
                 good.append(index)
             except ValueError as error:
                 self.unscored[name] = str(error)
-        for start in range(0, len(good), _CLIPS_AT_ONCE):
-            chosen = good[start : start + _CLIPS_AT_ONCE]
-            picked = [[items[i] for i in chosen] for items in (names, preds, refs)]
-            for metric in self.metrics:
-                metric.update_many(*picked)
-
-    def scores(self) -> list[Score]:
-        """Of all metrics, over all processes. Raises ValueError when no clip was scored."""
-        return [score for metric in self.metrics for score in metric.scores()]
-
-    def per_clip(self) -> dict[str, dict[str, float]]:
-        """Clip to {"name part unit": value}, of this process."""
-        table: dict[str, dict[str, float]] = {}
+        if not good:
+            return
+        picked = [[items[i] for i in good] for items in (names, preds, refs)]
         for metric in self.metrics:
-            labels = [" ".join(filter(None, (s.name, s.part, unit))) for s in metric.signatures for unit in s.units]
-            for name, values in metric.per_clip().items():
-                table.setdefault(name, {}).update(zip(labels, values.tolist()))
-        return table
+            metric.add_checked(*picked)
 
     def deviations(self) -> dict[str, tuple[float, float]]:
         """Of fastdtw, "metric part" to (mean, greatest) percent above the exact cost; empty for exact DTW."""

@@ -20,7 +20,6 @@ are lines of name<TAB>text.
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,7 +44,7 @@ from soke.errors import UserError
 from soke.metrics.clips import Score
 from soke.metrics.joint_sets import BODY_JOINTS, HAND_JOINTS, TRACK_JOINTS, Track, track_of
 from soke.metrics.motion import MotionScores
-from soke.metrics.tables import ResultTable
+from soke.metrics.tables import ResultTable, write_clips
 from soke.metrics.text import TextScores
 from soke.storage import new_file
 
@@ -502,11 +501,7 @@ def _save_clips(folder: Path, corpus: str, row: str, results: Iterable[Scored]) 
     for scored in results:
         for name, values in scored.clips.items():
             clips.setdefault(name, {"corpus": corpus, "clip": name, "row": row}).update(values)
-    columns = list(dict.fromkeys(column for values in clips.values() for column in values))
-    with new_file(folder / "clips.csv") as path, path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        writer.writerows(clips.values())
+    write_clips(folder, list(clips.values()))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

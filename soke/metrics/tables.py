@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,15 @@ class Cell:
 
 def _number(value: float, unit: str) -> str:
     return f"{value:.{DECIMALS.get(unit, 2)}f}"
+
+
+def write_clips(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Writes clips.csv into `folder`: a line per row, with the columns of all in the order in which they come up."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    with new_file(folder / "clips.csv") as path, path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 class ResultTable:

@@ -8,7 +8,7 @@ import numpy as np
 import sacrebleu
 
 from soke.data.words import LEVELS, Level, text_tokens
-from soke.metrics.clips import ClipMetric, Score
+from soke.metrics.clips import ClipMetric, Scorecard
 from soke.metrics.signature import Signature
 
 BLEU_ORDERS = (1, 2, 3, 4)
@@ -179,12 +179,13 @@ class WER(TextMetric):
         return 100.0 * sums[..., :1] / sums[..., 1:]
 
 
-class TextScores:
+class TextScores(Scorecard):
     """Every score of the translations of one system on one corpus; args as of TextMetric."""
 
+    metrics: list[TextMetric]
+
     def __init__(self, level: Level, judge: str | None = None) -> None:
-        self.metrics = [metric(level=level, judge=judge) for metric in (BLEU, ChrF, RougeL, WER)]
-        self.unscored: dict[str, str] = {}  # clip name -> why
+        super().__init__([metric(level=level, judge=judge) for metric in (BLEU, ChrF, RougeL, WER)])
 
     def update(self, name: str, hypothesis: str, reference: str) -> None:
         """Scores one clip; one that cannot be scored is noted in `unscored`."""
@@ -193,19 +194,6 @@ class TextScores:
                 metric.update(name, hypothesis, reference)
         except ValueError as error:
             self.unscored[name] = str(error)
-
-    def scores(self) -> list[Score]:
-        """Of all metrics, over all processes. Raises ValueError when no clip was scored."""
-        return [score for metric in self.metrics for score in metric.scores()]
-
-    def per_clip(self) -> dict[str, dict[str, float]]:
-        """Clip to {"name unit": value}, of this process."""
-        table: dict[str, dict[str, float]] = {}
-        for metric in self.metrics:
-            labels = [f"{signature.name} {unit}" for signature in metric.signatures for unit in signature.units]
-            for name, values in metric.per_clip().items():
-                table.setdefault(name, {}).update(zip(labels, values.tolist()))
-        return table
 
 
 def _signature_of(scorer: sacrebleu.BLEU | sacrebleu.CHRF) -> str:

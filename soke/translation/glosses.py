@@ -1,14 +1,10 @@
 """Pseudo-glosses: the content words of a sentence, where a corpus has no glosses."""
 from __future__ import annotations
 
-import logging
-import re
-
 from soke.data.clip import TEXT_LOCALE
 from soke.data.keywords import lemma
-from soke.data.words import words_of
+from soke.data.words import tagged_words, words_of
 
-_WORD = re.compile(r"\w+")
 # First letters of jieba's tags: nouns with times, places and directions, verbs, adjectives with attributives and
 # states, adverbs, pronouns, numerals, idioms, set phrases, abbreviations.
 _CONTENT_TAGS = frozenset("ntsfvabzdrmilj")
@@ -44,15 +40,6 @@ def pseudo_glosses(text: str, language: str) -> list[str]:
     """
     locale = TEXT_LOCALE.get(language)
     if locale == "zh_CN":
-        return [word.lower() for word, tag in _tagged(text) if tag[0] in _CONTENT_TAGS or tag == _FOREIGN_TAG]
+        return [word.lower() for word, tag in tagged_words(text) if tag[0] in _CONTENT_TAGS or tag == _FOREIGN_TAG]
     closed = _CLOSED_CLASSES.get(locale, frozenset())
     return [gloss for gloss in (lemma(word, language) for word in words_of(text, language)) if gloss not in closed]
-
-
-def _tagged(text: str) -> list[tuple[str, str]]:
-    """Words of Chinese text with their parts of speech."""
-    import jieba
-    import jieba.posseg
-
-    jieba.setLogLevel(logging.WARNING)
-    return [(pair.word, pair.flag) for pair in jieba.posseg.lcut(text) if _WORD.fullmatch(pair.word)]
