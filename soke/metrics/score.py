@@ -293,9 +293,10 @@ def score_texts(hyp: Path, ref: Path, level: Level) -> Scored:
         metrics.update(name, hypotheses[name], references[name])
     unscored |= {name: _reason(name, error) for name, error in metrics.unscored.items()}
     clips: dict[str, dict[str, object]] = {name: dict(values) for name, values in metrics.per_clip().items()}
-    empty = sum(not hypotheses[name] for name in clips)
+    empty = [name for name in clips if not hypotheses[name]]
     if empty:
-        log.warning("%d of %d hypotheses are empty; they are scored as such", empty, len(clips))
+        shown = ", ".join(empty[:_REASONS_SHOWN]) + (", …" if len(empty) > _REASONS_SHOWN else "")
+        log.warning("%d of %d hypotheses are empty (%s); they are scored as such", len(empty), len(clips), shown)
     return Scored(metrics.scores() if clips else [], clips, unscored, len(references))
 
 

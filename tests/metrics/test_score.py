@@ -361,7 +361,7 @@ def test_texts(tmp_path, caplog):
     assert scored.clips["b"]["WER percent"] == 100.0 and scored.clips["b"]["BLEU-1 percent"] == 0.0
     assert scored.unscored.keys() == {"extra", "missing", "bare"}
     assert scored.unscored["bare"] == "its reference has no tokens"
-    assert "1 of 3 hypotheses are empty" in caplog.text
+    assert "1 of 3 hypotheses are empty (b)" in caplog.text
 
 
 def test_texts_beside_motion_and_alone(folders, tmp_path, caplog):
