@@ -2,14 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 
 from soke.metrics.alignment import procrustes_align, root_align
 from soke.metrics.clips import ClipMetric, Scorecard
-from soke.metrics.dtw import dtw_jpe_pairs
+from soke.metrics.dtw import DtwResult, dtw_jpe_pairs
 from soke.metrics.dtw_torch import dtw_jpe_batch
 from soke.metrics.joint_sets import TRACK_JOINTS, WEIGHTS, Array, Track
 from soke.metrics.signature import Signature
@@ -26,6 +25,27 @@ _COLUMNS = {
 }
 _MOMENTS = 8  # of a clip that its diversity is measured at
 _FPS_TOLERANCE = 1e-3
+
+
+class Pairs:
+    """Predictions and references, N tracks each; what several scores need of them is found once."""
+
+    def __init__(self, preds: Sequence[Track], refs: Sequence[Track]) -> None:
+        self.preds, self.refs = preds, refs
+        self._warped: dict[tuple[str, str, str], list[DtwResult]] = {}
+
+    def warped(self, part: str, align: str, method: str = "exact") -> list[DtwResult]:
+        """DTW over the scored points of a part, on the GPU where the tracks are there; see soke.metrics.dtw."""
+        key = (part, align, method)
+        if key not in self._warped:
+            preds, refs = ([getattr(track, part) for track in side] for side in (self.preds, self.refs))
+            scored = TRACK_JOINTS[part].scored if part in TRACK_JOINTS else range(1, preds[0].shape[1])
+            if method == "exact" and isinstance(preds[0], torch.Tensor) and preds[0].is_cuda:
+                self._warped[key] = dtw_jpe_batch(preds, refs, align, scored)
+            else:
+                preds, refs = ([_array(track) for track in side] for side in (preds, refs))
+                self._warped[key] = dtw_jpe_pairs(preds, refs, align, scored, method=method)
+        return self._warped[key]
 
 
 class TrackMetric(ClipMetric):
@@ -49,14 +69,14 @@ class TrackMetric(ClipMetric):
         for name, pred, ref in zip(names, preds, refs, strict=True):
             check_tracks(name, pred, ref, self.parts)
         if names:
-            self.add_checked(names, preds, refs)
+            self.add_checked(names, Pairs(preds, refs))
 
-    def add_checked(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
+    def add_checked(self, names: Sequence[str], pairs: Pairs) -> None:
         """Scores at least one clip, of which `check_tracks` has found nothing to say."""
-        for name, statistics in zip(names, self._measure(preds, refs), strict=True):
+        for name, statistics in zip(names, self._measure(pairs), strict=True):
             self._add(name, statistics)
 
-    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
+    def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
         """[size] of every pair."""
         raise NotImplementedError
 
@@ -95,20 +115,16 @@ class DTWJPE(TrackMetric):
         super().__init__(signatures, len(columns) * (2 if method == "exact" else 3), parts)
         self.align, self.method = align, method
 
-    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
-        measured = self._of_parts(preds, refs, self.method)  # [N, P, 2]
-        statistics = (self._weights @ measured).reshape(len(preds), -1)  # [N, C * 2]
+    def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
+        measured = self._of_parts(pairs, self.method)  # [N, P, 2]
+        statistics = (self._weights @ measured).reshape(len(measured), -1)  # [N, C * 2]
         if self.method == "exact":
             return statistics
-        exact = self._weights @ self._of_parts(preds, refs, "exact")[..., :1]
+        exact = self._weights @ self._of_parts(pairs, "exact")[..., :1]
         return np.concatenate([statistics, exact[..., 0]], axis=1)
 
-    def _of_parts(self, preds: Sequence[Track], refs: Sequence[Track], method: str) -> np.ndarray:
-        results = []
-        for part in self.parts:
-            pairs = [getattr(t, part) for t in preds], [getattr(t, part) for t in refs]
-            scored = TRACK_JOINTS[part].scored
-            results.append([(r.cost, r.mean_mm) for r in _warped(*pairs, self.align, scored, method)])
+    def _of_parts(self, pairs: Pairs, method: str) -> np.ndarray:
+        results = [[(r.cost, r.mean_mm) for r in pairs.warped(part, self.align, method)] for part in self.parts]
         return np.array(results).transpose(1, 0, 2)
 
     def _values(self, sums: np.ndarray, clips: int) -> np.ndarray:
@@ -135,10 +151,8 @@ class DTWVPE(TrackMetric):
         )
         super().__init__([signature], 2, ["face"])
 
-    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
-        faces = [t.face for t in preds], [t.face for t in refs]
-        scored = range(1, preds[0].face.shape[1])
-        return [np.array([r.cost, r.mean_mm]) for r in _warped(*faces, "root", scored, "exact")]
+    def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
+        return [np.array([r.cost, r.mean_mm]) for r in pairs.warped("face", "root")]
 
 
 class LengthRatio(TrackMetric):
@@ -149,8 +163,8 @@ class LengthRatio(TrackMetric):
     def __init__(self, **conditions: float | str | None) -> None:
         super().__init__([Signature("length", units=("ratio",), **conditions)], 1)
 
-    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
-        return [np.array([len(p) / p.fps / (len(r) / r.fps)]) for p, r in zip(preds, refs)]
+    def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
+        return [np.array([len(p) / p.fps / (len(r) / r.fps)]) for p, r in zip(pairs.preds, pairs.refs)]
 
 
 class DynamicsError(TrackMetric):
@@ -176,24 +190,21 @@ class DynamicsError(TrackMetric):
         ]
         super().__init__(signatures, len(columns), parts)
 
-    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
+    def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
         errors = []
         for part in self.parts:
-            scored = TRACK_JOINTS[part].scored
-            tracks = [[_array(getattr(t, part)) for t in side] for side in (preds, refs)]
-            warped = dtw_jpe_pairs(*tracks, "root", scored)
+            preds, refs = ([self._derivative(track, part) for track in side] for side in (pairs.preds, pairs.refs))
+            paths = [result.path for result in pairs.warped(part, "root")]
             errors.append([
-                np.linalg.norm(
-                    self._derivative(pred, p.fps, scored)[w.path[0]] - self._derivative(ref, r.fps, scored)[w.path[1]],
-                    axis=-1,
-                ).mean()
-                for pred, ref, p, r, w in zip(*tracks, preds, refs, warped)
+                np.linalg.norm(pred[path[0]] - ref[path[1]], axis=-1).mean()
+                for pred, ref, path in zip(preds, refs, paths)
             ])  # fmt: skip
         return np.array(errors).T @ self._weights.T
 
-    def _derivative(self, track: np.ndarray, fps: float, scored: Sequence[int]) -> np.ndarray:
-        """[T, J, 3] m -> [T, S, 3] m/s or m/s²."""
-        moved = track[:, list(scored)] - track[:, :1]
+    def _derivative(self, track: Track, part: str) -> np.ndarray:
+        """[T, S, 3] m/s or m/s²."""
+        points, fps = _array(getattr(track, part)), track.fps
+        moved = points[:, list(TRACK_JOINTS[part].scored)] - points[:, :1]
         for _ in range(self.order):
             exact_ends = {"edge_order": 2} if len(moved) > 2 else {}
             moved = np.gradient(moved, 1 / fps, axis=0, **exact_ends) if len(moved) > 1 else np.zeros_like(moved)
@@ -213,8 +224,8 @@ class Diversity(TrackMetric):
         signature = Signature("diversity", "avg", "root", _label(_COLUMNS["avg"]), units=("mm",), **conditions)
         super().__init__([signature], _MOMENTS * sum(WEIGHTS.values()) * 3, TRACK_JOINTS)
 
-    def _measure(self, preds: Sequence[Track], refs: Sequence[Track]) -> Iterable[np.ndarray]:
-        return [self._postures(track) for track in preds]
+    def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
+        return [self._postures(track) for track in pairs.preds]
 
     @staticmethod
     def _postures(track: Track) -> np.ndarray:
@@ -335,9 +346,9 @@ class MotionScores(Scorecard):
                 self.unscored[name] = str(error)
         if not good:
             return
-        picked = [[items[i] for i in good] for items in (names, preds, refs)]
+        pairs = Pairs([preds[i] for i in good], [refs[i] for i in good])
         for metric in self.metrics:
-            metric.add_checked(*picked)
+            metric.add_checked([names[i] for i in good], pairs)
 
     def deviations(self) -> dict[str, tuple[float, float]]:
         """Of fastdtw, "metric part" to (mean, greatest) percent above the exact cost; empty for exact DTW."""
@@ -395,13 +406,6 @@ def _matrix(columns: Mapping[str, dict[str, float]], parts: Sequence[str]) -> np
 
 def _label(weights: Mapping[str, float]) -> str:
     return "+".join(dict.fromkeys(TRACK_JOINTS[part].label for part in weights))
-
-
-def _warped(preds: Sequence[Array], refs: Sequence[Array], align: str, scored: Sequence[int], method: str) -> list[Any]:
-    """DTW of pairs, on the GPU where the tracks are there."""
-    if method == "exact" and isinstance(preds[0], torch.Tensor) and preds[0].is_cuda:
-        return dtw_jpe_batch(preds, refs, align, scored)
-    return dtw_jpe_pairs([_array(p) for p in preds], [_array(r) for r in refs], align, scored, method=method)
 
 
 def _array(track: Array) -> np.ndarray:
