@@ -13,7 +13,7 @@ from soke.errors import UserError
 
 RUNNABLE = [
     "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml",
-    *(f"configs/demo/{name}.yaml" for name in ("deto", "soke", "back_translation")),
+    *(f"configs/demo/{name}.yaml" for name in ("deto", "soke", "soke_comparison", "back_translation")),
     *(f"configs/ablation/{name}.yaml" for name in (
         "fused_retrieval", "monolingual", "no_retrieval", "parallel", "released_fusion", "s_motiongpt",
         "s_motiongpt_tokenizer", "sequential", "tied_heads", "translation",
