@@ -28,10 +28,10 @@ from rich.table import Table
 from prepare.keywords import keywords
 from soke import build, cli, runs
 from soke.config import ROOT, Config, load_config, resolve
+from soke.data.synthetic.language import RARE_AT_MOST
 from soke.errors import UserError
 from soke.storage import new_file
 
-RARE_AT_MOST = 2  # training sentences
 _SCORES = ("DTW-JPE", "DTW-PA-JPE")
 
 

@@ -13,6 +13,11 @@ say() { printf '\n== %s\n' "$*"; }
 say "1/7 synthetic corpora and a small mBART"
 python -m prepare.synthetic_corpora --out data/demo --size demo
 python -m prepare.small_mbart --corpora data/demo --out deps/mbart-demo --size demo
+if [ data/demo/corpora.json -nt experiments/tokenizer/demo-deto/config.yaml ] && ls -d experiments/*/demo-* 2> /dev/null
+then
+  echo "These were trained on other corpora than data/demo: remove them and results/demo-*, and run this again." >&2
+  exit 1
+fi
 
 say "2/7 tokenizer: motion to codes"
 [ -e experiments/tokenizer/demo-deto/tokenizer ] || python -m train --cfg $tokenizer --nodebug TRAIN.RESUME=auto

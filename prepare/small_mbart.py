@@ -39,7 +39,7 @@ LANGUAGE_CODES = (
 # Widths and numbers of layers; vocabulary: pieces at most.
 SIZES = {
     "tiny": {"d_model": 32, "layers": 1, "heads": 2, "vocabulary": 300},
-    "demo": {"d_model": 192, "layers": 3, "heads": 6, "vocabulary": 400},
+    "demo": {"d_model": 192, "layers": 3, "heads": 6, "vocabulary": 1000},
 }
 # What people type beyond the corpora, so that it is not all unknown.
 _ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZäöüÄÖÜß0123456789.,?!'-。，？！"

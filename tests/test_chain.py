@@ -193,11 +193,11 @@ def test_what_was_retrieved_is_printed(shop, capsys):
     shop.run(vis_mesh, "soke", "--text=the dogs sleep", "--language=ASL", "--show_retrieval")
     printed = capsys.readouterr().out
     assert '"dogs" -> dog (ASL, lemma, ' in printed and '"sleep" -> sleeps (ASL, ' in printed
-    mistyped = ["--text=the umbrela", "--language=ASL", "--show_retrieval"]
+    mistyped = ["--text=the kitchn", "--language=ASL", "--show_retrieval"]
     shop.run(vis_mesh, "soke", *mistyped)
     assert "no word of the sentence is in the lexicon of ASL" in capsys.readouterr().out
     shop.run(vis_mesh, "soke", *mistyped, "GENERATOR.RETRIEVAL.SIMILAR=0.6")
-    assert '"umbrela" -> umbrella (ASL, similar 0.' in capsys.readouterr().out
+    assert '"kitchn" -> kitchen (ASL, similar 0.' in capsys.readouterr().out
     shop.run(vis_mesh, "soke", "--demo_dataset=csl", "--show_retrieval")
     assert "(CSL, word, " in capsys.readouterr().out
 

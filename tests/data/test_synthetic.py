@@ -17,17 +17,20 @@ from soke.body.joints import BODY, LEFT_HAND, RIGHT_HAND, joint_indices
 from soke.data.csl_daily import CSLDaily
 from soke.data.frames import frames_from_motion
 from soke.data.how2sign import How2Sign
+from soke.data.keywords import TokenMatcher
 from soke.data.lexicon import Lexicon
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.synthetic import arms
 from soke.data.synthetic.handshapes import HANDSHAPES, SLACK
-from soke.data.synthetic.language import LANGUAGES, write_sentences
+from soke.data.synthetic.language import write_sentences
 from soke.data.synthetic.motion import Signer, cite, perform
 from soke.data.synthetic.signs import MANUAL, invent_signs, stroke
-from soke.data.synthetic.writer import SIZES, STAMP, plan_corpora, write_corpora
+from soke.data.synthetic.vocabularies import LANGUAGES
+from soke.data.synthetic.writer import SIZES, STAMP, TAIL, plan_corpora, write_corpora
 from soke.errors import UserError
 
 SEED = 7
+SPOKEN = [spoken.with_tail(TAIL["tiny"]) for spoken in LANGUAGES]
 languages = pytest.mark.parametrize("spoken", LANGUAGES, ids=lambda spoken: spoken.language)
 
 
@@ -68,11 +71,13 @@ def test_sentences_of_a_demo_corpus(spoken):
     assert not contents["test"] & (contents["train"] | contents["val"]) and not contents["val"] & contents["train"]
     seen = Counter(word for s in sentences["train"] for word in s.words)
     tested = Counter(word for s in sentences["test"] for word in s.words)
-    for word in spoken.vocabulary:
-        if word in spoken.rare:
-            assert 1 <= seen[word] <= 2 and tested[word] >= 3
-        else:
-            assert seen[word] >= 100
+    tail = spoken.tail_words
+    assert {word: seen[word] for word in tail} == spoken.tail_counts(SIZES["demo"]["train"])
+    assert all(seen[word] >= 60 for word in set(spoken.vocabulary) - set(tail))
+    rare = set(spoken.rare(SIZES["demo"]["train"]))
+    assert len(rare) > 100 and all(1 <= seen[word] <= 2 for word in rare)
+    assert {word for word in tested if word in tail} <= rare
+    assert sum(tested[word] for word in rare) == 0.4 * SIZES["demo"]["test"]
     for s in sentences["train"] + sentences["test"]:
         assert 3 <= len(s.words) <= 5 and all(word in s.text for word in s.words)
     reordered = [s for s in sentences["train"] if tuple(sorted(s.words, key=s.text.index)) != s.words]
@@ -80,11 +85,28 @@ def test_sentences_of_a_demo_corpus(spoken):
 
 
 @languages
+def test_the_tail_falls_with_the_rank_and_can_be_cut(spoken):
+    counts = list(spoken.tail_counts(1200).values())
+    assert counts == sorted(counts, reverse=True) and counts[-1] >= 1 and counts[0] > 20
+    assert max(map(len, spoken.tail_words[:20])) <= min(map(len, spoken.tail_words[-20:]))
+    cut = spoken.with_tail(5)
+    assert cut.tail_words == spoken.tail_words[:5] and cut.words == spoken.words
+    assert spoken.with_tail(10_000) == spoken and spoken.with_tail(0).tail_words == ()
+
+
+@languages
+def test_every_word_of_a_sentence_is_found_in_the_lexicon(spoken):
+    matcher = TokenMatcher({spoken.language: dict.fromkeys(spoken.vocabulary)})
+    for sentence in write_sentences(spoken, {"train": 1200, "val": 0, "test": 0}, "a")["train"]:
+        assert {match.word for match in matcher.find(sentence.text, spoken.language)} == set(sentence.words)
+
+
+@languages
 def test_phenomena_words_belong_to_the_vocabulary(spoken):
     paired = [word for pair in spoken.face_pairs for word in pair]
-    assert {*spoken.rare, *spoken.variants, *paired} <= set(spoken.vocabulary)
-    assert len(set(spoken.vocabulary)) == len(spoken.vocabulary)
-    assert not set(paired) & {*spoken.variants, *spoken.rare} and len(spoken.face_pairs) == 2
+    assert {*spoken.tail_words, *spoken.variants, *paired, *spoken.phrases} <= set(spoken.vocabulary)
+    assert len(set(spoken.vocabulary)) == len(spoken.vocabulary) >= 31 + max(TAIL.values()) - 2
+    assert not set(paired) & {*spoken.variants, *spoken.tail_words} and len(spoken.face_pairs) == 2
     for first, second in spoken.face_pairs:  # nothing else in the sentence may tell them apart
         assert any(first in words and second in words for words in spoken.words.values())
 
@@ -304,7 +326,7 @@ def test_how2sign_mixes_frame_rates(tiny):
 def test_lexicon_holds_every_word(tiny):
     lexicon = Lexicon(tiny / "lexicon")
     clips = lexicon.clips("train")
-    words = {spoken.language: set(spoken.vocabulary) for spoken in LANGUAGES}
+    words = {spoken.language: set(spoken.vocabulary) for spoken in SPOKEN}
     assert {language: {c.text for c in clips if c.language == language} for language in words} == words
     assert not lexicon.skipped("train") and len(lexicon.load(clips[0])) >= 40
 
@@ -326,7 +348,7 @@ def test_phenomena_are_written_down(tiny, plans):
     left_handed = []
     for language, plan in plans.items():
         described, clips = phenomena["languages"][language], phenomena["clips"][language]
-        assert described["rare_words"] == list(plan.spoken.rare)
+        assert described["rare_words"] == list(plan.rare)
         assert [tuple(pair) for pair in described["face_pairs"]] == list(plan.spoken.face_pairs)
         assert set(clips) == {take.name for take in plan.takes}
         for take in plan.takes:
@@ -346,7 +368,7 @@ def test_signers_and_words_of_a_demo_corpus():
             assert 0 < np.mean(flags) < 0.08
         assert len({take.name for take in plan.takes}) == len(plan.takes)
         seen = Counter(word for take in plan.takes if take.split == "train" for word in take.sentence.words)
-        assert all(1 <= seen[word] <= 2 for word in plan.spoken.rare)
+        assert plan.rare and all(1 <= seen[word] <= 2 for word in plan.rare)
     repeated = Counter(t.sentence for t in demo[1].takes if t.split == "train")
     assert max(repeated.values()) >= 2  # CSL-Daily: a sentence by several signers
 

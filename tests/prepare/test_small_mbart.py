@@ -11,8 +11,9 @@ from transformers import AutoTokenizer, MBartModel, MBartTokenizer
 
 from prepare.small_mbart import LANGUAGE_CODES, PIECES, STAMP, corpus_texts, main, make_mbart
 from soke.data.clip import TEXT_LOCALE
-from soke.data.synthetic.language import LANGUAGES, write_sentences
-from soke.data.synthetic.writer import SIZES, write_corpora
+from soke.data.synthetic.language import write_sentences
+from soke.data.synthetic.vocabularies import LANGUAGES
+from soke.data.synthetic.writer import SIZES, TAIL, write_corpora
 from soke.errors import UserError
 from soke.generator.retrieval import MARKERS
 from soke.generator.source import load_pieces
@@ -70,7 +71,7 @@ def test_sources_end_with_the_end_and_the_language(pieces):
 
 def test_every_sentence_of_the_corpora_returns(pieces):
     for spoken in LANGUAGES:
-        for sentences in write_sentences(spoken, SIZES["tiny"], "another seed").values():
+        for sentences in write_sentences(spoken.with_tail(TAIL["tiny"]), SIZES["tiny"], "another seed").values():
             for sentence in sentences:
                 ids = pieces(sentence.text, add_special_tokens=False)["input_ids"]
                 assert pieces.decode(ids) == sentence.text and pieces.unk_token_id not in ids

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from soke.data.clip import SPLITS
@@ -11,6 +11,8 @@ from soke.data.clip import SPLITS
 _WITHOUT_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 _TRIES = 30  # draws for a sentence that was not used before
 _RARE_SHARE = {"val": 0.2, "test": 0.4}  # share of sentences that hold a rare word
+_TAIL_SHARE, _TAIL_DECAY = 0.77, 0.6  # share of training sentences with a word of the tail; exponent of Zipf's law
+RARE_AT_MOST = 2  # training sentences
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,8 @@ class SpokenLanguage:
     """Vocabulary and grammar of one language. Every word stands in the text exactly as the lexicon writes it.
 
     language:   sign language, a key of `soke.data.clip.TEXT_LOCALE`
-    words:      category -> content words
-    rare:       words that training shows once or twice and the test shows often
+    words:      category -> content words that are used equally often
+    tail:       category -> words of which each is rarer than the one before, see `tail_words`
     templates:  sentences with a slot per category
     sign_order: categories in the order in which they are signed; what is not here is not signed
     variants:   words with two free variants of their sign
@@ -30,7 +32,7 @@ class SpokenLanguage:
 
     language: str
     words: dict[str, tuple[str, ...]]
-    rare: tuple[str, ...]
+    tail: dict[str, tuple[str, ...]]
     templates: tuple[str, ...]
     sign_order: tuple[str, ...]
     variants: tuple[str, ...]
@@ -40,7 +42,27 @@ class SpokenLanguage:
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        return tuple(word for words in self.words.values() for word in words)
+        return (*(word for words in self.words.values() for word in words), *self.tail_words)
+
+    @property
+    def tail_words(self) -> tuple[str, ...]:
+        """From the most frequent to the rarest: the longer words are the rarer ones (Zipf's law of abbreviation)."""
+        return tuple(sorted((word for words in self.tail.values() for word in words), key=lambda w: (len(w), w)))
+
+    def with_tail(self, length: int) -> SpokenLanguage:
+        """The same language with the first `length` words of the tail alone."""
+        kept = set(self.tail_words[:length])
+        return replace(self, tail={c: tuple(w for w in words if w in kept) for c, words in self.tail.items()})
+
+    def tail_counts(self, sentences: int) -> dict[str, int]:
+        """Word of the tail -> how many of so many training sentences hold it: at least one, falling with the rank."""
+        weights = {word: rank**-_TAIL_DECAY for rank, word in enumerate(self.tail_words, start=1)}
+        unit = _TAIL_SHARE * sentences / sum(weights.values())
+        return {word: max(1, round(unit * weight)) for word, weight in weights.items()}
+
+    def rare(self, sentences: int) -> tuple[str, ...]:
+        """Words that at most two of so many training sentences hold."""
+        return tuple(word for word, count in self.tail_counts(sentences).items() if count <= RARE_AT_MOST)
 
     def slots(self, template: str) -> tuple[str, ...]:
         """Categories that `template` asks for, in the order in which they are signed."""
@@ -59,108 +81,18 @@ class Sentence:
     words: tuple[str, ...]
 
 
-ENGLISH = SpokenLanguage(
-    language="ASL",
-    words={
-        "noun": ("dog", "cat", "teacher", "doctor", "child", "farmer", "bird", "pilot", "rabbit"),
-        "adj": ("happy", "tired", "small", "hungry"),
-        "obj": ("apple", "book", "letter", "bread", "key", "umbrella"),
-        "iverb": ("sleeps", "works", "dances", "waits"),
-        "tverb": ("buys", "finds", "wants", "carries"),
-        "place": ("garden", "school", "city", "kitchen", "airport"),
-        "time": ("today", "tomorrow", "tonight", "again"),
-    },
-    rare=("pilot", "rabbit", "key", "umbrella", "airport"),
-    templates=(
-        "the {noun} {iverb} in the {place} {time}",
-        "in the {place} the {noun} {iverb} {time}",
-        "the {adj} {noun} {tverb} the {obj} {time}",
-        "the {noun} {tverb} the {obj} in the {place}",
-        "the {noun} in the {place} is {adj} {time}",
-        "the {adj} {noun} {iverb} in the {place}",
-        "the {noun} {tverb} the {obj} {time}",
-    ),
-    sign_order=("time", "place", "obj", "noun", "adj", "iverb", "tverb"),
-    variants=("teacher", "garden", "today"),
-    face_pairs=(("happy", "tired"), ("buys", "finds")),
-)
-
-CHINESE = SpokenLanguage(
-    language="CSL",
-    words={
-        "noun": ("老师", "学生", "医生", "妈妈", "孩子", "朋友", "小狗", "司机", "护士"),
-        "adj": ("高兴", "疲倦", "忙碌", "健康"),
-        "obj": ("苹果", "词典", "牛奶", "面包", "钥匙", "雨伞"),
-        "iverb": ("睡觉", "休息", "工作", "跳舞"),
-        "tverb": ("购买", "寻找", "喜欢", "需要"),
-        "place": ("学校", "公园", "商店", "医院", "机场"),
-        "time": ("今天", "明天", "早上", "晚上"),
-    },
-    rare=("司机", "护士", "钥匙", "雨伞", "机场"),
-    templates=(
-        "{time}{noun}在{place}{iverb}。",
-        "{noun}{time}在{place}{iverb}。",
-        "{time}{adj}的{noun}{tverb}{obj}。",
-        "{noun}在{place}{tverb}{obj}。",
-        "{place}的{noun}{time}很{adj}。",
-        "{adj}的{noun}在{place}{iverb}。",
-        "{noun}{time}{tverb}{obj}。",
-    ),
-    sign_order=("noun", "adj", "place", "obj", "iverb", "tverb", "time"),
-    variants=("老师", "公园", "今天"),
-    face_pairs=(("高兴", "疲倦"), ("购买", "寻找")),
-)
-
-_GERMAN_NOUNS = {
-    "regen": "der", "schnee": "der", "wind": "der", "nebel": "der", "sonne": "die", "kaltluft": "die",
-    "gewitter": "das", "föhn": "der", "tauwetter": "das",
-}
-_GERMAN_PLACES = {
-    "norden": "im", "süden": "im", "küste": "an der", "alpen": "in den", "saarland": "im",
-}
-GERMAN = SpokenLanguage(
-    language="DGS",
-    words={
-        "noun": tuple(_GERMAN_NOUNS),
-        "adj": ("stark", "schwach", "kühl", "mäßig"),
-        "obj": ("wärme", "kälte", "böen", "frost", "glätte", "hagel"),
-        "iverb": ("kommt", "bleibt", "verschwindet", "wächst"),
-        "tverb": ("bringt", "vertreibt", "verspricht", "verhindert"),
-        "place": tuple(_GERMAN_PLACES),
-        "time": ("heute", "morgen", "nachts", "später"),
-    },
-    rare=("föhn", "tauwetter", "glätte", "hagel", "saarland"),
-    templates=(
-        "{time} {iverb} {noun} {place} .",
-        "{place} {iverb} {noun} {time} .",
-        "{noun} ist {adj} und {tverb} {time} {obj} .",
-        "{noun} {tverb} {place} {obj} .",
-        "{noun} ist {time} {place} {adj} .",
-        "{place} ist {noun} {adj} und {iverb} .",
-        "{time} {tverb} {noun} {obj} .",
-    ),
-    sign_order=("time", "place", "noun", "adj", "obj", "iverb", "tverb"),
-    variants=("wind", "norden", "heute"),
-    face_pairs=(("stark", "schwach"), ("bringt", "vertreibt")),
-    phrases={word: f"{article} {word}" for word, article in {**_GERMAN_NOUNS, **_GERMAN_PLACES}.items()},
-    gloss_case="upper",
-)
-
-LANGUAGES = (ENGLISH, CHINESE, GERMAN)
-
-
 def write_sentences(spoken: SpokenLanguage, counts: dict[str, int], seed: str) -> dict[str, list[Sentence]]:
-    """Split -> `counts[split]` sentences. Words of a category are used equally often; no content of test or val
-    returns in another split, and none returns within a split as long as others can be found."""
+    """Split -> `counts[split]` sentences. Words of a category are used equally often, those of the tail as
+    `tail_counts` says; val and test hold rare ones more often. No content of test or val returns in another split, and
+    none returns within a split as long as others can be found."""
     rng = random.Random(seed)
     taken: set[tuple[str, ...]] = set()
     sentences = {}
     for split in reversed(SPLITS):  # training last, so that it can keep clear of the others
-        rare = _rare_words(spoken, split, counts[split], rng)
         used: Counter[str] = Counter()
         own: set[tuple[str, ...]] = set()
         sentences[split] = []
-        for word in rare:
+        for word in _of_the_tail(spoken, split, counts, rng):
             sentence = _draw(spoken, word, used, taken, own, rng)
             own.add(sentence.words)
             used.update(sentence.words)
@@ -169,28 +101,26 @@ def write_sentences(spoken: SpokenLanguage, counts: dict[str, int], seed: str) -
     return sentences
 
 
-def _rare_words(spoken: SpokenLanguage, split: str, count: int, rng: random.Random) -> list[str | None]:
-    """For each sentence of a split the rare word it must hold, or None."""
+def _of_the_tail(spoken: SpokenLanguage, split: str, counts: dict[str, int], rng: random.Random) -> list[str | None]:
+    """For each sentence of a split the word of the tail that it must hold, or None."""
     if split == "train":
-        words = [word for word in spoken.rare for _ in range(rng.randint(1, 2))]
+        words = [word for word, count in spoken.tail_counts(counts["train"]).items() for _ in range(count)]
     else:
-        share = max(1, round(_RARE_SHARE[split] * count))
-        words = [spoken.rare[i % len(spoken.rare)] for i in range(share)]
-    words = words[:count]
-    plan = [*words, *[None] * (count - len(words))]
+        rare = spoken.rare(counts["train"])
+        rare = rng.sample(rare, len(rare))
+        words = [rare[i % len(rare)] for i in range(max(1, round(_RARE_SHARE[split] * counts[split])))]
+    words = words[: counts[split]]
+    plan = [*words, *[None] * (counts[split] - len(words))]
     rng.shuffle(plan)
     return plan
 
 
 def _draw(
-    spoken: SpokenLanguage,
-    rare: str | None,
-    used: Counter[str],
-    taken: set[tuple[str, ...]],
-    own: set[tuple[str, ...]],
-    rng: random.Random,
-) -> Sentence:
-    """A sentence whose content is not in `taken`, and preferably not in `own`, of the least used words."""
+    spoken: SpokenLanguage, wanted: str | None, used: Counter[str], taken: set[tuple[str, ...]],
+    own: set[tuple[str, ...]], rng: random.Random,
+) -> Sentence:  # fmt: skip
+    """A sentence that holds `wanted` and else no word of the tail, whose content is not in `taken`, and preferably not in
+    `own`, of the least used words."""
     fallback = None
     tries = 0
     while tries < _TRIES or fallback is None:
@@ -198,14 +128,13 @@ def _draw(
         template = rng.choice(spoken.templates)
         chosen = {}
         for category in spoken.slots(template):
-            if rare in spoken.words[category]:
-                chosen[category] = rare
+            if wanted in spoken.tail.get(category, ()):
+                chosen[category] = wanted
                 continue
-            common = [word for word in spoken.words[category] if word not in spoken.rare]
             # After a few failures any word will do: the least used ones may all be spent.
-            chosen[category] = min(common, key=lambda w: (used[w] if tries < 10 else 0, rng.random()))
+            chosen[category] = min(spoken.words[category], key=lambda w: (used[w] if tries < 10 else 0, rng.random()))
         words = tuple(chosen.values())
-        if (rare is not None and rare not in words) or words in taken:
+        if (wanted is not None and wanted not in words) or words in taken:
             continue
         phrases = {category: spoken.phrases.get(word, word) for category, word in chosen.items()}
         sentence = Sentence(template.format(**phrases), words)

@@ -20,7 +20,7 @@ Posture = dict[str, Tensor]
 MANUAL = {"wrist": (2, 3), "swivel": (2,), "twist": (2,), "swing": (2, 2), "fingers": (2, 15, 3)}
 FACE = {"head": (3,), "jaw": (), "expression": (10,)}
 
-_POOL = 4000  # invented forms from which the signs of a language are chosen
+_POOL = 12000  # invented forms from which the signs of a language are chosen
 _PHASES = 6  # moments of a stroke at which forms are compared
 _ORIENTATION_ERROR = 0.35  # rad by which a wrist may miss the wanted orientation
 _GAP = 0.06  # m between the two hands

@@ -30,19 +30,21 @@ import torch
 from soke.body.motion import Motion
 from soke.data.clip import SPLITS
 from soke.data.frames import FRAME_SIZE, frame_dicts, frames_from_motion
-from soke.data.synthetic.language import LANGUAGES, Sentence, SpokenLanguage, write_sentences
+from soke.data.synthetic.language import Sentence, SpokenLanguage, write_sentences
 from soke.data.synthetic.motion import Signer, cite, perform
 from soke.data.synthetic.signs import SignForm, invent_signs
+from soke.data.synthetic.vocabularies import LANGUAGES
 from soke.errors import UserError
 from soke.storage import new_file
 
-VERSION = 2  # to be raised whenever the same parameters give other files
+VERSION = 3  # to be raised whenever the same parameters give other files
 # Clips per language.
 SIZES: dict[str, dict[str, int]] = {
     "tiny": {"train": 12, "val": 4, "test": 4},
     "demo": {"train": 1200, "val": 30, "test": 40},
     "large": {"train": 3000, "val": 150, "test": 300},
 }
+TAIL = {"tiny": 5, "demo": 240, "large": 240}  # words that are rarer than the others, per language
 STAMP = "corpora.json"
 _FOLDERS = {"ASL": "How2Sign", "CSL": "CSL-Daily", "DGS": "Phoenix_2014T"}
 _FPS = {"ASL": 24.0, "CSL": 30.0, "DGS": 25.0}
@@ -78,9 +80,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class SyntheticCorpus:
-    """One language's corpus before it is written."""
+    """One language's corpus before it is written. rare: words that training shows at most twice."""
 
     spoken: SpokenLanguage
+    rare: tuple[str, ...]
     signs: dict[str, tuple[SignForm, ...]]
     signers: tuple[Signer, ...]
     takes: tuple[Take, ...]
@@ -93,7 +96,7 @@ class SyntheticCorpus:
 
 def plan_corpora(size: str, seed: int) -> tuple[SyntheticCorpus, ...]:
     """The corpora of all languages; everything follows from `size`, a key of `SIZES`, and `seed`."""
-    return tuple(_plan(spoken, SIZES[size], seed) for spoken in LANGUAGES)
+    return tuple(_plan(spoken.with_tail(TAIL[size]), SIZES[size], seed) for spoken in LANGUAGES)
 
 
 def write_corpora(
@@ -160,14 +163,15 @@ def _plan(spoken: SpokenLanguage, counts: dict[str, int], seed: int) -> Syntheti
     signers = _signers(spoken, seed)
     signs = invent_signs(spoken, _number(seed, language, "signs"))
     repeats = int(_REPEATED * counts["train"]) if language == "CSL" else 0
-    sentences = write_sentences(spoken, {**counts, "train": counts["train"] - repeats}, f"{seed}-{language}-text")
+    different = {**counts, "train": counts["train"] - repeats}
+    sentences, rare = write_sentences(spoken, different, f"{seed}-{language}-text"), spoken.rare(different["train"])
     takes: list[Take] = []
     number = 0
     for split in SPLITS:
         performances = [(number + i, 0, sentence) for i, sentence in enumerate(sentences[split])]
         number += len(performances)
         if split == "train":
-            common = [(n, 1, s) for n, _, s in performances if not set(s.words) & set(spoken.rare)]
+            common = [(n, 1, s) for n, _, s in performances if not set(s.words) & set(rare)]
             performances += common[:repeats]
         few = int(_LEFT_HANDED_SHARE * len(performances)) or int(split == "train")
         left_handed = set(rng.sample(range(len(performances)), few))
@@ -179,7 +183,7 @@ def _plan(spoken: SpokenLanguage, counts: dict[str, int], seed: int) -> Syntheti
             name, fps = _name(language, split, n, take, signer)
             choices = tuple(rng.randrange(len(signs[word])) for word in sentence.words)
             takes.append(Take(name, split, sentence, signer, fps, choices, _number(seed, language, name)))
-    return SyntheticCorpus(spoken, signs, signers, tuple(takes))
+    return SyntheticCorpus(spoken, rare, signs, signers, tuple(takes))
 
 
 def _number(*parts: object) -> int:
@@ -318,7 +322,7 @@ def _phenomena(corpora: tuple[SyntheticCorpus, ...]) -> dict:
         spoken = corpus.spoken
         languages[spoken.language] = {
             "corpus": _FOLDERS[spoken.language],
-            "rare_words": list(spoken.rare),
+            "rare_words": list(corpus.rare),
             "variant_words": list(spoken.variants),
             "face_pairs": [list(pair) for pair in spoken.face_pairs],
             "left_handed_signers": [signer.name for signer in corpus.signers if signer.left_handed],
@@ -335,7 +339,7 @@ def _phenomena_of(take: Take, corpus: SyntheticCorpus) -> dict:
         "signer": corpus.signers[take.signer].name,
         "left_handed": corpus.signers[take.signer].left_handed,
         "words": list(words),  # in the order in which they are signed
-        "rare_words": [word for word in words if word in spoken.rare],
+        "rare_words": [word for word in words if word in corpus.rare],
         "variants": {word: choice for word, choice in zip(words, take.choices) if word in spoken.variants},
         "face_words": [word for word in words if word in paired],
     }
