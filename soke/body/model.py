@@ -64,6 +64,7 @@ class BodyModel:
                 flat_hand_mean=flat_hand_mean, num_betas=10, num_expression_coeffs=100, dtype=torch.float32,
             )  # fmt: skip
         self._model = model.requires_grad_(False)
+        self._parents: Tensor = model.parents.clone()  # stays on the CPU: smplx reads it joint by joint
         self._regressor: Tensor = model.J_regressor  # [55, V]
         self._joint_template = self._regressor @ model.v_template  # [55, 3]
         self._joint_shape = torch.einsum("jv,vck->jck", self._regressor, model.shapedirs)
@@ -221,7 +222,7 @@ class BodyModel:
         if vertices.correctives is not None:
             feature = (rotations[:, 1:] - torch.eye(3, device=rotations.device)).flatten(1)
             rest = rest + (feature @ vertices.correctives).view(frames, -1, 3)
-        posed, transforms = batch_rigid_transform(rotations, joints, self._model.parents)
+        posed, transforms = batch_rigid_transform(rotations, joints, self._parents)
         blended = (vertices.weights @ transforms[:, :, :3].flatten(2)).unflatten(2, (3, 4))  # [T, N, 3, 4]
         return (blended[..., :3] @ rest[..., None]).squeeze(-1) + blended[..., 3], posed
 

@@ -51,7 +51,7 @@ class StepDecoder:
 
     def step(self, inputs: Tensor) -> Tensor:
         """Embedded input [B * G, D] of the next step -> hidden state [B * G, D]."""
-        place = torch.tensor([self.taken], device=inputs.device)
+        place = torch.full((1,), self.taken, device=inputs.device)  # unlike torch.tensor, waits for no copy
         if self.compile:
             seen = (torch.arange(self.past[0][0].shape[2], device=inputs.device) <= place)[None, None, None]
             try:

@@ -95,6 +95,7 @@ class SignGenerator(nn.Module):
         if mbart.shared.num_embeddings != self.vocabulary.size:
             # cc25's table has a few rows more than its tokenizer has pieces; they are not used
             mbart.resize_token_embeddings(self.vocabulary.size, mean_resizing=False)
+        self.register_buffer("first_codes", self.vocabulary.first_codes, persistent=False)
         self._signs = signs
         lexicon = Lexicon(
             signs, spec.retrieval_words, spec.retrieval_steps, spec.retrieval_match, spec.retrieval_similar,
@@ -167,7 +168,7 @@ class SignGenerator(nn.Module):
         there = codes != ABSENT
         weights = self.fusion * there
         weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)  # [..., P]
-        embedded = self.mbart.shared(self.vocabulary.code_ids(codes.clamp_min(0)))  # [..., P, D]
+        embedded = self.mbart.shared(codes.clamp_min(0) + self.first_codes)  # [..., P, D]
         return (weights[..., None] * embedded).sum(-2)
 
     def _start(self, languages: Sequence[str]) -> Tensor:

@@ -82,6 +82,9 @@ def best_joint(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     scores: [N, P, V]. Returns values [N, count], best first, and codes [N, count, P]. Parts are joined one after the
     other; what is not among the best of the parts so far cannot be among the best of all.
     """
+    if count == 1:
+        best = scores.max(-1)
+        return best.values.sum(1, keepdim=True), best.indices[:, None]
     count = min(count, scores.shape[2] ** scores.shape[1])
     values, codes = scores[:, 0].topk(min(count, scores.shape[2]))
     codes = codes[..., None]
@@ -126,8 +129,13 @@ class Decision:
         self.group, self.parts = scheme.rows * self.beams, len(scheme.codebooks)
         rows = self.batch * self.group
         self.said = torch.full((rows, steps, self.parts), ABSENT, device=device)
-        asked, may_end = (m.repeat_interleave(self.beams, dim=1).to(device) for m in (scheme.asked, scheme.may_end))
-        self.asked, self.may_end = asked, may_end  # [period, G, P]
+        asked, may_end = (m.repeat_interleave(self.beams, dim=1) for m in (scheme.asked, scheme.may_end))
+        self.asked, self.all_asked = asked.to(device), bool(asked.all())  # [period, G, P]
+        barred = torch.zeros(2, *may_end.shape, width)  # what is added to scores before and after `min_steps`
+        barred[0, ..., -1] = -torch.inf
+        barred[1, ..., -1].masked_fill_(~may_end, -torch.inf)
+        self.barred = barred.to(device)
+        self.silent = torch.full((width,), -torch.inf).index_fill_(0, torch.tensor(0), 0.0).to(device)
         self.end = scheme.end.to(device)
         self.noise = None
         if search.method == "sample":
@@ -141,19 +149,15 @@ class Decision:
         A part that is not asked has one choice of probability 1, column 0, which counts as ABSENT.
         """
         phase = step % self.scheme.period
-        scores = logits.unflatten(0, (-1, self.group))  # [B, G, P, V + 1]
-        ends = self.may_end[phase] if step >= self.search.min_steps * self.scheme.period else False
-        ends = torch.as_tensor(ends, device=scores.device).expand(self.group, self.parts)
-        forbidden = torch.zeros(self.group, *scores.shape[2:], dtype=torch.bool, device=scores.device)
-        forbidden[..., -1] = ~ends
-        scores = scores.masked_fill(forbidden, -torch.inf)
+        barred = self.barred[int(step >= self.search.min_steps * self.scheme.period), phase]
+        scores = logits.unflatten(0, (-1, self.group)) + barred  # [B, G, P, V + 1]
         if self.noise is not None:
             scores = filtered(scores, self.search) + self.noise[:, step]
         else:
             scores = torch.log_softmax(scores, dim=-1)
-        silent = torch.full(scores.shape[-1:], -torch.inf, device=scores.device)
-        silent[0] = 0.0
-        return torch.where(self.asked[phase][..., None], scores, silent).flatten(0, 1)
+        if not self.all_asked:
+            scores = torch.where(self.asked[phase][..., None], scores, self.silent)
+        return scores.flatten(0, 1)
 
     def candidates(self, scores: Tensor, step: int, count: int) -> tuple[Tensor, Tensor]:
         """Values [N, count + 1] and codes [N, count, P] of the best choices of codes; last among the values the end.

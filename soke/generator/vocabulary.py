@@ -39,4 +39,4 @@ class SignVocabulary:
 
     def code_ids(self, codes: Tensor) -> Tensor:
         """Codes [..., P] -> ids [..., P]."""
-        return codes + self.first_codes.to(codes.device)
+        return codes + self.first_codes

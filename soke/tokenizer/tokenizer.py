@@ -157,6 +157,7 @@ class SignTokenizer(nn.Module):
                     raise ValueError(f"part {name} needs a {kind} of {layout.sizes[name]} features")
         self.settings = {name: settings[name] for name in distinct}
         self.autoencoders = nn.ModuleDict({n: PartAutoencoder(mean[n], std[n], settings[n]) for n in distinct})
+        self._hashed: tuple[list[tuple[int, int]], str] = ([], "")
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -186,11 +187,16 @@ class SignTokenizer(nn.Module):
     @property
     def hash(self) -> str:
         """12 hex digits that change with anything that changes codes or motions: layout, statistics, sizes, weights."""
-        digest = hashlib.sha256(json.dumps([self.layout.hash, self._settings()], sort_keys=True).encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()[:12]
+        state = self.state_dict()
+        # Every motion asks for it: hashed again only when a tensor was written to or replaced.
+        current = [(tensor.data_ptr(), tensor._version) for tensor in state.values()]
+        if self._hashed[0] != current:
+            digest = hashlib.sha256(json.dumps([self.layout.hash, self._settings()], sort_keys=True).encode())
+            for name, tensor in sorted(state.items()):
+                digest.update(name.encode())
+                digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            self._hashed = current, digest.hexdigest()[:12]
+        return self._hashed[1]
 
     def provenance(self) -> dict[str, str | int | float]:
         """What weights must agree with to be loaded into this tokenizer: entry -> value, all plain."""
@@ -292,7 +298,8 @@ class SignTokenizer(nn.Module):
             "settings": self._settings(),
         }
         with new_folder(folder) as target:
-            save_file({name: value.contiguous() for name, value in self.state_dict().items()}, target / WEIGHTS_FILE)
+            weights = {name: value.cpu().contiguous() for name, value in self.state_dict().items()}
+            save_file(weights, target / WEIGHTS_FILE)
             (target / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     @classmethod

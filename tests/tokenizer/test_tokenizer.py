@@ -184,6 +184,17 @@ def test_the_hash_changes_with_weights_codebook_and_statistics():
     assert small_tokenizer().hash == small_tokenizer().hash and len(small_tokenizer().hash) == 12
 
 
+def test_the_hash_follows_what_is_written_after_it_was_asked_for():
+    tokenizer = small_tokenizer()
+    state, hashes = {name: value.clone() for name, value in tokenizer.state_dict().items()}, [tokenizer.hash]
+    tokenizer.autoencoders["lhand"].state_dict()["encoder.stem.bias"][0] += 0.1
+    hashes.append(tokenizer.hash)
+    tokenizer.double()
+    hashes.append(tokenizer.hash)
+    tokenizer.float().load_state_dict(state)
+    assert tokenizer.hash == hashes[0] and len(set(hashes)) == 3
+
+
 @pytest.mark.parametrize("layout", [SOKE, MIRRORED])
 def test_the_statistics_hash_is_that_of_the_statistics(layout):
     given = [{part: torch.rand(layout.sizes[name]) + 0.1 for name, part in layout.distinct.items()} for _ in range(2)]

@@ -83,8 +83,8 @@ class Sentence:
 
 def write_sentences(spoken: SpokenLanguage, counts: dict[str, int], seed: str) -> dict[str, list[Sentence]]:
     """Split -> `counts[split]` sentences. Words of a category are used equally often, those of the tail as
-    `tail_counts` says; val and test hold rare ones more often. No content of test or val returns in another split, and
-    none returns within a split as long as others can be found."""
+    `tail_counts` says; val and test hold only the rare ones of the tail, but more often. No content of test or val
+    returns in another split, and none returns within a split as long as others can be found."""
     rng = random.Random(seed)
     taken: set[tuple[str, ...]] = set()
     sentences = {}

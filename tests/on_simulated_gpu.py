@@ -1,0 +1,145 @@
+"""The whole way on a simulated GPU: nothing mixes devices, scores are those of the CPU, and steps do not wait for it.
+
+Run by test_simulated_gpu.py, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.accelerators import CPUAccelerator
+from pytorch_lightning.strategies import SingleDeviceStrategy
+
+import get_motion_code
+import test as test_entry
+import train
+from prepare import small_mbart, synthetic_corpora
+from soke import build
+from soke.body.model import load_body_model
+from soke.config import ROOT
+from soke.generator import Search, SignProducer
+from soke.metrics.dtw_torch import dtw_jpe_batch
+from tests.simulated_gpu import DEVICE, Simulation, waits
+from tests.test_chain import Workshop
+
+SEARCHES = [Search(), Search("sample", top_k=5, top_p=0.9, seed=1), Search("beam", beams=3), Search(no_repeat=2)]
+TEXTS, LANGUAGES = ["the dog sleeps in the garden today", "the cat buys the book again"], ["ASL", "ASL"]
+
+
+class Accelerator(CPUAccelerator):
+    """Lightning's, of which it asks nothing of the CPU but that it is there."""
+
+    def setup_device(self, device):
+        pass
+
+
+def on_sim(*args, accelerator, devices, **settings) -> Trainer:
+    return Trainer(*args, strategy=SingleDeviceStrategy(DEVICE, Accelerator()), **settings)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Workshop:
+    """Everything trained on the simulated GPU."""
+    root = tmp_path_factory.mktemp("sim")
+    synthetic_corpora.main(["--out", str(root / "data"), "--size", "tiny"])
+    small_mbart.main(["--corpora", str(root / "data"), "--out", str(root / "mbart"), "--size", "tiny"])
+    shop = Workshop(root)
+    shop.overrides += ["TRAIN.NUM_WORKERS=0", "TRAIN.END_EPOCH=1", "GENERATOR.MAX_STEPS=48"]
+    with pytest.MonkeyPatch.context() as patch, Simulation():
+        patch.setattr(build, "_device", lambda config: str(DEVICE))
+        patch.setattr(build.pl, "Trainer", on_sim)
+        shop.run(train, "deto")
+        shop.run(get_motion_code, "soke")
+        shop.run(train, "soke")
+        shop.run(train, "back_translation")
+    return shop
+
+
+def producers(shop: Workshop) -> tuple[SignProducer, SignProducer]:
+    """The generator on the CPU and on the simulated GPU."""
+    folder = shop.folder("experiments", "generator", "toy", "generator")
+    return SignProducer.from_pretrained(folder), SignProducer.from_pretrained(folder, str(DEVICE))
+
+
+def test_devices_must_not_be_mixed():
+    with Simulation():
+        there = torch.ones(3, device=DEVICE)
+        assert there.device == DEVICE and (there + 1).tolist() == [2, 2, 2] and (there * torch.tensor(2.0)).sum() == 6
+        with pytest.raises(RuntimeError, match="two devices"):
+            there + torch.ones(3)
+        with pytest.raises(TypeError):
+            there.numpy()
+
+
+def test_scores_are_those_of_the_cpu(shop, monkeypatch):
+    def cells() -> list[dict]:
+        shop.run(test_entry, "soke", "DATASET.CORPORA.csl=null", "DATASET.CORPORA.phoenix=null")
+        return json.loads(shop.folder("results", "toy", "table.json").read_text(encoding="utf-8"))["cells"]
+
+    on_cpu = cells()
+    monkeypatch.setattr(build, "_device", lambda config: str(DEVICE))
+    with Simulation():
+        on_device = cells()
+    assert len(on_cpu) == len(on_device) > 50
+    for here, there in zip(on_cpu, on_device):
+        assert [here[key] for key in ("metric", "part", "row")] == [there[key] for key in ("metric", "part", "row")]
+        assert there["values"] == pytest.approx(here["values"], rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=["greedy", "sample", "beam", "no repeat"])
+def test_codes_and_motions_are_those_of_the_cpu(shop, search):
+    with Simulation():
+        here, there = producers(shop)
+        motions = [p.generate(TEXTS, LANGUAGES, search) for p in (here, there)]
+    for ours, theirs in zip(*motions):
+        assert not theirs.rotations.is_cuda and len(ours) == len(theirs)
+        torch.testing.assert_close(theirs.rotations, ours.rotations)
+
+
+def test_decoder_steps_do_not_wait_for_the_device(shop):
+    """But every eighth, which asks what is done."""
+    counts = []
+    with Simulation():
+        _, there = producers(shop)
+        for steps in (16, 48):
+            waits.clear()
+            codes = there.generator.generate(TEXTS, LANGUAGES, Search(min_steps=steps, max_steps=steps))
+            assert [len(rows) for rows in codes] == [steps, steps]
+            counts.append(sum(waits.values()))
+    assert counts[1] - counts[0] == (48 - 16) / 8
+
+
+def test_weights_are_hashed_once(shop):
+    with Simulation():
+        _, there = producers(shop)
+        codes = there.generator.generate(TEXTS, LANGUAGES)
+        waits.clear()
+        there.tokenizer.decode_motions(codes, [25.0, 25.0])
+        assert sum(waits.values()) < 20 < len(there.tokenizer.state_dict())
+
+
+def test_a_posed_body_does_not_wait_for_every_joint(shop, body):
+    motion = producers(shop)[0].generate(TEXTS[:1], LANGUAGES[:1])[0]
+    expected = body.joints(motion)
+    with Simulation():
+        moved = load_body_model(ROOT / "deps" / "smpl_models", flat_hand_mean=True).to(DEVICE)
+        motion = motion.to(DEVICE)
+        moved.joints(motion)  # finds out once which vertices it needs
+        waits.clear()
+        joints = moved.joints(motion)
+        assert sum(waits.values()) < 10
+    torch.testing.assert_close(joints.held, expected)
+
+
+@pytest.mark.parametrize("align", ["root", "procrustes"])
+def test_warping_is_that_of_the_cpu(align):
+    generator = torch.Generator().manual_seed(0)
+    tracks = [torch.randn(frames, 21, 3, generator=generator) for frames in (13, 15, 20, 11)]
+    expected = dtw_jpe_batch(tracks[::2], tracks[1::2], align)
+    with Simulation():
+        moved = [track.to(DEVICE) for track in tracks]
+        found = dtw_jpe_batch(moved[::2], moved[1::2], align)
+    assert [result.cost for result in found] == pytest.approx([result.cost for result in expected])
