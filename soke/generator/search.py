@@ -134,8 +134,9 @@ class Decision:
         barred = torch.zeros(2, *may_end.shape, width)  # what is added to scores before and after `min_steps`
         barred[0, ..., -1] = -torch.inf
         barred[1, ..., -1].masked_fill_(~may_end, -torch.inf)
-        self.barred = barred.to(device)
-        self.silent = torch.full((width,), -torch.inf).index_fill_(0, torch.tensor(0), 0.0).to(device)
+        silent = torch.full((width,), -torch.inf)
+        silent[0] = 0.0
+        self.barred, self.silent = barred.to(device), silent.to(device)
         self.end = scheme.end.to(device)
         self.noise = None
         if search.method == "sample":

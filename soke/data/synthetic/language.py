@@ -119,8 +119,8 @@ def _draw(
     spoken: SpokenLanguage, wanted: str | None, used: Counter[str], taken: set[tuple[str, ...]],
     own: set[tuple[str, ...]], rng: random.Random,
 ) -> Sentence:  # fmt: skip
-    """A sentence that holds `wanted` and else no word of the tail, whose content is not in `taken`, and preferably not in
-    `own`, of the least used words."""
+    """A sentence of the least used words that holds `wanted` and else no word of the tail, whose content is not in
+    `taken`, and preferably not in `own`."""
     fallback = None
     tries = 0
     while tries < _TRIES or fallback is None:
