@@ -13,10 +13,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
-import get_motion_code
 import test as test_entry
-import train
-from prepare import small_mbart, synthetic_corpora
 from soke import build
 from soke.body.model import load_body_model
 from soke.config import ROOT
@@ -43,18 +40,13 @@ def on_sim(*args, accelerator, devices, **settings) -> Trainer:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Workshop:
     """Everything trained on the simulated GPU."""
-    root = tmp_path_factory.mktemp("sim")
-    synthetic_corpora.main(["--out", str(root / "data"), "--size", "tiny"])
-    small_mbart.main(["--corpora", str(root / "data"), "--out", str(root / "mbart"), "--size", "tiny"])
-    shop = Workshop(root)
-    shop.overrides += ["TRAIN.NUM_WORKERS=0", "TRAIN.END_EPOCH=1", "GENERATOR.MAX_STEPS=48"]
+    more = ("TRAIN.NUM_WORKERS=0", "TRAIN.END_EPOCH=1", "GENERATOR.MAX_STEPS=48")
+    shop = Workshop(tmp_path_factory.mktemp("sim"), *more)
+    shop.furnish()
     with pytest.MonkeyPatch.context() as patch, Simulation():
         patch.setattr(build, "_device", lambda config: str(DEVICE))
         patch.setattr(build.pl, "Trainer", on_sim)
-        shop.run(train, "deto")
-        shop.run(get_motion_code, "soke")
-        shop.run(train, "soke")
-        shop.run(train, "back_translation")
+        shop.train_all()
     return shop
 
 

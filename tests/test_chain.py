@@ -28,9 +28,9 @@ CORPORA = {"how2sign": "How2Sign", "csl": "CSL-Daily", "phoenix": "Phoenix_2014T
 
 
 class Workshop:
-    """A folder of its own for data, runs and results, and the overrides that lead there."""
+    """A folder of its own for data, runs and results, and the overrides that lead there; `more` of them at the end."""
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, *more: str):
         self.root = root
         self.overrides = [
             *(f"DATASET.CORPORA.{name}.ROOT={root}/data/{folder}" for name, folder in CORPORA.items()),
@@ -40,6 +40,7 @@ class Workshop:
             "TRAIN.END_EPOCH=2", "EVAL.EVERY_EPOCHS=1", "GENERATOR.MAX_STEPS=12", "RENDER.BACKEND=software",
             "RENDER.SIZE=64", "LOGGER.TENSORBOARD=false", "ACCELERATOR=cpu", "TRANSLATION.WIDTH=16",
             "TRANSLATION.FEEDFORWARD=16", f"METRIC.BACK_TRANSLATION={root}/experiments/translation/toy",
+            *more,
         ]  # fmt: skip
 
     def run(self, program, config: str, *more: str) -> None:
@@ -50,18 +51,26 @@ class Workshop:
     def folder(self, *steps: str) -> Path:
         return self.root.joinpath(*steps)
 
+    def furnish(self) -> None:
+        """Writes the corpora and the small mBART."""
+        data = str(self.folder("data"))
+        synthetic_corpora.main(["--out", data, "--size", "tiny"])
+        small_mbart.main(["--corpora", data, "--out", str(self.folder("mbart")), "--size", "tiny"])
+
+    def train_all(self) -> None:
+        """Everything up to and with the generator and the back-translation models."""
+        self.run(train, "deto")
+        self.run(get_motion_code, "soke")
+        self.run(train, "soke")
+        self.run(train, "back_translation")
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Workshop:
     """Everything up to and with the generator's training."""
-    root = tmp_path_factory.mktemp("chain")
-    synthetic_corpora.main(["--out", str(root / "data"), "--size", "tiny"])
-    small_mbart.main(["--corpora", str(root / "data"), "--out", str(root / "mbart"), "--size", "tiny"])
-    shop = Workshop(root)
-    shop.run(train, "deto")
-    shop.run(get_motion_code, "soke")
-    shop.run(train, "soke")
-    shop.run(train, "back_translation")
+    shop = Workshop(tmp_path_factory.mktemp("chain"))
+    shop.furnish()
+    shop.train_all()
     return shop
 
 

@@ -188,7 +188,7 @@ class SignTokenizer(nn.Module):
     def hash(self) -> str:
         """12 hex digits that change with anything that changes codes or motions: layout, statistics, sizes, weights."""
         state = self.state_dict()
-        # Every motion asks for it: hashed again only when a tensor was written to or replaced.
+        # Every batch of motions asks for it: hashed again only when a tensor was written to or replaced.
         current = [(tensor.data_ptr(), tensor._version) for tensor in state.values()]
         if self._hashed[0] != current:
             digest = hashlib.sha256(json.dumps([self.layout.hash, self._settings()], sort_keys=True).encode())
@@ -287,7 +287,8 @@ class SignTokenizer(nn.Module):
             self.layout.motion({part: v[i, : len(c) * self.downsample] for part, v in features.items()}, fps[i], betas)
             for i, c in enumerate(codes)
         ]
-        return [replace(motion, made_by=f"tokenizer {self.hash}") for motion in motions]
+        made_by = f"tokenizer {self.hash}"
+        return [replace(motion, made_by=made_by) for motion in motions]
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes weights and configuration; the folder appears whole or not at all."""
