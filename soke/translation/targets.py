@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from soke.data.clip import Clip
 from soke.data.words import Level, text_tokens
@@ -27,7 +27,7 @@ class Targets:
     glosses: GlossVocabulary | None
 
     @classmethod
-    def of(cls, clips: Sequence[Clip], level: Level, pseudo: bool) -> Self:
+    def of(cls, clips: Sequence[Clip], level: Level, pseudo: bool) -> Targets:
         """With the vocabularies of training clips."""
         glossed = [found for found in (_glosses(clip, pseudo) for clip in clips) if found is not None]
         texts = TextVocabulary.of(text_tokens(clip.text, level) for clip in clips)
@@ -46,7 +46,7 @@ class Targets:
         return {"level": self.level, "pseudo": self.pseudo, "texts": list(self.texts.tokens), "glosses": glosses}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> Targets:
         glosses = None if values["glosses"] is None else GlossVocabulary(values["glosses"])
         return cls(values["level"], values["pseudo"], TextVocabulary(values["texts"]), glosses)
 

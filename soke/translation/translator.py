@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import sacrebleu
 import torch
@@ -53,7 +53,7 @@ class BackTranslator:
     def untrained(
         cls, clips: Sequence[Clip], layout: MotionLayout, statistics: Statistics, settings: TranslatorSettings,
         level: Level, pseudo_glosses: bool = False, max_tokens: int = 100,
-    ) -> Self:  # fmt: skip
+    ) -> BackTranslator:  # fmt: skip
         """With random weights and the vocabularies of these training clips.
 
         statistics:     of their features
@@ -136,7 +136,7 @@ class BackTranslator:
             (target / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, device: torch.device | str = "cpu") -> Self:
+    def from_pretrained(cls, folder: Path | str, device: torch.device | str = "cpu") -> BackTranslator:
         """The translator that `save_pretrained` wrote.
 
         Raises UserError when the files are missing, damaged or do not belong together.

@@ -4,7 +4,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import ClassVar, Self
+from typing import ClassVar
+
+from typing_extensions import Self
 
 
 class Vocabulary:

@@ -41,7 +41,8 @@ def make_pieces(size: int):
     return MBartTokenizer(vocab=[*specials, *words, *ends])
 
 
-def make_generator(decoding: str, device: str, small: bool) -> SignGenerator:
+def make_generator(decoding: str, device: str, small: bool, tokenizer: str = "none") -> SignGenerator:
+    """With random weights; tokenizer: hash of the one whose codes it is to speak."""
     from transformers import MBartConfig, MBartModel
 
     torch.manual_seed(0)
@@ -53,7 +54,7 @@ def make_generator(decoding: str, device: str, small: bool) -> SignGenerator:
         decoder_attention_heads=sizes["heads"], encoder_ffn_dim=4 * sizes["d_model"],
         decoder_ffn_dim=4 * sizes["d_model"], scale_embedding=True,
     )  # fmt: skip
-    spec = GeneratorSpec(["ASL"], CODEBOOKS, "none", {"ASL": 24.0}, decoding=decoding, tied_heads=True)
+    spec = GeneratorSpec(["ASL"], CODEBOOKS, tokenizer, {"ASL": 24.0}, decoding=decoding, tied_heads=True)
     with torch.device(device):
         mbart = MBartModel(config)
     return SignGenerator(spec, mbart.to(device), pieces, {}).to(device).eval()
