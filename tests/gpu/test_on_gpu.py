@@ -56,16 +56,14 @@ def test_codes_are_those_of_the_cpu(shop, search):
         assert torch.equal(here, there.cpu())
 
 
-@pytest.mark.parametrize("weights", ["float32", "bfloat16"])
-def test_compiled_steps_give_the_same_codes(shop, weights):
+def test_compiled_steps_give_the_same_codes(shop):
     """With CUDA graphs; finished samples leave the batch, so that several shapes are compiled."""
     texts, languages = TEXTS * 3, LANGUAGES * 3
-    plain, compiled = (producers(shop)[1].generator.for_inference(weights, compile) for compile in (False, True))
+    plain, compiled = (producers(shop)[1].generator.for_inference(compile=compile) for compile in (False, True))
     expected = plain.generate(texts, languages)
     for _ in range(2):  # recorded, then replayed
-        found = compiled.generate(texts, languages)
-        agree = [torch.equal(a, b) for a, b in zip(expected, found)]
-        assert all(agree) if weights == "float32" else sum(agree) >= 4  # in 8 bits of mantissa two codes may be as good
+        for ours, theirs in zip(expected, compiled.generate(texts, languages), strict=True):
+            assert torch.equal(ours, theirs)
     assert compiled.compile, "the compiler gave up, and the plain step was taken"
 
 
