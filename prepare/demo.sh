@@ -8,7 +8,9 @@ generator=configs/demo/soke.yaml
 trained=experiments/generator/demo-soke/generator/generator.json
 pictures=results/demo-soke/pictures
 mkdir -p $pictures
-say() { printf '\n== %s\n' "$*"; }
+begun=$SECONDS
+took() { printf '(%d s)\n' $((SECONDS - begun)); begun=$SECONDS; }
+say() { took; printf '\n== %s\n' "$*"; }
 
 say "1/7 synthetic corpora and a small mBART"
 python -m prepare.synthetic_corpora --out data/demo --size demo
