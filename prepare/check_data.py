@@ -41,23 +41,41 @@ def show(found: CorpusSurvey, used: set[str], console: Console) -> None:
     """Print one screen. used: joints that the layout has (and `expression`, if it does)."""
     console.rule(f"[bold]{found.name}")
     for split, reason in found.absent.items():
-        console.print(f"{split}: {reason}", style="red", highlight=False)
+        _line(console, f"{split}: {reason}", "red")
     if not found.splits:
         return
     console.print(_counts(found))
     for split, clips in found.splits.items():
-        for kind, faulty in list(names_of(clips.faulty).items())[:_KINDS_SHOWN]:
-            console.print(f"  {split}: {len(faulty)} × {kind}  (e.g. {faulty[0].name})", style="red", highlight=False)
+        kinds = list(names_of(clips.faulty).values())
+        for faulty in kinds[:_KINDS_SHOWN]:
+            first = faulty[0]
+            reason = first.reason.removeprefix(f"clip {first.name}: ")
+            _line(console, f"  {split}: {len(faulty)} ×, e.g. {first.name}: {reason}", "red")
+        others = sum(map(len, kinds[_KINDS_SHOWN:]))
+        if others:
+            _line(console, f"  {split}: {others} of other kinds, see faulty_clips.tsv", "red")
         for rule, count in clips.dropped.items():
-            console.print(f"  {split}: {count} dropped by rule: {rule}", highlight=False)
-        for what, names in (("lack frames in between", list(clips.gaps)), ("hold odd values", _odd(clips))):
+            _line(console, f"  {split}: {count} dropped by rule: {rule}")
+        strays = [f"{name}: {', '.join(files)}" for name, files in clips.strays.items()]
+        for what, names in (
+            ("lack frames in between", list(clips.gaps)),
+            ("have files beside their frames, which are left out", strays),
+            ("hold odd values", _odd(clips)),
+        ):
             if names:
-                console.print(f"  {split}: {len(names)} {what} (e.g. {names[0]})", style="yellow", highlight=False)
+                _line(console, f"  {split}: {len(names)} {what} (e.g. {names[0]})", "yellow")
+    if not any(clips.clips for clips in found.splits.values()):
+        return
     console.print(_durations(found))
     rates = sum((clips.fps for clips in found.splits.values()), Counter())
     console.print("frames/s as stored: " + ", ".join(f"{n} clips at {fps:g}" for fps, n in rates.most_common()))
     _show_text(found, console)
     _show_values(found, used, console)
+
+
+def _line(console: Console, text: str, style: str | None = None) -> None:
+    """What files and clips are called is no markup."""
+    console.print(text, style=style, highlight=False, markup=False)
 
 
 def _counts(found: CorpusSurvey) -> Table:
@@ -130,6 +148,7 @@ def write(found: CorpusSurvey, folder: Path) -> None:
     faulty = [(s, c.name, c.reason) for s, clips in found.splits.items() for c in clips.faulty]
     odd = [(s, *note) for s, clips in found.splits.items() for note in clips.notes]
     odd += [(s, c, f"{n} frames are missing in between") for s, v in found.splits.items() for c, n in v.gaps.items()]
+    odd += [(s, c, f"left out: {', '.join(n)}") for s, v in found.splits.items() for c, n in v.strays.items()]
     for name, rows in (("faulty_clips.tsv", faulty), ("odd_clips.tsv", odd)):
         with new_file(folder / name) as path:
             lines = ["split\tclip\treason", *("\t".join(" ".join(f.split()) for f in row) for row in rows)]
@@ -146,7 +165,7 @@ def _report(found: CorpusSurvey) -> dict:
         split: {
             "annotated": clips.annotated, "used": len(clips.clips), "dropped": dict(clips.dropped),
             "skipped": len(clips.skipped), "unreadable": len(clips.broken), "odd": len(_odd(clips)),
-            "with_gaps": len(clips.gaps), "frames": sum(clips.frames), "hours": sum(clips.seconds) / 3600,
+            "with_gaps": len(clips.gaps), "with_strays": len(clips.strays), "frames": sum(clips.frames), "hours": sum(clips.seconds) / 3600,
             "fps": {f"{fps:g}": count for fps, count in clips.fps.items()},
             "faults": {kind: len(names) for kind, names in names_of(clips.faulty).items()},
         } for split, clips in found.splits.items()

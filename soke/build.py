@@ -302,6 +302,7 @@ def _statistics(config: Config, parts: MotionLayout, corpora: list[Corpus]) -> S
     dataset = MotionDataset(
         corpora, "train", parts, *_limits(config), config.TOKENIZER.DOWNSAMPLE, config.DATASET.STRICT
     )
+    dataset.require_readable()
     return load_or_compute_statistics(named or config.run_folder / "statistics.json", dataset, config.TRAIN.NUM_WORKERS)
 
 

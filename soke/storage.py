@@ -1,13 +1,58 @@
-"""Writing without halves: files and folders appear under their name only when they are complete."""
+"""Files of users and of ours: text is read in one encoding, under any spelling of its name, and nothing is written by
+halves: files and folders appear under their name only when they are complete."""
 from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator
 
 from soke.errors import UserError
+
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_text(path: Path | str) -> str:
+    """The text of a file in UTF-8, lines ended by \\n alone; a byte order mark at its beginning is no part of it.
+
+    Raises UserError that names the file: it cannot be read, or is in another encoding.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if data.startswith(UTF_16_MARKS):
+            raise not_utf8(path, "it begins with the mark of UTF-16") from None
+        line = data.count(b"\n", 0, error.start) + 1
+        found = f"its line {line} holds the byte 0x{data[error.start]:02x}, perhaps of Latin-1 or GB 18030"
+        raise not_utf8(path, found) from None
+    if "\0" in text:
+        raise not_utf8(path, "it holds zeros between its letters, as UTF-16 does")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def not_utf8(path: Path | str, found: str) -> UserError:
+    """The error of a file in another encoding; `found` says what tells so."""
+    return UserError(f"{path} is not in UTF-8: {found}; save it in UTF-8 (an editor or iconv does it)")
+
+
+def existing(path: Path) -> Path:
+    """`path`, or where that does not exist, the same names in the other Unicode spelling: a file system or an archive
+    may have changed composed letters into letters and accents (macOS), or the other way round."""
+    if str(path).isascii() or path.exists() or path == path.parent:
+        return path
+    folder = existing(path.parent)
+    for form in ("NFC", "NFD"):
+        spelled = folder / unicodedata.normalize(form, path.name)
+        if spelled.exists():
+            return spelled
+    return path
 
 
 @contextmanager

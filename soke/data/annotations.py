@@ -3,14 +3,19 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from soke.data.pickles import load_pickle
 from soke.errors import UserError
+from soke.storage import read_text
 
+_OPEN = (
+    "opens a quotation mark that is not closed before what looks like the next row; close it, and keep the text on one "
+    "line"
+)
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
@@ -31,18 +36,14 @@ class Table:
 def read_table(path: Path, required: Sequence[str]) -> Table:
     """Read a file of tab- or comma-separated values; a tab in the header decides which.
 
+    A field in quotation marks may hold line ends. But where one of its lines has the separators of a row, a mark was
+    left open: its line is malformed, and the lines that it would have swallowed are read as rows.
+
     Raises UserError that names the file: unreadable, not UTF-8, empty, or without one of the `required` columns.
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            lines = list(_tab_separated(file) if "\t" in header else _comma_separated(file))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no table in UTF-8: {error}") from error
-    columns = lines[0][1] if lines else []
+    lines = read_text(path).split("\n")
+    records = _tab_separated(lines) if "\t" in lines[0] else _comma_separated(lines)
+    columns = next(records, ("", None))[1] or []
     missing = [name for name in required if name not in columns]
     if missing:
         raise UserError(
@@ -50,27 +51,55 @@ def read_table(path: Path, required: Sequence[str]) -> Table:
             "Columns are separated by tabs or commas"
         )
     table = Table(columns, [], {})
-    for number, fields in lines[1:]:
-        if len(fields) == len(columns):
+    for where, fields in records:
+        if fields is None:
+            table.malformed[where] = _OPEN
+        elif len(fields) == len(columns):
             table.rows.append(dict(zip(columns, fields)))
         elif fields:
-            table.malformed[f"line {number}"] = f"has {len(fields)} fields, expected {len(columns)}"
+            table.malformed[where] = f"has {len(fields)} fields, expected {len(columns)}"
     return table
 
 
-def _comma_separated(file: TextIO) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(file)
-    for fields in reader:
-        yield reader.line_num, fields
+def _comma_separated(lines: Sequence[str]) -> Iterator[tuple[str, list[str] | None]]:
+    """Of each record the place and the fields: none of an empty line, None where a quotation mark is left open."""
+    end, width = 0, 0  # lines that are read, fields of the header
+
+    def following() -> Iterator[str]:
+        nonlocal end
+        while end < len(lines):
+            end += 1
+            yield lines[end - 1] + "\n"
+        end += 1  # still asked for more: a mark is open at the end of the file
+
+    while end < len(lines):
+        start = end
+        fields = _fields(following())
+        width = width or len(fields or [])
+        if end > len(lines) or any(line.count(",") >= width - 1 for line in lines[start + 1 : end]):
+            fields = None
+        if fields is None:
+            end = start + 1
+        yield f"line {start + 1}" if end == start + 1 else f"lines {start + 1} to {end}", fields
 
 
-def _tab_separated(file: TextIO) -> Iterator[tuple[int, list[str]]]:
+def _fields(lines: Iterable[str]) -> list[str] | None:
+    """The fields of the first record in `lines`; None of one that is longer than any field may be."""
+    try:
+        return next(csv.reader(lines))
+    except csv.Error:
+        return None
+
+
+def _tab_separated(lines: Sequence[str]) -> Iterator[tuple[str, list[str] | None]]:
+    """As `_comma_separated`."""
     # Such files quote by the CSV rules or not at all, and sentences begin with quotation marks of their own: a whole
     # field in quotes is unquoted, a single mark stays, and no mark reaches beyond its line.
-    for number, line in enumerate(file, start=1):
-        line = line.rstrip("\r\n")
-        if line:
-            yield number, [_unquoted(field) for field in line.split("\t")]
+    for number, (line, following) in enumerate(zip(lines, [*lines[1:], ""]), start=1):
+        fields = line.split("\t") if line else []
+        last = fields[-1] if fields else ""
+        is_open = last.startswith('"') and _unquoted(last) == last and following and "\t" not in following
+        yield f"line {number}", None if is_open else [_unquoted(field) for field in fields]
 
 
 def _unquoted(field: str) -> str:

@@ -5,8 +5,8 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,18 @@ from soke.data.annotations import Table, read_entries, safe_name
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
 from soke.data.frames import motion_from_frames
 from soke.data.lengths import downsampled_indices
-from soke.data.loading import count_frames, frame_files, missing_frames, read_frames
+from soke.data.loading import FrameFiles, count_frames, frame_files, read_frames
 from soke.data.packed import REMEDY, PackedStore, file_hash
 from soke.errors import UserError
+from soke.storage import existing
 
 _log = logging.getLogger(__name__)
 MIN_FRAMES = 4  # stored frames; shorter clips are dropped (SOKE's released data)
+MIN_FPS, MAX_FPS = 5.0, 240.0  # recordings of signers lie between them; other rates are mistakes
+# A clip may last so many times as long as its annotation says, and half a second more or less: annotated ends are
+# rough, and public poses lack frames. What lies outside has another clip's frames, or times in another unit.
+SHORTEST, LONGEST, SLACK = 0.4, 2.0, 0.5
+_FEW_FRAMES = f"of fewer than {MIN_FRAMES} frames"
 _NAMED_IN_LOG = 5
 
 
@@ -39,6 +45,10 @@ class Listing:
     skipped: list[SkippedClip] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def total(self) -> int:
+        return len(self.clips) + len(self.skipped) + sum(self.dropped.values())
+
 
 class FrameFolderCorpus(ABC):
     """A corpus on disk, as frame files or packed; the base of all readers.
@@ -49,11 +59,16 @@ class FrameFolderCorpus(ABC):
 
     root:   folder of the corpus in its published layout
     packed: folder of the store; default: `packed` in the root
+
+    splits:        those that the corpus has, of which none may be empty
+    likely_causes: rule that drops clips -> what is probably the matter when it drops all of them
     """
 
     name: str
     language: str
     fps: float
+    splits: tuple[str, ...] = SPLITS
+    likely_causes: Mapping[str, str] = {_FEW_FRAMES: "are the frame files complete?"}
 
     def __init__(self, root: Path | str, packed: Path | str | None = None):
         self.root = Path(root)
@@ -67,6 +82,7 @@ class FrameFolderCorpus(ABC):
                 "holds the corpus"
             )
         self._listings: dict[str, Listing] = {}
+        self._warned = False
 
     def annotated(self, split: str) -> list[Clip]:
         """All clips that the annotation of `split` names, whether their frames exist or not; raises as `clips` does."""
@@ -92,12 +108,17 @@ class FrameFolderCorpus(ABC):
         """The usable clips of `split` in annotation order.
 
         Raises UserError for an unknown split, an annotation file that is missing or cannot be read, and when none of
-        the annotated clips has frames.
+        the annotated clips can be used, whatever the reasons.
         """
-        return list(self._listing(split).clips)
+        listing = self._listing(split)
+        self._require_clips(listing, split)
+        return list(listing.clips)
 
     def skipped(self, split: str) -> list[SkippedClip]:
-        """The clips of `split` without frames, without text, or with an annotation that makes no sense."""
+        """The clips of `split` without frames, without text, or with an annotation that makes no sense.
+
+        Raises UserError as `clips` does, except when no clip can be used; so does `dropped`.
+        """
         return list(self._listing(split).skipped)
 
     def dropped(self, split: str) -> Counter[str]:
@@ -107,6 +128,10 @@ class FrameFolderCorpus(ABC):
     def missing_frames(self, clip: Clip) -> int:
         """How many frames are left out between the clip's first and last. Raises ClipError."""
         return self.store.place(clip).missing if self._is_packed(clip.split) else self.count_missing(clip)
+
+    def strays(self, clip: Clip) -> list[str]:
+        """Names of the files beside the clip's frame files that are none of them. Raises ClipError."""
+        return [] if self._is_packed(clip.split) else self._frame_files(clip).strays
 
     def load(self, clip: Clip) -> Motion:
         """The clip's motion at the working frame rate. Raises ClipError naming the clip, the file and the cause."""
@@ -122,28 +147,54 @@ class FrameFolderCorpus(ABC):
         Frames may be missing in between, as the public poses have it, but no more than are there.
         """
         files = self._frame_files(clip)
-        if len(files) < MIN_FRAMES:
+        names, missing = files.names, files.missing
+        if len(names) < MIN_FRAMES:
             raise ClipError(
-                f"clip {clip.name}: {clip.frames} holds {len(files)} frame files, at least {MIN_FRAMES} are needed"
+                f"clip {clip.name}: {clip.frames} holds {len(names)} frame files, at least {MIN_FRAMES} are needed"
             )
-        missing = missing_frames(files)
-        if missing > len(files):
+        if missing > len(names):
             raise ClipError(
-                f"clip {clip.name}: {clip.frames} lacks {missing} of the {missing + len(files)} frames from {files[0]} "
-                f"to {files[-1]}; copy or extract it again"
+                f"clip {clip.name}: {clip.frames} lacks {missing} of the {missing + len(names)} frames from {names[0]} "
+                f"to {names[-1]}; copy or extract it again"
             )
-        return read_frames(clip, files)
+        self._check_duration(clip, len(names) + missing)
+        if files.strays:
+            self._warn_of_strays(clip, files.strays)
+        return read_frames(clip, names)
 
     def count_missing(self, clip: Clip) -> int:
         """As `missing_frames`, from the frame files."""
-        return missing_frames(self._frame_files(clip))
+        return self._frame_files(clip).missing
 
-    def _frame_files(self, clip: Clip) -> list[str]:
-        """Names of the clip's frame files in order of time. Raises ClipError."""
+    def _frame_files(self, clip: Clip) -> FrameFiles:
+        """Raises ClipError."""
         return frame_files(clip)
+
+    def _check_duration(self, clip: Clip, frames: int) -> None:
+        """Raises ClipError when `frames`, gaps included, last far longer or shorter than the annotation says."""
+        lasting = frames / clip.fps
+        if clip.seconds is None or SHORTEST * clip.seconds - SLACK <= lasting <= LONGEST * clip.seconds + SLACK:
+            return
+        raise ClipError(
+            f"clip {clip.name}: the {frames} frames of {clip.frames} last {lasting:.2f} s at {clip.fps:g} frames/s, but "
+            f"its annotation says {clip.seconds:.2f} s; check its times (in seconds), its frame rate and its frames"
+        )
+
+    def _warn_of_strays(self, clip: Clip, strays: list[str]) -> None:
+        if not self._warned:
+            self._warned = True
+            _log.warning(
+                "%s: files that are no frames of their clip are left out, first %s of %s; check_data lists all such "
+                "clips", self.name, ", ".join(strays), clip.frames,
+            )  # fmt: skip
 
     def unpacked(self, split: str) -> Listing:
         """What the annotation and the frame files hold, whether there is a store or not; raises as `clips` does."""
+        listing = self._from_files(split)
+        self._require_clips(listing, split)
+        return listing
+
+    def _from_files(self, split: str) -> Listing:
         if split not in SPLITS:
             raise UserError(f"corpus {self.name}: no split {split}; the splits are {', '.join(SPLITS)}")
         return self._with_frames(self._annotated(split))
@@ -153,7 +204,7 @@ class FrameFolderCorpus(ABC):
             if self._is_packed(split):
                 listing = Listing(self.store.clips(split), self.store.skipped(split), self.store.dropped(split))
             else:
-                listing = self.unpacked(split)
+                listing = self._from_files(split)
             self._report(listing, split)
             self._listings[split] = listing
         return self._listings[split]
@@ -174,13 +225,16 @@ class FrameFolderCorpus(ABC):
         names: set[str] = set()
         for clip in annotated.clips:
             frames = count_frames(clip.frames, enough=MIN_FRAMES)
+            if frames is None:
+                clip = replace(clip, frames=existing(clip.frames))
+                frames = count_frames(clip.frames, enough=MIN_FRAMES)
             fault = self._fault(clip, names, frames)
             if fault is not None:
                 listing.skipped.append(SkippedClip(self.name, clip.name, fault))
                 continue
             names.add(clip.name)
             if frames < MIN_FRAMES:
-                listing.dropped[f"of fewer than {MIN_FRAMES} frames"] += 1
+                listing.dropped[_FEW_FRAMES] += 1
             else:
                 listing.clips.append(clip)
         return listing
@@ -195,25 +249,41 @@ class FrameFolderCorpus(ABC):
             return "another clip of the split has the same name; the first is kept"
         if not clip.text:
             return "its text is empty"
+        if not MIN_FPS <= clip.fps <= MAX_FPS:
+            return f"its frame rate of {clip.fps:g} is none of a recording ({MIN_FPS:g} to {MAX_FPS:g} frames/s)"
+        if clip.seconds is not None and clip.seconds <= 0:
+            return f"its annotation says that it lasts {clip.seconds:g} s"
         if not frames:
             return f"{clip.frames} {'does not exist' if frames is None else 'holds no frame files'}"
         return None
 
+    def _require_clips(self, listing: Listing, split: str) -> None:
+        """Raises UserError when no clip is left of a split that the corpus has."""
+        if listing.clips or (not listing.total and split not in self.splits):
+            return
+        if not listing.total:
+            files = ", ".join(map(str, self.annotation_paths(split))) or f"the annotation of {self.root}"
+            raise UserError(f"corpus {self.name}: split {split} has no clips; {files} names none")
+        reasons = [
+            f"{count} are dropped by the rule: {rule}" + (f" ({cause})" if (cause := self.likely_causes.get(rule)) else "")
+            for rule, count in listing.dropped.items()
+        ]
+        if listing.skipped:
+            many = f"{len(listing.skipped)} are faulty; " if reasons else ""
+            reasons.append(f"{many}the first, {listing.skipped[0].name}: {listing.skipped[0].reason}")
+        raise UserError(
+            f"corpus {self.name}: none of the {listing.total} clips of split {split} can be used; {'; '.join(reasons)}"
+        )
+
     def _report(self, listing: Listing, split: str) -> None:
-        """Log what a listing leaves out. Raises UserError when nothing is left."""
-        total = len(listing.clips) + len(listing.skipped) + sum(listing.dropped.values())
-        if listing.skipped and not listing.clips:
-            raise UserError(
-                f"corpus {self.name}: none of the {total} clips of split {split} can be used; the first, "
-                f"{listing.skipped[0].name}: {listing.skipped[0].reason}"
-            )
+        """Log what a listing leaves out."""
         if listing.dropped:
             rules = ", ".join(f"{count} {rule}" for rule, count in listing.dropped.items())
             _log.info("%s %s: dropped by rule: %s", self.name, split, rules)
         if listing.skipped:
             names = ", ".join(skipped.name for skipped in listing.skipped[:_NAMED_IN_LOG])
             _log.warning(
-                "%s %s: %d of %d clips skipped: %s%s (the first: %s)", self.name, split, len(listing.skipped), total,
+                "%s %s: %d of %d clips skipped: %s%s (the first: %s)", self.name, split, len(listing.skipped), listing.total,
                 names, ", …" if len(listing.skipped) > _NAMED_IN_LOG else "", listing.skipped[0].reason,
             )
 
@@ -271,10 +341,12 @@ def parsed_number(row: dict[str, str], column: str) -> float:
 
 
 def parsed_fps(row: dict[str, str], column: str = "fps") -> float:
-    """The frame rate in a column. Raises ValueError unless it is above 0."""
+    """The frame rate in a column. Raises ValueError unless a recording may have it."""
     fps = parsed_number(row, column)
-    if fps <= 0:
-        raise ValueError(f"{column} {row[column]!r}, which is no frame rate")
+    if not MIN_FPS <= fps <= MAX_FPS:
+        raise ValueError(
+            f"{column} {row[column]!r}, which is no frame rate of a recording ({MIN_FPS:g} to {MAX_FPS:g} frames/s)"
+        )
     return fps
 
 
@@ -302,7 +374,7 @@ class PickledCorpus(FrameFolderCorpus):
         return listing
 
     def _clip(self, entry: dict[str, Any], split: str) -> Clip:
-        gloss, signer = entry.get("gloss"), entry.get("signer")
+        gloss, signer, frames = (entry.get(key) for key in ("gloss", "signer", "num_frames"))
         return Clip(
             name=entry["name"],
             corpus=self.name,
@@ -313,4 +385,5 @@ class PickledCorpus(FrameFolderCorpus):
             fps=self.fps,
             gloss=None if gloss is None else str(gloss).strip(),
             signer=None if signer is None else str(signer),
+            seconds=frames / self.fps if isinstance(frames, (int, np.integer)) else None,
         )

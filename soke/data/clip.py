@@ -33,6 +33,7 @@ class Clip:
     fps:      frames per second of the stored frames
     gloss:    sign glosses separated by blanks, where the corpus has them
     signer:   signer's id, where the corpus has one
+    seconds:  how long the annotation says that it lasts, where it does
     """
 
     name: str
@@ -44,6 +45,7 @@ class Clip:
     fps: float
     gloss: str | None = None
     signer: str | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from soke.data.annotations import safe_name
 from soke.data.clip import Clip, ClipError
 from soke.errors import UserError
-from soke.storage import new_file
+from soke.storage import existing, new_file, read_text
 
 REMEDY = "run `python -m get_motion_code` with the tokenizer that you want to use"
 _PROVENANCE = "provenance.json"
@@ -132,7 +132,7 @@ class CodeStore:
             name = safe_name(f"{clip.corpus}/{clip.name}")
         except ValueError as error:
             raise ClipError(f"clip {clip.name!r} of {clip.corpus!r}: {error} {self.path}") from None
-        return self.path / f"{name}.npy"
+        return existing(self.path / f"{name}.npy")
 
 
 def write_word_codes(path: Path, words: Mapping[str, Tensor], parts: Sequence[str]) -> None:
@@ -196,11 +196,11 @@ def _write_json(path: Path, content: dict) -> None:
 
 
 def _read_json(path: Path) -> dict:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; {REMEDY}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; {REMEDY}") from None
-    except (OSError, ValueError) as error:
+        content = json.loads(read_text(path))
+    except ValueError as error:
         raise UserError(f"{path} cannot be read: {error}; {REMEDY}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} does not hold a table; {REMEDY}")

@@ -113,6 +113,7 @@ class SignDataModule(pl.LightningDataModule):
                 made = MotionDataset(
                     self.corpora, split, self.layout, **self.frame_limits, cache_frames=self.cache_frames
                 )
+                made.require_readable()
             else:
                 made = CodesDataset(self.corpora, split, self.code_store, **self.step_limits)
             self.record(made.skipped)

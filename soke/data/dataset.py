@@ -133,10 +133,21 @@ class _ClipDataset(Dataset):
                 self.skipped.append(SkippedClip(clip.corpus, clip.name, str(error)))
 
     def _require_clips(self, absent: str) -> None:
-        """To be called at the end of construction; `absent` says what is the matter when there are no clips."""
+        """To be called at the end of construction; `absent` says what is the matter with a corpus without clips.
+
+        A corpus that has nothing in this split, not even what was skipped, may be among others that have.
+        """
         if self.strict and self.skipped:
             first = self.skipped[0]
             raise ClipError(f"{len(self.skipped)} clips of split {self.split} cannot be used; {first}: {first.reason}")
+        used = {clip.corpus for clip in self.clips}
+        emptied: dict[str, SkippedClip] = {}  # corpus -> its first clip
+        for skipped in self.skipped:
+            if skipped.corpus not in used:
+                emptied.setdefault(skipped.corpus, skipped)
+        if emptied:
+            first = next(iter(emptied.values()))
+            raise UserError(f"split {self.split} of {', '.join(emptied)} {absent}; {first}: {first.reason}")
         if not self.clips:
             raise UserError(f"split {self.split} of {', '.join(self.corpora) or 'no corpus'} {absent}")
 
@@ -156,7 +167,7 @@ class MotionDataset(_ClipDataset):
     strict:       a bad clip raises ClipError
     cache_frames: clips are kept in memory until they hold this many frames, in every worker process (about 1.2 kB each)
 
-    Raises UserError when there are no clips, or when the layout needs what the corpus does not record.
+    Raises UserError when a corpus has no clips, or when the layout needs what the corpus does not record.
     """
 
     def __init__(
@@ -176,6 +187,21 @@ class MotionDataset(_ClipDataset):
         self.limits = (min_frames, max_frames, multiple)
         self._cache: dict[int, MotionSample] = {}
         self._frames_left = cache_frames
+
+    def require_readable(self) -> None:
+        """Raises UserError for a corpus of which not one clip can be read; reads one of each where all is well."""
+        faults: dict[str, ClipError | None] = {}  # corpus -> its first fault, None once a clip could be read
+        for clip in self.clips:
+            if faults.get(clip.corpus, clip) is None:
+                continue
+            try:
+                self.corpora[clip.corpus].load(clip)
+                faults[clip.corpus] = None
+            except ClipError as error:
+                faults.setdefault(clip.corpus, error)
+        for name, fault in faults.items():
+            if fault is not None:
+                raise UserError(f"not one clip of split {self.split} of {name} can be read; the first: {fault}")
 
     def __getitem__(self, index: int) -> MotionSample | SkippedClip:
         cached = self._cache.get(index)
@@ -204,7 +230,7 @@ class CodesDataset(_ClipDataset):
     min_steps, max_steps: shorter and longer codes are resampled to these, see `fitted_indices`
     strict:               a clip with bad codes, or without codes, raises ClipError
 
-    Raises UserError when no clip has codes.
+    Raises UserError when no clip of a corpus has codes.
     """
 
     def __init__(
@@ -229,9 +255,7 @@ class CodesDataset(_ClipDataset):
                 self.clips.append(clip)
             else:
                 self.skipped.append(SkippedClip(clip.corpus, clip.name, fault))
-        if annotated and not self.clips:
-            raise UserError(f"split {split} of {', '.join(self.corpora)} has no codes in {code_store.path}; {REMEDY}")
-        self._require_clips("has no clips; check DATASET")
+        self._require_clips(f"has no codes in {code_store.path}; {REMEDY}")
 
     def __getitem__(self, index: int) -> CodeSample | SkippedClip:
         clip = self.clips[index]

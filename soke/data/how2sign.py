@@ -11,6 +11,7 @@ from soke.data.clip import Clip
 _log = logging.getLogger(__name__)
 _FPS_IF_ABSENT = 25.0
 _TOO_LONG = 30.0  # seconds
+_LONG = f"of {_TOO_LONG:g} s or more"
 
 # Clips whose poses the authors of SOKE found unusable (a list in its released code).
 _BAD = frozenset(
@@ -37,6 +38,10 @@ class How2Sign(TableCorpus):
     language = "ASL"
     fps = 24.0
     columns = ("SENTENCE_NAME", "SENTENCE", "START_REALIGNED", "END_REALIGNED")
+    likely_causes = {
+        **TableCorpus.likely_causes,
+        _LONG: "START_REALIGNED and END_REALIGNED are read as seconds; are they milliseconds or frame numbers?",
+    }
     name_column = "SENTENCE_NAME"
 
     def annotation_paths(self, split: str) -> list[Path]:
@@ -53,11 +58,15 @@ class How2Sign(TableCorpus):
 
     def _clip(self, row: dict[str, str], split: str) -> Clip | str:
         name = row["SENTENCE_NAME"]
-        seconds = parsed_number(row, "END_REALIGNED") - parsed_number(row, "START_REALIGNED")
+        start, end = (parsed_number(row, column) for column in ("START_REALIGNED", "END_REALIGNED"))
+        if end <= start:
+            raise ValueError(f"START_REALIGNED {start:g} and END_REALIGNED {end:g}: it ends before it begins")
         fps = parsed_fps(row) if "fps" in row else _FPS_IF_ABSENT
         if name in _BAD:
             return "known to be unusable"
-        if seconds >= _TOO_LONG:
-            return f"of {_TOO_LONG:g} s or more"
+        if end - start >= _TOO_LONG:
+            return _LONG
         frames = self.root / split / "poses" / name
-        return Clip(name, self.name, split, self.language, row["SENTENCE"].strip(), frames, fps)
+        return Clip(
+            name, self.name, split, self.language, row["SENTENCE"].strip(), frames, fps, seconds=end - start
+        )

@@ -13,7 +13,7 @@ from typing import Protocol
 from soke.data.clip import TEXT_LOCALE
 from soke.data.words import words_of
 from soke.errors import UserError
-from soke.storage import new_file
+from soke.storage import new_file, read_text
 
 # Languages whose words simplemma reduces to lemmas, by locale.
 _LEMMAS = {"en_XX": "en", "de_DE": "de", "fr_XX": "fr", "it_IT": "it", "es_XX": "es", "tr_TR": "tr"}
@@ -194,9 +194,7 @@ def write_keywords(path: Path, keywords: Mapping[str, Sequence[str]]) -> None:
 def read_keywords(path: Path) -> dict[str, list[str]]:
     """{clip name: words, the longest first}. Raises UserError that names the file, and the clip without a list."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        content = json.loads(read_text(path))
     except ValueError as error:
         raise UserError(f"{path} is no JSON: {error}; make it with `python -m prepare.keywords`") from error
     if not isinstance(content, dict):

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from pathlib import Path
 
 from soke.data.annotations import read_table
 from soke.data.base import Listing, TableCorpus, parsed_fps, parsed_number
 from soke.data.clip import TEXT_LOCALE, Clip, ClipError
 from soke.data.how2sign import How2Sign
-from soke.data.loading import frame_files, frame_numbers
+from soke.data.loading import FrameFiles, frame_files
 
 
 class Lexicon(TableCorpus):
@@ -26,23 +27,22 @@ class Lexicon(TableCorpus):
     name = "lexicon"
     columns = ("word", "language", "name", "fps")
     name_column = "name"
+    splits = ("train",)
     _root_key = "DATASET.LEXICON"
 
     def __init__(self, root: Path | str, packed: Path | str | None = None):
         super().__init__(root, packed)
         self._segments: dict[str, tuple[int, int]] = {}
 
-    def _frame_files(self, clip: Clip) -> list[str]:
+    def _frame_files(self, clip: Clip) -> FrameFiles:
         files = frame_files(clip)
         if clip.name not in self._segments:
             return files
         start, end = self._segments[clip.name]
-        numbers = frame_numbers(files)
-        if numbers is None:
-            raise ClipError(f"clip {clip.name}: the frame files of {clip.frames} are not numbered")
-        found = [name for name, number in zip(files, numbers) if start <= number < end]
-        if 2 * len(found) < end - start:
-            raise ClipError(f"clip {clip.name}: {clip.frames} holds {len(found)} of the frames {start} to {end - 1}")
+        first, last = (bisect_left(files.numbers, number) for number in (start, end))
+        found = FrameFiles(files.names[first:last], files.numbers[first:last], files.strays)
+        if 2 * len(found.names) < end - start:
+            raise ClipError(f"clip {clip.name}: {clip.frames} holds {len(found.names)} of the frames {start} to {end - 1}")
         return found
 
     def _max_fps(self, clip: Clip) -> float:

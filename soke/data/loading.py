@@ -3,19 +3,22 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from soke.data.clip import Clip, ClipError
 from soke.data.frames import FRAME_KEYS, FRAME_SIZE
-from soke.data.pickles import load_pickle
+from soke.data.pickles import TorchValue, load_pickle
 from soke.errors import UserError
 
 _SUFFIX = ".pkl"
 _SIZES = list(FRAME_KEYS.values())
 _COLUMN_KEYS = [key for key, size in FRAME_KEYS.items() for _ in range(size)]
+_TO_NUMPY = "write it anew with numpy arrays (tensor.numpy())"
 
 
 def _is_frame(name: str) -> bool:
@@ -31,33 +34,87 @@ def count_frames(folder: Path, enough: int) -> int | None:
         return None
 
 
-def frame_files(clip: Clip) -> list[str]:
-    """Names of the clip's frame files in order of time. Raises ClipError when the folder cannot be listed.
+@dataclass(frozen=True)
+class FrameFiles:
+    """The frame files of a clip: those whose names differ in one number alone, and what else lies beside them.
 
-    Shorter names come first, then the alphabet decides: the order of the frame numbers, zero-padded or not, as long as
-    the names differ in nothing else.
+    names:   in order of time
+    numbers: of `names`, ascending, each once
+    strays:  names that do not follow the pattern: copies, previews, what was put aside; they are no frames
+    """
+
+    names: list[str]
+    numbers: list[int]
+    strays: list[str]
+
+    @property
+    def missing(self) -> int:
+        """How many numbers are left out between the first and the last."""
+        return self.numbers[-1] - self.numbers[0] + 1 - len(self.numbers) if self.numbers else 0
+
+
+def frame_files(clip: Clip) -> FrameFiles:
+    """The frame files of a clip's folder.
+
+    Raises ClipError that names them: the folder cannot be listed, the names have no number in common that counts the
+    frames, two sets of files lie in one folder, or two files have one number.
     """
     try:
-        names = os.listdir(clip.frames)
+        names = sorted(filter(_is_frame, os.listdir(clip.frames)))
     except OSError as error:
         raise ClipError(f"clip {clip.name}: {clip.frames} cannot be listed: {error.strerror}") from error
-    return sorted((name for name in names if _is_frame(name)), key=lambda name: (len(name), name))
+    try:
+        return sorted_frames(names)
+    except ValueError as error:
+        raise ClipError(f"clip {clip.name}: {clip.frames} {error}") from None
 
 
-def frame_numbers(files: Sequence[str]) -> list[int] | None:
-    """The numbers of a clip's frame files: what differs between their names; None when that is no number."""
-    if len(files) < 2:
-        return None
-    prefix = os.path.commonprefix(files).rstrip("0123456789")
-    suffix = os.path.commonprefix([name[::-1] for name in files])[::-1].lstrip("0123456789")
-    numbers = [name[len(prefix) : len(name) - len(suffix)] for name in files]
-    return [int(number) for number in numbers] if all(number.isdecimal() for number in numbers) else None
+def sorted_frames(names: Sequence[str]) -> FrameFiles:
+    """As `frame_files`, from the names. Raises ValueError whose text follows the folder's name."""
+    if not names:
+        return FrameFiles([], [], [])
+    prefix = os.path.commonprefix(names).rstrip("0123456789")
+    suffix = os.path.commonprefix([name[::-1] for name in names])[::-1].lstrip("0123456789")
+    middles = [name[len(prefix) : len(name) - len(suffix)] for name in names]
+    if len(names) > 1 and all(map(_is_number, middles)):  # nearly always: no name is a stray
+        pairs, strays = sorted(zip(map(int, middles), names)), []
+    else:
+        pairs, strays = _most_alike(names)
+    for (number, name), (following, other) in zip(pairs, pairs[1:]):
+        if number == following:
+            raise ValueError(f"holds {name} and {other}, two files of frame {number}; remove one of them")
+    return FrameFiles([name for _, name in pairs], [number for number, _ in pairs], strays)
 
 
-def missing_frames(files: Sequence[str]) -> int:
-    """How many numbers are left out between those of the first and the last of the clip's `files`."""
-    numbers = frame_numbers(files)
-    return 0 if numbers is None else numbers[-1] - numbers[0] + 1 - len(files)
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
+def _most_alike(names: Sequence[str]) -> tuple[list[tuple[int, str]], list[str]]:
+    """(number, name) of the names that follow the most frequent pattern, in order, and the other names.
+
+    Raises ValueError when no number counts them, or so many do not follow it that they may be what is meant.
+    """
+    found: dict[tuple[str, str], list[tuple[int, str]]] = {}  # what stands before and after a number -> number, name
+    for name in names:
+        for digits in re.finditer("[0-9]+", name):
+            key = name[: digits.start()], name[digits.end() :]
+            found.setdefault(key, []).append((int(digits[0]), name))
+    pairs = sorted(max(found.values(), key=len, default=[]))
+    followers = {name for _, name in pairs}
+    strays = [name for name in names if name not in followers]
+    if not pairs or (len(pairs) == 1 and strays):
+        raise ValueError(f"holds frame files without a number that counts them: {_named(names)}; name them 000000.pkl, …")
+    if 2 * len(strays) > len(pairs):
+        raise ValueError(
+            f"holds files of more than one pattern: {_named([n for _, n in pairs])} and {_named(strays)}; keep one set"
+        )
+    return pairs, strays
+
+
+def _named(names: Sequence[str]) -> str:
+    """At most three names, and how many there are."""
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, … ({len(names)} files)"
 
 
 def read_frames(clip: Clip, files: Sequence[str]) -> np.ndarray:
@@ -70,7 +127,7 @@ def read_frames(clip: Clip, files: Sequence[str]) -> np.ndarray:
     frames = np.empty((len(files), FRAME_SIZE), dtype=np.float32)
     for row, name in zip(frames, files):
         try:
-            _fill(row, load_pickle(folder + name))
+            _fill(row, load_pickle(folder + name, tensor=TorchValue))
         except UserError as error:  # load_pickle has named the file
             raise ClipError(f"clip {clip.name}: {error}") from error
         except ValueError as error:
@@ -97,11 +154,16 @@ def _fill(row: np.ndarray, frame: object) -> None:
 
 
 def _fault(frame: object) -> str:
+    if isinstance(frame, TorchValue):
+        return f"holds a torch tensor, not the dict of a frame; {_TO_NUMPY}"
     if not isinstance(frame, dict):
         return f"holds a {type(frame).__name__}, not the dict of a frame"
     missing = [key for key in FRAME_KEYS if key not in frame]
     if missing:
         return f"lacks {', '.join(missing)}"
+    tensors = [key for key in FRAME_KEYS if isinstance(frame[key], TorchValue)]
+    if tensors:
+        return f"holds torch tensors in {', '.join(tensors)}; {_TO_NUMPY}"
     for key, size in FRAME_KEYS.items():
         if np.shape(frame[key]) != (size,):
             return f"holds {key} of shape {list(np.shape(frame[key]))}, expected [{size}]"

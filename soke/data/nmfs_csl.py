@@ -32,6 +32,7 @@ class NMFsCSL(TableCorpus):
     fps = 30.0
     columns = ("name", "split", "label", "word", "subset")
     name_column = "name"
+    splits = ("train", "test")
 
     def annotation_paths(self, split: str) -> list[Path]:
         return [self._existing([self.root / "nmfs_csl.csv"])]

@@ -165,7 +165,7 @@ class Shard:
     def fingerprint(self) -> str:
         """Changes with anything that the annotation says of the clips."""
         facts = [
-            [item.name, item.language, item.text, item.gloss, item.signer, item.fps] if isinstance(item, Clip)
+            [item.name, item.language, item.text, item.gloss, item.signer, item.fps, item.seconds] if isinstance(item, Clip)
             else [item.name]
             for item in self.items
         ]  # fmt: skip

@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ from soke.errors import UserError
 
 _FOREIGN = ">" if sys.byteorder == "little" else "<"
 _GZIP_MAGIC = b"\x1f\x8b"
+_ZIP_MAGIC = b"PK\x03\x04"  # of torch.save since 1.6
+_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle in a file of torch.save before
 _PLAIN_DTYPE = re.compile(r"[biufcSU]\d+")
+
+
+class _Saved(Exception):
+    """The file is none of pickle, but of torch.save."""
 
 
 class _Refused(pickle.UnpicklingError):
@@ -74,6 +81,16 @@ def _encode(text: str = "", _encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+class TorchValue:
+    """Stands where a pickle holds a tensor, for who wants to tell it from None."""
+
+    def __init__(self, *_args: Any, **_kwargs: Any):
+        pass
+
+    def __setstate__(self, _state: Any) -> None:
+        pass
+
+
 def _nothing(*_args: Any, **_kwargs: Any) -> None:
     """Stands in for everything in torch: the annotations' tensors are not used, and their loader is not safe."""
 
@@ -95,19 +112,25 @@ for _builtins in ("builtins", "__builtin__"):
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
+    def __init__(self, data: bytes, tensor: Callable[..., Any]):
+        super().__init__(io.BytesIO(data))
+        self._tensor = tensor
+
     def find_class(self, module: str, name: str) -> Any:
         allowed = _ALLOWED.get((module, name))
         if allowed is not None:
             return allowed
         if module == "torch" or module.startswith("torch."):
-            return _nothing
+            return self._tensor
         raise _Refused(f"{module}.{name}")
 
 
-def load_pickle(path: str | os.PathLike[str]) -> Any:
-    """The content of a pickle, gzipped or not: containers, strings, numbers and numpy arrays; torch tensors are None.
+def load_pickle(path: str | os.PathLike[str], tensor: Callable[..., Any] = _nothing) -> Any:
+    """The content of a pickle, gzipped or not: containers, strings, numbers and numpy arrays; torch tensors are None,
+    or what `tensor` makes.
 
-    Raises UserError that names the file: it is missing, empty, cut off, no pickle, or names anything else to load.
+    Raises UserError that names the file: it is missing, empty, cut off, no pickle (a file of torch.save is none), or
+    names anything else to load.
     """
     try:
         with open(path, "rb") as file:
@@ -119,7 +142,17 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
     try:
         if data.startswith(_GZIP_MAGIC):
             data = gzip.decompress(data)
-        return _RestrictedUnpickler(io.BytesIO(data)).load()
+        if data.startswith(_ZIP_MAGIC):
+            raise _Saved
+        content = _RestrictedUnpickler(data, tensor).load()
+        if isinstance(content, int) and content == _TORCH_MAGIC:
+            raise _Saved
+        return content
+    except _Saved:
+        raise UserError(
+            f"{path} was written by torch.save, or is another zip archive; read it with torch.load, turn its tensors "
+            "into numpy arrays (tensor.numpy()) and write it with pickle.dump"
+        ) from None
     except _Refused as refused:
         raise UserError(
             f"{path} was refused: it asks to load {refused}, and only numpy arrays and plain containers are read"

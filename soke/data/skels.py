@@ -1,6 +1,7 @@
 """Text files of joint positions, `.skels`: Progressive Transformers (Saunders et al. 2020) and Prompt2Sign."""
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from soke.data.annotations import safe_name
 from soke.data.base import MIN_FRAMES
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
 from soke.errors import UserError
-from soke.storage import new_file
+from soke.storage import UTF_16_MARKS, new_file, not_utf8, read_text
 
 _FINGERS = [f"{finger}{i}" for finger in ("thumb", "index", "middle", "ring", "pinky") for i in (1, 2, 3, 4)]
 SKELETON_50 = (
@@ -52,8 +53,16 @@ class SkelsCorpus:
         self._lines: dict[tuple[str, str], tuple[int, int]] = {}  # split, name -> first byte and length of its line
 
     def clips(self, split: str) -> list[Clip]:
-        """In the order of the lines. Raises UserError for missing files and files of different numbers of lines."""
-        return list(self._list(split)[0])
+        """In the order of the lines.
+
+        Raises UserError for missing files, files of different numbers of lines or in another encoding than UTF-8, and
+        when no clip can be used.
+        """
+        clips, skipped = self._list(split)
+        if not clips:
+            first = f"; the first, {skipped[0].name}: {skipped[0].reason}" if skipped else ""
+            raise UserError(f"corpus {self.name}: none of the {len(skipped)} clips of split {split} can be used{first}")
+        return list(clips)
 
     def skipped(self, split: str) -> list[SkippedClip]:
         return list(self._list(split)[1])
@@ -129,10 +138,7 @@ class SkelsCorpus:
         return clips, skipped
 
     def _text_lines(self, name: str) -> list[str]:
-        try:
-            lines = (self.root / name).read_text(encoding="utf-8").split("\n")
-        except OSError as error:
-            raise UserError(f"corpus {self.name}: {self.root / name} cannot be read: {error.strerror}") from error
+        lines = read_text(self.root / name).split("\n")
         return lines[:-1] if lines and not lines[-1] else lines
 
 
@@ -170,9 +176,14 @@ def _fault(name: str, text: str, size: int, seen: Counter[str]) -> str | None:
 
 
 def _line_bounds(path: Path) -> list[tuple[int, int]]:
-    """First byte and length of every line, without reading the file into memory."""
-    bounds, start = [], 0
+    """First byte and length of every line, without reading the file into memory. Raises UserError for UTF-16."""
+    bounds = []
     with open(path, "rb") as file:
+        head = file.read(1024)
+        if head.startswith(UTF_16_MARKS) or b"\0" in head:
+            raise not_utf8(path, "it is in UTF-16")
+        start = len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0
+        file.seek(start)
         for line in file:
             bounds.append((start, len(line.strip())))
             start += len(line)

@@ -19,7 +19,7 @@ from soke.body.motion import Motion
 from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
 from soke.data.frames import FRAME_SIZE, motion_from_frames
 from soke.errors import UserError
-from soke.storage import new_file
+from soke.storage import new_file, read_text
 
 _log = logging.getLogger(__name__)
 # Features that hardly move (0.06 degrees) are noise; without a floor, normalising would blow them up.
@@ -67,11 +67,9 @@ class Statistics:
     def load(cls, path: Path | str, layout: MotionLayout) -> Statistics:
         """Raises UserError when the file cannot be read or belongs to another layout; the message names both hashes."""
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = json.loads(read_text(path))
             mean, std = ({p: torch.tensor(v) for p, v in content[key].items()} for key in ("mean", "std"))
             statistics = cls(mean, std, content["layout"], content["clips"], content["frames"])
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} does not hold statistics ({error!r}); remove it to have them computed") from error
         if statistics.layout != layout.hash:

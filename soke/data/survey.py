@@ -26,6 +26,7 @@ PUBLISHED: dict[str, dict[str, str]] = {
 FULL_TURN = 2 * np.pi  # radians; no joint is turned further
 MAX_EXPRESSION = 10.0  # standard deviations of the face model
 MAX_JUMP = 1.5  # radians from frame to frame; more is a failed fit
+_NUMBER = re.compile(r"(?<![A-Za-z])-?\d+(\.\d+)?(e[+-]?\d+)?\b")
 CONSTANT, NEARLY_CONSTANT = 1e-6, 1e-3  # standard deviation over the training split
 
 
@@ -66,6 +67,7 @@ class SplitSurvey:
     fps:       stored frame rate -> clips
     notes:     (clip, what is odd about its values)
     gaps:      clip -> frames that are left out between its first and last
+    strays:    clip -> files among its frames that are none of them, and were left out
     """
 
     annotated: int = 0
@@ -78,6 +80,7 @@ class SplitSurvey:
     fps: Counter[float] = field(default_factory=Counter)
     notes: list[tuple[str, str]] = field(default_factory=list)
     gaps: dict[str, int] = field(default_factory=dict)
+    strays: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def faulty(self) -> list[SkippedClip]:
@@ -110,7 +113,7 @@ class TextSurvey:
 
 @dataclass
 class CorpusSurvey:
-    """splits that could be listed; absent: split -> why it could not; values: of the training split's frames."""
+    """splits of which clips could be listed; absent: split -> why none can be used; values: of training's frames."""
 
     name: str
     splits: dict[str, SplitSurvey]
@@ -120,7 +123,7 @@ class CorpusSurvey:
 
     @property
     def sound(self) -> bool:
-        return not self.absent and not any(split.faulty for split in self.splits.values())
+        return not self.absent and not any(s.faulty or not s.clips for s in self.splits.values())
 
     def constant(self, below: float) -> dict[str, int]:
         """Joint (or expression) -> number of its values whose standard deviation in training is below `below`."""
@@ -130,7 +133,7 @@ class CorpusSurvey:
 
 
 class _Read(Dataset):
-    """Item i: frames, fps, values [T, D], what is odd about them, missing frames; or a SkippedClip."""
+    """Item i: frames, fps, values [T, D], what is odd about them, missing frames, strays; or a SkippedClip."""
 
     def __init__(self, corpus: Corpus, clips: Sequence[Clip]):
         self.corpus, self.clips = corpus, clips
@@ -142,11 +145,11 @@ class _Read(Dataset):
         clip = self.clips[index]
         try:
             motion = self.corpus.load(clip)
-            count = getattr(self.corpus, "missing_frames", None)
-            gaps = count(clip) if count else 0
+            gaps, strays = (getattr(self.corpus, name, None) for name in ("missing_frames", "strays"))
+            beside = gaps(clip) if gaps else 0, strays(clip) if strays else []
         except ClipError as error:
             return SkippedClip(clip.corpus, clip.name, str(error))
-        return len(motion), motion.fps, *_examined(motion), gaps
+        return len(motion), motion.fps, *_examined(motion), *beside
 
 
 def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items) -> CorpusSurvey:
@@ -158,12 +161,13 @@ def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items
     splits: dict[str, SplitSurvey] = {}
     absent: dict[str, str] = {}
     for split in SPLITS:
+        clips, skipped, dropped = [], [], Counter()
         try:
-            clips, skipped = corpus.clips(split), corpus.skipped(split)
+            skipped = corpus.skipped(split)
+            dropped = corpus.dropped(split) if hasattr(corpus, "dropped") else Counter()
+            clips = corpus.clips(split)
         except UserError as error:
             absent[split] = str(error)
-            continue
-        dropped = corpus.dropped(split) if hasattr(corpus, "dropped") else Counter()
         annotated = len(clips) + len(skipped) + sum(dropped.values())
         if annotated:
             splits[split] = SplitSurvey(annotated, dropped, skipped, clips=clips)
@@ -177,7 +181,7 @@ def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items
         if isinstance(item, SkippedClip):
             found.broken.append(item)
             continue
-        frames, fps, values, notes, gaps = item
+        frames, fps, values, notes, gaps, strays = item
         found.clips.append(clip)
         found.frames.append(frames)
         found.seconds.append(frames / fps)
@@ -185,6 +189,8 @@ def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items
         found.notes += [(clip.name, note) for note in notes]
         if gaps:
             found.gaps[clip.name] = gaps
+        if strays:
+            found.strays[clip.name] = strays
         if split == "train" and values is not None:
             values = np.asarray(values)
             if moments is None:
@@ -195,8 +201,8 @@ def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items
 
 def kind_of(reason: str) -> str:
     """A reason without names, paths and numbers, so that like ones fall together."""
-    words = re.sub(r"^clip .*?: ", "", reason).split()
-    return " ".join("…" if "/" in word or "\\" in word or word.endswith(".pkl") else word for word in words)
+    words = re.sub(r"'[^']*'|[^\s,;]*\.pkl", "…", re.sub(r"^clip .*?: ", "", reason)).split()
+    return " ".join("…" if "/" in w.replace("frames/s", "") or "\\" in w else _NUMBER.sub("…", w) for w in words)
 
 
 def _examined(motion: object) -> tuple[np.ndarray | None, list[str]]:
@@ -242,7 +248,7 @@ def _text(splits: dict[str, SplitSurvey]) -> TextSurvey:
         lengths[split] = [len(sentence) for sentence in cut]
     known = words.get("train", Counter())
     trained = {clip.text for clip in splits["train"].clips} if "train" in splits else set()
-    others = [split for split in splits if split != "train"]
+    others = [split for split, found in splits.items() if split != "train" and found.clips]
     clips = [clip for found in splits.values() for clip in found.clips]
     return TextSurvey(
         words=words,

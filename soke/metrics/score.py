@@ -46,7 +46,7 @@ from soke.metrics.joint_sets import BODY_JOINTS, HAND_JOINTS, TRACK_JOINTS, Trac
 from soke.metrics.motion import MotionScores
 from soke.metrics.tables import ResultTable, write_clips
 from soke.metrics.text import TextScores
-from soke.storage import new_file
+from soke.storage import new_file, read_text
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ def clip_files(folder: Path) -> dict[str, Path]:
         raise UserError(f"{folder} is no folder; give the folder that holds one file per clip")
     files: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix not in SUFFIXES or not path.is_file():
+        if path.suffix not in SUFFIXES or path.name.startswith(".") or not path.is_file():
             continue
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in files:
@@ -219,12 +219,7 @@ def read_texts(path: Path) -> dict[str, str]:
 
     Raises UserError that names the file: unreadable, not UTF-8, no tab in it, a name twice.
     """
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not in UTF-8: {error}; save it so") from error
+    content = read_text(path)
     if "\t" not in content:
         raise UserError(f"{path} holds no texts; write one clip per line, its name, a tab and the text")
     texts: dict[str, str] = {}

@@ -35,6 +35,7 @@ def extract_codes(
     for corpus in corpora:
         for split in SPLITS:
             dataset = _dataset(corpus, split, tokenizer, limits, strict)
+            dataset.require_readable()
             missing = [i for i, clip in enumerate(dataset.clips) if not store.has(clip)]
             for batch in tqdm(_batches(dataset, missing, batch_size, workers), desc=f"codes of {corpus.name} {split}"):
                 skipped += batch.skipped

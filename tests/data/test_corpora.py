@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import unicodedata
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_how2sign_prefers_the_table_with_fps(tmp_path):
 @pytest.mark.parametrize(("fps", "picked", "working"), [(48.0, [0, 2, 4, 6, 8, 10], 24.0), (20.0, range(12), 20.0)])
 def test_how2sign_frames_in_numeric_order_at_24(tmp_path, fps, picked, working):
     motion = random_motion(12)  # files …_10_… and …_2_… : alphabetical order would be wrong
-    write_how2sign(tmp_path, "train", [("a", 0, 6, "x")], fps=fps)
+    write_how2sign(tmp_path, "train", [("a", 0, 0.4, "x")], fps=fps)
     write_how2sign_frames(tmp_path, "train", "a", motion)
     corpus = How2Sign(tmp_path)
     loaded = corpus.load(corpus.clips("train")[0])
@@ -114,6 +115,101 @@ def test_how2sign_faulty_rows_are_skipped_and_listed(tmp_path):
     assert "START_REALIGNED 'soon'" in reasons["when"] and "fps '0'" in reasons["still"]
     assert reasons[f"{path.name} line 5"] == "has 5 fields, expected 8"
     assert "empty" in reasons["mute"]
+
+
+@pytest.mark.parametrize("fps", ["90000", "1000", "0.033", "0", "-25", "inf", "4.9", "241"])
+def test_rates_that_no_recording_has_are_faults_of_their_clips(tmp_path, fps):
+    path = write_how2sign(tmp_path, "train", [("a", 0, 1, "x"), ("b", 0, 1, "y")], fps=24.0)
+    path.write_text(path.read_text().replace('"y",24.0', f'"y",{fps}'))
+    for name in "ab":
+        write_how2sign_frames(tmp_path, "train", name, random_motion(24))
+    corpus = How2Sign(tmp_path)
+    assert [c.name for c in corpus.clips("train")] == ["a"]
+    (skipped,) = corpus.skipped("train")
+    assert skipped.name == "b" and f"{path.name} has fps '{fps}', which is no" in skipped.reason
+
+
+def test_rates_of_recordings_are_read(tmp_path):
+    for fps in (5, 23.976, 60, 240):
+        root = tmp_path / str(fps)
+        write_how2sign(root, "train", [("a", 0, 24 / fps, "x")], fps=fps)
+        write_how2sign_frames(root, "train", "a", random_motion(24))
+        (clip,) = How2Sign(root).clips("train")
+        assert clip.fps == fps and len(How2Sign(root).load(clip)) == (24 if fps < 24 else int(24 * 24 / fps))
+
+
+@pytest.mark.parametrize(("start", "end"), [(7, 5), (5, 5)])
+def test_a_clip_that_ends_before_it_begins(tmp_path, start, end):
+    write_how2sign(tmp_path, "train", [("a", 0, 1, "x"), ("b", start, end, "x")], fps=24.0)
+    for name in "ab":
+        write_how2sign_frames(tmp_path, "train", name, random_motion(24))
+    (skipped,) = How2Sign(tmp_path).skipped("train")
+    assert skipped.name == "b" and skipped.reason.endswith(
+        f"START_REALIGNED {start} and END_REALIGNED {end}: it ends before it begins"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "frames", "kept", "is_good"),
+    [
+        (4.0, 96, 96, True),
+        (4.0, 27, 27, True),  # 1.12 s are 0.4 of 4 s but for half a second
+        (4.0, 25, 25, False),
+        (4.0, 204, 204, True),  # 8.5 s
+        (4.0, 206, 206, False),
+        (4.0, 48, 30, True),  # the gaps between frames count as frames
+        (0.1, 16, 16, True),  # 0.67 s
+        (0.1, 18, 18, False),
+        (29.0, 240, 240, False),
+    ],
+)
+def test_frames_that_contradict_the_annotated_times(tmp_path, seconds, frames, kept, is_good):
+    write_how2sign(tmp_path, "train", [("a", 100, 100 + seconds, "x")], fps=24.0)
+    write_how2sign_frames(tmp_path, "train", "a", random_motion(frames))
+    for number in range(1, 1 + frames - kept):
+        (tmp_path / f"train/poses/a/a_{number}_3D.pkl").unlink()
+    corpus = How2Sign(tmp_path)
+    (clip,) = corpus.clips("train")
+    if is_good:
+        assert len(corpus.load(clip)) == kept
+    else:
+        what = rf"clip a: the {frames} frames of .* last {frames / 24:.2f} s at 24 frames/s, .* says {seconds:.2f} s"
+        with pytest.raises(ClipError, match=what):
+            corpus.load(clip)
+
+
+def test_frames_that_contradict_the_annotated_number(tmp_path):
+    write_phoenix(tmp_path, {"a": 50})
+    write_entries(tmp_path / "phoenix14t.dev", [{"name": "dev/a", "text": "x", "num_frames": 200}])
+    corpus = Phoenix14T(tmp_path)
+    with pytest.raises(ClipError, match="clip dev/a: the 50 frames of .* last 2.00 s .* says 8.00 s"):
+        corpus.load(corpus.clips("val")[0])
+
+
+def test_times_in_milliseconds_are_an_error_that_says_so(tmp_path):
+    write_how2sign(tmp_path, "train", [("a", 260, 6790, "x"), ("b", 7270, 20300, "y")], fps=24.0)
+    for name in "ab":
+        write_how2sign_frames(tmp_path, "train", name, random_motion(24))
+    corpus = How2Sign(tmp_path)
+    for listed in (corpus.clips, corpus.unpacked):
+        with pytest.raises(UserError, match="none of the 2 clips of split train can be used; 2 are dropped by the rule: "
+                                            "of 30 s or more .START_REALIGNED .* are they milliseconds"):  # fmt: skip
+            listed("train")
+    assert corpus.dropped("train") == {"of 30 s or more": 2} and corpus.skipped("train") == []
+
+
+def test_a_split_emptied_by_rules_and_faults_together_is_an_error(tmp_path):
+    write_phoenix(tmp_path, {"a": 3, "b": 50})
+    (tmp_path / "dev/b").rename(tmp_path / "gone")
+    with pytest.raises(UserError, match="none of the 2 clips of split val can be used; 1 are dropped by the rule: of "
+                                        "fewer than 4 frames .*; 1 are faulty; the first, dev/b: .* not exist"):  # fmt: skip
+        Phoenix14T(tmp_path).clips("val")
+
+
+def test_an_annotation_without_clips_is_an_error(tmp_path):
+    path = write_how2sign(tmp_path, "train", [], fps=24.0)
+    with pytest.raises(UserError, match=f"split train has no clips; .*{path.name} names none"):
+        How2Sign(tmp_path).clips("train")
 
 
 def test_how2sign_table_without_a_column(tmp_path):
@@ -290,6 +386,70 @@ def test_frames_that_vanish_after_listing(tmp_path):
     clip.frames.rmdir()
     with pytest.raises(ClipError, match="clip dev/a: .* cannot be listed"):
         corpus.load(clip)
+
+
+def tensors(frame):
+    return {key: torch.from_numpy(value) for key, value in frame.items()}
+
+
+@pytest.mark.parametrize(
+    ("write", "fault"),
+    [
+        (lambda f, path: path.write_bytes(pickle.dumps(tensors(f))), "holds torch tensors in smplx_root_pose, .*numpy"),
+        (lambda f, path: path.write_bytes(pickle.dumps({**f, "smplx_expr": torch.nn.Parameter(torch.zeros(10))})),
+         "holds torch tensors in smplx_expr; write it anew with numpy arrays"),
+        (lambda f, path: path.write_bytes(pickle.dumps(torch.zeros(179))), "holds a torch tensor, not the dict"),
+        (lambda f, path: torch.save(f, path), r"was written by torch\.save.*torch\.load.*numpy.*pickle\.dump"),
+        (lambda f, path: torch.save(tensors(f), path, _use_new_zipfile_serialization=False), r"was written by torch\.save"),
+    ],
+)  # fmt: skip
+def test_frames_of_torch_say_so(tmp_path, write, fault):
+    write_phoenix(tmp_path, {"a": 6})
+    path = tmp_path / "dev/a/images0003.pkl"
+    write(pickle.loads(path.read_bytes()), path)
+    corpus = Phoenix14T(tmp_path)
+    with pytest.raises(ClipError, match=rf"^clip dev/a: .*images0003\.pkl {fault}"):
+        corpus.load(corpus.clips("val")[0])
+
+
+def test_copies_and_previews_beside_the_frames_are_left_out_and_named(tmp_path, caplog):
+    write_phoenix(tmp_path, {"a": 24})
+    folder, corpus = tmp_path / "dev/a", Phoenix14T(tmp_path)
+    for stray in ("images0003 (1).pkl", "images0003_old.pkl", "thumbs.pkl", "._images0004.pkl"):
+        (folder / stray).write_bytes((folder / "images0009.pkl").read_bytes())
+    (clip,) = corpus.clips("val")
+    for _ in range(2):
+        assert torch.equal(corpus.load(clip).rotations, random_motion(24).rotations)
+    strays = ["images0003 (1).pkl", "images0003_old.pkl", "thumbs.pkl"]
+    assert corpus.strays(clip) == strays
+    (message,) = [r.getMessage() for r in caplog.records]
+    assert ", ".join(strays) in message and str(folder) in message
+    for number in (4, 5):
+        (folder / f"images{number:04}.pkl").unlink()
+    assert corpus.missing_frames(clip) == 2, "strays leave the gaps to be seen"
+    for number in range(2, 19):
+        (folder / f"images{number:04}.pkl").unlink(missing_ok=True)
+    with pytest.raises(ClipError, match="lacks 17 of the 24 frames from images0000.pkl to images0023.pkl"):
+        corpus.load(clip)
+
+
+def test_two_files_of_one_frame_are_a_fault(tmp_path):
+    write_phoenix(tmp_path, {"a": 12})
+    folder, corpus = tmp_path / "dev/a", Phoenix14T(tmp_path)
+    (folder / "images3.pkl").write_bytes((folder / "images0009.pkl").read_bytes())
+    with pytest.raises(ClipError, match="clip dev/a: .* holds images0003.pkl and images3.pkl, two files of frame 3"):
+        corpus.load(corpus.clips("val")[0])
+
+
+@pytest.mark.parametrize("annotated", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_folders_are_found_in_either_unicode_spelling(tmp_path, annotated, on_disk):
+    name = "dev/Schöne_Grüße/ärger-1"
+    write_entries(tmp_path / "phoenix14t.dev", [{"name": unicodedata.normalize(annotated, name), "text": "x"}])
+    write_frames(tmp_path / unicodedata.normalize(on_disk, name), random_motion(12))
+    corpus = Phoenix14T(tmp_path)
+    (clip,) = corpus.clips("val")
+    assert clip.name == unicodedata.normalize(annotated, name) and len(corpus.load(clip)) == 12
 
 
 # --- lexicon

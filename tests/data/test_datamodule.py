@@ -37,6 +37,16 @@ class Still:
         return Motion.rest(40, 25.0)
 
 
+@pytest.mark.parametrize("bad", [("0",), ("0", "1", "2")])
+def test_a_corpus_of_which_no_clip_can_be_read(bad):
+    data = SignDataModule([Still(size=3), Still("other", size=3, bad=bad)], LAYOUT)
+    if len(bad) < 3:
+        assert len(data.dataset("train", "motion")) == 6
+    else:
+        with pytest.raises(UserError, match="not one clip of split train of other can be read; the first: clip 0: a"):
+            data.dataset("train", "motion")
+
+
 class Model(pl.LightningModule):
     def __init__(self):
         super().__init__()

@@ -147,6 +147,24 @@ def test_codes_dataset(corpora, tmp_path):
     assert [s.name for s in batch.skipped] == ["y"]
 
 
+def test_a_corpus_without_codes_is_an_error_beside_one_with_codes(corpora, tmp_path):
+    store = CodeStore(tmp_path / "codes")
+    for clip in corpora[1].clips("val"):
+        store.write(clip, codes_of(12))
+    with pytest.raises(UserError, match=f"split val of how2sign has no codes in {store.path}"):
+        CodesDataset(corpora, "val", store)
+
+
+def test_a_corpus_of_which_no_clip_can_be_read_is_an_error_beside_one_with_clips(corpora, tmp_path):
+    MotionDataset(corpora, "val", LAYOUT).require_readable()
+    write_how2sign(tmp_path / "ms", "val", [("h1", 0, 25, "x"), ("h2", 25, 50, "x")], fps=24.0)
+    for name in ("h1", "h2"):
+        write_how2sign_frames(tmp_path / "ms", "val", name, random_motion(24))
+    dataset = MotionDataset([corpora[1], How2Sign(tmp_path / "ms")], "val", LAYOUT)
+    with pytest.raises(UserError, match="not one clip of split val of how2sign can be read; the first: clip h1: .* 25"):
+        dataset.require_readable()
+
+
 def test_damaged_codes_are_skipped_or_an_error(corpora, tmp_path):
     store = CodeStore(tmp_path / "codes")
     clips = [clip for corpus in corpora for clip in corpus.clips("val")]

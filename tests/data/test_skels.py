@@ -104,6 +104,44 @@ def test_files_that_do_not_fit_or_are_missing(tmp_path):
         SkelsCorpus(tmp_path / "none")
 
 
+@pytest.mark.parametrize("kind", ["text", "files", "gloss", "skels"])
+def test_byte_order_marks_and_line_ends_are_no_letters(tmp_path, kind):
+    motions = [random_positions(6, i) for i in range(2)]
+    write_corpus(tmp_path, motions)
+    (tmp_path / "train.gloss").write_text("REGEN\nWIND\n")
+    plain = SkelsCorpus(tmp_path)
+    file = tmp_path / f"train.{kind}"
+    expected = plain.clips("train"), [plain.load(clip).positions for clip in plain.clips("train")]
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    marked = SkelsCorpus(tmp_path)
+    assert marked.clips("train") == expected[0]
+    for clip, positions in zip(marked.clips("train"), expected[1]):
+        assert torch.equal(marked.load(clip).positions, positions)
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding"),
+    [("text", "latin-1"), ("files", "latin-1"), ("gloss", "latin-1"), ("text", "utf-16"), ("files", "utf-16-le"),
+     ("skels", "utf-16"), ("skels", "utf-16-be")],
+)  # fmt: skip
+def test_files_in_another_encoding_are_named(tmp_path, kind, encoding):
+    write_corpus(tmp_path, [random_positions(6)])
+    file = tmp_path / f"train.{kind}"
+    text = file.read_text() if kind == "skels" else "grün\n"
+    file.write_bytes(text.encode(encoding))
+    with pytest.raises(UserError, match=rf"{file.name} is not in UTF-8: .*; save it in UTF-8"):
+        SkelsCorpus(tmp_path).clips("train")
+
+
+def test_no_usable_line_is_an_error(tmp_path):
+    write_corpus(tmp_path, [random_positions(6)] * 2)
+    (tmp_path / "train.text").write_text("\n\n")
+    corpus = SkelsCorpus(tmp_path)
+    with pytest.raises(UserError, match="none of the 2 clips of split train can be used; the first, clip-0: its text"):
+        corpus.clips("train")
+    assert [s.name for s in corpus.skipped("train")] == ["clip-0", "clip-1"]
+
+
 PARTS = [
     PartSpec("body", SKELETON_50[:8], rotation="position"),
     PartSpec("lhand", SKELETON_50[8:29], rotation="position"),

@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from prepare import check_data
+from soke.body import Motion
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.survey import Moments, kind_of, survey
-from tests.data.writing import random_motion, write_entries, write_frames
+from tests.data.writing import random_motion, write_entries, write_frames, write_how2sign, write_how2sign_frames
 
 
 @pytest.fixture
@@ -103,3 +106,78 @@ def test_the_command(root, tmp_path, capsys):
     assert [line.split("\t")[1] for line in faulty[1:]] == ["train/c", "train/e", "train/d"]
     assert json.loads((out / "phoenix/report.json").read_text())["splits"]["train"]["unreadable"] == 1
     assert (out / "phoenix/overview.png").read_bytes().startswith(b"\x89PNG")
+
+
+def run(out, **roots):
+    """Exit status of the command over some corpora alone."""
+    config = out.with_suffix(".yaml")
+    corpora = [f"    {name}: {{ROOT: {root}}}" for name, root in roots.items()]
+    config.write_text("\n".join(["BASE: [configs/parts/soke.yaml]", "TOKENIZER:", "  CODES: {body: 8, lhand: 8, rhand: 8}", "DATASET:", "  CORPORA:", *corpora]))
+    with pytest.raises(SystemExit) as exit:
+        check_data.main(["--cfg", str(config), "--out", str(out), "--workers", "0"])
+    return exit.value.code
+
+
+def still(frames: int) -> Motion:
+    return Motion.rest(frames, 24.0)
+
+
+def test_every_kind_of_damage_is_listed_with_what_was_found(tmp_path, capsys):
+    rows = [(name, 0, 2, "x") for name in "abcdefgh"]
+    rows[1], rows[2] = ("b", 0, 20, "x"), ("c", 9, 7, "x")
+    path = write_how2sign(tmp_path, "train", rows, fps=24.0)
+    for name in "abcdefgh":
+        write_how2sign_frames(tmp_path, "train", name, still(48))
+    lines = path.read_text().splitlines()
+    lines[4] = lines[4].replace("24.0", "90000")  # d
+    lines[5] = lines[5].replace('"x"', '"x')  # e swallows f and g up to h
+    path.write_text("\n".join(lines) + "\n")
+    frames = tmp_path / "train/poses"
+    (frames / "f/f_3_3D (1).pkl").write_bytes(b"copy")
+    (frames / "g/g_003_3D.pkl").write_bytes(b"twice")
+    torch.save({}, frames / "h/h_7_3D.pkl")
+    assert run(tmp_path / "out", how2sign=tmp_path) == 1
+    screen = " ".join(capsys.readouterr().out.split())
+    for sentence in (
+        "train: 1 ×, e.g. b: the 48 frames", "last 2.00 s at 24 frames/s, but its annotation says 20.00 s",
+        "START_REALIGNED 9 and END_REALIGNED 7: it ends before it begins", "has fps '90000', which is no frame rate",
+        f"{path.name} line 6: opens a quotation mark", "g_003_3D.pkl and g_3_3D.pkl, two files of frame 3",
+        "h_7_3D.pkl was written by torch.save",
+        "1 have files beside their frames, which are left out (e.g. f: f_3_3D (1).pkl)",
+    ):  # fmt: skip
+        assert sentence in screen
+    faulty = (tmp_path / "out/how2sign/faulty_clips.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    assert [line.split("\t")[1] for line in faulty] == [f"{path.name} line 6", "c", "d", "b", "g", "h"]
+    assert "f\tleft out: f_3_3D (1).pkl" in (tmp_path / "out/how2sign/odd_clips.tsv").read_text(encoding="utf-8")
+    split = json.loads((tmp_path / "out/how2sign/report.json").read_text())["splits"]["train"]
+    assert (split["annotated"], split["used"], split["with_strays"]) == (8, 2, 1)
+
+
+def test_like_faults_fall_together_and_rare_ones_are_not_lost(tmp_path, capsys):
+    entries = [{"name": f"train/{i}", "text": "x", "num_frames": 900 + i} for i in range(12)]
+    write_entries(tmp_path / "phoenix14t.train", entries)
+    for i in range(12):
+        write_frames(tmp_path / f"train/{i}", still(20 + i))
+    for i, key in enumerate(("root", "body", "lhand", "rhand", "jaw")):
+        path = tmp_path / f"train/{i}/000003.pkl"
+        frame = {k: v for k, v in pickle.loads(path.read_bytes()).items() if key not in k}
+        path.write_bytes(pickle.dumps(frame))
+        entries[i].pop("num_frames")
+    entries[5]["text"], entries[6]["name"] = "", "train/gone"
+    write_entries(tmp_path / "phoenix14t.train", entries)
+    assert run(tmp_path / "out", phoenix=tmp_path) == 1
+    screen = " ".join(capsys.readouterr().out.split())
+    assert "train: 5 ×, e.g. train/7: the 27 frames" in screen and "train: 2 of other kinds, see faulty" in screen
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_split_without_one_usable_clip_ends_in_an_error_status(tmp_path, capsys, emptied):
+    unit = 1000 if emptied else 1
+    for split in ("train", "val", "test"):
+        write_how2sign(tmp_path, split, [("a", 0, 2 * unit, "x"), ("b", 2 * unit, 4 * unit, "x")], fps=24.0)
+        for name in "ab":
+            write_how2sign_frames(tmp_path, split, name, still(48))
+    assert run(tmp_path / "out", how2sign=tmp_path) == int(emptied)
+    screen = " ".join(capsys.readouterr().out.split())
+    assert ("none of the 2 clips of split train can be used; 2 are dropped by the rule: of 30 s or more" in screen
+            and "are they milliseconds" in screen) == emptied  # fmt: skip
