@@ -165,7 +165,8 @@ def _report(found: CorpusSurvey) -> dict:
         split: {
             "annotated": clips.annotated, "used": len(clips.clips), "dropped": dict(clips.dropped),
             "skipped": len(clips.skipped), "unreadable": len(clips.broken), "odd": len(_odd(clips)),
-            "with_gaps": len(clips.gaps), "with_strays": len(clips.strays), "frames": sum(clips.frames), "hours": sum(clips.seconds) / 3600,
+            "with_gaps": len(clips.gaps), "with_strays": len(clips.strays), "frames": sum(clips.frames),
+            "hours": sum(clips.seconds) / 3600,
             "fps": {f"{fps:g}": count for fps, count in clips.fps.items()},
             "faults": {kind: len(names) for kind, names in names_of(clips.faulty).items()},
         } for split, clips in found.splits.items()

@@ -148,16 +148,16 @@ class FrameFolderCorpus(ABC):
         """
         files = self._frame_files(clip)
         names, missing = files.names, files.missing
-        if len(names) < MIN_FRAMES:
+        if len(files) < MIN_FRAMES:
             raise ClipError(
-                f"clip {clip.name}: {clip.frames} holds {len(names)} frame files, at least {MIN_FRAMES} are needed"
+                f"clip {clip.name}: {clip.frames} holds {len(files)} frame files, at least {MIN_FRAMES} are needed"
             )
-        if missing > len(names):
+        if missing > len(files):
             raise ClipError(
-                f"clip {clip.name}: {clip.frames} lacks {missing} of the {missing + len(names)} frames from {names[0]} "
+                f"clip {clip.name}: {clip.frames} lacks {missing} of the {missing + len(files)} frames from {names[0]} "
                 f"to {names[-1]}; copy or extract it again"
             )
-        self._check_duration(clip, len(names) + missing)
+        self._check_duration(clip, len(files) + missing)
         if files.strays:
             self._warn_of_strays(clip, files.strays)
         return read_frames(clip, names)
@@ -172,13 +172,14 @@ class FrameFolderCorpus(ABC):
 
     def _check_duration(self, clip: Clip, frames: int) -> None:
         """Raises ClipError when `frames`, gaps included, last far longer or shorter than the annotation says."""
-        lasting = frames / clip.fps
-        if clip.seconds is None or SHORTEST * clip.seconds - SLACK <= lasting <= LONGEST * clip.seconds + SLACK:
+        if clip.seconds is None:
             return
-        raise ClipError(
-            f"clip {clip.name}: the {frames} frames of {clip.frames} last {lasting:.2f} s at {clip.fps:g} frames/s, but "
-            f"its annotation says {clip.seconds:.2f} s; check its times (in seconds), its frame rate and its frames"
-        )
+        lasting = frames / clip.fps
+        if not SHORTEST * clip.seconds - SLACK <= lasting <= LONGEST * clip.seconds + SLACK:
+            raise ClipError(
+                f"clip {clip.name}: the {frames} frames of {clip.frames} last {lasting:.2f} s at {clip.fps:g} frames/s, "
+                f"but its annotation says {clip.seconds:.2f} s; check its times, its frame rate and its frames"
+            )
 
     def _warn_of_strays(self, clip: Clip, strays: list[str]) -> None:
         if not self._warned:
@@ -264,10 +265,10 @@ class FrameFolderCorpus(ABC):
         if not listing.total:
             files = ", ".join(map(str, self.annotation_paths(split))) or f"the annotation of {self.root}"
             raise UserError(f"corpus {self.name}: split {split} has no clips; {files} names none")
-        reasons = [
-            f"{count} are dropped by the rule: {rule}" + (f" ({cause})" if (cause := self.likely_causes.get(rule)) else "")
-            for rule, count in listing.dropped.items()
-        ]
+        reasons = []
+        for rule, count in listing.dropped.items():
+            cause = f" ({self.likely_causes[rule]})" if rule in self.likely_causes else ""
+            reasons.append(f"{count} are dropped by the rule: {rule}{cause}")
         if listing.skipped:
             many = f"{len(listing.skipped)} are faulty; " if reasons else ""
             reasons.append(f"{many}the first, {listing.skipped[0].name}: {listing.skipped[0].reason}")
@@ -283,8 +284,8 @@ class FrameFolderCorpus(ABC):
         if listing.skipped:
             names = ", ".join(skipped.name for skipped in listing.skipped[:_NAMED_IN_LOG])
             _log.warning(
-                "%s %s: %d of %d clips skipped: %s%s (the first: %s)", self.name, split, len(listing.skipped), listing.total,
-                names, ", …" if len(listing.skipped) > _NAMED_IN_LOG else "", listing.skipped[0].reason,
+                "%s %s: %d of %d clips skipped: %s%s (the first: %s)", self.name, split, len(listing.skipped),
+                listing.total, names, ", …" if len(listing.skipped) > _NAMED_IN_LOG else "", listing.skipped[0].reason,
             )
 
     def _existing(self, candidates: Iterable[Path]) -> Path:
@@ -374,7 +375,7 @@ class PickledCorpus(FrameFolderCorpus):
         return listing
 
     def _clip(self, entry: dict[str, Any], split: str) -> Clip:
-        gloss, signer, frames = (entry.get(key) for key in ("gloss", "signer", "num_frames"))
+        gloss, signer = entry.get("gloss"), entry.get("signer")
         return Clip(
             name=entry["name"],
             corpus=self.name,
@@ -385,5 +386,10 @@ class PickledCorpus(FrameFolderCorpus):
             fps=self.fps,
             gloss=None if gloss is None else str(gloss).strip(),
             signer=None if signer is None else str(signer),
-            seconds=frames / self.fps if isinstance(frames, (int, np.integer)) else None,
+            seconds=_seconds(entry.get("num_frames"), self.fps),
         )
+
+
+def _seconds(frames: Any, fps: float) -> float | None:
+    """How long an annotated number of frames lasts."""
+    return frames / fps if isinstance(frames, (int, np.integer)) else None

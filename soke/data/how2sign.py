@@ -30,8 +30,8 @@ class How2Sign(TableCorpus):
     """`{split}/re_aligned/how2sign_realigned_{split}_preprocessed_fps.csv`, `{split}/poses/{name}/{name}_{i}_3D.pkl`.
 
     That table may be separated by tabs or commas, lack the column fps (25 is then taken, with a warning) and have the
-    plain name `how2sign_realigned_{split}.csv`. Clips of 30 s or more and 31 unusable ones are dropped; clips of more
-    than 24 frames/s are brought down to 24.
+    plain name `how2sign_realigned_{split}.csv`. Times are seconds. Clips of 30 s or more and 31 unusable ones are
+    dropped; clips of more than 24 frames/s are brought down to 24.
     """
 
     name = "how2sign"
@@ -67,6 +67,4 @@ class How2Sign(TableCorpus):
         if end - start >= _TOO_LONG:
             return _LONG
         frames = self.root / split / "poses" / name
-        return Clip(
-            name, self.name, split, self.language, row["SENTENCE"].strip(), frames, fps, seconds=end - start
-        )
+        return Clip(name, self.name, split, self.language, row["SENTENCE"].strip(), frames, fps, seconds=end - start)

@@ -41,8 +41,8 @@ class Lexicon(TableCorpus):
         start, end = self._segments[clip.name]
         first, last = (bisect_left(files.numbers, number) for number in (start, end))
         found = FrameFiles(files.names[first:last], files.numbers[first:last], files.strays)
-        if 2 * len(found.names) < end - start:
-            raise ClipError(f"clip {clip.name}: {clip.frames} holds {len(found.names)} of the frames {start} to {end - 1}")
+        if 2 * len(found) < end - start:
+            raise ClipError(f"clip {clip.name}: {clip.frames} holds {len(found)} of the frames {start} to {end - 1}")
         return found
 
     def _max_fps(self, clip: Clip) -> float:

@@ -47,6 +47,9 @@ class FrameFiles:
     numbers: list[int]
     strays: list[str]
 
+    def __len__(self) -> int:
+        return len(self.names)
+
     @property
     def missing(self) -> int:
         """How many numbers are left out between the first and the last."""

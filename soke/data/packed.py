@@ -165,8 +165,8 @@ class Shard:
     def fingerprint(self) -> str:
         """Changes with anything that the annotation says of the clips."""
         facts = [
-            [item.name, item.language, item.text, item.gloss, item.signer, item.fps, item.seconds] if isinstance(item, Clip)
-            else [item.name]
+            [item.name, item.language, item.text, item.gloss, item.signer, item.fps, item.seconds]
+            if isinstance(item, Clip) else [item.name]
             for item in self.items
         ]  # fmt: skip
         return hashlib.sha256(json.dumps([VERSION, self.split, facts]).encode()).hexdigest()
