@@ -255,7 +255,7 @@ class FrameFolderCorpus(ABC):
         if clip.seconds is not None and clip.seconds <= 0:
             return f"its annotation says that it lasts {clip.seconds:g} s"
         if not frames:
-            return f"{clip.frames} {'does not exist' if frames is None else 'holds no frame files'}"
+            return f"{clip.frames} {'does not exist' if frames is None else 'holds no frame files, which end in .pkl'}"
         return None
 
     def _require_clips(self, listing: Listing, split: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,3 +110,12 @@ def test_bad_words_are_named(tmp_path, streams):
         read_word_codes(path, PARTS)
     with pytest.raises(UserError, match=r"gone\.json does not exist"):
         read_word_codes(tmp_path / "gone.json", PARTS)
+
+
+@pytest.mark.parametrize(("written", "read"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_codes_are_found_in_either_unicode_spelling(tmp_path, written, read):
+    clips = {form: Clip(unicodedata.normalize(form, "dev/ü/ö"), "own", "val", "DGS", "x", tmp_path, 25.0)
+             for form in (written, read)}  # fmt: skip
+    store = CodeStore(tmp_path)
+    store.write(clips[written], torch.ones(5, 3, dtype=torch.int64))
+    assert store.has(clips[read]) and len(store.read(clips[read])) == 5
