@@ -30,7 +30,7 @@ from soke import build, cli, runs
 from soke.config import ROOT, Config, load_config, resolve
 from soke.data.synthetic.language import RARE_AT_MOST
 from soke.errors import UserError
-from soke.storage import new_file
+from soke.storage import new_file, read_text
 
 _SCORES = ("DTW-JPE", "DTW-PA-JPE")
 
@@ -40,7 +40,7 @@ def read_plan(file: str) -> tuple[str, list[int], dict[str, list[str]]]:
     path = Path(file) if Path(file).is_file() else resolve(file)
     if not path.is_file():
         raise UserError(f"no ablation file {file}")
-    plan = OmegaConf.to_container(OmegaConf.load(path))
+    plan = OmegaConf.to_container(OmegaConf.create(read_text(path)))
     if not isinstance(plan, dict) or set(plan) != {"BASE", "SEEDS", "ROWS"}:
         raise UserError(f"{file} must hold BASE, SEEDS and ROWS, as configs/ablation/decoding.yaml does")
     return plan["BASE"], plan["SEEDS"], plan["ROWS"]

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from soke.errors import UserError
+from soke.storage import read_text
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = ROOT / "configs" / "default.yaml"
@@ -291,8 +292,9 @@ def _find(file: str | Path) -> Path:
 def _read(path: Path, seen: tuple[Path, ...] = ()) -> DictConfig:
     if path in seen:
         raise UserError(f"{path}: BASE leads back to itself")
+    text = read_text(path)
     try:
-        own = OmegaConf.load(path)
+        own = OmegaConf.create(text)
     except Exception as error:  # PyYAML raises many kinds; all say where in the file
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(own, DictConfig):

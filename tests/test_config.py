@@ -117,6 +117,19 @@ def test_bad_files(tmp_path):
         load_config(circle)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "fault"), [("utf-8-sig", None), ("latin-1", "its line 2 holds the byte 0xfc"), ("utf-16", "UTF-16")]
+)
+def test_a_file_in_another_encoding_is_named(tmp_path, encoding, fault):
+    file = tmp_path / "mine.yaml"
+    file.write_bytes("BASE: [configs/deto.yaml]\r\nNAME: grün\r\n".encode(encoding))
+    if fault is None:
+        assert load_config(file).NAME == "grün"
+    else:
+        with pytest.raises(UserError, match=f"mine.yaml is not in UTF-8: .*{fault}"):
+            load_config(file)
+
+
 def test_paths_do_not_depend_on_where_the_caller_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert resolve("data") == ROOT / "data" and resolve("/data").as_posix() == "/data"
