@@ -177,8 +177,8 @@ class FrameFolderCorpus(ABC):
         lasting = frames / clip.fps
         if not SHORTEST * clip.seconds - SLACK <= lasting <= LONGEST * clip.seconds + SLACK:
             raise ClipError(
-                f"clip {clip.name}: the {frames} frames of {clip.frames} last {lasting:.2f} s at {clip.fps:g} frames/s, "
-                f"but its annotation says {clip.seconds:.2f} s; check its times, its frame rate and its frames"
+                f"clip {clip.name}: the {frames} frames of {clip.frames} last {lasting:.2f} s at {clip.fps:g} frames/s"
+                f", but its annotation says {clip.seconds:.2f} s; check its times, its frame rate and its frames"
             )
 
     def _warn_of_strays(self, clip: Clip, strays: list[str]) -> None:

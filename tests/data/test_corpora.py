@@ -192,17 +192,18 @@ def test_times_in_milliseconds_are_an_error_that_says_so(tmp_path):
         write_how2sign_frames(tmp_path, "train", name, random_motion(24))
     corpus = How2Sign(tmp_path)
     for listed in (corpus.clips, corpus.unpacked):
-        with pytest.raises(UserError, match="none of the 2 clips of split train can be used; 2 are dropped by the rule: "
-                                            "of 30 s or more .START_REALIGNED .* are they milliseconds"):  # fmt: skip
+        with pytest.raises(UserError) as raised:
             listed("train")
+        what = "none of the 2 clips of split train can be used; 2 are dropped by the rule: of 30 s or more"
+        assert what in str(raised.value) and "are they milliseconds" in str(raised.value)
     assert corpus.dropped("train") == {"of 30 s or more": 2} and corpus.skipped("train") == []
 
 
 def test_a_split_emptied_by_rules_and_faults_together_is_an_error(tmp_path):
     write_phoenix(tmp_path, {"a": 3, "b": 50})
     (tmp_path / "dev/b").rename(tmp_path / "gone")
-    with pytest.raises(UserError, match="none of the 2 clips of split val can be used; 1 are dropped by the rule: of "
-                                        "fewer than 4 frames .*; 1 are faulty; the first, dev/b: .* not exist"):  # fmt: skip
+    rules = "1 are dropped by the rule: of fewer than 4 frames .*; 1 are faulty; the first, dev/b: .* not exist"
+    with pytest.raises(UserError, match=f"none of the 2 clips of split val can be used; {rules}"):
         Phoenix14T(tmp_path).clips("val")
 
 
@@ -400,7 +401,7 @@ def tensors(frame):
          "holds torch tensors in smplx_expr; write it anew with numpy arrays"),
         (lambda f, path: path.write_bytes(pickle.dumps(torch.zeros(179))), "holds a torch tensor, not the dict"),
         (lambda f, path: torch.save(f, path), r"was written by torch\.save.*torch\.load.*numpy.*pickle\.dump"),
-        (lambda f, path: torch.save(tensors(f), path, _use_new_zipfile_serialization=False), r"was written by torch\.save"),
+        (lambda f, path: torch.save(tensors(f), path, _use_new_zipfile_serialization=False), "was written by torch"),
     ],
 )  # fmt: skip
 def test_frames_of_torch_say_so(tmp_path, write, fault):

@@ -37,8 +37,8 @@ def test_two_files_of_one_number_are_named(strays):
 @pytest.mark.parametrize(
     ("names", "fault"),
     [
-        ([f"{c}.pkl" for c in "abcde"], r"without a number that counts them: a\.pkl, b\.pkl, … \(5 files\)"),
-        ([f"{i}_{i}.pkl" for i in range(5)], "without a number that counts them"),
+        ([f"{c}.pkl" for c in "abcde"], r"that no number counts: a\.pkl, b\.pkl, … \(5 files\)"),
+        ([f"{i}_{i}.pkl" for i in range(5)], "that no number counts"),
         ([f"{p}{i}.pkl" for p in "ab" for i in range(9)], r"more than one pattern: a0\.pkl, a1.*b0\.pkl, b1"),
         ([*(f"{i}.pkl" for i in range(9)), *(f"{i} (1).pkl" for i in range(6))], r"more than one pattern: .*0 \(1\)"),
     ],
