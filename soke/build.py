@@ -123,7 +123,8 @@ def training_module(config: Config, data: SignDataModule) -> TokenizerModule | G
     o = config.TRAIN.OPTIM
     optim = OptimSettings(config.TRAIN.END_EPOCH, o.LR, tuple(o.BETAS), o.WEIGHT_DECAY, o.ETA_MIN, o.WARMUP_EPOCHS)
     if config.TRAIN.STAGE == "tokenizer":
-        weights = LossWeights(config.LOSS.FEATURE, config.LOSS.COMMITMENT, config.LOSS.VELOCITY)
+        loss = config.LOSS
+        weights = LossWeights(loss.FEATURE, loss.COMMITMENT, loss.VELOCITY, loss.REDUCTION)
         return TokenizerModule(_new_tokenizer(config, data.corpora), body_model(config), weights, optim)
     tokenizer = trained_tokenizer(config)
     generator, score = _new_generator(config, tokenizer), None

@@ -94,6 +94,7 @@ class CorpusConfig:
 class Dataset:
     CORPORA: dict[str, CorpusConfig]
     LEXICON: str | None
+    TRAIN_ON_LEXICON: bool
     CODE_PATH: str
     STATISTICS: str
     MIN_FRAMES: int
@@ -137,6 +138,7 @@ class Loss:
     FEATURE: float
     VELOCITY: float
     COMMITMENT: float
+    REDUCTION: Literal["per_part", "all"]
 
 
 @dataclass
@@ -145,6 +147,9 @@ class Retrieval:
     STEPS: int
     MATCH: Literal["token", "soke_substring"]
     SIMILAR: float
+    RECORDING: Literal["first", "longest", "shortest", "medoid"]
+    KEYWORDS: str
+    WORD_CODES: str
     FORM: Literal["interleaved", "fused"]
     DROP: float
 
@@ -425,6 +430,16 @@ def _contradictions(config: Config) -> list[str]:
             problems.append(f"GENERATOR.{key} must be between 0 and 1, not {share}")
     if retrieval.SIMILAR and retrieval.MATCH != "token":
         problems.append("GENERATOR.RETRIEVAL.SIMILAR needs GENERATOR.RETRIEVAL.MATCH=token")
+    if config.TRAIN.STAGE == "tokenizer" and config.DATASET.TRAIN_ON_LEXICON and config.DATASET.LEXICON is None:
+        problems.append(
+            "DATASET.TRAIN_ON_LEXICON needs DATASET.LEXICON, the folder of isolated signs: name it, or set "
+            "DATASET.TRAIN_ON_LEXICON=false"
+        )
+    sources = config.DATASET.LEXICON, retrieval.WORD_CODES or None
+    if config.TRAIN.STAGE == "generator" and retrieval.WORDS and retrieval.KEYWORDS and sources == (None, None):
+        problems.append(
+            "GENERATOR.RETRIEVAL.KEYWORDS needs signs: set DATASET.LEXICON or GENERATOR.RETRIEVAL.WORD_CODES"
+        )
     if len(config.BODY.BETAS) not in (0, 10):
         problems.append(f"BODY.BETAS must hold 10 numbers or none, not {len(config.BODY.BETAS)}")
     for key, value in (

@@ -43,7 +43,22 @@ def test_published_hyper_parameters():
         optim = config.TRAIN.OPTIM
         assert (optim.LR, optim.BETAS, optim.WEIGHT_DECAY, optim.ETA_MIN) == (2e-4, [0.9, 0.99], 0.0, 1e-6)
     assert generator.GENERATOR.FUSION is None  # equal: lambda = 1/3 for three parts
-    assert (tokenizer.LOSS.FEATURE, tokenizer.LOSS.COMMITMENT, tokenizer.LOSS.VELOCITY) == (1.0, 0.02, 0.0)
+    loss = tokenizer.LOSS
+    assert (loss.FEATURE, loss.COMMITMENT, loss.VELOCITY, loss.REDUCTION) == (1.0, 0.02, 0.0, "all")
+    assert tokenizer.DATASET.TRAIN_ON_LEXICON and tokenizer.DATASET.LEXICON
+    coupled = load_config("configs/ablation/s_motiongpt_tokenizer.yaml")
+    assert coupled.LOSS == loss and not coupled.DATASET.TRAIN_ON_LEXICON  # one corpus, no lexicon
+
+
+def test_what_needs_a_lexicon_says_so():
+    with pytest.raises(UserError, match=r"DATASET\.TRAIN_ON_LEXICON needs DATASET\.LEXICON.*TRAIN_ON_LEXICON=false"):
+        load_config("configs/deto.yaml", overrides=["DATASET.LEXICON=null"])
+    load_config("configs/deto.yaml", overrides=["DATASET.LEXICON=null", "DATASET.TRAIN_ON_LEXICON=false"])
+    lists = ["DATASET.LEXICON=null", "GENERATOR.RETRIEVAL.KEYWORDS=lists"]
+    with pytest.raises(UserError, match="GENERATOR.RETRIEVAL.KEYWORDS needs signs"):
+        load_config("configs/soke.yaml", overrides=lists)
+    load_config("configs/soke.yaml", overrides=[*lists, "GENERATOR.RETRIEVAL.WORD_CODES=word2code.json"])
+    load_config("configs/soke.yaml", overrides=["DATASET.LEXICON=null"])  # the generator trains on no signs
 
 
 def test_an_override_without_a_value_is_empty_text():

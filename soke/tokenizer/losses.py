@@ -1,19 +1,44 @@
 """Losses over the valid frames of a padded batch."""
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal, get_args
+
 import torch.nn.functional as F
 from torch import Tensor
 
+Reduction = Literal["per_part", "all"]
+REDUCTIONS: tuple[str, ...] = get_args(Reduction)
 
-def masked_smooth_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean smooth-L1 distance (SOKE, section 3.1) over the elements of valid frames; 0 when no frame is valid.
 
-    prediction, target: [B, T, D]; mask: [B, T] bool.
+def smooth_l1(
+    prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], mask: Tensor, reduction: Reduction = "per_part"
+) -> Tensor:
+    """Smooth-L1 distance (SOKE, section 3.1) of all parts, over valid frames; 0 when no frame is valid.
+
+    per_part: the sum over the parts of each one's mean, over its numbers in the valid frames
+    all:      one mean over the numbers of all parts (133 in SOKE's layout) in all frames, padding included, where the
+              distance counts as 0: as SOKE's released code has it
+
+    When every number is equally far off, per_part is P / v times all, for P parts and the share v of valid frames in
+    the padded batch: 8 for three parts and v = 3/8.
+
+    prediction, target: part -> [B, T, D]; mask: [B, T] bool
     """
-    distance = F.smooth_l1_loss(prediction, target, reduction="none").mean(dim=2)
-    return (distance * mask).sum() / mask.sum().clamp(min=1)
+    sums = {
+        part: (F.smooth_l1_loss(prediction[part], target[part], reduction="none").sum(dim=2) * mask).sum()
+        for part in target
+    }
+    sizes = {part: values.shape[2] for part, values in target.items()}
+    if reduction == "all":
+        return sum(sums.values()) / max(mask.numel() * sum(sizes.values()), 1)
+    frames = mask.sum().clamp(min=1)
+    return sum(sums[part] / (frames * sizes[part]) for part in target)
 
 
-def masked_velocity(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """`masked_smooth_l1` of the differences between neighbouring frames, where both are valid."""
-    return masked_smooth_l1(prediction.diff(dim=1), target.diff(dim=1), mask[:, 1:] & mask[:, :-1])
+def velocity(
+    prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], mask: Tensor, reduction: Reduction = "per_part"
+) -> Tensor:
+    """`smooth_l1` of the differences between neighbouring frames, where both are valid."""
+    differences = ({part: values.diff(dim=1) for part, values in batch.items()} for batch in (prediction, target))
+    return smooth_l1(*differences, mask[:, 1:] & mask[:, :-1], reduction)

@@ -12,7 +12,7 @@ import soke
 from soke.body.model import BodyModel
 from soke.metrics.codebook import CodebookUse
 from soke.tokenizer.evaluation import MotionErrors
-from soke.tokenizer.losses import masked_smooth_l1, masked_velocity
+from soke.tokenizer.losses import Reduction, smooth_l1, velocity
 from soke.tokenizer.tokenizer import SignTokenizer, TokenizerOutput, check_provenance
 from soke.training import OptimSettings, adamw_with_cosine
 
@@ -24,11 +24,17 @@ PROVENANCE_KEY = "tokenizer"  # of a checkpoint
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the three terms, each a sum over parts; the defaults are SOKE's."""
+    """Weights of the three terms, SOKE's by default. The commitment is the sum over parts of the latents' mean squared
+    distance to their codes.
+
+    reduction: how distances of features and of velocities become one number, see `smooth_l1`; the commitment's share
+               of the loss depends on it
+    """
 
     feature: float = 1.0
     commitment: float = 0.02
     velocity: float = 0.0
+    reduction: Reduction = "per_part"
 
 
 class TokenizerModule(pl.LightningModule):
@@ -108,17 +114,12 @@ class TokenizerModule(pl.LightningModule):
 
     def _loss(self, output: TokenizerOutput, stage: str, batch_size: int) -> Tensor:
         """The weighted sum of the terms, which it logs."""
-
-        def over_parts(distance: Any) -> Tensor:
-            return sum(
-                distance(output.reconstruction[part], output.target[part], output.frames) for part in output.target
-            )
-
-        logged = {"feature": over_parts(masked_smooth_l1)}
+        compared = output.reconstruction, output.target, output.frames, self.weights.reduction
+        logged = {"feature": smooth_l1(*compared)}
         loss = self.weights.feature * logged["feature"]
         loss = loss + self.weights.commitment * sum(output.commitment.values())
         if self.weights.velocity:
-            logged["velocity"] = over_parts(masked_velocity)
+            logged["velocity"] = velocity(*compared)
             loss = loss + self.weights.velocity * logged["velocity"]
         if stage == "train":
             logged.update({f"commitment_{part}": value for part, value in output.commitment.items()})

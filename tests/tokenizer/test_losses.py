@@ -3,41 +3,75 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soke.tokenizer.losses import masked_smooth_l1, masked_velocity
+from soke.tokenizer.losses import REDUCTIONS, smooth_l1, velocity
 
-PREDICTION = torch.randn(3, 6, 5, generator=torch.Generator().manual_seed(0)) * 2
-TARGET = torch.randn(3, 6, 5, generator=torch.Generator().manual_seed(1)) * 2
+SIZES = {"body": 5, "hand": 2}
 LENGTHS = [6, 1, 3]
 MASK = torch.arange(6) < torch.tensor(LENGTHS)[:, None]
 
 
-def smooth_l1(difference: float) -> float:
+def random_parts(seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {part: torch.randn(3, 6, size, generator=generator) * 2 for part, size in SIZES.items()}
+
+
+PREDICTION, TARGET = random_parts(0), random_parts(1)
+
+
+def distance(difference: float) -> float:
     difference = abs(difference)
     return 0.5 * difference**2 if difference < 1 else difference - 0.5
 
 
-def test_smooth_l1_is_the_mean_over_valid_elements():
-    values = [
-        smooth_l1(float(PREDICTION[b, t, d] - TARGET[b, t, d]))
-        for b, length in enumerate(LENGTHS)
-        for t in range(length)
-        for d in range(5)
-    ]
-    assert masked_smooth_l1(PREDICTION, TARGET, MASK).item() == pytest.approx(sum(values) / len(values), rel=1e-5)
+def expected(prediction: dict, target: dict, lengths: list[int], frames: int, reduction: str) -> float:
+    """Number by number."""
+    values = {
+        part: [
+            distance(float(prediction[part][b, t, d] - target[part][b, t, d]))
+            for b, length in enumerate(lengths) for t in range(length) for d in range(size)
+        ] for part, size in SIZES.items()
+    }  # fmt: skip
+    if reduction == "all":
+        return sum(map(sum, values.values())) / (len(lengths) * frames * sum(SIZES.values()))
+    return sum(sum(of_part) / len(of_part) for of_part in values.values())
 
 
-def test_velocity_is_the_same_of_differences_within_clips():
-    values = [
-        smooth_l1(float((PREDICTION[b, t + 1, d] - PREDICTION[b, t, d]) - (TARGET[b, t + 1, d] - TARGET[b, t, d])))
-        for b, length in enumerate(LENGTHS)
-        for t in range(length - 1)
-        for d in range(5)
-    ]
-    assert masked_velocity(PREDICTION, TARGET, MASK).item() == pytest.approx(sum(values) / len(values), rel=1e-5)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_smooth_l1_number_by_number(reduction):
+    found = smooth_l1(PREDICTION, TARGET, MASK, reduction).item()
+    assert found == pytest.approx(expected(PREDICTION, TARGET, LENGTHS, 6, reduction), rel=1e-5)
 
 
-@pytest.mark.parametrize("loss", [masked_smooth_l1, masked_velocity])
-def test_padding_does_not_count(loss):
-    changed = torch.where(MASK[..., None], PREDICTION, 1e6)
-    assert loss(changed, TARGET, MASK) == loss(PREDICTION, TARGET, MASK)
-    assert loss(PREDICTION, TARGET, torch.zeros_like(MASK)) == 0
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_velocity_is_the_same_of_differences_within_clips(reduction):
+    steps = ({part: v[:, 1:] - v[:, :-1] for part, v in batch.items()} for batch in (PREDICTION, TARGET))
+    found = velocity(PREDICTION, TARGET, MASK, reduction).item()
+    assert found == pytest.approx(expected(*steps, [length - 1 for length in LENGTHS], 5, reduction), rel=1e-5)
+
+
+def test_both_reductions_by_hand():
+    """Two clips of 3 and 1 of 4 frames: v = 1/2. Smooth-L1 of 2 is 1.5, of 1 is 0.5, of 0.6 is 0.18."""
+    mask = torch.tensor([[True, True, True, False], [True, False, False, False]])
+    off = {"body": torch.full((2, 4, 3), 2.0), "hand": torch.full((2, 4, 1), 1.0), "face": torch.full((2, 4, 1), 0.6)}
+    nothing = {part: torch.zeros_like(values) for part, values in off.items()}
+    assert smooth_l1(off, nothing, mask, "per_part").item() == pytest.approx(1.5 + 0.5 + 0.18)
+    # 4 valid frames of 3 * 1.5 + 0.5 + 0.18, over 8 frames of 5 numbers
+    assert smooth_l1(off, nothing, mask, "all").item() == pytest.approx(4 * 5.18 / 40)
+
+
+def test_with_everything_equally_far_off_the_reductions_differ_by_parts_over_the_valid_share():
+    """Three parts as in SOKE and 3 of 8 frames valid: eight times."""
+    mask = torch.zeros(2, 8, dtype=torch.bool)
+    mask[0, :5] = mask[1, :1] = True
+    off = {part: torch.full((2, 8, size), 0.7) for part, size in (("body", 43), ("lhand", 45), ("rhand", 45))}
+    nothing = {part: torch.zeros_like(values) for part, values in off.items()}
+    per_part, whole = (smooth_l1(off, nothing, mask, reduction).item() for reduction in ("per_part", "all"))
+    assert per_part / whole == pytest.approx(8)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("loss", [smooth_l1, velocity])
+def test_what_stands_in_the_padding_does_not_count(loss, reduction):
+    changed = {part: torch.where(MASK[..., None], values, 1e6) for part, values in PREDICTION.items()}
+    assert loss(changed, TARGET, MASK, reduction) == loss(PREDICTION, TARGET, MASK, reduction)
+    assert loss(PREDICTION, TARGET, torch.zeros_like(MASK), reduction) == 0

@@ -108,6 +108,21 @@ def test_the_loss_is_the_weighted_sum_over_parts(body: BodyModel):
     assert single[3] == pytest.approx(2 * single[0] + 3 * single[1] + 4 * single[2], rel=1e-5)
 
 
+def test_the_released_loss_is_one_mean_over_all_numbers_and_the_padding(body: BodyModel):
+    """Its commitment is that of the other, so it weighs more beside the smaller distance of the features."""
+    tokenizer = small_tokenizer()
+    batch = next(iter(loader()))
+    output = tokenizer(batch.features, batch.lengths)
+    valid, parts = output.frames, SOKE.names
+    off = torch.cat([output.reconstruction[part] - output.target[part] for part in parts], dim=2)[valid].abs()
+    total = torch.where(off < 1, 0.5 * off**2, off - 0.5).sum()
+    feature = (total / (valid.numel() * 133)).item()
+    commitment = sum(output.commitment.values()).item()
+    module = TokenizerModule(tokenizer, body, LossWeights(reduction="all"), OptimSettings(epochs=1))
+    module.log_dict = lambda *_, **__: None
+    assert module._loss(output, "val", 2).item() == pytest.approx(feature + 0.02 * commitment, rel=1e-5)
+
+
 def test_the_rate_falls_from_first_to_last(tmp_path: Path, body: BodyModel):
     module = TokenizerModule(fresh_tokenizer(), body, LossWeights(), OptimSettings(lr=1e-3, eta_min=1e-5, epochs=4))
     rates = []
