@@ -221,14 +221,16 @@ def plot(found: CorpusSurvey, path: Path) -> None:
 
 def _sources(config: Config) -> Iterable[tuple[str, Corpus | UserError]]:
     """Every corpus and the lexicon, or what is the matter with it."""
+    corpora = []
     for name, settings in config.DATASET.CORPORA.items():
         try:
-            yield name, build.corpus(name, settings)
+            corpora.append(build.corpus(name, settings))
+            yield name, corpora[-1]
         except UserError as error:
             yield name, error
     if config.DATASET.LEXICON is not None:
         try:
-            yield "lexicon", build.lexicon(config)
+            yield "lexicon", build.lexicon(config, corpora)
         except UserError as error:
             yield "lexicon", error
 

@@ -4,7 +4,8 @@
         --out data/lexicon/lexicon.csv
 
 The annotation is a pickled list of dicts with label, name, start, end (frame numbers) and video_file, the continuous
-clip. Rows are added to the table if it is there; rows of the same name are replaced.
+clip. Rows are added to the table if it is there; rows of the same name are replaced. Signs cut from clips of split val
+or test are refused when the lexicon is used beside their corpus.
 """
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
 import logging
 import warnings
@@ -23,14 +24,17 @@ from soke.body.model import BodyModel, load_body_model
 from soke.body.motion import Motion
 from soke.config import Config, CorpusConfig, resolve
 from soke.data.clip import TEXT_LOCALE, Corpus
-from soke.data.codes import REMEDY, CodeStore, read_word_codes
+from soke.data.codes import REMEDY, CodeStore
 from soke.data.csl_daily import CSLDaily
 from soke.data.datamodule import SignDataModule
 from soke.data.dataset import MotionDataset
 from soke.data.how2sign import How2Sign
-from soke.data.lexicon import Lexicon
+from soke.data.keywords import check_keywords, read_keyword_lists
+from soke.data.lexicon import Lexicon, SentenceClips, annotated_clips, german_glosses
 from soke.data.nmfs_csl import NMFsCSL
+from soke.data.packed import file_hash
 from soke.data.phoenix14t import Phoenix14T
+from soke.data.recordings import published_recordings, read_recordings, without_held_out
 from soke.data.statistics import Statistics, load_or_compute_statistics, published_statistics
 from soke.data.words import level_of
 from soke.errors import UserError
@@ -38,6 +42,7 @@ from soke.evaluate import Setting, Shares
 from soke.generator.model import GeneratorSpec, SignGenerator
 from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
+from soke.generator.retrieval import Keywords, Signs
 from soke.generator.search import Search
 from soke.generator.validation import GenerationScore, spread_samples
 from soke.tokenizer.module import LossWeights, TokenizerModule
@@ -97,8 +102,26 @@ def _imported(key: str, path: str) -> Callable[..., Corpus]:
         raise UserError(f"{key}: {path} cannot be imported ({error}); write package.module.Class") from error
 
 
-def lexicon(config: Config) -> Lexicon | None:
-    return None if config.DATASET.LEXICON is None else Lexicon(resolve(config.DATASET.LEXICON))
+def lexicon(config: Config, corpora: Sequence[Corpus] = (), languages: Sequence[str] | None = None) -> Lexicon | None:
+    """The isolated signs, if there are any; see `Lexicon` for the rest."""
+    d = config.DATASET
+    return None if d.LEXICON is None else Lexicon(resolve(d.LEXICON), corpora=corpora, languages=languages)
+
+
+def training_corpora(config: Config) -> list[Corpus]:
+    """What this stage is trained on: the corpora, and a tokenizer perhaps on the lexicon's signs of their languages.
+
+    Raises UserError for signs that are to be trained on, but are not there.
+    """
+    chosen = corpora(config)
+    if config.TRAIN.STAGE != "tokenizer" or not config.DATASET.TRAIN_ON_LEXICON:
+        return chosen
+    signs = lexicon(config, chosen, [corpus.language for corpus in chosen])
+    if signs is None:
+        raise UserError(
+            "DATASET.LEXICON is null: name the folder of the isolated signs, or set DATASET.TRAIN_ON_LEXICON=false"
+        )
+    return [*chosen, signs]
 
 
 def code_store(config: Config) -> CodeStore:
@@ -110,7 +133,7 @@ def data_module(config: Config, folder: Path) -> SignDataModule:
     kind = "codes" if config.TRAIN.STAGE == "generator" else "motion"
     d, downsample = config.DATASET, config.TOKENIZER.DOWNSAMPLE
     return SignDataModule(
-        corpora(config), layout(config), kind, code_store(config), batch_size=config.TRAIN.BATCH_SIZE,
+        training_corpora(config), layout(config), kind, code_store(config), batch_size=config.TRAIN.BATCH_SIZE,
         eval_batch_size=config.EVAL.BATCH_SIZE, workers=config.TRAIN.NUM_WORKERS, folder=folder,
         min_frames=d.MIN_FRAMES, max_frames=d.MAX_FRAMES, multiple=downsample, min_steps=d.MIN_FRAMES // downsample,
         max_steps=d.MAX_FRAMES // downsample, strict=d.STRICT, cache_frames=d.CACHE_FRAMES, seed=config.SEED,
@@ -254,9 +277,11 @@ def _of_corpus(folder: Path, corpus: str) -> Path:
 
 def extraction_setting(config: Config) -> dict[str, object]:
     """Arguments of `extract_codes` besides the tokenizer."""
+    chosen = corpora(config)
     return dict(
-        corpora=corpora(config), lexicon=lexicon(config), store=code_store(config), limits=_limits(config),
+        corpora=chosen, lexicon=lexicon(config, chosen), store=code_store(config), limits=_limits(config),
         batch_size=config.EVAL.BATCH_SIZE, workers=config.TRAIN.NUM_WORKERS, strict=config.DATASET.STRICT,
+        rule=config.GENERATOR.RETRIEVAL.RECORDING,
     )  # fmt: skip
 
 
@@ -296,37 +321,83 @@ def _new_tokenizer(config: Config, corpora: list[Corpus]) -> SignTokenizer:
 
 
 def _statistics(config: Config, parts: MotionLayout, corpora: list[Corpus]) -> Statistics:
-    """The file that the configuration names, or computed from the training split and kept in the run's folder."""
+    """The file that the configuration names, or computed from the corpora's training splits and kept in the run's
+    folder. The lexicon's signs do not count: sentences are what is signed and scored."""
     named = resolve(config.DATASET.STATISTICS) if config.DATASET.STATISTICS else None
     if named is not None and named.suffix == ".pt":
         return published_statistics(named, named.with_name("std.pt"), parts)
+    sentences = [corpus for corpus in corpora if not isinstance(corpus, Lexicon)]
     dataset = MotionDataset(
-        corpora, "train", parts, *_limits(config), config.TOKENIZER.DOWNSAMPLE, config.DATASET.STRICT
+        sentences, "train", parts, *_limits(config), config.TOKENIZER.DOWNSAMPLE, config.DATASET.STRICT
     )
     dataset.require_readable()
     return load_or_compute_statistics(named or config.run_folder / "statistics.json", dataset, config.TRAIN.NUM_WORKERS)
 
 
 def _new_generator(config: Config, tokenizer: SignTokenizer) -> SignGenerator:
-    store, g = code_store(config), config.GENERATOR
+    store, g, chosen = code_store(config), config.GENERATOR, corpora(config)
     store.check(tokenizer.hash)
-    languages = {corpus.language: store.provenance.fps[corpus.name] for corpus in corpora(config)}
-    signs = {}
-    if config.DATASET.LEXICON is not None and g.RETRIEVAL.WORDS:
-        signs = {
-            name: read_word_codes(store.word_file(name), tokenizer.parts)
-            for name in languages if store.word_file(name).is_file()
-        }  # fmt: skip
-        if not signs:
-            raise UserError(f"{store.path} holds no codes of the lexicon's signs (word2code_*.json); {REMEDY}")
+    languages = {corpus.language: store.provenance.fps[corpus.name] for corpus in chosen}
+    signs = _signs(config, tokenizer, store, chosen)
+    keywords = _keywords(config, chosen, signs) if signs else {}
     spec = GeneratorSpec(
         languages=list(languages), codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash, fps=languages,
         decoding=g.DECODING, fusion=g.FUSION, tied_heads=g.HEADS == "tied", max_steps=g.MAX_STEPS,
         max_pieces=g.MAX_SOURCE, retrieval_words=g.RETRIEVAL.WORDS, retrieval_steps=g.RETRIEVAL.STEPS,
         retrieval_match=g.RETRIEVAL.MATCH, retrieval_similar=g.RETRIEVAL.SIMILAR, retrieval_form=g.RETRIEVAL.FORM,
-        retrieval_drop=g.RETRIEVAL.DROP, translation=g.TRANSLATION,
+        retrieval_drop=g.RETRIEVAL.DROP, translation=g.TRANSLATION, retrieval_recording=g.RETRIEVAL.RECORDING,
+        retrieval_keywords=_named(g.RETRIEVAL.KEYWORDS) if keywords else "",
+        retrieval_word_codes=_named(g.RETRIEVAL.WORD_CODES) if signs else "",
     )  # fmt: skip
-    return SignGenerator.from_mbart(resolve(g.MBART), spec, signs)
+    return SignGenerator.from_mbart(resolve(g.MBART), spec, signs, keywords)
+
+
+def _signs(config: Config, tokenizer: SignTokenizer, store: CodeStore, corpora: Sequence[Corpus]) -> Signs:
+    """The recordings that sentences may retrieve; none without retrieval."""
+    retrieval = config.GENERATOR.RETRIEVAL
+    if not retrieval.WORDS or (config.DATASET.LEXICON is None and not retrieval.WORD_CODES):
+        return {}
+    if retrieval.WORD_CODES:
+        german = german_glosses(corpora)
+        if not german and retrieval.MATCH == "token":
+            raise UserError(
+                "GENERATOR.RETRIEVAL.WORD_CODES does not say which of its words are German, glosses do: add phoenix to "
+                "DATASET.CORPORA, or set GENERATOR.RETRIEVAL.MATCH=soke_substring, for which all are of one language"
+            )
+        log.warning(
+            "the codes in %s are those of SOKE's public tokenizer, which nothing in the file tells: this run's "
+            "tokenizer %s must be the one that prepare.import_soke makes of it", retrieval.WORD_CODES, tokenizer.hash,
+        )  # fmt: skip
+        return published_recordings(resolve(retrieval.WORD_CODES), tokenizer.codebook_sizes, german)
+    files = {corpus.language: store.word_file(corpus.language) for corpus in corpora}
+    tables = {name: read_recordings(path, tokenizer.parts) for name, path in files.items() if path.is_file()}
+    if not tables:
+        raise UserError(f"{store.path} holds no codes of the lexicon's signs (word2code_*.json); {REMEDY}")
+    if any(r.source for words in tables.values() for recordings in words.values() for r in recordings):
+        sentences = SentenceClips(corpora)
+        return {name: without_held_out(words, name, sentences) for name, words in tables.items()}
+    return tables
+
+
+def _keywords(config: Config, corpora: Sequence[Corpus], signs: Signs) -> Keywords:
+    """The lists that GENERATOR.RETRIEVAL.KEYWORDS names, if it does."""
+    if not config.GENERATOR.RETRIEVAL.KEYWORDS:
+        return {}
+    folder = resolve(config.GENERATOR.RETRIEVAL.KEYWORDS)
+    lists, words = read_keyword_lists(folder), {word for entries in signs.values() for word in entries}
+    for split, of_split in lists.items():
+        clips = [clip for corpus in corpora for clip in annotated_clips(corpus, split)]
+        check_keywords(folder / f"name2kws_{split}.json", of_split, clips, words)
+    return lists
+
+
+def _named(path: str) -> str:
+    """Name and hash of a file, or of a folder's lists of keywords, for a model's record; "" for no path."""
+    if not path:
+        return ""
+    found = resolve(path)
+    files = sorted(found.glob("name2kws_*.json")) if found.is_dir() else [found]
+    return f"{found.name} {hashlib.sha256(''.join(map(file_hash, files)).encode()).hexdigest()[:12]}"
 
 
 def _limits(config: Config) -> tuple[int, int]:

@@ -430,11 +430,6 @@ def _contradictions(config: Config) -> list[str]:
             problems.append(f"GENERATOR.{key} must be between 0 and 1, not {share}")
     if retrieval.SIMILAR and retrieval.MATCH != "token":
         problems.append("GENERATOR.RETRIEVAL.SIMILAR needs GENERATOR.RETRIEVAL.MATCH=token")
-    if config.TRAIN.STAGE == "tokenizer" and config.DATASET.TRAIN_ON_LEXICON and config.DATASET.LEXICON is None:
-        problems.append(
-            "DATASET.TRAIN_ON_LEXICON needs DATASET.LEXICON, the folder of isolated signs: name it, or set "
-            "DATASET.TRAIN_ON_LEXICON=false"
-        )
     sources = config.DATASET.LEXICON, retrieval.WORD_CODES or None
     if config.TRAIN.STAGE == "generator" and retrieval.WORDS and retrieval.KEYWORDS and sources == (None, None):
         problems.append(

@@ -12,7 +12,7 @@ from soke.body.motion import Motion
 from soke.data.clip import Corpus
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.errors import UserError
-from soke.generator.producer import Producer, Typed
+from soke.generator.producer import Producer, Sentence, Typed
 from soke.render.figure import Figure, clothed_colors
 from soke.render.sheet import contact_sheet
 from soke.render.video import write_video
@@ -50,25 +50,26 @@ class Studio:
 
 
 def sentence(
-    studio: Studio, producer: Producer, text: str, language: str, told: Callable[[str, str], str] | None = None
+    studio: Studio, producer: Producer, text: str, language: str, told: Callable[[Sentence], str] | None = None
 ) -> list[Path]:
     """Signs a typed sentence. Raises UserError for an empty text or an unknown language.
 
-    told: what is to be printed of a text and its language
+    told: what is to be printed of a sentence
     """
+    typed = Typed(text, language)
     if told is not None:
-        print(told(text, language))
-    (motion,) = producer.produce([Typed(text, language)])
+        print(told(typed))
+    (motion,) = producer.produce([typed])
     return studio.draw(f"{language}_{text[:40]}", {"generated": motion}, text)
 
 
 def clips(
     studio: Studio, producer: Producer, corpora: Sequence[Corpus], split: str, corpus_name: str | None, count: int,
-    told: Callable[[str, str], str] | None = None,
+    told: Callable[[Sentence], str] | None = None,
 ) -> list[Path]:  # fmt: skip
     """Reference and generated figure side by side for the first `count` readable clips of a corpus's split.
 
-    told: what is to be printed of a text and its language
+    told: what is to be printed of a sentence
     """
     chosen = [corpus for corpus in corpora if corpus_name in (None, corpus.name)]
     if not chosen:
@@ -85,7 +86,7 @@ def clips(
             break
     if told is not None:
         for sample in samples:
-            print(f"{sample.clip.text}\n{told(sample.clip.text, sample.clip.language)}")
+            print(f"{sample.clip.text}\n{told(sample.clip)}")
     paths = []
     for sample, motion in zip(samples, producer.produce([sample.clip for sample in samples])):
         reference = producer.layout.motion(sample.features, sample.motion.fps).at_fps(motion.fps)

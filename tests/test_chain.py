@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,10 @@ import get_motion_code
 import test as test_entry
 import train
 import vis_mesh
-from prepare import small_mbart, synthetic_corpora
+from prepare import keywords, small_mbart, synthetic_corpora
+from soke import build
 from soke.config import ROOT, load_config
+from soke.data.annotations import read_entries, read_table
 from soke.errors import UserError
 
 CORPORA = {"how2sign": "How2Sign", "csl": "CSL-Daily", "phoenix": "Phoenix_2014T"}
@@ -96,7 +100,8 @@ def test_every_clip_has_codes(shop):
     codes = np.load(next(shop.folder("codes", "phoenix", "dev").glob("*.npy")))
     assert codes.ndim == 3 and codes.shape[0] == 1 and codes.shape[2] == 3
     words = json.loads(shop.folder("codes", "word2code_ASL.json").read_text(encoding="utf-8"))
-    assert all(set(streams) == {"body", "lhand", "rhand"} for streams in words.values()) and words
+    recordings = [recording for word in words.values() for recording in word["recordings"]]
+    assert recordings and all(set(recording["codes"]) == {"body", "lhand", "rhand"} for recording in recordings)
 
 
 def test_codes_are_kept_when_nothing_changed(shop):
@@ -211,6 +216,102 @@ def test_what_was_retrieved_is_printed(shop, capsys):
     assert "(CSL, word, " in capsys.readouterr().out
 
 
+def test_the_tokenizer_is_trained_on_the_signs_of_the_lexicon_too(shop, tmp_path):
+    def trained_on(*more: str) -> dict[str, int]:
+        data = build.data_module(load_config("configs/demo/deto.yaml", overrides=[*shop.overrides, *more]), tmp_path)
+        assert not any(clip.corpus == "lexicon" for clip in data.dataset("val", "motion").clips)
+        return dict(Counter(clip.corpus for clip in data.dataset("train", "motion").clips))
+
+    sentences = dict.fromkeys(CORPORA, 12)
+    table = read_table(shop.folder("data", "lexicon", "lexicon.csv"), ["language"])
+    signs = Counter(row["language"] for row in table.rows)
+    assert trained_on() == {**sentences, "lexicon": signs.total()}
+    assert trained_on("DATASET.TRAIN_ON_LEXICON=false") == sentences
+    phoenix = "DATASET.CORPORA={how2sign: null, csl: null}"
+    assert trained_on(phoenix) == {"phoenix": 12, "lexicon": signs["DGS"]}
+    with pytest.raises(UserError, match="DATASET.LEXICON is null: .*TRAIN_ON_LEXICON=false"):
+        trained_on("DATASET.LEXICON=null")
+    statistics = json.loads(shop.folder("experiments", "tokenizer", "toy", "statistics.json").read_text())
+    assert statistics["clips"] == sum(sentences.values())  # the signs do not count
+
+
+def test_all_recordings_of_a_word_have_codes_and_one_is_chosen(shop, tmp_path, capsys):
+    lexicon, codes = tmp_path / "lexicon", tmp_path / "codes"
+    shutil.copytree(shop.folder("data", "lexicon"), lexicon)
+    shutil.copytree(shop.folder("codes"), codes)
+    sentences = shop.folder("data", "CSL-Daily", "poses")
+    seen, held_out = (
+        read_entries(shop.folder("data", "CSL-Daily", f"csl_clean.{split}"))[0]["name"] for split in ("train", "test")
+    )
+    table = lexicon / "lexicon.csv"
+    rows = read_table(table, ["word"]).rows
+    word = next(row["word"] for row in rows if row["language"] == "CSL")
+    more = [
+        {"word": word, "language": "CSL", "name": name, "fps": "30", "source": str(sentences / clip), "start": "0",
+         "end": end}
+        for name, clip, end in (("cut", seen, "45"), ("refused", held_out, "45"))
+    ]  # fmt: skip
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(more[0]), restval="")
+        writer.writeheader()
+        writer.writerows([*rows, *more])
+    changes = [f"DATASET.LEXICON={lexicon}", f"DATASET.CODE_PATH={codes}", "GENERATOR.RETRIEVAL.RECORDING=longest"]
+    shop.run(get_motion_code, "soke", *changes)
+    entry = json.loads((codes / "word2code_CSL.json").read_text(encoding="utf-8"))[word]
+    lengths = {r["name"]: len(r["codes"]["body"]) for r in entry["recordings"]}
+    assert {r["name"]: r["source"] for r in entry["recordings"]} == {
+        next(row["name"] for row in rows if row["word"] == word): None, "cut": f"csl/{seen}"
+    }  # fmt: skip
+    assert lengths[entry["chosen"]] == max(lengths.values())
+    published = json.loads((codes / "word2code.json").read_text(encoding="utf-8"))[word]
+    assert published == next(r["codes"] for r in entry["recordings"] if r["name"] == entry["chosen"])
+    shop.run(train, "soke", "NAME=recordings", "TRAIN.END_EPOCH=1", "EVAL.GENERATE_EVERY=0", *changes)
+    shop.run(vis_mesh, "soke", f"--text={word}", "--language=CSL", "--show_retrieval", "NAME=recordings")
+    assert f"(CSL, word, recording {entry['chosen']}, " in capsys.readouterr().out
+    exported = shop.folder("experiments", "generator", "recordings", "generator")
+    assert json.loads((exported / "generator.json").read_text())["spec"]["retrieval_recording"] == "longest"
+    travelling = json.loads((exported / "lexicon.json").read_text(encoding="utf-8"))["CSL"][word]
+    assert travelling[0]["name"] == entry["chosen"] and {r["name"] for r in travelling} == set(lengths)
+
+
+def test_published_lists_and_word_codes_are_used_and_travel_with_the_generator(shop, tmp_path, capsys, caplog):
+    lists = tmp_path / "lists"
+    keywords.main(["--cfg", "configs/demo/soke.yaml", "--out", str(lists), *shop.overrides])
+    table = lists / "name2kws_train.json"
+    whole = json.loads(table.read_text(encoding="utf-8"))
+    first = next(iter(whole))
+    table.write_text(json.dumps({name: words for name, words in whole.items() if name != first}))
+    changes = [
+        f"GENERATOR.RETRIEVAL.KEYWORDS={lists}", f"GENERATOR.RETRIEVAL.WORD_CODES={shop.root}/codes/word2code.json",
+        "NAME=published", "TRAIN.END_EPOCH=1", "EVAL.GENERATE_EVERY=0",
+    ]  # fmt: skip
+    shop.run(train, "soke", *changes)
+    assert f"{table} has no list for 1 of 36 clips, {first} the first of them" in caplog.text
+    assert "word2code.json are those of SOKE's public tokenizer" in caplog.text
+    exported = shop.folder("experiments", "generator", "published", "generator")
+    spec = json.loads((exported / "generator.json").read_text())["spec"]
+    assert re.fullmatch("lists [0-9a-f]{12}", spec["retrieval_keywords"])
+    assert re.fullmatch("word2code.json [0-9a-f]{12}", spec["retrieval_word_codes"])
+    shutil.rmtree(lists)  # the export does without
+    shop.run(vis_mesh, "soke", "--demo_dataset=csl", "--show_retrieval", "NAME=published")
+    assert "(CSL, list, recording of word2code.json, " in capsys.readouterr().out
+    shop.run(vis_mesh, "soke", "--text=the dog sleeps", "--language=ASL", "--show_retrieval", "NAME=published")
+    assert '"dog" -> dog (ASL, word, recording of word2code.json, ' in capsys.readouterr().out
+    with pytest.raises(UserError, match="name2kws_train.json does not exist: .*prepare.keywords"):
+        shop.run(train, "soke", *changes, "NAME=gone")
+    for split in ("train", "val", "test"):
+        keywords.write_keywords(lists / f"name2kws_{split}.json", {"stranger": ["dog"]})
+    with pytest.raises(UserError, match="train.json has a list for none of the 36 clips, .*KEYWORDS"):
+        shop.run(train, "soke", *changes, "NAME=gone")
+    for split in ("train", "val", "test"):
+        keywords.write_keywords(lists / f"name2kws_{split}.json", {first: ["unheard-of"]})
+    with pytest.raises(UserError, match="train.json names no word of the lexicon, which lacks 'unheard-of'"):
+        shop.run(train, "soke", *changes, "NAME=gone")
+    english = ["DATASET.CORPORA={csl: null, phoenix: null}", "NAME=gone"]
+    with pytest.raises(UserError, match="add phoenix to DATASET.CORPORA, or set GENERATOR.RETRIEVAL.MATCH"):
+        shop.run(train, "soke", *changes, *english)
+
+
 def test_generation_is_timed(shop, capsys):
     shop.run(test_entry, "soke", "--count_time", f"RESULTS={shop.root}/timed")
     timings = json.loads(shop.folder("timed", "toy", "timing.json").read_text())["timings"]
@@ -311,7 +412,8 @@ def test_a_lexicon_of_another_tokenizer_is_refused(shop, tmp_path):
         ({"body": [0, 96], "lhand": [0, 1], "rhand": [0, 1]}, "'dog'.* has the code 96 for body.*another tokenizer"),
         ({"body": [0, 1], "lhand": [0], "rhand": [0, 1]}, "word 'dog' lacks codes of equal length"),
     ):
-        table.write_text(json.dumps({**words, "dog": streams}), encoding="utf-8")
+        dog = {"chosen": "a", "recordings": [{"name": "a", "source": None, "codes": streams}]}
+        table.write_text(json.dumps({**words, "dog": dog}), encoding="utf-8")
         with pytest.raises(UserError, match=expected):
             shop.run(train, "soke", "NAME=stranger", f"DATASET.CODE_PATH={codes}")
 

@@ -50,15 +50,11 @@ def test_published_hyper_parameters():
     assert coupled.LOSS == loss and not coupled.DATASET.TRAIN_ON_LEXICON  # one corpus, no lexicon
 
 
-def test_what_needs_a_lexicon_says_so():
-    with pytest.raises(UserError, match=r"DATASET\.TRAIN_ON_LEXICON needs DATASET\.LEXICON.*TRAIN_ON_LEXICON=false"):
-        load_config("configs/deto.yaml", overrides=["DATASET.LEXICON=null"])
-    load_config("configs/deto.yaml", overrides=["DATASET.LEXICON=null", "DATASET.TRAIN_ON_LEXICON=false"])
+def test_lists_of_keywords_need_signs():
     lists = ["DATASET.LEXICON=null", "GENERATOR.RETRIEVAL.KEYWORDS=lists"]
     with pytest.raises(UserError, match="GENERATOR.RETRIEVAL.KEYWORDS needs signs"):
         load_config("configs/soke.yaml", overrides=lists)
     load_config("configs/soke.yaml", overrides=[*lists, "GENERATOR.RETRIEVAL.WORD_CODES=word2code.json"])
-    load_config("configs/soke.yaml", overrides=["DATASET.LEXICON=null"])  # the generator trains on no signs
 
 
 def test_an_override_without_a_value_is_empty_text():

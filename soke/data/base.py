@@ -206,9 +206,14 @@ class FrameFolderCorpus(ABC):
                 listing = Listing(self.store.clips(split), self.store.skipped(split), self.store.dropped(split))
             else:
                 listing = self._from_files(split)
+            listing = self._admitted(listing)
             self._report(listing, split)
             self._listings[split] = listing
         return self._listings[split]
+
+    def _admitted(self, listing: Listing) -> Listing:
+        """The listing without what no longer is to be used, wherever it comes from."""
+        return listing
 
     def _is_packed(self, split: str) -> bool:
         return self.store is not None and self.store.has(split)

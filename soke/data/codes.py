@@ -98,7 +98,7 @@ class CodeStore:
     def provenance(self) -> Provenance:
         """Raises UserError when there is none, or it cannot be read."""
         if self._provenance is None:
-            content = _read_json(self.path / _PROVENANCE)
+            content = read_json_table(self.path / _PROVENANCE, REMEDY)
             try:
                 self._provenance = Provenance(
                     **{**content, **{key: tuple(content[key]) for key in ("parts", "codebook_sizes")}}
@@ -140,23 +140,29 @@ def write_word_codes(path: Path, words: Mapping[str, Tensor], parts: Sequence[st
     _write_json(path, {word: dict(zip(parts, codes.t().tolist(), strict=True)) for word, codes in words.items()})
 
 
-def read_word_codes(path: Path, parts: Sequence[str]) -> dict[str, Tensor]:
+def read_word_codes(path: Path, parts: Sequence[str], remedy: str = REMEDY) -> dict[str, Tensor]:
     """{word: codes [K, P] int64}, P in the order of `parts`; the inverse of `write_word_codes`.
 
-    Raises UserError that names the file, and the word that lacks a part or whose parts differ in length.
+    Raises UserError that names the file, the word that lacks a part or whose parts differ in length, and the remedy.
     """
     words = {}
-    for word, streams in _read_json(path).items():
+    for word, streams in read_json_table(path, remedy).items():
         try:
-            codes = torch.tensor([streams[part] for part in parts])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path}: word {word!r} lacks codes of equal length for {', '.join(parts)}; {REMEDY}"
-            ) from error
-        if codes.ndim != 2 or codes.dtype != torch.int64 or codes.shape[1] == 0:
-            raise UserError(f"{path}: word {word!r} does not have lists of whole numbers; {REMEDY}")
-        words[word] = codes.t().contiguous()
+            words[word] = parsed_codes(streams, parts)
+        except ValueError as error:
+            raise UserError(f"{path}: word {word!r} {error}; {remedy}") from error
     return words
+
+
+def parsed_codes(streams: Mapping[str, Sequence[int]], parts: Sequence[str]) -> Tensor:
+    """Codes [K, P] int64 of {part: [K numbers]}. Raises ValueError that says what of it is missing."""
+    try:
+        codes = torch.tensor([streams[part] for part in parts])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"lacks codes of equal length for {', '.join(parts)}") from error
+    if codes.ndim != 2 or codes.dtype != torch.int64 or codes.shape[1] == 0:
+        raise ValueError("does not have lists of whole numbers")
+    return codes.t().contiguous()
 
 
 def write_published_word_codes(path: Path, words: Mapping[str, Mapping[str, Tensor]], parts: Sequence[str]) -> None:
@@ -176,7 +182,7 @@ def write_published_word_codes(path: Path, words: Mapping[str, Mapping[str, Tens
 
 
 def read_published_word_codes(
-    path: Path, parts: Sequence[str], german: Collection[str]
+    path: Path, parts: Sequence[str], german: Collection[str], remedy: str = REMEDY
 ) -> dict[str, dict[str, Tensor]]:
     """{language: {word: codes [K, P]}} of SOKE's word2code.json, which does not say what language a word is of.
 
@@ -184,7 +190,7 @@ def read_published_word_codes(
     ASL. Raises UserError as `read_word_codes` does.
     """
     words: dict[str, dict[str, Tensor]] = {"CSL": {}, "DGS": {}, "ASL": {}}
-    for word, codes in read_word_codes(path, parts).items():
+    for word, codes in read_word_codes(path, parts, remedy).items():
         language = "CSL" if _CHINESE.search(word) else "DGS" if word in german else "ASL"
         words[language][word] = codes
     return words
@@ -195,13 +201,14 @@ def _write_json(path: Path, content: dict) -> None:
         temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def _read_json(path: Path) -> dict:
+def read_json_table(path: Path, remedy: str) -> dict:
+    """The JSON object in a file. Raises UserError that names the file and the remedy."""
     if not path.is_file():
-        raise UserError(f"{path} does not exist; {REMEDY}")
+        raise UserError(f"{path} does not exist; {remedy}")
     try:
         content = json.loads(read_text(path))
     except ValueError as error:
-        raise UserError(f"{path} cannot be read: {error}; {REMEDY}") from error
+        raise UserError(f"{path} cannot be read: {error}; {remedy}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold a table; {REMEDY}")
+        raise UserError(f"{path} does not hold a table; {remedy}")
     return content

@@ -2,28 +2,30 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-from soke.data.clip import TEXT_LOCALE
+from soke.data.clip import SPLITS, TEXT_LOCALE, Clip
 from soke.data.words import words_of
 from soke.errors import UserError
 from soke.storage import new_file, read_text
 
+_log = logging.getLogger(__name__)
 # Languages whose words simplemma reduces to lemmas, by locale.
 _LEMMAS = {"en_XX": "en", "de_DE": "de", "fr_XX": "fr", "it_IT": "it", "es_XX": "es", "tr_TR": "tr"}
-_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
+UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 # Words that the published lists leave out, as far as they are known.
 _NEVER = {
     "ASL": frozenset("you how what which where when need an am do he his my".split()),
     "CSL": frozenset("你 我 他 我们 了".split()),
 }
-_PUBLISHED_ORDER = ("CSL", "DGS", "ASL")
+PUBLISHED_ORDER = ("CSL", "DGS", "ASL")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Match:
     language: sign language of the entry
     word:     the entry as the lexicon writes it
     surface:  the words of the sentence it was found for, as the matcher reads them
-    how:      "word", "lemma", "similar" or "substring"
+    how:      "word", "lemma", "similar", "substring", or "list" for one that a file of keywords names
     score:    0..1, below 1 only for similar words
     """
 
@@ -162,7 +164,7 @@ class SubstringMatcher:
     """
 
     def __init__(self, words: Mapping[str, Iterable[str]]):
-        order = [*_PUBLISHED_ORDER, *(language for language in words if language not in _PUBLISHED_ORDER)]
+        order = [*PUBLISHED_ORDER, *(language for language in words if language not in PUBLISHED_ORDER)]
         self._languages: dict[str, str] = {}
         for language in order:
             for word in words.get(language, ()):
@@ -205,6 +207,61 @@ def read_keywords(path: Path) -> dict[str, list[str]]:
     return content
 
 
+def read_keyword_lists(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """{split: {clip name: words}} of name2kws_{train,val,test}.json. Raises UserError as `read_keywords` does,
+    and when a file is missing."""
+    paths = {split: folder / f"name2kws_{split}.json" for split in SPLITS}
+    for path in paths.values():
+        if not path.is_file():
+            raise UserError(
+                f"{path} does not exist: set GENERATOR.RETRIEVAL.KEYWORDS to the folder of SOKE's lists, or make them "
+                "with `python -m prepare.keywords`"
+            )
+    return {split: read_keywords(path) for split, path in paths.items()}
+
+
+def check_keywords(
+    path: Path, lists: Mapping[str, Sequence[str]], clips: Sequence[Clip], signs: Collection[str]
+) -> None:
+    """Logs how many clips have no list, and how many words of the lists have no sign.
+
+    path: the file of the lists, for the messages; signs: words that have a sign
+
+    Raises UserError when the lists are of none of the clips, when clips of two corpora share one, and when none of
+    their words has a sign.
+    """
+    corpora: dict[str, str] = {}
+    for clip in clips:
+        if corpora.setdefault(clip.name, clip.corpus) != clip.corpus and clip.name in lists:
+            raise UserError(
+                f"{path} has one list for {clip.name}, which is a clip of {corpora[clip.name]} and of {clip.corpus}: "
+                "leave one of the corpora out, or set GENERATOR.RETRIEVAL.KEYWORDS to nothing"
+            )
+    without = [clip for clip in clips if clip.name not in lists]
+    if clips and len(without) == len(clips):
+        raise UserError(
+            f"{path} has a list for none of the {len(clips)} clips, {clips[0].name} the first of them: set "
+            "GENERATOR.RETRIEVAL.KEYWORDS to lists of these corpora, or make them with `python -m prepare.keywords`"
+        )
+    words = dict.fromkeys(word for clip in clips for word in lists.get(clip.name, ()))
+    unknown = [word for word in words if word not in signs]
+    if words and len(unknown) == len(words):
+        raise UserError(
+            f"{path} names no word of the lexicon, which lacks {unknown[0]!r} and all others: set "
+            "GENERATOR.RETRIEVAL.KEYWORDS to lists of this lexicon's words"
+        )
+    if without:
+        _log.warning(
+            "%s has no list for %d of %d clips, %s the first of them: their words are found by "
+            "GENERATOR.RETRIEVAL.MATCH", path, len(without), len(clips), without[0].name,
+        )  # fmt: skip
+    if unknown:
+        _log.warning(
+            "%d of the %d words that %s names have no sign in the lexicon, %r the first of them: they are left out",
+            len(unknown), len(words), path, unknown[0],
+        )  # fmt: skip
+
+
 def _first_of_each(matches: Iterable[Match]) -> dict[str, Match]:
     """{entry: the first match of it}, in the order of the matches."""
     first: dict[str, Match] = {}
@@ -235,7 +292,7 @@ def _key(tokens: Sequence[str], language: str) -> str:
     if _is_chinese(language):
         return "".join(tokens)
     key = " ".join(token.lower() for token in tokens)
-    return key.translate(_UMLAUTS) if TEXT_LOCALE.get(language) == "de_DE" else key
+    return key.translate(UMLAUTS) if TEXT_LOCALE.get(language) == "de_DE" else key
 
 
 @lru_cache(maxsize=100_000)

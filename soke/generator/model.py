@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Iterator, Mapping, Sequence
+from typing import Any, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,12 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from soke import __version__
+from soke.data.clip import Clip
+from soke.data.recordings import Recording
 from soke.errors import UserError
 from soke.generator.decoder import StepDecoder, rows_of
 from soke.generator.heads import Heads
-from soke.generator.retrieval import Lexicon
+from soke.generator.retrieval import Keywords, Lexicon, Signs
 from soke.generator.schemes import ABSENT, IGNORE, SCHEMES, Steps
 from soke.generator.search import Search, decision
 from soke.generator.source import SourceEncoder, load_pieces
@@ -56,7 +58,9 @@ class GeneratorSpec:
     tied_heads:     heads are rows of the embedding table, see `Heads`
     max_steps:      longest output in codes per part
     max_pieces:     longest text in pieces
-    retrieval_words, retrieval_steps, retrieval_match, retrieval_similar: see Lexicon
+    retrieval_words, retrieval_steps, retrieval_match, retrieval_similar, retrieval_recording: see Lexicon
+    retrieval_keywords: name and hash of the lists of keywords that the corpora's sentences take; empty: they have none
+    retrieval_word_codes: name and hash of the published table that the signs are from; empty: they are the lexicon's
     retrieval_form: name in FORMS
     retrieval_drop: probability with which training leaves out a retrieved sign
     translation:    share of the training batches that learn sign to text (M3T, section 3.3); 0: it cannot translate
@@ -75,6 +79,9 @@ class GeneratorSpec:
     retrieval_steps: int = 10
     retrieval_match: str = "token"
     retrieval_similar: float = 0.0
+    retrieval_recording: str = "first"
+    retrieval_keywords: str = ""
+    retrieval_word_codes: str = ""
     retrieval_form: str = "interleaved"
     retrieval_drop: float = 0.0
     translation: float = 0.0
@@ -83,10 +90,12 @@ class GeneratorSpec:
 class SignGenerator(nn.Module):
     """mbart: a transformers MBartModel, whose embedding table is extended by languages and codes in place
     pieces: its text tokenizer
-    signs:  sign language -> word -> codes [K, P] of isolated signs
+    signs, keywords: see Lexicon
     """
 
-    def __init__(self, spec: GeneratorSpec, mbart: nn.Module, pieces, signs: Mapping[str, Mapping[str, Tensor]]):
+    def __init__(
+        self, spec: GeneratorSpec, mbart: nn.Module, pieces, signs: Signs, keywords: Keywords | None = None
+    ):  # fmt: skip
         super().__init__()
         self.spec, self.mbart, self.compile = spec, mbart, False
         sizes = list(spec.codebooks.values())
@@ -96,10 +105,9 @@ class SignGenerator(nn.Module):
             # cc25's table has a few rows more than its tokenizer has pieces; they are not used
             mbart.resize_token_embeddings(self.vocabulary.size, mean_resizing=False)
         self.register_buffer("first_codes", self.vocabulary.first_codes, persistent=False)
-        self._signs = signs
         lexicon = Lexicon(
             signs, spec.retrieval_words, spec.retrieval_steps, spec.retrieval_match, spec.retrieval_similar,
-            codebooks=spec.codebooks,
+            spec.retrieval_recording, keywords, codebooks=spec.codebooks,
         )  # fmt: skip
         self.source = SourceEncoder(pieces, self.vocabulary, lexicon, spec.max_pieces, spec.retrieval_form)
         tied = None
@@ -133,9 +141,12 @@ class SignGenerator(nn.Module):
         self.compile = compile
         return self.to(getattr(torch, weights))
 
-    def _sources(self, texts: Sequence[str], languages: Sequence[str], drop: float = 0.0) -> tuple[Tensor, Tensor]:
+    def _sources(
+        self, texts: Sequence[str], languages: Sequence[str], clips: Sequence[Clip | None] | None = None,
+        drop: float = 0.0,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Encoder states [B, L, D] and their mask [B, L]."""
-        source = self.source.batch(texts, languages, drop)
+        source = self.source.batch(texts, languages, clips, drop)
         ids, mask, codes = (tensor.to(self.device) for tensor in (source.ids, source.mask, source.codes))
         self._check_length(ids, "a source", "lower GENERATOR.MAX_SOURCE or GENERATOR.RETRIEVAL.STEPS")
         inputs = self.mbart.shared(ids)
@@ -178,13 +189,13 @@ class SignGenerator(nn.Module):
 
     def forward(
         self, texts: Sequence[str], languages: Sequence[str], codes: Tensor, lengths: Tensor,
-        label_smoothing: float = 0.0,
+        label_smoothing: float = 0.0, clips: Sequence[Clip | None] | None = None,
     ) -> GeneratorOutput:  # fmt: skip
-        """Teacher forcing. codes [B, K, P], padded with anything beyond lengths [B].
+        """Teacher forcing. codes [B, K, P], padded with anything beyond lengths [B]; clips as `generate` takes them.
 
         label_smoothing: share of the target's probability that `loss` spreads over all codes of the part
         """
-        states, mask = self._sources(texts, languages, self.spec.retrieval_drop if self.training else 0.0)
+        states, mask = self._sources(texts, languages, clips, self.spec.retrieval_drop if self.training else 0.0)
         steps: Steps = self.scheme.build(codes, lengths)
         inputs = torch.cat([self._start(languages)[:, :, None], self._inputs(steps.inputs[:, :, 1:])], dim=2)
         rows = self.scheme.rows
@@ -206,23 +217,30 @@ class SignGenerator(nn.Module):
         return GeneratorOutput(torch.stack(smoothed).mean(), losses, accuracy)
 
     @torch.no_grad()
-    def generate(self, texts: Sequence[str], languages: Sequence[str], search: Search = Search()) -> list[Tensor]:
+    def generate(
+        self, texts: Sequence[str], languages: Sequence[str], search: Search = Search(),
+        clips: Sequence[Clip | None] | None = None,
+    ) -> list[Tensor]:  # fmt: skip
         """The codes [K, P] of each sentence, 1 <= K; a sample ends by itself when any of its heads says end.
+
+        clips: whose sentences they are, for the signs that are retrieved, see `Lexicon`; None: nobody's
 
         The result for a sentence does not depend on the others. Raises UserError for a sentence that is empty or all
         unknown to the text tokenizer, an unknown language, or lengths that contradict each other. Runs in evaluation
         mode, whatever the module's mode is.
         """
         with _evaluating(self):
-            return self._generate(texts, languages, search)
+            return self._generate(texts, languages, search, clips)
 
-    def _generate(self, texts: Sequence[str], languages: Sequence[str], search: Search) -> list[Tensor]:
+    def _generate(
+        self, texts: Sequence[str], languages: Sequence[str], search: Search, clips: Sequence[Clip | None] | None
+    ) -> list[Tensor]:  # fmt: skip
         if not texts:
             return []
         longest = min(search.max_steps or self.spec.max_steps, self.spec.max_steps)
         search = replace(search, max_steps=longest)
         total = longest * self.scheme.period
-        states, mask = self._sources(texts, languages)
+        states, mask = self._sources(texts, languages, clips)
         matrix = self.heads.matrix(self.mbart.shared.weight)
         width = self.heads.columns.shape[1]
         state = decision(search, self.scheme, list(zip(texts, languages)), width, total, self.device)
@@ -303,18 +321,21 @@ class SignGenerator(nn.Module):
         return [text if len(motion) else "" for text, motion in zip(texts, codes)]
 
     def save_pretrained(self, folder: Path) -> None:
-        """Writes weights, settings, text tokenizer and lexicon; the folder appears whole or not at all."""
+        """Writes weights, settings, text tokenizer, lexicon (of each word all recordings, the one that is retrieved
+        first) and lists of keywords; the folder appears whole or not at all."""
         from safetensors.torch import save_model
 
         with new_folder(folder) as target:
             save_model(self, str(target / "model.safetensors"))
             self.mbart.config.save_pretrained(target / "mbart")
             self.source.pieces.save_pretrained(target / "mbart")
+            lexicon = self.source.lexicon
             signs = {
-                language: {word: codes.tolist() for word, codes in entries.items()}
-                for language, entries in self._signs.items()
+                language: {word: [_plain(r) for r in recordings] for word, recordings in entries.items()}
+                for language, entries in lexicon.recordings.items()
             }
-            (target / "lexicon.json").write_text(json.dumps(signs, ensure_ascii=False), encoding="utf-8")
+            for name, content in (("lexicon", signs), ("keywords", lexicon.keywords)):
+                (target / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
             settings = {"version": __version__, "spec": self.spec.__dict__}
             (target / "generator.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
 
@@ -334,14 +355,21 @@ class SignGenerator(nn.Module):
         if similar is not None:
             spec = replace(spec, retrieval_similar=similar)
         lexicon = json.loads((folder / "lexicon.json").read_text(encoding="utf-8"))
-        signs = {language: {w: torch.tensor(c) for w, c in entries.items()} for language, entries in lexicon.items()}
+        lists = folder / "keywords.json"  # which older ones do not have
+        keywords = json.loads(lists.read_text(encoding="utf-8")) if lists.is_file() else {}
+        signs = {
+            language: {word: _recordings(plain) for word, plain in entries.items()}
+            for language, entries in lexicon.items()
+        }
         mbart = MBartModel(MBartConfig.from_pretrained(folder / "mbart"))
-        generator = cls(spec, mbart, load_pieces(folder / "mbart"), signs)
+        generator = cls(spec, mbart, load_pieces(folder / "mbart"), signs, keywords)
         load_model(generator, str(folder / "model.safetensors"))
         return generator.eval()
 
     @classmethod
-    def from_mbart(cls, folder: Path, spec: GeneratorSpec, signs: Mapping[str, Mapping[str, Tensor]]) -> SignGenerator:
+    def from_mbart(
+        cls, folder: Path, spec: GeneratorSpec, signs: Signs, keywords: Keywords | None = None
+    ) -> SignGenerator:  # fmt: skip
         """A generator to be trained, from a folder in mBART's format. Raises UserError when files are missing."""
         from safetensors import SafetensorError
         from transformers import MBartModel, logging
@@ -355,7 +383,18 @@ class SignGenerator(nn.Module):
         missing = report["missing_keys"]
         if missing:
             raise UserError(f"{folder} lacks {len(missing)} of mBART's weights, {min(missing)} among them")
-        return cls(spec, mbart, pieces, signs)
+        return cls(spec, mbart, pieces, signs, keywords)
+
+
+def _plain(recording: Recording) -> dict[str, Any]:
+    return {"name": recording.name, "source": recording.source, "codes": recording.codes.tolist()}
+
+
+def _recordings(plain: Sequence) -> list[Recording]:
+    """The inverse of `_plain` for a word's recordings; older generators have one without a name, as its codes alone."""
+    if not isinstance(plain[0], dict):
+        return [Recording("unknown", torch.tensor(plain))]
+    return [Recording(r["name"], torch.tensor(r["codes"]), r["source"]) for r in plain]
 
 
 @contextmanager

@@ -76,7 +76,10 @@ class GeneratorModule(pl.LightningModule):
 
     def _step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
         smoothing = self.label_smoothing if stage == "train" else 0.0
-        output = self.generator(batch.texts, batch.languages, batch.codes, batch.lengths, label_smoothing=smoothing)
+        output = self.generator(
+            batch.texts, batch.languages, batch.codes, batch.lengths, label_smoothing=smoothing,
+            clips=batch.clips or None,
+        )
         size, steps = len(batch.texts), (batch.lengths + 1).sum()  # and the end of each clip
         self.log(f"{stage}/loss", output.loss, on_step=False, on_epoch=True, batch_size=size, sync_dist=stage == "val")
         for part in output.losses:

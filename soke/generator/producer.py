@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
+from soke.data.clip import Clip
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
 from soke.generator.retrieval import explained
@@ -73,16 +74,22 @@ class SignProducer:
 
     def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
         """One motion per sentence, on the CPU; batches of sentences whose sources are of similar length."""
-        return self.generate([s.text for s in sentences], [s.language for s in sentences])
+        clips = [_clip_of(sentence) for sentence in sentences]
+        return self.generate([s.text for s in sentences], [s.language for s in sentences], clips=clips)
 
-    def generate(self, texts: Sequence[str], languages: Sequence[str], search: Search | None = None) -> list[Motion]:
-        """One motion per text, in their order. Raises UserError as `SignGenerator.generate` does."""
-        source = self.generator.source
-        lengths = [source.length(text, language) for text, language in zip(texts, languages, strict=True)]
+    def generate(
+        self, texts: Sequence[str], languages: Sequence[str], search: Search | None = None,
+        clips: Sequence[Clip | None] | None = None,
+    ) -> list[Motion]:  # fmt: skip
+        """One motion per text, in their order; clips as `SignGenerator.generate` takes them, and raises UserError."""
+        of = [None] * len(texts) if clips is None else clips
+        lengths = [self.generator.source.length(*sentence) for sentence in zip(texts, languages, of, strict=True)]
         motions: dict[int, Motion] = {}
         for rows in self._batches(lengths):
             batch_languages = [languages[i] for i in rows]
-            codes = self.generator.generate([texts[i] for i in rows], batch_languages, search or self.search)
+            codes = self.generator.generate(
+                [texts[i] for i in rows], batch_languages, search or self.search, [of[i] for i in rows]
+            )
             fps = [self.generator.spec.fps[language] for language in batch_languages]
             motions.update(zip(rows, (m.to("cpu") for m in self.tokenizer.decode_motions(codes, fps))))
         return [motions[i] for i in range(len(texts))]
@@ -115,9 +122,9 @@ class SignProducer:
         order = sorted(range(len(lengths)), key=lambda i: lengths[i])
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
-    def retrieved(self, text: str, language: str) -> str:
-        """What was found in the lexicon for a text, a line per sign."""
-        return explained(self.generator.source.lexicon, text, language)
+    def retrieved(self, sentence: Sentence) -> str:
+        """What was found in the lexicon for a sentence, a line per sign."""
+        return explained(self.generator.source.lexicon, sentence.text, sentence.language, _clip_of(sentence))
 
     def save_pretrained(self, folder: Path) -> None:
         """Generator and tokenizer in one folder, which appears whole or not at all."""
@@ -136,3 +143,8 @@ class SignProducer:
         generator = SignGenerator.from_pretrained(Path(folder), similar).to(device)
         tokenizer = SignTokenizer.from_pretrained(Path(folder) / "tokenizer").to(device)
         return cls(generator, tokenizer, **settings)
+
+
+def _clip_of(sentence: Sentence) -> Clip | None:
+    """The corpus's clip whose sentence it is; None for any other sentence."""
+    return sentence if isinstance(sentence, Clip) else None

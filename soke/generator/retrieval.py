@@ -1,16 +1,19 @@
 """Retrieval: signs of an external lexicon that occur in a sentence (SOKE, section 3.4)."""
 from __future__ import annotations
 
-from typing import Mapping
+from typing import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from soke.data.clip import Clip
 from soke.data.codes import REMEDY
-from soke.data.keywords import MATCHERS, Match, TokenMatcher
+from soke.data.keywords import MATCHERS, PUBLISHED_ORDER, Match, TokenMatcher
+from soke.data.recordings import Recording, ranked
 from soke.errors import UserError
 
-Signs = Mapping[str, Tensor]  # word -> codes [K, P]
+Signs = Mapping[str, Mapping[str, Sequence[Recording]]]  # sign language -> word -> its recordings
+Keywords = Mapping[str, Mapping[str, Sequence[str]]]  # split -> clip name -> words of its sentence
 
 # How the encoder's text announces the i-th retrieved sign, by the locale of the text; English where none is published.
 MARKERS = {"en_XX": "Key word {}, ", "zh_CN": "关键词 {}, ", "de_DE": "Schlüsselwort {}, "}
@@ -24,19 +27,25 @@ def marker(locale: str, number: int) -> str:
 class Lexicon:
     """Codes of isolated signs per sign language, found in sentences.
 
-    signs:     sign language -> word -> codes [K, P]
+    signs:     sign language -> word -> recordings
     words:     at most this many signs per sentence, the longest words first; 0 finds none
     steps:     longer signs are evenly thinned to this many codes
     match:     name in `MATCHERS`: how words are found
     similar:   lowest score, up to 1, of an entry for a word that is in no entry, see `TokenMatcher`; 0 takes none
+    recording: which recording of a word is taken, see `ranked`
+    keywords:  split -> clip name -> the words of its sentence, which then are taken in place of those that would be
+               found, as far as there are signs of them
     codebooks: part -> size of its codebook, in the order of the P streams of codes; None does not check codes by it
+
+    What is looked up for the sentence of a corpus's clip is never cut from this clip: another recording of the word is
+    taken, or the word is left out.
 
     Raises UserError for a sign whose codes are malformed or in no codebook.
     """
 
     def __init__(
-        self, signs: Mapping[str, Signs], words: int = 3, steps: int = 10, match: str = "token", similar: float = 0.0,
-        *, codebooks: Mapping[str, int] | None = None,
+        self, signs: Signs, words: int = 3, steps: int = 10, match: str = "token", similar: float = 0.0,
+        recording: str = "first", keywords: Keywords | None = None, *, codebooks: Mapping[str, int] | None = None,
     ):  # fmt: skip
         if similar and MATCHERS[match] is not TokenMatcher:
             raise UserError(
@@ -44,51 +53,80 @@ class Lexicon:
                 "set SIMILAR to 0, or MATCH to token"
             )
         for language, entries in signs.items():
-            for word, codes in entries.items():
-                _check(language, word, codes, codebooks)
+            for word, recordings in entries.items():
+                for sign in recordings:
+                    _check(language, word, sign.codes, codebooks)
         self.words, self.steps = words, steps
         self.matcher = TokenMatcher(signs, similar) if similar else MATCHERS[match](signs)
-        self.signs: dict[str, dict[str, Tensor]] = {
-            language: {word: _thinned(codes, steps) for word, codes in entries.items()}
+        self.recordings: dict[str, dict[str, list[Recording]]] = {
+            language: {word: ranked(recordings, recording) for word, recordings in entries.items()}
             for language, entries in signs.items()
         }
-        # of each sign before it was thinned
-        self.recorded_steps: dict[str, dict[str, int]] = {
-            language: {word: len(codes) for word, codes in entries.items()} for language, entries in signs.items()
-        }
+        self.keywords = keywords or {}
 
-    def matches(self, text: str, language: str) -> list[Match]:
-        """The first `words` entries found in `text`: exact ones, longest first, in order of appearance among equals;
-        then similar ones, the nearest first."""
-        return self.matcher.find(text, language)[: self.words]
+    def matches(self, text: str, language: str, clip: Clip | None = None) -> list[Match]:
+        """The first `words` entries found in `text`, which is the sentence of `clip` where that is given: exact ones,
+        longest first, in order of appearance among equals; then similar ones, the nearest first. Or the first ones of
+        the list that the clip has."""
+        entries = self.entries(text, language, clip)
+        return [match for match in entries if self.recording(match, clip) is not None][: self.words]
+
+    def entries(self, text: str, language: str, clip: Clip | None = None) -> list[Match]:
+        """All that `matches` chooses from, and what has no recording but those cut from `clip`."""
+        listed = self.listed(clip)
+        return self.matcher.find(text, language) if listed is None else listed
 
     def find(self, text: str, language: str) -> list[str]:
         """The words of `matches`."""
         return [match.word for match in self.matches(text, language)]
 
-    def codes(self, match: Match) -> Tensor:
-        """The codes [K, P], K <= steps, of a sign that was found."""
-        return self.signs[match.language][match.word]
+    def recording(self, match: Match, clip: Clip | None = None) -> Recording | None:
+        """The recording that is taken for a sign that was found; None where all are cut from `clip`."""
+        recordings = self.recordings[match.language][match.word]
+        return next((r for r in recordings if clip is None or not r.is_cut_from(clip)), None)
+
+    def codes(self, match: Match, clip: Clip | None = None) -> Tensor:
+        """The codes [K, P], K <= steps, of a sign that was found for this clip."""
+        return _thinned(self.recording(match, clip).codes, self.steps)
+
+    def listed(self, clip: Clip | None) -> list[Match] | None:
+        """The entries for the words of a clip's list; None where it has no list."""
+        words = None if clip is None else self.keywords.get(clip.split, {}).get(clip.name)
+        if words is None:
+            return None
+        order = dict.fromkeys([clip.language, *PUBLISHED_ORDER, *self.recordings])
+        found = []
+        for word in dict.fromkeys(words):
+            language = next((name for name in order if word in self.recordings.get(name, {})), None)
+            if language is not None:
+                found.append(Match(language, word, word, "list"))
+        return found
 
 
-def explained(lexicon: Lexicon, text: str, language: str) -> str:
-    """What is retrieved for a sentence, for people: a line per sign, or one sentence that says why there is none."""
+def explained(lexicon: Lexicon, text: str, language: str, clip: Clip | None = None) -> str:
+    """What is retrieved for a sentence, that of `clip` where it is given, for people: a line per sign, or one sentence
+    that says why there is none."""
     if not lexicon.words:
         return "no sign is retrieved: GENERATOR.RETRIEVAL.WORDS is 0"
-    matches = lexicon.matches(text, language)
+    matches = lexicon.matches(text, language, clip)
     if matches:
-        return "\n".join(_line(lexicon, match) for match in matches)
-    if not lexicon.signs.get(language):
+        return "\n".join(_line(lexicon, match, clip) for match in matches)
+    if lexicon.entries(text, language, clip):
+        return f"no sign is retrieved: those of the sentence's words are all cut from clip {clip.name}"
+    if lexicon.listed(clip) is not None:
+        return f"no sign is retrieved: the list of clip {clip.name} names no word of the lexicon"
+    if not lexicon.recordings.get(language):
         return f"no sign is retrieved: the lexicon has no signs of {language}"
     return f"no sign is retrieved: no word of the sentence is in the lexicon of {language}"
 
 
-def _line(lexicon: Lexicon, match: Match) -> str:
+def _line(lexicon: Lexicon, match: Match, clip: Clip | None) -> str:
     how = f"{match.how} {match.score:.2f}" if match.how == "similar" else match.how
-    kept, recorded = len(lexicon.codes(match)), lexicon.recorded_steps[match.language][match.word]
+    recording = lexicon.recording(match, clip)
+    kept, recorded = len(lexicon.codes(match, clip)), len(recording.codes)
     count = f"{recorded}" if kept == recorded else f"{kept} of {recorded}"
     unit = "step" if recorded == 1 else "steps"
-    return f'"{match.surface}" -> {match.word} ({match.language}, {how}, {count} {unit})'
+    return f'"{match.surface}" -> {match.word} ({match.language}, {how}, recording {recording.name}, {count} {unit})'
 
 
 def _check(language: str, word: str, codes: Tensor, codebooks: Mapping[str, int] | None) -> None:

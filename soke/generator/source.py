@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from soke.data.clip import TEXT_LOCALE
+from soke.data.clip import TEXT_LOCALE, Clip
 from soke.errors import UserError
 from soke.generator.retrieval import Lexicon, marker
 from soke.generator.schemes import ABSENT, IGNORE
@@ -52,19 +52,25 @@ class SourceEncoder:
     ):
         self.pieces, self.vocabulary, self.lexicon, self.max_pieces = pieces, vocabulary, lexicon, max_pieces
         self.form = form
-        self._read: dict[tuple[str, str], tuple[list[int], list[Tensor]]] = {}
+        self._read: dict[tuple[str, str], list[int]] = {}
+        self._retrieved: dict[tuple[str, str, Clip | None], list[Tensor]] = {}
         self._markers: dict[tuple[str, int], list[int]] = {}
 
-    def length(self, text: str, language: str) -> int:
+    def length(self, text: str, language: str, clip: Clip | None = None) -> int:
         """Positions that the sentence takes with all its signs."""
-        return len(self._rows(text, language, 0.0)[0])
+        return len(self._rows(text, language, clip, 0.0)[0])
 
-    def batch(self, texts: Sequence[str], languages: Sequence[str], drop: float = 0.0) -> Source:
-        """drop: probability with which each retrieved sign is left out.
+    def batch(
+        self, texts: Sequence[str], languages: Sequence[str], clips: Sequence[Clip | None] | None = None,
+        drop: float = 0.0,
+    ) -> Source:  # fmt: skip
+        """clips: whose sentences these are, for the signs that are retrieved, see `Lexicon`; None: nobody's
+        drop:  probability with which each retrieved sign is left out
 
         Raises UserError for a text that is empty or all unknown to the text tokenizer, and for an unknown language.
         """
-        rows = [self._rows(text, language, drop) for text, language in zip(texts, languages, strict=True)]
+        of = [None] * len(texts) if clips is None else clips
+        rows = [self._rows(*sentence, drop) for sentence in zip(texts, languages, of, strict=True)]
         ids = pad_sequence([row[0] for row in rows], batch_first=True, padding_value=self.pieces.pad_token_id)
         codes = pad_sequence([row[1] for row in rows], batch_first=True, padding_value=ABSENT)
         lengths = torch.tensor([len(row[0]) for row in rows])
@@ -76,7 +82,7 @@ class SourceEncoder:
         Raises UserError as `batch` does.
         """
         rows = [
-            torch.tensor([self.locale_id(language), *self._found(text, language)[0], self.pieces.eos_token_id])
+            torch.tensor([self.locale_id(language), *self._text(text, language), self.pieces.eos_token_id])
             for text, language in zip(texts, languages, strict=True)
         ]
         return pad_sequence(rows, batch_first=True, padding_value=IGNORE)
@@ -89,15 +95,23 @@ class SourceEncoder:
         self.vocabulary.language_ids(language)
         return self.pieces.convert_tokens_to_ids(TEXT_LOCALE[language])
 
-    def _found(self, text: str, language: str) -> tuple[list[int], list[Tensor]]:
-        """`_looked_up`, once for each sentence."""
+    def _text(self, text: str, language: str) -> list[int]:
+        """`_checked_ids`, once for each sentence."""
         if (text, language) not in self._read:
-            self._read[text, language] = self._looked_up(text, language)
+            self._read[text, language] = self._checked_ids(text, language)
         return self._read[text, language]
 
-    def _rows(self, text: str, language: str, drop: float) -> tuple[Tensor, Tensor]:
+    def _signs(self, text: str, language: str, clip: Clip | None) -> list[Tensor]:
+        """The codes [K, P] of each sign that is found for a sentence, looked up once."""
+        key = text, language, clip
+        if key not in self._retrieved:
+            matches = self.lexicon.matches(text, language, clip)
+            self._retrieved[key] = [self.lexicon.codes(match, clip) for match in matches]
+        return self._retrieved[key]
+
+    def _rows(self, text: str, language: str, clip: Clip | None, drop: float) -> tuple[Tensor, Tensor]:
         """Ids [L] and codes [L, P] of one sentence."""
-        text_ids, signs = self._found(text, language)
+        text_ids, signs = self._text(text, language), self._signs(text, language, clip)
         if drop:
             signs = [sign for sign, kept in zip(signs, torch.rand(len(signs)) >= drop) if kept]
         locale, parts = TEXT_LOCALE[language], len(self.vocabulary.parts)
@@ -114,8 +128,8 @@ class SourceEncoder:
         codes.append(torch.full((len(ids) - sum(map(len, codes)), parts), ABSENT))
         return torch.tensor(ids), torch.cat(codes)
 
-    def _looked_up(self, text: str, language: str) -> tuple[list[int], list[Tensor]]:
-        """Ids of the text, and the codes [K, P] of each sign found in it."""
+    def _checked_ids(self, text: str, language: str) -> list[int]:
+        """Ids of the text. Raises UserError as `batch` does."""
         self.vocabulary.language_ids(language)  # an unknown language ends here
         shown = text if len(text) <= 60 else f"{text[:57]}..."
         if not text.strip():
@@ -134,7 +148,7 @@ class SourceEncoder:
                 "the sentence %r for %s holds %r, which is of another language: no sign is looked up for it",
                 shown, language, foreign,
             )  # fmt: skip
-        return ids[: self.max_pieces], [self.lexicon.codes(match) for match in self.lexicon.matches(text, language)]
+        return ids[: self.max_pieces]
 
     @staticmethod
     def _foreign(text: str, locale: str) -> str | None:

@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from soke import __version__
 from soke.data.clip import SPLITS, Corpus, SkippedClip
-from soke.data.codes import CodeStore, Provenance, write_published_word_codes, write_word_codes
+from soke.data.codes import CodeStore, Provenance, write_published_word_codes
 from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
 from soke.data.lexicon import Lexicon
+from soke.data.recordings import Recording, ranked, write_recordings
 from soke.errors import UserError
 from soke.tokenizer.tokenizer import SignTokenizer
 
@@ -22,9 +23,10 @@ log = logging.getLogger(__name__)
 
 def extract_codes(
     tokenizer: SignTokenizer, corpora: Sequence[Corpus], lexicon: Lexicon | None, store: CodeStore, *,
-    limits: tuple[int, int], batch_size: int, workers: int = 0, strict: bool = False,
+    limits: tuple[int, int], batch_size: int, workers: int = 0, strict: bool = False, rule: str = "first",
 ) -> None:  # fmt: skip
-    """Writes the codes of every clip of every split, and one table of words per sign language of the lexicon.
+    """Writes the codes of every clip of every split, and of the lexicon one table per sign language, with all
+    recordings of every word, and SOKE's word2code.json, with the one that `rule` chooses, see `ranked`.
 
     Codes of this tokenizer that are there already are kept; those of another are removed first, so that a folder never
     holds codes of two. Unreadable clips are counted and named in the log, or an error when `strict`.
@@ -42,9 +44,8 @@ def extract_codes(
                 for clip, codes in zip(batch.clips, _encoded(tokenizer, batch)):
                     store.write(clip, codes)
     if lexicon is not None:
-        skipped += _extract_lexicon(
-            tokenizer, _dataset(lexicon, "train", tokenizer, limits, strict), store, batch_size, workers
-        )
+        signs = _dataset(lexicon, "train", tokenizer, limits, strict)
+        skipped += _extract_lexicon(tokenizer, lexicon, signs, store, batch_size, workers, rule)
     if skipped:
         log.warning("%d clips have no codes: %s", len(skipped), "; ".join(s.reason for s in skipped[:5]))
     log.info("codes of tokenizer %s are in %s", tokenizer.hash, store.path)
@@ -88,17 +89,21 @@ def _encoded(tokenizer: SignTokenizer, batch: MotionBatch) -> list[Tensor]:
 
 
 def _extract_lexicon(
-    tokenizer: SignTokenizer, dataset: MotionDataset, store: CodeStore, batch_size: int, workers: int
-) -> list[SkippedClip]:
+    tokenizer: SignTokenizer, lexicon: Lexicon, signs: MotionDataset, store: CodeStore, batch_size: int, workers: int,
+    rule: str,
+) -> list[SkippedClip]:  # fmt: skip
     skipped = []
-    words: dict[str, dict[str, Tensor]] = {}
-    for batch in tqdm(_batches(dataset, range(len(dataset)), batch_size, workers), desc="codes of the lexicon"):
+    words: dict[str, dict[str, list[Recording]]] = {}
+    for batch in tqdm(_batches(signs, range(len(signs)), batch_size, workers), desc="codes of the lexicon"):
         skipped += batch.skipped
         for clip, codes in zip(batch.clips, _encoded(tokenizer, batch)):
-            words.setdefault(clip.language, {}).setdefault(clip.text, codes)
+            recording = Recording(clip.name, codes.cpu(), lexicon.source(clip))
+            words.setdefault(clip.language, {}).setdefault(clip.text, []).append(recording)
     if not words:
         raise UserError("no sign of the lexicon can be read; check DATASET.LEXICON")
+    chosen: dict[str, dict[str, Tensor]] = {}
     for language, entries in words.items():
-        write_word_codes(store.word_file(language), entries, tokenizer.parts)
-    write_published_word_codes(store.path / "word2code.json", words, tokenizer.parts)
+        write_recordings(store.word_file(language), entries, tokenizer.parts, rule)
+        chosen[language] = {word: ranked(recordings, rule)[0].codes for word, recordings in entries.items()}
+    write_published_word_codes(store.path / "word2code.json", chosen, tokenizer.parts)
     return skipped

@@ -3,12 +3,22 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 import torch
 
+from soke.data.clip import Clip
 from soke.data.codes import read_published_word_codes, read_word_codes, write_published_word_codes
-from soke.data.keywords import Match, SubstringMatcher, TokenMatcher, read_keywords, write_keywords
+from soke.data.keywords import (
+    Match,
+    SubstringMatcher,
+    TokenMatcher,
+    check_keywords,
+    read_keyword_lists,
+    read_keywords,
+    write_keywords,
+)
 from soke.errors import UserError
 
 WORDS = {
@@ -245,3 +255,42 @@ def test_published_table_of_codes(tmp_path, caplog):
         "CSL": ["雨"], "DGS": ["regen", "gift"], "ASL": ["good afternoon"]
     }  # fmt: skip
     assert torch.equal(read["DGS"]["gift"], codes["regen"])
+
+
+def clips(*names: str, corpus: str = "how2sign") -> list[Clip]:
+    return [Clip(name, corpus, "train", "ASL", "rain", Path("unused"), 24.0) for name in names]
+
+
+LISTS = {"a": ["rain", "sun"], "b": [], "c": ["snow"]}
+FILE = Path("lists/name2kws_train.json")
+
+
+def test_what_lists_lack_is_counted(caplog):
+    check_keywords(FILE, LISTS, clips("a", "b", "c"), {"rain", "sun", "snow"})
+    assert caplog.text == ""
+    check_keywords(FILE, LISTS, clips("a", "b", "d", "e"), {"sun"})
+    assert "name2kws_train.json has no list for 2 of 4 clips, d the first of them" in caplog.text
+    assert "1 of the 2 words that lists/name2kws_train.json names have no sign" in caplog.text
+    check_keywords(FILE, LISTS, [], set())  # a split without clips
+
+
+@pytest.mark.parametrize(
+    ("of", "signs", "fault"),
+    [
+        (clips("d", "e"), {"rain"}, "has a list for none of the 2 clips, d the first"),
+        (clips("a", "b"), {"snow"}, "names no word of the lexicon, which lacks 'rain'"),
+        (clips("a") + clips("a", corpus="csl"), {"rain"}, "one list for a, which is a clip of how2sign and of csl"),
+    ],
+)
+def test_lists_that_cannot_be_meant_are_refused(of, signs, fault):
+    with pytest.raises(UserError, match=rf"name2kws_train\.json .*{fault}.*GENERATOR\.RETRIEVAL\.KEYWORDS"):
+        check_keywords(FILE, LISTS, of, signs)
+
+
+def test_there_is_a_file_for_every_split(tmp_path):
+    for split in ("train", "val"):
+        write_keywords(tmp_path / f"name2kws_{split}.json", LISTS)
+    with pytest.raises(UserError, match=r"name2kws_test\.json does not exist: .*python -m prepare\.keywords"):
+        read_keyword_lists(tmp_path)
+    write_keywords(tmp_path / "name2kws_test.json", {})
+    assert read_keyword_lists(tmp_path) == {"train": LISTS, "val": LISTS, "test": {}}

@@ -6,6 +6,7 @@ import torch
 from transformers import MBartConfig, MBartModel, MBartTokenizer
 from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES
 
+from soke.data.recordings import Recording
 from soke.generator.model import GeneratorSpec, SignGenerator
 
 CODEBOOKS = {"body": 7, "lhand": 11, "rhand": 5}
@@ -21,7 +22,12 @@ def make_pieces() -> MBartTokenizer:
     )
 
 
-def make_generator(seed: int = 0, **changes) -> SignGenerator:
+def recorded(entries: dict[str, torch.Tensor]) -> dict[str, list[Recording]]:
+    """One recording of each word."""
+    return {word: [Recording(f"{word}-1", codes)] for word, codes in entries.items()}
+
+
+def make_generator(seed: int = 0, keywords=None, **changes) -> SignGenerator:
     torch.manual_seed(seed)
     pieces = make_pieces()
     config = MBartConfig(
@@ -34,7 +40,8 @@ def make_generator(seed: int = 0, **changes) -> SignGenerator:
         max_steps=12,
     )  # fmt: skip
     signs = {"ASL": {"rain": torch.randint(0, 5, (14, 3)), "sun": torch.randint(0, 5, (4, 3))}, "DGS": {}}
-    return SignGenerator(GeneratorSpec(**{**settings, **changes}), MBartModel(config), pieces, signs).eval()
+    signs = {language: recorded(entries) for language, entries in signs.items()}
+    return SignGenerator(GeneratorSpec(**{**settings, **changes}), MBartModel(config), pieces, signs, keywords).eval()
 
 
 @pytest.fixture(scope="module")

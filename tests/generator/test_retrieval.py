@@ -1,11 +1,19 @@
 """Retrieval: which signs a sentence gets, how they are explained, and lexicons that cannot be used."""
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
+from soke.data.clip import Clip
+from soke.data.recordings import Recording
 from soke.errors import UserError
+from soke.generator.model import SignGenerator
 from soke.generator.retrieval import Lexicon, explained
+
+from .conftest import make_generator, recorded
 
 BOOKS = {"body": 20, "lhand": 16, "rhand": 16}
 
@@ -16,8 +24,8 @@ def codes(steps: int):
 
 
 SIGNS = {
-    "ASL": {"dog": codes(7), "tomorrow": codes(14), "rain": codes(1), "time": codes(2), "sun": codes(2)},
-    "CSL": {"下雨": codes(3)},
+    "ASL": recorded({"dog": codes(7), "tomorrow": codes(14), "rain": codes(1), "time": codes(2), "sun": codes(2)}),
+    "CSL": recorded({"下雨": codes(3)}),
     "DGS": {},
 }
 
@@ -39,7 +47,7 @@ def test_long_signs_are_thinned_evenly_and_short_ones_kept():
 def test_published_lists_give_codes_of_other_languages_too():
     (match,) = Lexicon(SIGNS, match="soke_substring").matches("zentimeter", "DGS")
     lexicon = Lexicon(SIGNS, match="soke_substring")
-    assert match.language == "ASL" and torch.equal(lexicon.codes(match), SIGNS["ASL"]["time"])
+    assert match.language == "ASL" and torch.equal(lexicon.codes(match), codes(2))
 
 
 def test_similar_words_fill_only_the_places_that_exact_ones_leave():
@@ -61,12 +69,13 @@ def test_similar_words_are_not_to_be_had_with_the_published_lists():
 @pytest.mark.parametrize(
     ("text", "language", "expected"),
     [
-        ("The dogs", "ASL", '"dogs" -> dog (ASL, lemma, 7 steps)'),
-        ("Rain", "ASL", '"rain" -> rain (ASL, word, 1 step)'),
-        ("tomorow", "ASL", '"tomorow" -> tomorrow (ASL, similar 0.82, 10 of 14 steps)'),
-        ("下雨天", "CSL", '"下雨天" -> 下雨 (CSL, similar 0.75, 3 steps)'),
+        ("The dogs", "ASL", '"dogs" -> dog (ASL, lemma, recording dog-1, 7 steps)'),
+        ("Rain", "ASL", '"rain" -> rain (ASL, word, recording rain-1, 1 step)'),
+        ("tomorow", "ASL", '"tomorow" -> tomorrow (ASL, similar 0.82, recording tomorrow-1, 10 of 14 steps)'),
+        ("下雨天", "CSL", '"下雨天" -> 下雨 (CSL, similar 0.75, recording 下雨-1, 3 steps)'),
         ("tomorow, a dog", "ASL",
-         '"dog" -> dog (ASL, word, 7 steps)\n"tomorow" -> tomorrow (ASL, similar 0.82, 10 of 14 steps)'),
+         '"dog" -> dog (ASL, word, recording dog-1, 7 steps)\n'
+         '"tomorow" -> tomorrow (ASL, similar 0.82, recording tomorrow-1, 10 of 14 steps)'),
         ("nothing known", "ASL", "no sign is retrieved: no word of the sentence is in the lexicon of ASL"),
         ("Regen", "DGS", "no sign is retrieved: the lexicon has no signs of DGS"),
         ("sol", "LSA", "no sign is retrieved: the lexicon has no signs of LSA"),
@@ -81,7 +90,8 @@ def test_explained_without_retrieval_and_with_the_published_lists():
         "no sign is retrieved: GENERATOR.RETRIEVAL.WORDS is 0"
     )
     published = Lexicon(SIGNS, match="soke_substring", steps=1)
-    assert explained(published, "zentimeter", "DGS") == '"time" -> time (ASL, substring, 1 of 2 steps)'
+    line = '"time" -> time (ASL, substring, recording time-1, 1 of 2 steps)'
+    assert explained(published, "zentimeter", "DGS") == line
 
 
 REMADE = "made by another tokenizer: run `python -m get_motion_code` with the tokenizer that you want to use"
@@ -98,7 +108,7 @@ REMADE = "made by another tokenizer: run `python -m get_motion_code` with the to
     ],
 )
 def test_signs_of_another_tokenizer_are_refused(bad, fault):
-    signs = {"ASL": SIGNS["ASL"], "DGS": {"regen": codes(2), "haus": bad}}
+    signs = {"ASL": SIGNS["ASL"], "DGS": recorded({"regen": codes(2), "haus": bad})}
     with pytest.raises(UserError, match=f"'haus' in the lexicon of DGS .*{fault}"):
         Lexicon(signs, codebooks=BOOKS)
     Lexicon(signs)  # nothing to compare with
@@ -117,10 +127,120 @@ def test_signs_of_another_tokenizer_are_refused(bad, fault):
 @pytest.mark.parametrize("books", [None, BOOKS])
 def test_malformed_signs_are_refused(bad, fault, books):
     with pytest.raises(UserError, match=f"'haus' in the lexicon of DGS holds {fault}.*get_motion_code"):
-        Lexicon({"DGS": {"haus": bad}}, codebooks=books)
+        Lexicon({"DGS": recorded({"haus": bad})}, codebooks=books)
 
 
 def test_signs_at_the_ends_of_the_codebooks_are_taken():
-    signs = {"DGS": {"haus": torch.tensor([[0, 0, 0], [19, 15, 15]])}, "ASL": {}}
-    lexicon = Lexicon(signs, codebooks=BOOKS)
-    assert torch.equal(lexicon.codes(lexicon.matches("Haus", "DGS")[0]), signs["DGS"]["haus"])
+    ends = torch.tensor([[0, 0, 0], [19, 15, 15]])
+    lexicon = Lexicon({"DGS": recorded({"haus": ends}), "ASL": {}}, codebooks=BOOKS)
+    assert torch.equal(lexicon.codes(lexicon.matches("Haus", "DGS")[0]), ends)
+
+
+def clip_of(name: str, split: str = "train", text: str = "es regnet", language: str = "DGS") -> Clip:
+    return Clip(name, "phoenix", split, language, text, Path("unused"), 25.0)
+
+
+CUT = {
+    "DGS": {
+        "regnet": [Recording("r1", codes(3), "phoenix/train/a"), Recording("r2", codes(5), "phoenix/train/b")],
+        "es": [Recording("e1", codes(4), "../Phoenix_2014T/train/a")],
+        "wind": [Recording("w1", codes(2))],
+    }
+}
+
+
+def test_a_sentence_does_not_retrieve_a_sign_cut_from_itself():
+    lexicon = Lexicon(CUT)
+
+    def found(clip: Clip | None, text: str = "es regnet") -> dict[str, str]:
+        matches = lexicon.matches(text, "DGS", clip)
+        return {match.word: lexicon.recording(match, clip).name for match in matches}
+
+    assert found(None) == found(clip_of("train/c")) == {"regnet": "r1", "es": "e1"}
+    assert found(clip_of("train/a")) == {"regnet": "r2"}  # another recording of the one word, none of the other
+    assert found(clip_of("train/b")) == {"regnet": "r1", "es": "e1"}
+    assert found(clip_of("train/a"), "es") == {}
+    assert explained(lexicon, "es", "DGS", clip_of("train/a")) == (
+        "no sign is retrieved: those of the sentence's words are all cut from clip train/a"
+    )
+    (match,) = lexicon.matches("regnet", "DGS", clip_of("train/a"))
+    assert torch.equal(lexicon.codes(match, clip_of("train/a")), codes(5))
+    assert Lexicon(CUT, words=1).find("es regnet wind", "DGS") == ["regnet"]
+    one = Lexicon({"DGS": {"es": CUT["DGS"]["es"], "wind": CUT["DGS"]["wind"]}}, words=1)
+    assert [m.word for m in one.matches("es wind", "DGS", clip_of("train/a"))] == ["wind"]  # its place is not lost
+
+
+@pytest.mark.parametrize(("rule", "name"), [("first", "r1"), ("longest", "r2"), ("shortest", "r1"), ("medoid", "r1")])
+def test_the_recording_is_chosen_by_the_rule_and_shown(rule, name):
+    lexicon = Lexicon(CUT, recording=rule)
+    assert f'"regnet" -> regnet (DGS, word, recording {name}, ' in explained(lexicon, "es regnet", "DGS")
+    assert "recording r2, 5 steps" in explained(lexicon, "es regnet", "DGS", clip_of("train/a"))
+
+
+KEYWORDS = {
+    "train": {"train/a": ["wind", "es", "gone", "time", "wind"], "train/none": [], "train/gone": ["gone"]},
+    "test": {"train/a": ["regnet"]},
+}
+
+
+def test_the_lists_of_a_corpus_go_before_the_rule():
+    lexicon = Lexicon({**CUT, "ASL": SIGNS["ASL"]}, keywords=KEYWORDS, words=2)
+
+    def words(clip: Clip | None) -> list[tuple[str, str, str]]:
+        return [(match.language, match.word, match.how) for match in lexicon.matches("es regnet", "DGS", clip)]
+
+    # not es, whose only recording is cut from this clip; not gone, of which there is no sign
+    assert words(clip_of("train/a")) == [("DGS", "wind", "list"), ("ASL", "time", "list")]
+    assert words(clip_of("train/a", "test")) == [("DGS", "regnet", "list")]  # each split has lists of its own
+    assert words(clip_of("train/none")) == words(clip_of("train/gone")) == []
+    by_rule = [("DGS", "regnet", "word"), ("DGS", "es", "word")]
+    assert words(None) == words(clip_of("train/c")) == words(clip_of("train/none", "val")) == by_rule
+    assert '"wind" -> wind (DGS, list, recording w1, ' in explained(lexicon, "es regnet", "DGS", clip_of("train/a"))
+    assert explained(lexicon, "es regnet", "DGS", clip_of("train/gone")) == (
+        "no sign is retrieved: the list of clip train/gone names no word of the lexicon"
+    )
+
+
+def test_a_word_of_two_languages_is_that_of_the_sentence():
+    signs = {"DGS": recorded({"hand": codes(2)}), "ASL": recorded({"hand": codes(6)})}
+    lexicon = Lexicon(signs, keywords={"train": {"x": ["hand"]}})
+    for language in signs:
+        (match,) = lexicon.matches("...", language, clip_of("x", language=language))
+        assert match.language == language
+    (match,) = lexicon.matches("...", "CSL", clip_of("x", language="CSL"))
+    assert match.language == "DGS"  # the published order is CSL, DGS, ASL
+
+
+def test_what_is_read_depends_on_whose_sentence_it_is(tmp_path):
+    """Through the generator, its training input and its export: lists and recordings travel with it."""
+    lists = {"train": {"train/a": ["sun"]}}
+    model = make_generator(retrieval_recording="longest", retrieval_keywords="lists 0123", keywords=lists)
+    cut = Recording("rain-2", codes(4) % 5, "phoenix/train/b")
+    signs = {"ASL": {**model.source.lexicon.recordings["ASL"]}, "DGS": {"rain": [Recording("x", codes(6) % 5), cut]}}
+    model = SignGenerator(model.spec, model.mbart, model.source.pieces, signs, lists).eval()
+    model.save_pretrained(tmp_path / "generator")
+    loaded = SignGenerator.from_pretrained(tmp_path / "generator")
+    assert (loaded.spec.retrieval_recording, loaded.spec.retrieval_keywords) == ("longest", "lists 0123")
+    clips = [clip_of("train/a", text="rain"), clip_of("train/b", text="rain"), None]
+    texts, languages = ["rain"] * 3, ["DGS"] * 3
+    for generator in (model, loaded):
+        sources = [generator.source.batch(["rain"], ["DGS"], [clip]).ids for clip in clips]
+        lengths = [source.shape[1] for source in sources]
+        assert lengths == [generator.source.length("rain", "DGS", clip) for clip in clips]
+        assert lengths[0] == lengths[2] - 6  # sun, 4 steps of three parts, in place of rain, 6
+        assert lengths[1] == lengths[2] and torch.equal(sources[1], sources[2])  # the longest is not cut from it
+    said, again = (generator.generate(texts, languages, clips=clips) for generator in (model, loaded))
+    assert all(torch.equal(first, second) for first, second in zip(said, again, strict=True))
+    names = {r.name: r.source for r in loaded.source.lexicon.recordings["DGS"]["rain"]}
+    assert names == {"x": None, "rain-2": "phoenix/train/b"}
+
+
+def test_generators_exported_before_recordings_had_names_are_read(tmp_path):
+    model = make_generator()
+    model.save_pretrained(tmp_path / "generator")
+    table = tmp_path / "generator/lexicon.json"
+    signs = json.loads(table.read_text(encoding="utf-8"))
+    table.write_text(json.dumps({lang: {w: r[0]["codes"] for w, r in e.items()} for lang, e in signs.items()}))
+    (tmp_path / "generator/keywords.json").unlink()
+    old = SignGenerator.from_pretrained(tmp_path / "generator").source
+    assert torch.equal(old.batch(["rain and sun"], ["ASL"]).ids, model.source.batch(["rain and sun"], ["ASL"]).ids)

@@ -22,6 +22,11 @@ def test_blocks_of_ids_do_not_overlap():
     assert sorted(ids) == list(range(100, vocabulary.size))
 
 
+def sign_of(source, word):
+    (match,) = source.lexicon.matches(word, "ASL")
+    return source.lexicon.codes(match)
+
+
 def test_source_ends_with_end_and_locale(generator):
     pieces = generator.source.pieces
     ids = generator.source.batch(["snow"], ["DGS"]).ids[0].tolist()
@@ -30,7 +35,7 @@ def test_source_ends_with_end_and_locale(generator):
 
 def test_retrieved_signs_follow_the_text(generator):
     source = generator.source
-    pieces, signs = source.pieces, source.lexicon.signs["ASL"]["sun"]
+    pieces, signs = source.pieces, sign_of(source, "sun")
     text = pieces("sun", add_special_tokens=False)["input_ids"]
     marker = pieces("Key word 1, ", add_special_tokens=False)["input_ids"]
     codes = source.vocabulary.code_ids(signs).flatten().tolist()
@@ -49,7 +54,7 @@ def test_retrieval_can_be_switched_off():
 
 def test_fused_signs_take_one_position_per_time_step():
     fused, interleaved = make_generator(0, retrieval_form="fused"), make_generator(0)
-    sign = fused.source.lexicon.signs["ASL"]["sun"]
+    sign = sign_of(fused.source, "sun")
     source = fused.source.batch(["sun", "snow"], ["ASL", "DGS"])
     there = (source.codes != ABSENT).all(-1)
     assert there.sum(1).tolist() == [len(sign), 0] and torch.equal(source.codes[0][there[0]], sign)
