@@ -78,8 +78,10 @@ def corpus_texts(corpora: Path) -> list[str]:
 
 
 def train_pieces(texts: Sequence[str], vocabulary: int) -> bytes:
-    """A sentencepiece unigram model of at most `vocabulary` pieces that covers every character of `texts`, normalised as
-    for mbart-large-cc25. Raises UserError when the characters alone are more."""
+    """A sentencepiece unigram model of at most `vocabulary` pieces that covers every character of `texts`.
+
+    Text is normalised as for mbart-large-cc25. Raises UserError when the characters alone are more.
+    """
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from soke.data.annotations import safe_name
 from soke.data.clip import Clip, ClipError
+from soke.data.spelling import spelled
 from soke.errors import UserError
 from soke.storage import existing, new_file, read_text
 
@@ -155,7 +156,7 @@ def read_word_codes(path: Path, parts: Sequence[str]) -> dict[str, Tensor]:
             ) from error
         if codes.ndim != 2 or codes.dtype != torch.int64 or codes.shape[1] == 0:
             raise UserError(f"{path}: word {word!r} does not have lists of whole numbers; {REMEDY}")
-        words[word] = codes.t().contiguous()
+        words[spelled(word)] = codes.t().contiguous()
     return words
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from soke.data.clip import TEXT_LOCALE
+from soke.data.spelling import spelled
 from soke.data.words import words_of
 from soke.errors import UserError
 from soke.storage import new_file, read_text
@@ -214,7 +215,7 @@ def read_keywords(path: Path) -> dict[str, list[str]]:
     for name, words in content.items():
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise UserError(f"{path}: clip {name} has no list of words; make it with `python -m prepare.keywords`")
-    return content
+    return {name: list(map(spelled, words)) for name, words in content.items()}
 
 
 def _first_of_each(matches: Iterable[Match]) -> dict[str, Match]:

@@ -86,8 +86,8 @@ def stored_normaliser(folder: Path, tokenizer) -> dict[str, Any]:
     if _FULL_WIDTH.search("".join(tokenizer.get_vocab())):
         return AS_THEY_ARE
     log.warning(
-        "%s names no normaliser: mBART's own (%s) is taken; a generator trained without it, which read full-width signs "
-        "as unknown, should be trained again", folder / TOKENIZER, _DEFAULT_RULE,
+        "%s names no normaliser: mBART's own (%s) is taken; a generator trained without it, which read full-width "
+        "signs as unknown, should be trained again", folder / TOKENIZER, _DEFAULT_RULE,
     )  # fmt: skip
     default = sentencepiece.SentencePieceNormalizer(rule_name=_DEFAULT_RULE)
     return normaliser_of(default.serialized_model_proto())
@@ -100,7 +100,7 @@ def _steps(normaliser: Mapping[str, Any]) -> list[Callable[[str], str]]:
     if normaliser["type"] == "Precompiled":
         model = sentencepiece_model_pb2.ModelProto()
         model.normalizer_spec.precompiled_charsmap = b64decode(normaliser["precompiled_charsmap"])
-        return [sentencepiece.SentencePieceNormalizer(model_proto=model.SerializeToString(), **_AS_IT_IS).normalize]
+        return [sentencepiece.SentencePieceNormalizer(model_proto=model.SerializeToString(), **_AS_IT_IS).Normalize]
     from tokenizers import Tokenizer, models
 
     empty = json.loads(Tokenizer(models.WordLevel({}, unk_token="")).to_str())

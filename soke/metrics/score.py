@@ -462,7 +462,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     texts.add_argument("--ref_text", type=Path, metavar="FILE", help="their references")
     texts.add_argument(
         "--level", choices=["auto", *LEVELS], default="auto",
-        help="what a token is; auto: a segment of jieba in Chinese, a character in other scripts without blanks, a word",
+        help="what a token is; auto: jieba's segment in Chinese, a character in other scripts without blanks, a word",
     )  # fmt: skip
     parser.add_argument("--name", default="generated", metavar="ROW", help="of the system, in the table")
     parser.add_argument(

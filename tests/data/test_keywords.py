@@ -221,6 +221,8 @@ def test_keyword_files(tmp_path):
     content = {"S0_T00": ["今天"], "dev/x-1": []}
     write_keywords(path, content)
     assert read_keywords(path) == content and json.loads(path.read_text("utf-8")) == content
+    write_keywords(path, {"dev/a": ["u\u0308ber", "下 雨"]})
+    assert read_keywords(path) == {"dev/a": ["\u00fcber", "下雨"]}
     for text, fault in (("[1]", "table of clips"), ('{"a": "b"}', "clip a has no list of words"), ("{", "no JSON")):
         path.write_text(text)
         with pytest.raises(UserError, match=rf"name2kws_train\.json.*{fault}"):
@@ -245,6 +247,8 @@ def test_published_table_of_codes(tmp_path, caplog):
         "CSL": ["雨"], "DGS": ["regen", "gift"], "ASL": ["good afternoon"]
     }  # fmt: skip
     assert torch.equal(read["DGS"]["gift"], codes["regen"])
+    write_published_word_codes(path, {"CSL": {}, "DGS": {"u\u0308ber": codes["gift"]}, "ASL": {}}, parts)
+    assert list(read_word_codes(path, parts)) == ["\u00fcber"]
 
 
 @pytest.mark.parametrize(
