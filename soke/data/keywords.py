@@ -22,7 +22,7 @@ _LEMMAS = {"en_XX": "en", "de_DE": "de", "fr_XX": "fr", "it_IT": "it", "es_XX": 
 _CLITICS = ("'s", "'ll", "'ve", "'re", "'d", "'m")  # English; what they stand for is looked up for no sign
 _NEGATION = "n't"
 _BEFORE_NEGATION = {"ca": "can", "wo": "will", "sha": "shall", "ai": "be"}  # can't, won't, shan't, ain't
-_FEW_WORDS = 4
+_FEW_WORDS = 4  # of an entry, up to which every choice among their lemmas is looked up
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 # Words that the published lists leave out, as far as they are known.
 _NEVER = {

@@ -15,12 +15,12 @@ LEVELS: tuple[str, ...] = get_args(Level)
 # Vowel signs and other marks that Python takes for no part of a word, and the joiners between them.
 _MARKS = "".join(c for c in map(chr, range(0x300, 0x10000)) if unicodedata.category(c).startswith("M")) + "\u200c\u200d"
 _LETTER = rf"[\w{_MARKS}]"
-_WORD = re.compile(f"{_LETTER}+")
+_WORD = re.compile(rf"\w{_LETTER}*")
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´′＇", "'"))
-_ENGLISH_WORD = re.compile(f"{_LETTER}+(?:'{_LETTER}+)*")
+_ENGLISH_WORD = re.compile(rf"\w{_LETTER}*(?:'{_LETTER}+)*")
 # Abbreviations (a.m.), words and numbers with what stands inside them, and each sign, or run of one sign, by itself.
 _TOKEN = re.compile(
-    rf"(?:[^\W\d_]\.){{2,}}|{_LETTER}+(?:(?:['+-]|(?<=\d)[.,:/](?=\d)){_LETTER}+)*|([^\w\s])\1*"
+    rf"(?:[^\W\d_]\.){{2,}}|\w{_LETTER}*(?:(?:['+-]|(?<=\d)[.,:/](?=\d)){_LETTER}+)*|([^\w\s])\1*[{_MARKS}]*"
 )
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _KANA = re.compile("[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]")

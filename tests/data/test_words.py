@@ -20,6 +20,7 @@ from soke.data.words import joined, level_of, text_tokens, words_of
         ("हिन्दी में लिखो।", "ISL", "हिन्दी में लिखो"),
         ("明 天 下 雨 。", "CSL", "明天 下雨"),
         ("오늘 날씨", "KSL", "오늘 날씨"),
+        ("sun \u2600\ufe0f", "ASL", "sun"),
     ],
 )
 def test_words_are_cut_at_what_is_no_letter_of_them(text, language, expected):
@@ -38,6 +39,7 @@ def test_words_are_cut_at_what_is_no_letter_of_them(text, language, expected):
         ("Is it 5?Yes", "is it 5 ? yes"),
         ("S+H IX-LOC ES-BEDEUTET", "s+h ix-loc es-bedeutet"),
         ("हिन्दी।", "हिन्दी ।"),
+        ("sun\u2600\ufe0f, rain", "sun \u2600\ufe0f , rain"),
         ("", ""),
     ],
 )
