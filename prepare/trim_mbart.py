@@ -14,22 +14,23 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import sentencepiece
 import torch
 from transformers import MBartForConditionalGeneration, MBartTokenizer
 
-from prepare.small_mbart import LANGUAGE_CODES
-from soke import build, cli
+from prepare.small_mbart import LANGUAGE_CODES, configured_texts
+from soke import cli
 from soke.config import load_config, resolve
-from soke.data.clip import SPLITS
 from soke.errors import UserError
-from soke.generator.retrieval import MARKERS
+from soke.generator.pieces import PIECES, TOKENIZER, Pieces
 from soke.generator.source import load_pieces
 from soke.storage import new_folder
 
 STAMP = "trim.json"
+VERSION = 2  # to be raised whenever the same model and texts give another result
 _CORPORA = "configs/data/h2s_csl_phoenix.yaml"
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
-_PIECES = ("tokenizer.json", "sentencepiece.bpe.model")
+_PIECES = (TOKENIZER, PIECES)
 _LAST_LATIN = "\u024f"  # single letters, digits and signs up to here are kept whether the corpora have them or not
 _SPACE = "▁"
 _BATCH = 4096
@@ -48,7 +49,7 @@ def check_files(model: Path) -> None:
         )
 
 
-def kept_ids(pieces: MBartTokenizer, texts: Iterable[str]) -> list[int]:
+def kept_ids(pieces: Pieces, texts: Iterable[str]) -> list[int]:
     """Ids that stay, in order: what segments `texts`, specials, language codes, single Latin characters.
 
     The best segmentation of a text into the pieces of a unigram model is made of pieces that stay, and taking others
@@ -65,15 +66,11 @@ def kept_ids(pieces: MBartTokenizer, texts: Iterable[str]) -> list[int]:
     return sorted(used)
 
 
-def trimmed_pieces(pieces: MBartTokenizer, kept: Sequence[int]) -> MBartTokenizer:
+def trimmed_pieces(pieces: Pieces, kept: Sequence[int]) -> Pieces:
     """The tokenizer whose id i is the piece of id kept[i] before."""
     scores = _scores(pieces)
     tokens = [pieces.convert_ids_to_tokens(i) for i in kept]
-    trimmed = MBartTokenizer(vocab=[(token, scores.get(token, 0.0)) for token in tokens])
-    old, new = pieces.backend_tokenizer, trimmed.backend_tokenizer
-    if old.normalizer is not None:
-        new.normalizer = old.normalizer
-    return trimmed
+    return Pieces(MBartTokenizer(vocab=[(token, scores.get(token, 0.0)) for token in tokens]), pieces.normaliser)
 
 
 def trim_model(model: MBartForConditionalGeneration, kept: Sequence[int]) -> None:
@@ -92,15 +89,28 @@ def trim_model(model: MBartForConditionalGeneration, kept: Sequence[int]) -> Non
                 setattr(config, key, new[value])
 
 
-def check_segmentation(
-    before: MBartTokenizer, after: MBartTokenizer, kept: Sequence[int], texts: Sequence[str]
-) -> None:
+def check_segmentation(before: Pieces, after: Pieces, kept: Sequence[int], texts: Sequence[str]) -> None:
     """Raises UserError that quotes the first text that is cut into other pieces than before."""
     for batch in _batches(texts):
         rows = zip(batch, *(t(batch, add_special_tokens=False)["input_ids"] for t in (before, after)))
         for text, old, new in rows:
             if old != [kept[i] for i in new]:
                 raise UserError(f"the trimmed pieces cut this text differently, so nothing was written: {text!r}")
+
+
+def check_by_sentencepiece(model: Path, pieces: Pieces, texts: Sequence[str]) -> None:
+    """Raises UserError that quotes the first text of which `pieces` know another part than a sentencepiece model does,
+    or spell another text."""
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.read_bytes())
+    for batch in _batches(texts):
+        rows = zip(batch, processor.encode(batch), pieces(batch, add_special_tokens=False)["input_ids"])
+        for text, right, found in rows:
+            right, found = processor.id_to_piece(right), pieces.convert_ids_to_tokens(found)
+            if "".join(right) != "".join(found):
+                raise UserError(
+                    f"{model} reads {text!r} as {' '.join(right)}, but the trimmed pieces read {' '.join(found)}, so "
+                    "nothing was written: are all files of the model of one download?"
+                )
 
 
 def trim(model: Path, texts: Sequence[str], out: Path) -> bool:
@@ -111,12 +121,15 @@ def trim(model: Path, texts: Sequence[str], out: Path) -> bool:
     check_files(model)
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
     sizes = {path.name: path.stat().st_size for path in sorted(model.iterdir()) if path.name in (*_WEIGHTS, *_PIECES)}
-    stamp = {"source": sizes, "sentences": len(texts), "texts": digest}
+    stamp = {"version": VERSION, "source": sizes, "sentences": len(texts), "texts": digest}
     if (out / STAMP).is_file():
         found = json.loads((out / STAMP).read_text(encoding="utf-8"))
         if {key: found.get(key) for key in stamp} == stamp:
             return False
-        raise UserError(f"{out} holds an mBART trimmed for other texts or from another one: remove it, or change --out")
+        raise UserError(
+            f"{out} holds an mBART trimmed for other texts, from another one or by another version: remove it, or "
+            "change --out"
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is there already and holds no trimmed mBART: choose another folder with --out")
     pieces = load_pieces(model)
@@ -129,23 +142,15 @@ def trim(model: Path, texts: Sequence[str], out: Path) -> bool:
         before = network.config.vocab_size
         trim_model(network, kept)
         network.save_pretrained(folder)
-        check_segmentation(pieces, load_pieces(folder), kept, texts)  # as it will be loaded
+        made = load_pieces(folder)  # as it will be loaded
+        check_segmentation(pieces, made, kept, texts)
+        if (model / PIECES).is_file():
+            check_by_sentencepiece(model / PIECES, made, texts)
         (folder / STAMP).write_text(json.dumps({**stamp, "before": before, "after": len(kept)}), encoding="utf-8")
     return True
 
 
-def corpus_texts(config_file: Path | str, overrides: Sequence[str] = ()) -> list[str]:
-    """Different sentences of all corpora that a configuration names, words of its lexicon, markers of retrieval."""
-    config = load_config(config_file, overrides=overrides)
-    lexicon = build.lexicon(config)
-    sources = [*build.corpora(config), *([] if lexicon is None else [lexicon])]
-    listings = [getattr(source, "annotated", source.clips) for source in sources]
-    texts = [clip.text for clips in listings for split in SPLITS for clip in clips(split)]
-    markers = [marker.format(number) for marker in MARKERS.values() for number in range(1, 11)]
-    return sorted(set(texts) | set(markers))
-
-
-def _scores(pieces: MBartTokenizer) -> dict[str, float]:
+def _scores(pieces: Pieces) -> dict[str, float]:
     content = json.loads(pieces.backend_tokenizer.to_str())
     return {token: score for token, score in content["model"]["vocab"]}
 
@@ -165,12 +170,14 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--model", type=Path, default=Path("deps/mbart-large-cc25"), help="folder of the whole mBART")
     parser.add_argument("--corpora", default=_CORPORA, help=f"configuration that names the corpora; default {_CORPORA}")
+    parser.add_argument("--cfg_assets", help="a second file merged over it: your paths")
     parser.add_argument("--out", type=Path, default=Path("deps/mbart-h2s-csl-phoenix"), help="folder of the result")
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value")
     options = parser.parse_intermixed_args(arguments)
     model, out = resolve(options.model), resolve(options.out)
     check_files(model)
-    made = trim(model, corpus_texts(options.corpora, options.overrides), out)
+    config = load_config(options.corpora, options.cfg_assets, options.overrides)
+    made = trim(model, configured_texts(config), out)
     stamp = json.loads((out / STAMP).read_text(encoding="utf-8"))
     print(f"{out} {'is made' if made else 'was there already'}: {stamp['after']:,} of {stamp['before']:,} pieces")
 

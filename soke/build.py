@@ -165,10 +165,11 @@ def training_module(config: Config, data: SignDataModule) -> TokenizerModule | G
 def _translation_module(config: Config, data: SignDataModule) -> TranslationModule:
     t, o, parts = config.TRANSLATION, config.TRAIN.OPTIM, layout(config)
     (corpus,) = data.corpora
+    clips = data.dataset("train", "motion").clips
     translator = BackTranslator.untrained(
-        data.dataset("train", "motion").clips, parts, _statistics(config, parts, data.corpora),
-        TranslatorSettings(t.WIDTH, t.LAYERS, t.HEADS, t.FEEDFORWARD, t.DROPOUT), level_of(corpus.language, t.LEVEL),
-        t.PSEUDO_GLOSSES, t.MAX_TOKENS,
+        clips, parts, _statistics(config, parts, data.corpora),
+        TranslatorSettings(t.WIDTH, t.LAYERS, t.HEADS, t.FEEDFORWARD, t.DROPOUT),
+        level_of((clip.text for clip in clips), t.LEVEL), t.PSEUDO_GLOSSES, t.MAX_TOKENS,
     )  # fmt: skip
     optim = PlateauSettings(o.LR, tuple(o.BETAS), o.WEIGHT_DECAY, t.DECAY, t.PATIENCE, o.ETA_MIN)
     losses = TranslationLosses(t.GLOSS_WEIGHT, t.TEXT_WEIGHT, config.TRAIN.LABEL_SMOOTHING)

@@ -323,7 +323,7 @@ def _score_texts(
     judge: hash of the model that read produced motions; None where the model itself is tested
     """
     corpus = references.corpus.name
-    level = level_of(references.corpus.language, setting.level)
+    level = level_of(setting.shares.gathered([clip.text for clip in references.clips]), setting.level)
     entries = {(entry["row"], entry["clip"]): entry for entry in evaluation.clips if entry["corpus"] == corpus}
     for row, texts in rows.items():
         metrics = TextScores(level, judge)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from soke.body import Motion
-from soke.data.clip import SkippedClip
-from soke.evaluate import Evaluation, Shares, derangement
+from soke.data.clip import Clip, SkippedClip
+from soke.evaluate import Evaluation, Setting, Shares, derangement, translation
 from soke.metrics.tables import ResultTable
+from tests.data.writing import LAYOUT, random_motion
 
 
 @pytest.mark.parametrize(
@@ -71,3 +74,20 @@ def test_shares_are_all_clips_once(processes):
     shares = [Shares(rank, processes).own(range(7)) for rank in range(processes)]
     assert sorted(sum(shares, [])) == list(range(7))
     assert Shares().gathered([1, 2]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "level"), [("今日はいい天気です。", "char"), ("今天 天气 很 好。", "jieba"), ("A fine day.", "word")]
+)
+def test_texts_are_counted_by_their_script_not_by_the_sign_language(text, level):
+    """A corpus of one's own, whose sign language nobody gave a locale."""
+    clip = Clip("a", "own", "test", "XSL", text, Path("a"), 24.0)
+    motion = random_motion(80, fps=24.0)
+    corpus = SimpleNamespace(
+        name="own", language="XSL", fps=24.0, clips=lambda split: [clip], skipped=lambda split: [],
+        load=lambda clip: motion,
+    )  # fmt: skip
+    perfect = {"own": lambda motions: [clip.text for _ in motions]}
+    evaluation = translation(perfect, "read", LAYOUT, Setting([corpus], "test", None))
+    assert {cell.score.signature.level for cell in evaluation.table.cells} == {level}
+    assert all(row["ROUGE-L percent"] == pytest.approx(100) and row["WER percent"] == 0 for row in evaluation.clips)

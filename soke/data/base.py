@@ -373,23 +373,26 @@ class PickledCorpus(FrameFolderCorpus):
         (path,) = self.annotation_paths(split)
         listing = Listing()
         for number, entry in enumerate(read_entries(path)):
-            if isinstance(entry.get("name"), str):
-                listing.clips.append(self._clip(entry, split))
-            else:
+            if not isinstance(entry.get("name"), str):
                 listing.skipped.append(SkippedClip(self.name, f"{path.name} entry {number}", "has no name"))
+                continue
+            try:
+                listing.clips.append(self._clip(entry, split))
+            except ClipError as error:
+                listing.skipped.append(SkippedClip(self.name, entry["name"], str(error)))
         return listing
 
     def _clip(self, entry: dict[str, Any], split: str) -> Clip:
-        gloss, signer = entry.get("gloss"), entry.get("signer")
+        signer = entry.get("signer")
         return Clip(
             name=entry["name"],
             corpus=self.name,
             split=split,
             language=self.language,
-            text=str(entry.get("text") or "").strip(),
+            text=_sentence(entry.get("text", "")),
             frames=self.root / self.frames_folder / entry["name"],
             fps=self.fps,
-            gloss=None if gloss is None else str(gloss).strip(),
+            gloss=_sentence(entry.get("gloss")),
             signer=None if signer is None else str(signer),
             seconds=_seconds(entry.get("num_frames"), self.fps),
         )
@@ -398,3 +401,9 @@ class PickledCorpus(FrameFolderCorpus):
 def _seconds(frames: Any, fps: float) -> float | None:
     """How long an annotated number of frames lasts."""
     return frames / fps if isinstance(frames, (int, np.integer)) else None
+
+
+def _sentence(value: Any) -> Any:
+    """A list of words as the sentence that they are; all else as it is."""
+    words = isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value)
+    return " ".join(value) if words else value

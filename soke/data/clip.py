@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from soke.body.motion import Motion
+from soke.data.spelling import spelled
 from soke.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -23,6 +24,8 @@ class ClipError(UserError):
 @dataclass(frozen=True)
 class Clip:
     """One signed sentence (or isolated sign) of a corpus; the motion itself is loaded by `Corpus.load`.
+
+    Text and gloss are brought to one spelling, see `spelled`. Raises ClipError where one is something else than a text.
 
     name:     unique in its corpus, as the annotation writes it (may contain '/')
     corpus:   name of the corpus, which is also the name of its folder of codes
@@ -46,6 +49,14 @@ class Clip:
     gloss: str | None = None
     signer: str | None = None
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for key, value in (("text", self.text), ("gloss", "" if self.gloss is None else self.gloss)):
+            if not isinstance(value, str):
+                raise ClipError(f"clip {self.name}: its {key} is of type {type(value).__name__}, it must be text")
+        object.__setattr__(self, "text", spelled(self.text))
+        if self.gloss is not None:  # blanks part glosses in every script
+            object.__setattr__(self, "gloss", " ".join(map(spelled, self.gloss.split())))
 
 
 @dataclass(frozen=True)

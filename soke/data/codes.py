@@ -15,6 +15,7 @@ from torch import Tensor
 
 from soke.data.annotations import safe_name
 from soke.data.clip import Clip, ClipError
+from soke.data.spelling import spelled
 from soke.errors import UserError
 from soke.storage import existing, new_file, read_text
 
@@ -148,7 +149,7 @@ def read_word_codes(path: Path, parts: Sequence[str], remedy: str = REMEDY) -> d
     words = {}
     for word, streams in read_json_table(path, remedy).items():
         try:
-            words[word] = parsed_codes(streams, parts)
+            words[spelled(word)] = parsed_codes(streams, parts)
         except ValueError as error:
             raise UserError(f"{path}: word {word!r} {error}; {remedy}") from error
     return words

@@ -3,15 +3,17 @@ from __future__ import annotations
 
 import json
 import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Protocol
 
 from soke.data.clip import SPLITS, TEXT_LOCALE, Clip
+from soke.data.spelling import spelled
 from soke.data.words import words_of
 from soke.errors import UserError
 from soke.storage import new_file, read_text
@@ -19,6 +21,10 @@ from soke.storage import new_file, read_text
 _log = logging.getLogger(__name__)
 # Languages whose words simplemma reduces to lemmas, by locale.
 _LEMMAS = {"en_XX": "en", "de_DE": "de", "fr_XX": "fr", "it_IT": "it", "es_XX": "es", "tr_TR": "tr"}
+_CLITICS = ("'s", "'ll", "'ve", "'re", "'d", "'m")  # English; what they stand for is looked up for no sign
+_NEGATION = "n't"
+_BEFORE_NEGATION = {"ca": "can", "wo": "will", "sha": "shall", "ai": "be"}  # can't, won't, shan't, ain't
+_FEW_WORDS = 4  # of an entry, up to which every choice among their lemmas is looked up
 UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 # Words that the published lists leave out, as far as they are known.
 _NEVER = {
@@ -58,7 +64,9 @@ class TokenMatcher:
     """Whole words of the sentence's own language: entries of several words, longest first, no word used twice.
 
     Case does not matter; German umlauts may be spelled ae, oe, ue, ss on either side; where a word is not in the
-    lexicon, its lemma is looked up (simplemma). Chinese is segmented by jieba, and an entry may span several segments.
+    lexicon, its lemma is looked up (simplemma), in German also that of the noun with the same letters. Chinese is
+    segmented by jieba, and an entry may span several segments. English we'll and teacher's are we and teacher, and
+    can't is cannot, or can not, but never can.
 
     For each word that is left over, the nearest entry can be taken: the one with the highest Dice coefficient
     2 |A and B| / (|A| + |B|) of the two sets of n-grams, the first of the lexicon among equals. Words and entries
@@ -79,8 +87,10 @@ class TokenMatcher:
             for word in entries:
                 tokens = words_of(word, language)
                 known.setdefault(_key(tokens, language), word)
-                lemmas.setdefault(_key([lemma(t, language) for t in tokens], language), word)
                 longest = max(longest, len(word) if _is_chinese(language) else len(tokens))
+                for key in _lemma_keys(tokens, language):
+                    lemmas.setdefault(key, word)
+                    longest = max(longest, key.count(" ") + 1)
             self._entries[language], self._lemmas[language], self._longest[language] = known, lemmas, longest
             if similar > 0:
                 self._nearest[language] = _NearestEntry(known, language)
@@ -104,7 +114,8 @@ class TokenMatcher:
     def _exact(self, tokens: Sequence[str], language: str) -> Match | None:
         word, how = self._entries[language].get(_key(tokens, language)), "word"
         if word is None:
-            word, how = self._lemmas[language].get(_key([lemma(t, language) for t in tokens], language)), "lemma"
+            lemmas, how = self._lemmas[language], "lemma"
+            word = next((lemmas[key] for key in _lemma_keys(tokens, language) if key in lemmas), None)
         if word is None:
             return None
         return Match(language, word, ("" if _is_chinese(language) else " ").join(tokens), how)
@@ -115,6 +126,7 @@ class TokenMatcher:
             return []
         near = []
         for token in tokens:
+            token = _without_clitics(token, language)
             if not token.isalpha() or len(token) < _shortest(language):
                 continue
             word, score = self._nearest[language].find(_key([token], language))
@@ -165,11 +177,11 @@ class SubstringMatcher:
 
     def __init__(self, words: Mapping[str, Iterable[str]]):
         order = [*PUBLISHED_ORDER, *(language for language in words if language not in PUBLISHED_ORDER)]
-        self._languages: dict[str, str] = {}
+        self._entries: dict[str, tuple[str, str]] = {}  # composed -> language, as the lexicon writes it
         for language in order:
             for word in words.get(language, ()):
-                self._languages.setdefault(word, language)
-        self._words = sorted(self._languages, key=len, reverse=True)  # stable: the published order among equals
+                self._entries.setdefault(unicodedata.normalize("NFC", word), (language, word))
+        self._words = sorted(self._entries, key=len, reverse=True)  # stable: the published order among equals
 
     def find(self, text: str, language: str) -> list[Match]:
         never = _NEVER.get(language, frozenset())
@@ -177,8 +189,9 @@ class SubstringMatcher:
             segments = set(words_of(text, language))
             found = [word for word in self._words if word in segments and word not in never]
         else:
+            text = unicodedata.normalize("NFC", text)
             found = [word for word in self._words if len(word) > 1 and word in text and word not in never]
-        return [Match(self._languages[word], word, word, "substring") for word in found]
+        return [Match(*self._entries[word], word, "substring") for word in found]
 
 
 MATCHERS: dict[str, type[TokenMatcher] | type[SubstringMatcher]] = {
@@ -204,7 +217,7 @@ def read_keywords(path: Path) -> dict[str, list[str]]:
     for name, words in content.items():
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise UserError(f"{path}: clip {name} has no list of words; make it with `python -m prepare.keywords`")
-    return content
+    return {name: list(map(spelled, words)) for name, words in content.items()}
 
 
 def read_keyword_lists(folder: Path) -> dict[str, dict[str, list[str]]]:
@@ -295,12 +308,51 @@ def _key(tokens: Sequence[str], language: str) -> str:
     return key.translate(UMLAUTS) if TEXT_LOCALE.get(language) == "de_DE" else key
 
 
+def _lemma_keys(tokens: Sequence[str], language: str) -> Iterable[str]:
+    """The keys of every choice among the lemmas of each word; of the first ones alone where there are many words."""
+    most = 2 if len(tokens) <= _FEW_WORDS else 1
+    return (_key(choice, language) for choice in product(*(_lemmas_of(token, language)[:most] for token in tokens)))
+
+
 @lru_cache(maxsize=100_000)
+def _lemmas_of(token: str, language: str) -> tuple[str, ...]:
+    """What a word may be looked up as: its lemma; in German the noun's, which is capitalised, too; English cannot for
+    can not and the other way round."""
+    lemmas = [lemma(token, language)]
+    if TEXT_LOCALE.get(language) == "de_DE":
+        lemmas.append(lemma(token.capitalize(), language))
+    if lemmas[0] == "can not":
+        lemmas.append("cannot")
+    return tuple(dict.fromkeys(lemmas))
+
+
 def lemma(token: str, language: str) -> str:
-    """The lower-cased lemma of a word that is translated into a sign language; the word itself where there is none."""
-    lemmas = _LEMMAS.get(TEXT_LOCALE.get(language, ""))
-    if lemmas is None:
-        return token
+    """The lower-cased lemma of a word that is translated into a sign language; the word itself where there is none.
+
+    That of an English contraction is its verb's and not (don't: do not), or its first word's (we'll: we).
+    """
+    locale = TEXT_LOCALE.get(language, "")
+    if locale == "en_XX":
+        token = _without_clitics(token, language)
+        if token == "cannot":
+            return "can not"
+        if token.endswith(_NEGATION) and token != _NEGATION:
+            verb = token.removesuffix(_NEGATION)
+            return f"{_dictionary_form(_BEFORE_NEGATION.get(verb, verb), 'en')} not"
+    return _dictionary_form(token, _LEMMAS[locale]) if locale in _LEMMAS else token
+
+
+@lru_cache(maxsize=100_000)
+def _dictionary_form(token: str, language: str) -> str:
     import simplemma
 
-    return simplemma.lemmatize(token, lang=lemmas).lower()
+    return simplemma.lemmatize(token, lang=language).lower()
+
+
+def _without_clitics(token: str, language: str) -> str:
+    """An English word without 's, 'll and the like at its end."""
+    if TEXT_LOCALE.get(language) != "en_XX":
+        return token
+    while (bare := next((token.removesuffix(c) for c in _CLITICS if token.endswith(c)), "")):
+        token = bare
+    return token

@@ -377,7 +377,9 @@ class SignGenerator(nn.Module):
         pieces = load_pieces(folder)
         logging.set_verbosity_error()  # it reports at length that a model without a text head has no text head
         try:
-            mbart, report = MBartModel.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
+            mbart, report = MBartModel.from_pretrained(
+                str(folder), local_files_only=True, output_loading_info=True, dtype=torch.float32
+            )
         except (OSError, ValueError, SafetensorError) as error:
             raise UserError(f"the model weights in {folder} cannot be read: {str(error).splitlines()[0]}") from None
         missing = report["missing_keys"]

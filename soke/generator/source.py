@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from soke.data.clip import TEXT_LOCALE, Clip
+from soke.data.spelling import spelled
 from soke.errors import UserError
+from soke.generator.pieces import PIECES, TOKENIZER, Pieces, stored_normaliser
 from soke.generator.retrieval import Lexicon, marker
 from soke.generator.schemes import ABSENT, IGNORE
 from soke.generator.vocabulary import SignVocabulary
@@ -21,6 +24,7 @@ from soke.generator.vocabulary import SignVocabulary
 log = logging.getLogger(__name__)
 
 FORMS = ("interleaved", "fused")  # how a retrieved sign's codes enter: an id each as published, or fused per time step
+_REMEMBERED = 65_536  # sentences; How2Sign, CSL-Daily and Phoenix-2014T have some 57,000 to train on
 _SPACE = "▁"  # the piece that sentencepiece writes for a blank
 _CHINESE = re.compile("[\u3400-\u9fff]+")
 
@@ -42,18 +46,19 @@ class Source:
 class SourceEncoder:
     """Pieces of the text, then per retrieved sign its marker and its codes, then end and locale.
 
-    pieces:     a transformers tokenizer in mBART's format
+    pieces:     the text tokenizer of an mBART
     max_pieces: longer texts are cut, with a warning
     form:       of the signs' codes, see `FORMS`
     """
 
     def __init__(
-        self, pieces, vocabulary: SignVocabulary, lexicon: Lexicon, max_pieces: int = 256, form: str = "interleaved"
-    ):
+        self, pieces: Pieces, vocabulary: SignVocabulary, lexicon: Lexicon, max_pieces: int = 256,
+        form: str = "interleaved",
+    ):  # fmt: skip
         self.pieces, self.vocabulary, self.lexicon, self.max_pieces = pieces, vocabulary, lexicon, max_pieces
         self.form = form
-        self._read: dict[tuple[str, str], list[int]] = {}
-        self._retrieved: dict[tuple[str, str, Clip | None], list[Tensor]] = {}
+        self._read: OrderedDict[tuple, list[int]] = OrderedDict()  # the latest last
+        self._retrieved: OrderedDict[tuple, list[Tensor]] = OrderedDict()
         self._markers: dict[tuple[str, int], list[int]] = {}
 
     def length(self, text: str, language: str, clip: Clip | None = None) -> int:
@@ -90,24 +95,28 @@ class SourceEncoder:
     def locale_id(self, language: str) -> int:
         """The token of the locale in which a sign language's sentences are written.
 
-        Raises UserError for an unknown language.
+        Raises UserError for an unknown language, and for one whose locale mBART does not have.
         """
         self.vocabulary.language_ids(language)
-        return self.pieces.convert_tokens_to_ids(TEXT_LOCALE[language])
+        token = self.pieces.convert_tokens_to_ids(TEXT_LOCALE[language])
+        if token == self.pieces.unk_token_id:
+            raise UserError(
+                f"this mBART does not have {TEXT_LOCALE[language]}, the locale of {language}: give the corpus one that "
+                "mBART has, or make a small mBART for it with `python -m prepare.small_mbart --cfg`"
+            )
+        return token
 
     def _text(self, text: str, language: str) -> list[int]:
-        """`_checked_ids`, once for each sentence."""
-        if (text, language) not in self._read:
-            self._read[text, language] = self._checked_ids(text, language)
-        return self._read[text, language]
+        """`_checked_ids`, once for each of the sentences of late."""
+        key = spelled(text), language
+        return _remembered(self._read, key, lambda: self._checked_ids(*key))
 
     def _signs(self, text: str, language: str, clip: Clip | None) -> list[Tensor]:
-        """The codes [K, P] of each sign that is found for a sentence, looked up once."""
-        key = text, language, clip
-        if key not in self._retrieved:
-            matches = self.lexicon.matches(text, language, clip)
-            self._retrieved[key] = [self.lexicon.codes(match, clip) for match in matches]
-        return self._retrieved[key]
+        """The codes [K, P] of each sign that is found for a sentence; looking up takes up to a millisecond."""
+        key = spelled(text), language, clip
+        return _remembered(
+            self._retrieved, key, lambda: [self.lexicon.codes(match, clip) for match in self.lexicon.matches(*key)]
+        )
 
     def _rows(self, text: str, language: str, clip: Clip | None, drop: float) -> tuple[Tensor, Tensor]:
         """Ids [L] and codes [L, P] of one sentence."""
@@ -167,8 +176,8 @@ class SourceEncoder:
         return self.pieces(text, add_special_tokens=False)["input_ids"]
 
 
-def load_pieces(folder: Path):
-    """The text tokenizer of a folder in mBART's format. Raises UserError when files are missing."""
+def load_pieces(folder: Path) -> Pieces:
+    """The text tokenizer of a folder in mBART's format. Raises UserError when files are missing or cannot be read."""
     from transformers import MBartTokenizer
 
     folder = Path(folder)
@@ -177,8 +186,22 @@ def load_pieces(folder: Path):
             f"no mBART in {folder}: put mbart-large-cc25's files there, or make a small one with "
             "`python -m prepare.small_mbart`"
         )
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "sentencepiece.bpe.model")):
-        raise UserError(
-            f"{folder} has neither tokenizer.json nor sentencepiece.bpe.model: download them with the model"
-        )
-    return MBartTokenizer.from_pretrained(str(folder), local_files_only=True)
+    if not any((folder / name).is_file() for name in (TOKENIZER, PIECES)):
+        raise UserError(f"{folder} has neither {TOKENIZER} nor {PIECES}: download them with the model")
+    try:
+        tokenizer = MBartTokenizer.from_pretrained(str(folder), local_files_only=True)
+        return Pieces(tokenizer, stored_normaliser(folder, tokenizer))
+    except Exception as error:  # damaged files can raise nearly anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"the text tokenizer in {folder} cannot be read ({reason}): download it again") from error
+
+
+def _remembered(cache: OrderedDict, key: tuple, make: Callable[[], Any]) -> Any:
+    """What `make` gave for the key when it was asked for before; the oldest of too many are forgotten."""
+    if key in cache:
+        cache.move_to_end(key)
+    else:
+        cache[key] = make()
+        if len(cache) > _REMEMBERED:
+            cache.popitem(last=False)
+    return cache[key]

@@ -1,7 +1,7 @@
 """Score anybody's predictions, without a model or a configuration of this framework.
 
     python -m soke.metrics.score --pred DIR --ref DIR
-    python -m soke.metrics.score --hyp FILE --ref_text FILE --level jieba
+    python -m soke.metrics.score --hyp FILE --ref_text FILE
 
 A clip is one .npz, .npy or .pkl file; its name is the path below the folder, without suffix. A file holds
 
@@ -39,7 +39,7 @@ from soke.body.motion import Motion
 from soke.data.frames import FRAME_SIZE, NUM_BETAS, NUM_EXPRESSION, motion_from_frames
 from soke.data.pickles import load_pickle
 from soke.data.statistics import read_statistics
-from soke.data.words import LEVELS, Level
+from soke.data.words import LEVELS, Level, level_of
 from soke.errors import UserError
 from soke.metrics.clips import Score
 from soke.metrics.joint_sets import BODY_JOINTS, HAND_JOINTS, TRACK_JOINTS, Track, track_of
@@ -279,11 +279,14 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
     )  # fmt: skip
 
 
-def score_texts(hyp: Path, ref: Path, level: Level) -> Scored:
-    """BLEU, chrF, ROUGE-L and WER of the texts in a file against those in another. Raises UserError as `read_texts`."""
+def score_texts(hyp: Path, ref: Path, level: Level | Literal["auto"] = "auto") -> Scored:
+    """BLEU, chrF, ROUGE-L and WER of the texts in a file against those in another. Raises UserError as `read_texts`.
+
+    level: what a token is, see `soke.data.words.level_of`
+    """
     hypotheses, references = read_texts(hyp), read_texts(ref)
     unscored = _unpaired(hypotheses, references)
-    metrics = TextScores(level)
+    metrics = TextScores(level_of(references.values(), level))
     for name in [name for name in references if name in hypotheses]:
         metrics.update(name, hypotheses[name], references[name])
     unscored |= {name: _reason(name, error) for name, error in metrics.unscored.items()}
@@ -457,7 +460,10 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     texts = parser.add_argument_group("texts")
     texts.add_argument("--hyp", type=Path, metavar="FILE", help="translations")
     texts.add_argument("--ref_text", type=Path, metavar="FILE", help="their references")
-    texts.add_argument("--level", choices=LEVELS, default="word", help="what a token is")
+    texts.add_argument(
+        "--level", choices=["auto", *LEVELS], default="auto",
+        help="what a token is; auto: jieba's segment in Chinese, a character in other scripts without blanks, a word",
+    )  # fmt: skip
     parser.add_argument("--name", default="generated", metavar="ROW", help="of the system, in the table")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for table.txt, .json, .csv, clips.csv and unscored.txt"

@@ -7,6 +7,7 @@ import numba
 import numpy as np
 import sacrebleu
 
+from soke.data.spelling import spelled
 from soke.data.words import LEVELS, Level, text_tokens
 from soke.metrics.clips import ClipMetric, Scorecard
 from soke.metrics.signature import Signature
@@ -16,6 +17,7 @@ CHRF_ORDER, CHRF_BETA = 6, 2
 ROUGE_BETA = 1.2
 ROUGE_EPSILON = 1e-12
 INDEL_COST, SUBSTITUTION_COST = 3, 4
+_WIDTHS = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)}  # full-width letters, digits and signs -> ASCII's
 
 
 class TextMetric(ClipMetric):
@@ -43,7 +45,8 @@ class TextMetric(ClipMetric):
         self.level = level
 
     def update(self, name: str, hypothesis: str, reference: str) -> None:
-        """Adds one clip; letter case does not count, and a hypothesis may be empty.
+        """Adds one clip; letter case, full width and composition of characters do not count, nor blanks in Chinese and
+        Japanese. A hypothesis may be empty.
 
         Args:
             name: the clip's name.
@@ -53,10 +56,14 @@ class TextMetric(ClipMetric):
         Raises:
             ValueError: the reference has no tokens; names the clip.
         """
-        wanted = text_tokens(reference, self.level)
-        if not wanted:
+        written, wanted = (text_tokens(spelled(t).translate(_WIDTHS), self.level) for t in (hypothesis, reference))
+        self.update_tokens(name, written, wanted)
+
+    def update_tokens(self, name: str, hypothesis: Sequence[str], reference: Sequence[str]) -> None:
+        """Adds one clip whose tokens are given, such as glosses; raises as `update` does."""
+        if not reference:
             raise ValueError(f"clip {name} cannot be scored: its reference has no tokens")
-        self._add(name, self._statistics(text_tokens(hypothesis, self.level), wanted))
+        self._add(name, self._statistics(list(hypothesis), list(reference)))
 
     def _statistics(self, hypothesis: list[str], reference: list[str]) -> np.ndarray:
         """What tokens add, [size]."""

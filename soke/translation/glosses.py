@@ -42,4 +42,5 @@ def pseudo_glosses(text: str, language: str) -> list[str]:
     if locale == "zh_CN":
         return [word.lower() for word, tag in tagged_words(text) if tag[0] in _CONTENT_TAGS or tag == _FOREIGN_TAG]
     closed = _CLOSED_CLASSES.get(locale, frozenset())
-    return [gloss for gloss in (lemma(word, language) for word in words_of(text, language)) if gloss not in closed]
+    glosses = (gloss for word in words_of(text, language) for gloss in lemma(word, language).split())
+    return [gloss for gloss in glosses if gloss not in closed]

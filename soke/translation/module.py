@@ -81,7 +81,7 @@ class TranslationModule(pl.LightningModule):
         super().__init__()
         self.translator, self.model = translator, translator.model.train()
         self.validation, self.optim, self.losses, self.searches = validation, optim, losses, searches
-        self.bleu, self.wer = BLEU(level="word"), WER(level="word")  # of tokens and glosses, put between blanks
+        self.bleu, self.wer = BLEU(level=translator.targets.level), WER(level="word")
         self._ids: dict[Clip, tuple[list[int], list[int] | None]] = {}
         self._fitted_on = torch.device("cpu")
 
@@ -95,15 +95,14 @@ class TranslationModule(pl.LightningModule):
         targets, max_tokens = self.translator.targets, self.translator.max_tokens
         sentences = beam_search(self.model, output.memory, 1, max_tokens).best(0.0)
         for clip, ids in zip(batch.clips, sentences):
-            said, right = " ".join(targets.texts.tokens_of(ids)), " ".join(targets.tokens_of(clip))
-            self.bleu.update(f"{clip.corpus}/{clip.name}", said, right)
+            said, right = targets.texts.tokens_of(ids), targets.tokens_of(clip)
+            self.bleu.update_tokens(f"{clip.corpus}/{clip.name}", said, right)
         if targets.glosses is None:
             return
         for clip, ids in zip(batch.clips, spelled_glosses(output.gloss_scores, batch.lengths)):
             right = targets.glosses_of(clip)
             if right:
-                spelled = " ".join(targets.glosses.tokens_of(ids))
-                self.wer.update(f"{clip.corpus}/{clip.name}", spelled, " ".join(right))
+                self.wer.update_tokens(f"{clip.corpus}/{clip.name}", targets.glosses.tokens_of(ids), right)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the scores, and counts this validation for the learning rate. Raises UserError when no clip was read."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from soke.data.clip import ClipError
+from soke.data.clip import Clip, ClipError
 from soke.data.csl_daily import CSLDaily
 from soke.data.frames import frame_dicts, frames_from_motion, motion_from_frames
 from soke.data.how2sign import _BAD, How2Sign
@@ -276,11 +276,51 @@ def test_pickled_entries_without_name_or_text_or_with_a_second_name(tmp_path):
     reasons = [(s.name, s.reason) for s in corpus.skipped("val")]
     assert reasons == [
         ("phoenix14t.dev entry 2", "has no name"),
+        ("dev/c", "clip dev/c: its text is of type NoneType, it must be text"),
         ("dev/b", "its text is empty"),
         ("dev/a", "another clip of the split has the same name; the first is kept"),
-        ("dev/c", "its text is empty"),
         ("../c", "the name '../c' leads out of the folder"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "text", "gloss"),
+    [
+        ({"text": ["es", "regnet", "."]}, "es regnet .", None),
+        ({"text": ("他", "今年", "四岁", "。"), "gloss": ["他", "今天", "4"]}, "他今年四岁。", "他 今天 4"),
+        ({"text": "u\u0308ber  nacht ", "gloss": " U\u0308BER\tNACHT"}, "\u00fcber nacht", "\u00dcBER NACHT"),
+        ({"text": "regen", "gloss": None}, "regen", None),
+        ({"text": "regen", "gloss": []}, "regen", ""),
+    ],
+)
+def test_pickled_texts_and_glosses_that_are_lists_are_joined(tmp_path, entry, text, gloss):
+    write_phoenix(tmp_path, {"a": 5})
+    write_entries(tmp_path / "phoenix14t.dev", [{"name": "dev/a", **entry}])
+    (clip,) = Phoenix14T(tmp_path).clips("val")
+    assert (clip.text, clip.gloss) == (text, gloss)
+
+
+@pytest.mark.parametrize(("key", "value", "kind"), [
+    ("text", None, "NoneType"), ("text", 4, "int"), ("text", b"regen", "bytes"), ("text", {"de": "regen"}, "dict"),
+    ("text", ["regen", 4], "list"), ("text", 0, "int"), ("gloss", 4.0, "float"), ("gloss", b"", "bytes"),
+    ("gloss", [["REGEN"]], "list"), ("gloss", False, "bool"),
+])  # fmt: skip
+def test_pickled_texts_and_glosses_that_are_none_are_skipped_with_their_type(tmp_path, key, value, kind):
+    write_phoenix(tmp_path, {"a": 5, "b": 5})
+    entries = [{"name": "dev/a", "text": "regen", key: value}, {"name": "dev/b", "text": "schnee"}]
+    write_entries(tmp_path / "phoenix14t.dev", entries)
+    corpus = Phoenix14T(tmp_path)
+    assert [clip.text for clip in corpus.clips("val")] == ["schnee"]
+    (skipped,) = corpus.skipped("val")
+    assert (skipped.name, skipped.reason) == ("dev/a", f"clip dev/a: its {key} is of type {kind}, it must be text")
+
+
+def test_a_clip_keeps_how_its_frames_are_spelled(tmp_path):
+    frames = tmp_path / "u\u0308ber"
+    clip = Clip("u\u0308ber", "own", "train", "DGS", "u\u0308ber", frames, 25.0)
+    assert (clip.name, clip.text, clip.frames) == ("u\u0308ber", "\u00fcber", frames)
+    with pytest.raises(ClipError, match="clip a: its text is of type int"):
+        Clip("a", "own", "train", "DGS", 4, frames, 25.0)
 
 
 def test_a_table_with_another_delimiter(tmp_path):

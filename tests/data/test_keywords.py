@@ -231,6 +231,8 @@ def test_keyword_files(tmp_path):
     content = {"S0_T00": ["今天"], "dev/x-1": []}
     write_keywords(path, content)
     assert read_keywords(path) == content and json.loads(path.read_text("utf-8")) == content
+    write_keywords(path, {"dev/a": ["u\u0308ber", "下 雨"]})
+    assert read_keywords(path) == {"dev/a": ["\u00fcber", "下雨"]}
     for text, fault in (("[1]", "table of clips"), ('{"a": "b"}', "clip a has no list of words"), ("{", "no JSON")):
         path.write_text(text)
         with pytest.raises(UserError, match=rf"name2kws_train\.json.*{fault}"):
@@ -255,6 +257,8 @@ def test_published_table_of_codes(tmp_path, caplog):
         "CSL": ["雨"], "DGS": ["regen", "gift"], "ASL": ["good afternoon"]
     }  # fmt: skip
     assert torch.equal(read["DGS"]["gift"], codes["regen"])
+    write_published_word_codes(path, {"CSL": {}, "DGS": {"u\u0308ber": codes["gift"]}, "ASL": {}}, parts)
+    assert list(read_word_codes(path, parts)) == ["\u00fcber"]
 
 
 def clips(*names: str, corpus: str = "how2sign") -> list[Clip]:
@@ -294,3 +298,75 @@ def test_there_is_a_file_for_every_split(tmp_path):
         read_keyword_lists(tmp_path)
     write_keywords(tmp_path / "name2kws_test.json", {})
     assert read_keyword_lists(tmp_path) == {"train": LISTS, "val": LISTS, "test": {}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "expected"),
+    [
+        ("I can't swim", ["can", "swim"], ["swim"]),
+        ("I CAN\u2019T swim", ["can't", "can"], ["can't"]),
+        ("I can't swim", ["cannot", "can"], ["cannot"]),
+        ("I cannot swim", ["can't", "can"], ["can't"]),
+        ("I can not swim", ["can't", "can"], ["can't"]),
+        ("I can't swim", ["can not", "can"], ["can not"]),
+        ("we don't", ["do", "don", "t"], []),
+        ("we don\u02bct", ["don't", "do"], ["don't"]),
+        ("you won't", ["will", "want", "will not"], ["will not"]),
+        ("they aren't", ["isn't", "are", "be"], ["isn't"]),
+        ("it's cold", ["it", "its", "is"], ["it"]),
+        ("we'll, they'd've", ["we", "they", "well"], ["they", "we"]),
+        ("the teacher's car", ["teacher", "teach"], ["teacher"]),
+        ("the teachers' car", ["teacher"], ["teacher"]),
+        ("at five o'clock", ["o'clock", "clock"], ["o'clock"]),
+        ("at five o'clock", ["clock", "o"], []),
+        ("'can' they?", ["can"], ["can"]),
+    ],
+)
+def test_contractions_are_one_word_and_keep_their_negation(text, words, expected):
+    assert words_found(TokenMatcher({"ASL": words}), text, "ASL") == expected
+
+
+def test_a_contraction_is_similar_to_nothing_that_it_negates():
+    matcher = TokenMatcher({"ASL": ["should", "teacher"]}, similar=0.3)
+    assert words_found(matcher, "you shouldn't", "ASL") == []
+    assert words_found(matcher, "my teachr's", "ASL") == ["teacher"]
+
+
+def test_other_languages_part_what_an_apostrophe_joins():
+    assert words_found(TokenMatcher({"LSF-CH": ["eau"]}), "de l'eau", "LSF-CH") == ["eau"]
+    assert words_found(TokenMatcher({"DGS": ["gehen"]}), "wie geht's", "DGS") == ["gehen"]
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [
+        ("zwei hunde", "Hund"), ("viele bäume", "Baum"), ("hohe berge", "berg"), ("in den nächsten tagen", "tag"),
+        ("mit gewittern", "GEWITTER"), ("ein berg", "Berge"), ("starke bäume", "starker Baum"), ("sie tagen", "tagen"),
+    ],
+)  # fmt: skip
+def test_german_nouns_in_lower_case_find_their_lemma(text, entry):
+    assert words_found(TokenMatcher({"DGS": [entry]}), text, "DGS") == [entry]
+
+
+def test_a_word_finds_itself_before_a_noun_of_the_same_letters():
+    assert words_found(TokenMatcher({"DGS": ["Tag", "tagen"]}), "sie tagen", "DGS") == ["tagen"]
+
+
+def test_an_entry_of_many_words_is_found_in_no_time():
+    entry = "tage berge bäume " * 12
+    assert words_found(TokenMatcher({"DGS": [entry]}), entry.upper(), "DGS") == [entry]
+
+
+@pytest.mark.parametrize(
+    ("text", "entry", "language"),
+    [
+        ("u\u0308ber", "\u00fcber", "DGS"), ("\u00fcber", "u\u0308ber", "DGS"), ("下 雨 了", "下雨", "CSL"),
+        ("下雨了", "下 雨", "CSL"), ("हिन्दी में", "हिन्दी", "ISL"), ("\u0130zmir'de", "i\u0307zmir", "TSL"),
+    ],
+)  # fmt: skip
+def test_words_match_however_they_are_composed_and_spaced(text, entry, language):
+    assert words_found(TokenMatcher({language: [entry]}), text, language) == [entry]
+
+
+def test_published_substrings_match_however_they_are_composed():
+    assert words_found(SubstringMatcher({"DGS": ["u\u0308ber"]}), "h\u00fcber", "DGS") == ["u\u0308ber"]

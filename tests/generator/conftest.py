@@ -8,18 +8,18 @@ from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES
 
 from soke.data.recordings import Recording
 from soke.generator.model import GeneratorSpec, SignGenerator
+from soke.generator.pieces import AS_THEY_ARE, Pieces
 
 CODEBOOKS = {"body": 7, "lhand": 11, "rhand": 5}
 
 
-def make_pieces() -> MBartTokenizer:
+def make_pieces() -> Pieces:
     characters = "▁abcdefghijklmnopqrstuvwxyzäöüßABCDEFGHIJKLMNOPQRSTUVWXYZ,.0123456789雨天关键词明"
     words = [(f"▁{word}", -3.0) for word in ("rain", "sun", "snow", "tomorrow", "morgen", "regen")]
     specials = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
     languages = [(code, 0.0) for code in FAIRSEQ_LANGUAGE_CODES]
-    return MBartTokenizer(
-        vocab=[*specials, *((c, -8.0) for c in characters), *words, *languages, ("<mask>", 0.0)]
-    )
+    vocabulary = [*specials, *((c, -8.0) for c in characters), *words, *languages, ("<mask>", 0.0)]
+    return Pieces(MBartTokenizer(vocab=vocabulary), AS_THEY_ARE)
 
 
 def recorded(entries: dict[str, torch.Tensor]) -> dict[str, list[Recording]]:

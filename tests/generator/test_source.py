@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from soke.data.clip import TEXT_LOCALE
 from soke.data.words import words_of
 from soke.errors import UserError
 from soke.generator.schemes import ABSENT
@@ -86,3 +87,25 @@ def test_an_endless_sentence_is_cut_and_said_so(generator, caplog):
 def test_a_sentence_of_another_script_is_said_so(generator, caplog):
     generator.source.batch(["rain \u96e8\u5929"], ["ASL"])
     assert "holds '\u96e8\u5929', which is of another language" in caplog.text
+
+
+def test_however_a_text_is_spelled_it_is_read_the_same(generator):
+    read = [generator.source.batch([text], ["DGS"]).ids.tolist() for text in ("u\u0308ber  Nacht ", "\u00fcber Nacht")]
+    assert read[0] == read[1]
+    assert generator.source.length("\u96e8 \u5929", "DGS") == generator.source.length("\u96e8\u5929", "DGS")
+
+
+def test_sentences_are_looked_up_once_until_many_others_were(monkeypatch):
+    monkeypatch.setattr("soke.generator.source._REMEMBERED", 3)
+    source, looked = make_generator(0).source, []
+    look = source._checked_ids
+    monkeypatch.setattr(source, "_checked_ids", lambda text, language: looked.append(text) or look(text, language))
+    for text in ("a", "b", "a", "c", "a", "d", "a", "b"):
+        assert source.length(text, "ASL") == len(source.pieces(text)["input_ids"])
+    assert looked == ["a", "b", "c", "d", "b"], "b is the one that was not asked for longest"
+
+
+def test_a_locale_that_mbart_does_not_have_is_refused(generator, monkeypatch):
+    monkeypatch.setitem(TEXT_LOCALE, "ASL", "pt_XX")
+    with pytest.raises(UserError, match="does not have pt_XX, the locale of ASL"):
+        generator.source.batch(["sun"], ["ASL"])

@@ -384,6 +384,15 @@ def test_texts_beside_motion_and_alone(folders, tmp_path, caplog):
     assert all(row["DTW-JPE body m"] and row["WER percent"] for row in rows)
 
 
+def test_texts_are_counted_as_their_script_asks(tmp_path):
+    (tmp_path / "hyp.tsv").write_text("a\t他今年四岁。\n", encoding="utf-8")
+    (tmp_path / "ref.tsv").write_text("a\t他 今 年 四 岁 。\n", encoding="utf-8")
+    main(["--hyp", str(tmp_path / "hyp.tsv"), "--ref_text", str(tmp_path / "ref.tsv"), "--out", str(tmp_path / "out")])
+    cells = json.loads((tmp_path / "out" / "table.json").read_text(encoding="utf-8"))["cells"]
+    bleu = {cell["signature"]["name"]: cell for cell in cells}["BLEU-4"]
+    assert bleu["signature"]["level"] == "jieba" and bleu["values"]["percent"] == pytest.approx(100)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

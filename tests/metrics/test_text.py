@@ -320,6 +320,30 @@ def test_intervals_hold_the_values(kind: type[ClipMetric]) -> None:
         assert low < score.values["percent"] < high
 
 
+@pytest.mark.parametrize(
+    ("level", "hypothesis", "reference"),
+    [
+        ("jieba", "他今年四岁。", "他 今 年 四 岁 。"),
+        ("char", "他今年四岁。", "他 今 年 四 岁 。"),
+        ("jieba", "你好,小张!今年四岁?", "你好，小张！今年四岁？"),
+        ("word", "u\u0308ber nacht regnet es .", "\u00fcber nacht regnet es ."),
+        ("word", "you can't , he said", "You can\u2019t,he said"),
+    ],
+)
+def test_a_perfect_translation_is_perfect_however_it_is_spelled(level: str, hypothesis: str, reference: str) -> None:
+    for kind, best in ((BLEU, 100), (ChrF, 100), (RougeL, 100), (WER, 0)):
+        found = values(scored(kind, level, (hypothesis, reference)))
+        assert found == pytest.approx([best] * len(found))
+
+
+def test_tokens_that_are_given_are_counted_as_they_are() -> None:
+    metric = WER(level="word")
+    metric.update_tokens("a", ["S+H", "IX:", "REGEN"], ["S+H", "IX:", "SCHNEE", "REGEN"])
+    assert values(metric) == pytest.approx([100 / 4])
+    with pytest.raises(ValueError, match="clip b cannot be scored"):
+        metric.update_tokens("b", ["S+H"], [])
+
+
 def test_signatures_name_level_judge_and_library() -> None:
     version = f"version:{sacrebleu.__version__}|v:1"
     lines = {kind: [str(s) for s in kind(level="char", judge="ab12").signatures] for kind in METRICS}

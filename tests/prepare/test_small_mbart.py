@@ -11,10 +11,13 @@ from transformers import AutoTokenizer, MBartModel, MBartTokenizer
 
 from prepare.small_mbart import LANGUAGE_CODES, PIECES, STAMP, corpus_texts, main, make_mbart
 from soke.data.clip import TEXT_LOCALE
+from soke.data.how2sign import How2Sign
+from soke.data.lexicon import Lexicon
 from soke.data.synthetic.language import write_sentences
 from soke.data.synthetic.vocabularies import LANGUAGES
 from soke.data.synthetic.writer import SIZES, TAIL, write_corpora
 from soke.errors import UserError
+from soke.generator.model import GeneratorSpec, SignGenerator
 from soke.generator.retrieval import MARKERS
 from soke.generator.source import load_pieces
 
@@ -31,7 +34,7 @@ def corpora(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(corpora, tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "mbart"
-    assert make_mbart(corpora, out, "tiny", SEED)
+    assert make_mbart(corpus_texts(corpora), out, "tiny", SEED)
     return out
 
 
@@ -112,10 +115,10 @@ def test_model_loads_and_runs(folder):
 
 
 def test_the_seed_decides_everything(folder, corpora, tmp_path):
-    assert make_mbart(corpora, tmp_path / "same", "tiny", SEED)
+    assert make_mbart(corpus_texts(corpora), tmp_path / "same", "tiny", SEED)
     for name in ("model.safetensors", "tokenizer.json", "config.json", PIECES):
         assert (tmp_path / "same" / name).read_bytes() == (folder / name).read_bytes()
-    assert make_mbart(corpora, tmp_path / "other", "tiny", SEED + 1)
+    assert make_mbart(corpus_texts(corpora), tmp_path / "other", "tiny", SEED + 1)
     assert (tmp_path / "other" / "model.safetensors").read_bytes() != (folder / "model.safetensors").read_bytes()
 
 
@@ -132,21 +135,57 @@ def test_an_interruption_leaves_nothing_and_can_be_repeated(corpora, tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(MBartTokenizer, "save_pretrained", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            make_mbart(corpora, tmp_path / "mbart", "tiny", SEED)
+            make_mbart(corpus_texts(corpora), tmp_path / "mbart", "tiny", SEED)
     assert not (tmp_path / "mbart").exists()
-    assert make_mbart(corpora, tmp_path / "mbart", "tiny", SEED)
+    assert make_mbart(corpus_texts(corpora), tmp_path / "mbart", "tiny", SEED)
     assert [path.name for path in tmp_path.iterdir()] == ["mbart"]
+
+
+def test_one_for_the_training_texts_of_a_configuration(corpora, tmp_path):
+    roots = [f"DATASET.CORPORA.{n}.ROOT={corpora / f}" for n, f in
+             (("how2sign", "How2Sign"), ("csl", "CSL-Daily"), ("phoenix", "Phoenix_2014T"))]  # fmt: skip
+    assets = tmp_path / "assets.yaml"
+    assets.write_text(f"DATASET: {{LEXICON: {corpora / 'lexicon'}}}\n")
+    asked = ["--cfg", "configs/soke.yaml", "--cfg_assets", str(assets), "--size", "tiny"]
+    main([*asked, "--out", str(tmp_path / "mbart"), *roots])
+    pieces = load_pieces(tmp_path / "mbart")
+    training = [clip.text for reader in (How2Sign(corpora / "How2Sign"), Lexicon(corpora / "lexicon"))
+                for clip in reader.clips("train")]  # fmt: skip
+    assert all(pieces.unk_token_id not in ids for ids in pieces(training)["input_ids"])
+    spec = GeneratorSpec(["DGS"], {"body": 8, "lhand": 8, "rhand": 8}, "tokenizer", {"DGS": 25.0})
+    (codes,) = SignGenerator.from_mbart(tmp_path / "mbart", spec, {}).generate(["regen"], ["DGS"])
+    assert codes.shape[1] == 3
+
+
+def test_locales_that_mbart_lacks_are_added(tmp_path):
+    assert make_mbart(["um dois tr\u00eas"] * 9, tmp_path / "mbart", "tiny", SEED, ["pt_XX", "en_XX", "ku_TR"])
+    pieces = load_pieces(tmp_path / "mbart")
+    added = pieces.convert_tokens_to_ids(["ku_TR", "pt_XX"])
+    assert added == [len(pieces) - 3, len(pieces) - 2] and set(added) < set(pieces.all_special_ids)
+    assert pieces.convert_tokens_to_ids("zh_CN") == len(pieces) - 4
+
+
+def test_more_characters_than_pieces(tmp_path):
+    with pytest.raises(UserError, match=r"more different characters than this size has pieces \(300\): .*--size"):
+        make_mbart(["".join(map(chr, range(0x4E00, 0x4E00 + 400)))], tmp_path / "mbart", "tiny", SEED)
+    assert not (tmp_path / "mbart").exists()
+
+
+def test_full_width_signs_are_known(folder):
+    pieces = load_pieces(folder)
+    ids = pieces("小狗，睡觉？！", add_special_tokens=False)["input_ids"]
+    assert pieces.unk_token_id not in ids and pieces.decode(ids) == "小狗,睡觉?!"
 
 
 def test_mistakes_end_in_one_sentence(folder, corpora, tmp_path):
     with pytest.raises(UserError, match="holds no synthetic corpora"):
-        make_mbart(tmp_path / "nowhere", tmp_path / "mbart", "tiny", SEED)
+        corpus_texts(tmp_path / "nowhere")
     with pytest.raises(UserError, match="choose another --out"):
-        make_mbart(corpora, folder, "tiny", SEED + 1)
+        make_mbart(corpus_texts(corpora), folder, "tiny", SEED + 1)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="choose another folder"):
-        make_mbart(corpora, tmp_path / "mine", "tiny", SEED)
+        make_mbart(corpus_texts(corpora), tmp_path / "mine", "tiny", SEED)
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
     (unfinished / "corpora.json").write_text(json.dumps({"complete": False}))

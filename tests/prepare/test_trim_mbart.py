@@ -5,15 +5,17 @@ import json
 import shutil
 
 import pytest
+import sentencepiece
 import torch
 from transformers import MBartForConditionalGeneration
 
 from prepare import trim_mbart
-from prepare.small_mbart import LANGUAGE_CODES, corpus_texts, make_mbart
+from prepare.small_mbart import LANGUAGE_CODES, corpus_texts, make_mbart, train_pieces
 from prepare.trim_mbart import kept_ids, trim
 from soke.data.synthetic.writer import write_corpora
 from soke.errors import UserError
 from soke.generator.model import GeneratorSpec, SignGenerator
+from soke.generator.pieces import PIECES
 from soke.generator.source import load_pieces
 
 SPEC = GeneratorSpec(["DGS"], {"body": 8, "lhand": 8, "rhand": 8}, "tokenizer", {"DGS": 25.0})
@@ -29,7 +31,7 @@ def corpora(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(corpora, tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "mbart"
-    make_mbart(corpora, out, "tiny", 7)
+    make_mbart(corpus_texts(corpora), out, "tiny", 7)
     return out
 
 
@@ -91,7 +93,7 @@ def test_the_generator_starts_from_it(trimmed):
 
 def test_again_and_for_other_texts(whole, trimmed, texts):
     assert not trim(whole, texts, trimmed)
-    with pytest.raises(UserError, match="trimmed for other texts or from another one: remove it"):
+    with pytest.raises(UserError, match="trimmed for other texts, from another one or by .*: remove it"):
         trim(whole, texts[:3], trimmed)
     with pytest.raises(UserError, match="is there already and holds no trimmed mBART"):
         trim(whole, texts, whole)
@@ -114,11 +116,43 @@ def test_a_text_that_would_be_cut_differently_stops_it(whole, texts, tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
+def test_texts_are_read_as_sentencepiece_itself_reads_them(whole, tmp_path):
+    text = "今天，下雨？！ ﬁn"
+    assert trim(whole, [text], tmp_path / "out")
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(whole / PIECES))
+    pieces = load_pieces(tmp_path / "out")
+    tokens = pieces.convert_ids_to_tokens(pieces(text, add_special_tokens=False)["input_ids"])
+    assert tokens == processor.id_to_piece(processor.encode(text)) and {",", "?", "!"} <= set(tokens)
+
+
+def test_a_sentencepiece_model_of_another_download_stops_it(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "mixed")
+    (tmp_path / "mixed" / PIECES).write_bytes(train_pieces(["something else"], 100))
+    with pytest.raises(UserError, match="reads '今天' as .*<unk>, but .* nothing was written"):
+        trim(tmp_path / "mixed", ["今天"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_of_half_precision_are_trained_in_float32(whole, tmp_path, dtype):
+    shutil.copytree(whole, tmp_path / "half")
+    MBartForConditionalGeneration.from_pretrained(whole, dtype=dtype).save_pretrained(tmp_path / "half")
+    generator = SignGenerator.from_mbart(tmp_path / "half", SPEC, {})
+    assert {weight.dtype for weight in generator.parameters()} == {torch.float32}
+    codes = torch.zeros(1, 3, 3, dtype=torch.long)
+    generator(["regen"], ["DGS"], codes, torch.tensor([3])).loss.backward()
+    generator.save_pretrained(tmp_path / "saved")
+    again = SignGenerator.from_pretrained(tmp_path / "saved")
+    assert {weight.dtype for weight in again.parameters()} == {torch.float32}
+    assert torch.equal(again.generate(["regen"], ["DGS"])[0], generator.generate(["regen"], ["DGS"])[0])
+
+
 def test_the_command_reads_the_corpora_of_a_configuration(corpora, whole, tmp_path, capsys):
     roots = [f"DATASET.CORPORA.{n}.ROOT={corpora / f}" for n, f in
              (("how2sign", "How2Sign"), ("csl", "CSL-Daily"), ("phoenix", "Phoenix_2014T"))]  # fmt: skip
-    roots.append(f"DATASET.LEXICON={corpora / 'lexicon'}")
-    trim_mbart.main(["--model", str(whole), "--out", str(tmp_path / "out"), *roots])
+    assets = tmp_path / "assets.yaml"
+    assets.write_text(f"DATASET: {{LEXICON: {corpora / 'lexicon'}}}\n")
+    trim_mbart.main(["--model", str(whole), "--cfg_assets", str(assets), "--out", str(tmp_path / "out"), *roots])
     assert "is made" in capsys.readouterr().out
     before, after = load_pieces(whole), load_pieces(tmp_path / "out")
     for text in corpus_texts(corpora):

@@ -12,6 +12,7 @@ from soke.translation.glosses import pseudo_glosses
         ("The cats were running to two big houses.", "ASL", "cat run two big house"),
         ("Today I will show you how to make a good pie!", "ASL", "today i show you how make good pie"),
         ("She hasn't been in London and isn't going.", "ASL", "she london go"),
+        ("We can\u2019t swim, it's the teacher's pool.", "ASL", "we swim it teacher pool"),
         ("to the of", "ASL", ""),
         ("", "ASL", ""),
         ("Der Wind weht schwach aus dem Osten .", "DGS", "wind wehen schwach osten"),

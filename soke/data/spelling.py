@@ -1,0 +1,22 @@
+"""One spelling for every text, whoever wrote it down and on whatever keyboard."""
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Han, kana and the signs that are written between them.
+_HAN_AND_KANA = (
+    "\u2e80-\u2fdf\u3001-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f"
+    "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f\U00020000-\U0003ffff"
+)
+_NEEDLESS_BLANK = re.compile(f"(?<=[{_HAN_AND_KANA}]) (?=[{_HAN_AND_KANA}])")
+_HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7ff]")
+# Zero-width spaces, marks of direction and of byte order: invisible, and no part of a word.
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\ufeff"), " ")
+
+
+def spelled(text: str) -> str:
+    """A text in composed characters (NFC) and with single blanks, of which none stands between two Chinese or Japanese
+    characters; in a text with Korean ones, which are written with blanks, they stay."""
+    text = " ".join(unicodedata.normalize("NFC", text).translate(_INVISIBLE).split())
+    return text if _HANGUL.search(text) else _NEEDLESS_BLANK.sub("", text)
