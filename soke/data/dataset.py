@@ -60,6 +60,11 @@ class MotionBatch:
     fps: list[float]
     skipped: list[SkippedClip]
 
+    @property
+    def frames(self) -> list[int]:
+        """`lengths` as numbers, which a GPU is not asked for."""
+        return [len(motion) for motion in self.motions]
+
     # Between worker and main process motions travel by value: as tensors, each would keep files open, thousands in all.
     def __getstate__(self) -> dict[str, Any]:
         motions = [

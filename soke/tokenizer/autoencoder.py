@@ -1,13 +1,35 @@
 """The convolutional encoder and decoder of a part, as in SOKE's decoupled VQ-VAE: ReLU, dilated blocks, no norm.
 
 Padding never changes a valid frame: wherever a convolution looks at neighbours, the steps beyond a clip's length are
-zero, as they are beyond the end of a clip encoded alone. Masks are [B, 1, T] of ones and zeros; None says that every
-step is valid.
+zero, as they are beyond the end of a clip encoded alone. Only the steps that the shortest clip of a batch lacks are
+masked for that: a mask is [B, 1, S] of ones and zeros over the last S steps; None says that all clips are equally long.
 """
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+class _MaskedReLU(torch.autograd.Function):
+    """ReLU, and zero at padding. The gradient is that of ReLU, which passes nothing where the result is zero."""
+
+    @staticmethod
+    def forward(hidden: Tensor, mask: Tensor) -> Tensor:
+        result = F.relu(hidden)
+        result[..., result.shape[2] - mask.shape[2] :].mul_(mask)
+        return result
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (result,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward(grad, result, 0), None
 
 
 class ResidualBlock(nn.Module):
@@ -18,8 +40,9 @@ class ResidualBlock(nn.Module):
         self.spread = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
         self.mix = nn.Conv1d(width, width, 1)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        return hidden + self.mix(F.relu(self.spread(F.relu(hidden))))
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """The result may be anything at padding."""
+        return hidden + self.mix(F.relu(self.spread(_relu(hidden, mask))))
 
 
 class ResidualStack(nn.Module):
@@ -31,8 +54,8 @@ class ResidualStack(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         for block in self.blocks:
-            hidden = _masked(block(hidden), mask)
-        return hidden
+            hidden = block(hidden, mask)
+        return _masked(hidden, mask)
 
 
 class DownStage(nn.Module):
@@ -43,8 +66,8 @@ class DownStage(nn.Module):
         self.down = nn.Conv1d(width, width, 4, stride=2, padding=1)
         self.residual = ResidualStack(width, depth, dilation_growth)
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        return self.residual(_masked(self.down(hidden), mask), mask)
+    def forward(self, hidden: Tensor, mask_after: Tensor | None) -> Tensor:
+        return self.residual(self.down(hidden), mask_after)
 
 
 class UpStage(nn.Module):
@@ -55,9 +78,9 @@ class UpStage(nn.Module):
         self.residual = ResidualStack(width, depth, dilation_growth)
         self.up = nn.Conv1d(width, width, 3, padding=1)
 
-    def forward(self, hidden: Tensor, mask: Tensor | None, mask_after: Tensor | None) -> Tensor:
-        repeated = self.residual(hidden, mask).repeat_interleave(2, dim=2)
-        return _masked(self.up(repeated), mask_after)
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """The result may be anything at padding."""
+        return self.up(self.residual(hidden, mask).repeat_interleave(2, dim=2))
 
 
 class ConvEncoder(nn.Module):
@@ -70,8 +93,8 @@ class ConvEncoder(nn.Module):
         self.head = nn.Conv1d(width, code_dim, 3, padding=1)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """mask: [B, 1, T] over frames."""
-        hidden = _masked(F.relu(self.stem(_masked(features, mask))), mask)
+        """mask: [B, 1, S] over frames, S a multiple of 2^stages."""
+        hidden = _relu(self.stem(_masked(features, mask)), mask)
         for stage in self.stages:
             mask = None if mask is None else mask[..., ::2]
             hidden = stage(hidden, mask)
@@ -89,15 +112,22 @@ class ConvDecoder(nn.Module):
         self.head = nn.Conv1d(width, features, 3, padding=1)
 
     def forward(self, latents: Tensor, mask: Tensor | None = None) -> Tensor:
-        """mask: [B, 1, K] over steps."""
-        hidden = _masked(F.relu(self.stem(_masked(latents, mask))), mask)
+        """mask: [B, 1, S] over steps."""
+        hidden = _relu(self.stem(_masked(latents, mask)), mask)
         for stage in self.stages:
-            mask_after = None if mask is None else mask.repeat_interleave(2, dim=2)
-            hidden = stage(hidden, mask, mask_after)
-            mask = mask_after
-        hidden = _masked(F.relu(self.smooth(hidden)), mask)
+            hidden = stage(hidden, mask)
+            mask = None if mask is None else mask.repeat_interleave(2, dim=2)
+        hidden = _relu(self.smooth(_masked(hidden, mask)), mask)
         return _masked(self.head(hidden), mask)
 
 
+def _relu(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """[B, C, T], zero at padding."""
+    return F.relu(hidden) if mask is None else _MaskedReLU.apply(hidden, mask)
+
+
 def _masked(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    return hidden if mask is None else hidden * mask
+    """[B, C, T] with zeros at padding."""
+    if mask is None:
+        return hidden
+    return hidden * F.pad(mask.to(hidden.dtype), (hidden.shape[2] - mask.shape[2], 0), value=1.0)

@@ -64,7 +64,7 @@ class TokenizerModule(pl.LightningModule):
     def training_step(self, batch: MotionBatch, batch_idx: int) -> Tensor | None:
         if not batch.clips:
             return None
-        output = self.tokenizer(batch.features, batch.lengths)
+        output = self.tokenizer(batch.features, batch.lengths, batch.frames)
         loss = self._loss(output, "train", len(batch.lengths))
         self._count_codes(output, "train")
         return loss
@@ -76,7 +76,7 @@ class TokenizerModule(pl.LightningModule):
         if not batch.clips:
             return
         tokenizer = self.tokenizer
-        output = tokenizer(batch.features, batch.lengths)
+        output = tokenizer(batch.features, batch.lengths, batch.frames)
         self._loss(output, "val", len(batch.lengths))
         self._count_codes(output, "val")
         steps = batch.lengths // tokenizer.downsample

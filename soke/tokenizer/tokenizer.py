@@ -56,6 +56,33 @@ class AutoencoderSettings:
             raise ValueError(f"downsample must be a power of two, not {self.downsample}")
 
 
+@dataclass(frozen=True)
+class ValidSteps:
+    """Which steps of a padded batch belong to its clips.
+
+    valid:     [B, K] bool
+    beginning: number of steps that every clip has
+    """
+
+    valid: Tensor
+    beginning: int
+
+    @property
+    def mask(self) -> Tensor | None:
+        """`valid`, or None when every step is."""
+        return None if self.beginning == self.valid.shape[1] else self.valid
+
+    def tail(self, per_step: int = 1) -> Tensor | None:
+        """The mask of an encoder or decoder with so many frames per step: [B, 1, S] beyond what every clip has."""
+        if self.mask is None:
+            return None
+        return self.valid[:, None, self.beginning :].repeat_interleave(per_step, dim=2).float()
+
+    def repeated(self, times: int) -> ValidSteps:
+        """The same batch `times` over."""
+        return ValidSteps(self.valid.repeat(times, 1), self.beginning)
+
+
 class PartAutoencoder(nn.Module):
     """Statistics, encoder, quantizer and decoder of one part; features are normalised inside.
 
@@ -84,29 +111,27 @@ class PartAutoencoder(nn.Module):
     def normalise(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.std
 
-    def encode(self, features: Tensor, mask: Tensor | None) -> Tensor:
-        """Raw [B, T, D], mask [B, K] bool -> codes [B, K]."""
-        return self.quantizer.encode(self._latents(self.normalise(features), mask))
+    def encode(self, features: Tensor, steps: ValidSteps) -> Tensor:
+        """Raw [B, T, D] -> codes [B, K]."""
+        return self.quantizer.encode(self._latents(self.normalise(features), steps))
 
-    def decode(self, codes: Tensor, mask: Tensor | None) -> Tensor:
-        """Codes [B, K], mask [B, K] bool -> raw [B, T, D]."""
-        return self._frames(self.quantizer.decode(codes), mask) * self.std + self.mean
+    def decode(self, codes: Tensor, steps: ValidSteps) -> Tensor:
+        """Codes [B, K] -> raw [B, T, D]."""
+        return self._frames(self.quantizer.decode(codes), steps) * self.std + self.mean
 
-    def forward(self, normalised: Tensor, mask: Tensor | None) -> tuple[Tensor, Quantized]:
-        """Normalised [B, T, D], mask [B, K] bool -> normalised reconstruction [B, T, D], and what the quantizer did."""
-        quantized = self.quantizer(self._latents(normalised, mask), mask)
-        return self._frames(quantized.quantized, mask), quantized
+    def forward(self, normalised: Tensor, steps: ValidSteps) -> tuple[Tensor, Quantized]:
+        """Normalised [B, T, D] -> normalised reconstruction [B, T, D], and what the quantizer did."""
+        quantized = self.quantizer(self._latents(normalised, steps), steps.mask)
+        return self._frames(quantized.quantized, steps), quantized
 
-    def _latents(self, normalised: Tensor, mask: Tensor | None) -> Tensor:
+    def _latents(self, normalised: Tensor, steps: ValidSteps) -> Tensor:
         """[B, T, D] -> [B, code_dim, K]."""
-        if mask is None:
-            return self.encoder(normalised.transpose(1, 2))
-        per_step = normalised.shape[1] // mask.shape[1]
-        return self.encoder(normalised.transpose(1, 2), mask[:, None].repeat_interleave(per_step, dim=2).float())
+        per_step = normalised.shape[1] // steps.valid.shape[1]
+        return self.encoder(normalised.transpose(1, 2), steps.tail(per_step))
 
-    def _frames(self, latents: Tensor, mask: Tensor | None) -> Tensor:
+    def _frames(self, latents: Tensor, steps: ValidSteps) -> Tensor:
         """[B, code_dim, K] -> [B, T, D]."""
-        return self.decoder(latents, None if mask is None else mask[:, None].float()).transpose(1, 2)
+        return self.decoder(latents, steps.tail()).transpose(1, 2)
 
 
 @dataclass
@@ -206,23 +231,26 @@ class SignTokenizer(nn.Module):
             **{f"{key} of {part}": v for part, settings in self._settings().items() for key, v in settings.items()},
         }
 
-    def forward(self, features: Mapping[str, Tensor], lengths: Tensor) -> TokenizerOutput:
+    def forward(
+        self, features: Mapping[str, Tensor], lengths: Tensor, frames: Sequence[int] | None = None
+    ) -> TokenizerOutput:
         """One pass for training; in training mode it also moves the codebooks.
 
-        features: {part: [B, T, D]} raw; lengths: [B] frames. Raises ValueError for shapes that do not fit.
+        features: {part: [B, T, D]} raw; lengths: [B] frames; frames: the same numbers, where they are known without
+        waiting for a GPU. Raises ValueError for shapes that do not fit.
         """
-        features, steps, mask = self._prepare(features, lengths)
+        features, steps = self._prepare(features, lengths, frames)
         target, reconstruction, codes, commitment = {}, {}, {}, {}
         for distinct, parts in self._sharing().items():
             autoencoder = self.autoencoders[distinct]
             normalised = autoencoder.normalise(torch.cat([features[p] for p in parts]))
-            rebuilt, quantized = autoencoder(normalised, _repeated(mask, len(parts)))
+            rebuilt, quantized = autoencoder(normalised, steps.repeated(len(parts)))
             target.update(zip(parts, normalised.chunk(len(parts))))
             reconstruction.update(zip(parts, rebuilt.chunk(len(parts))))
             codes.update(zip(parts, quantized.codes.chunk(len(parts))))
             commitment[distinct] = quantized.commitment
-        frames = steps.repeat_interleave(self.downsample, dim=1)
-        return TokenizerOutput(target, reconstruction, self._stacked(codes, steps), frames, commitment)
+        valid = steps.valid.repeat_interleave(self.downsample, dim=1)
+        return TokenizerOutput(target, reconstruction, self._stacked(codes, steps), valid, commitment)
 
     @torch.no_grad()
     def encode(self, features: Mapping[str, Tensor], lengths: Tensor) -> Tensor:
@@ -230,13 +258,13 @@ class SignTokenizer(nn.Module):
 
         A clip of L frames has L // downsample steps. Raises ValueError for shapes that do not fit.
         """
-        features, steps, mask = self._prepare(features, lengths)
-        if not steps.any():
-            return torch.full((*steps.shape, len(self.parts)), PADDING_CODE, device=steps.device)
+        features, steps = self._prepare(features, lengths)
+        if not steps.valid.numel():
+            return torch.full((*steps.valid.shape, len(self.parts)), PADDING_CODE, device=steps.valid.device)
         codes = {}
         for distinct, parts in self._sharing().items():
             stacked = torch.cat([features[part] for part in parts])
-            found = self.autoencoders[distinct].encode(stacked, _repeated(mask, len(parts)))
+            found = self.autoencoders[distinct].encode(stacked, steps.repeated(len(parts)))
             codes.update(zip(parts, found.chunk(len(parts))))
         return self._stacked(codes, steps)
 
@@ -249,17 +277,17 @@ class SignTokenizer(nn.Module):
         batch, total, parts = codes.shape
         if parts != len(self.parts):
             raise ValueError(f"codes must be [B, K, {len(self.parts)}], not {list(codes.shape)}")
-        steps, mask = _valid_steps(lengths.to(codes.device), batch, total)
+        steps = _valid_steps(lengths, lengths.tolist(), batch, total, codes.device)
         sizes = torch.tensor(list(self.codebook_sizes.values()), device=codes.device)
-        if ((codes < 0) | (codes >= sizes))[steps].any():
+        if ((codes < 0) | (codes >= sizes))[steps.valid].any():
             raise ValueError(f"a code lies outside its codebook; the sizes are {self.codebook_sizes}")
         if not total:
             return {part: self.autoencoders[d].mean.expand(batch, 0, -1) for part, d in self.layout.distinct.items()}
-        by_part = dict(zip(self.parts, codes.masked_fill(~steps[..., None], 0).unbind(2)))
+        by_part = dict(zip(self.parts, codes.masked_fill(~steps.valid[..., None], 0).unbind(2)))
         features = {}
         for distinct, sharing in self._sharing().items():
             stacked = torch.cat([by_part[part] for part in sharing])
-            rebuilt = self.autoencoders[distinct].decode(stacked, _repeated(mask, len(sharing)))
+            rebuilt = self.autoencoders[distinct].decode(stacked, steps.repeated(len(sharing)))
             features.update(zip(sharing, rebuilt.chunk(len(sharing))))
         return features
 
@@ -342,21 +370,23 @@ class SignTokenizer(nn.Module):
         return sharing
 
     def _prepare(
-        self, features: Mapping[str, Tensor], lengths: Tensor
-    ) -> tuple[dict[str, Tensor], Tensor, Tensor | None]:
-        """Features cut to whole steps, valid steps [B, K] bool, and the same as a mask, None when all are valid."""
-        batch, total = features[self.parts[0]].shape[:2]
+        self, features: Mapping[str, Tensor], lengths: Tensor, frames: Sequence[int] | None = None
+    ) -> tuple[dict[str, Tensor], ValidSteps]:
+        """Features cut to whole steps, and the valid steps."""
+        first = features[self.parts[0]]
+        batch, total = first.shape[:2]
         for part, size in self.layout.sizes.items():
             if features[part].shape != (batch, total, size):
                 raise ValueError(f"part {part} must be [{batch}, {total}, {size}], not {list(features[part].shape)}")
-        lengths = lengths.to(features[self.parts[0]].device)
-        steps, mask = _valid_steps(lengths // self.downsample, batch, total // self.downsample)
-        cut = {part: features[part][:, : steps.shape[1] * self.downsample] for part in self.parts}
-        return cut, steps, mask
+        numbers = [n // self.downsample for n in (lengths.tolist() if frames is None else frames)]
+        steps = _valid_steps(lengths // self.downsample, numbers, batch, total // self.downsample, first.device)
+        cut = {part: features[part][:, : steps.valid.shape[1] * self.downsample] for part in self.parts}
+        return cut, steps
 
-    def _stacked(self, codes: Mapping[str, Tensor], steps: Tensor) -> Tensor:
+    def _stacked(self, codes: Mapping[str, Tensor], steps: ValidSteps) -> Tensor:
         """{part: [B, K]} -> [B, K, P] with -1 at padding."""
-        return torch.stack([codes[part] for part in self.parts], dim=2).masked_fill(~steps[..., None], PADDING_CODE)
+        padding = ~steps.valid[..., None]
+        return torch.stack([codes[part] for part in self.parts], dim=2).masked_fill(padding, PADDING_CODE)
 
 
 def check_provenance(found: Mapping, expected: Mapping, source: str) -> None:
@@ -369,13 +399,9 @@ def check_provenance(found: Mapping, expected: Mapping, source: str) -> None:
             )
 
 
-def _valid_steps(lengths: Tensor, batch: int, total: int) -> tuple[Tensor, Tensor | None]:
-    """[B] -> [B, total] bool, and the same as a mask, None when every step is valid."""
-    if lengths.shape != (batch,) or (batch and int(lengths.max()) > total):
-        raise ValueError(f"lengths must be [{batch}] and at most the padded length, got {lengths.tolist()}")
-    steps = torch.arange(total, device=lengths.device) < lengths[:, None]
-    return steps, None if steps.all() else steps
-
-
-def _repeated(mask: Tensor | None, times: int) -> Tensor | None:
-    return None if mask is None else mask.repeat(times, 1)
+def _valid_steps(lengths: Tensor, numbers: Sequence[int], batch: int, total: int, device: torch.device) -> ValidSteps:
+    """lengths [B] and the same `numbers`, in steps. Raises ValueError when they do not fit [batch, total]."""
+    if lengths.shape != (batch,) or len(numbers) != batch or max(numbers, default=0) > total:
+        raise ValueError(f"lengths must be [{batch}] and at most the padded length, got {list(numbers)}")
+    valid = torch.arange(total, device=device) < lengths.to(device)[:, None]
+    return ValidSteps(valid, min(numbers, default=total))
