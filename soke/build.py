@@ -137,6 +137,8 @@ def data_module(config: Config, folder: Path) -> SignDataModule:
         eval_batch_size=config.EVAL.BATCH_SIZE, workers=config.TRAIN.NUM_WORKERS, folder=folder,
         min_frames=d.MIN_FRAMES, max_frames=d.MAX_FRAMES, multiple=downsample, min_steps=d.MIN_FRAMES // downsample,
         max_steps=d.MAX_FRAMES // downsample, strict=d.STRICT, cache_frames=d.CACHE_FRAMES, seed=config.SEED,
+        batch_length=config.TRAIN.BATCH_FRAMES // (downsample if kind == "codes" else 1),
+        group_by_length=d.GROUP_BY_LENGTH, weights={name: corpus.WEIGHT for name, corpus in d.CORPORA.items()},
     )  # fmt: skip
 
 
@@ -307,7 +309,7 @@ def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule | Translati
         accumulate_grad_batches=config.TRAIN.ACCUMULATE,
         check_val_every_n_epoch=min(config.EVAL.EVERY_EPOCHS, config.TRAIN.END_EPOCH),
         logger=loggers, callbacks=callbacks, log_every_n_steps=config.LOGGER.EVERY_STEPS,
-        num_sanity_val_steps=0, enable_model_summary=False, **batches,
+        num_sanity_val_steps=0, enable_model_summary=False, use_distributed_sampler=False, **batches,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Optim:
 class Train:
     STAGE: Stage
     BATCH_SIZE: int
+    BATCH_FRAMES: int
     NUM_WORKERS: int
     END_EPOCH: int
     PRECISION: Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -88,6 +90,7 @@ class CorpusConfig:
     ROOT: str
     PACKED: str = ""
     READER: str = ""
+    WEIGHT: float = 1.0
 
 
 @dataclass
@@ -101,6 +104,7 @@ class Dataset:
     MAX_FRAMES: int
     STRICT: bool
     CACHE_FRAMES: int
+    GROUP_BY_LENGTH: bool
 
 
 @dataclass
@@ -452,6 +456,17 @@ def _contradictions(config: Config) -> list[str]:
 def _training_problems(config: Config) -> list[str]:
     problems = []
     train, every = config.TRAIN, config.EVAL.EVERY_EPOCHS
+    if train.BATCH_FRAMES and train.BATCH_FRAMES < config.DATASET.MAX_FRAMES:
+        problems.append(
+            f"TRAIN.BATCH_FRAMES must be 0, or hold the longest clip, DATASET.MAX_FRAMES ({config.DATASET.MAX_FRAMES}), "
+            f"not {train.BATCH_FRAMES}"
+        )
+    if train.BATCH_FRAMES and not config.DATASET.GROUP_BY_LENGTH:
+        problems.append("TRAIN.BATCH_FRAMES needs DATASET.GROUP_BY_LENGTH=true")
+    problems += [
+        f"DATASET.CORPORA.{name}.WEIGHT must be a number above 0, not {corpus.WEIGHT}; a corpus that is null is left out"
+        for name, corpus in config.DATASET.CORPORA.items() if not 0 < corpus.WEIGHT < math.inf
+    ]  # fmt: skip
     if train.GRAD_CLIP < 0:
         problems.append(f"TRAIN.GRAD_CLIP must be a gradient norm, or 0 for no clipping, not {train.GRAD_CLIP}")
     if not 0 <= train.LABEL_SMOOTHING < 1:

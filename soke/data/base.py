@@ -141,6 +141,12 @@ class FrameFolderCorpus(ABC):
             frames = frames[downsampled_indices(len(frames), clip.fps, fps).numpy()]
         return motion_from_frames(frames, fps)
 
+    def length(self, clip: Clip) -> int:
+        """How many frames `load` gives, without reading them. Raises ClipError when they are not there."""
+        stored = self.store.place(clip).frames if self._is_packed(clip.split) else len(self._frame_files(clip))
+        fps = min(clip.fps, self._max_fps(clip))
+        return len(downsampled_indices(stored, clip.fps, fps)) if fps < clip.fps else stored
+
     def read_frames(self, clip: Clip) -> np.ndarray:
         """All stored frames [T, 179] of a clip, from its frame files. Raises ClipError as `load` does.
 

@@ -77,6 +77,9 @@ class Corpus(Protocol):
     name:     also the name of its folder of codes
     language: sign language of its clips; one that `TEXT_LOCALE` does not have comes with `locale`, default en_XX
     fps:      working frame rate; motions recorded at a lower one keep theirs
+
+    A corpus may also have `length(clip) -> int`, the number of frames that `load` gives, told without reading them: its
+    clips can then be put in batches with others of similar length.
     """
 
     name: str

@@ -88,6 +88,18 @@ class CodeStore:
             raise ClipError(f"clip {clip.name}: {file} holds codes that no codebook has; {REMEDY}")
         return torch.from_numpy(codes)
 
+    def length(self, clip: Clip) -> int:
+        """Token steps of a clip, from the head of its file. Raises ClipError as `read` does when there is none."""
+        file = self._file(clip)
+        try:
+            with open(file, "rb") as stream:
+                version = np.lib.format.read_magic(stream)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, _ = read(stream)
+            return shape[1]
+        except (OSError, ValueError, IndexError) as error:
+            raise ClipError(f"clip {clip.name}: {file} has no length ({error}); {REMEDY}") from error
+
     def has(self, clip: Clip) -> bool:
         return os.path.isfile(self._file(clip))
 

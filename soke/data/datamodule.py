@@ -1,38 +1,29 @@
 """Lightning data module: several corpora mixed, as motions or as codes, and the record of skipped clips."""
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
 from soke.body.layout import MotionLayout
-from soke.data.clip import ClipError, Corpus, SkippedClip
+from soke.data.clip import Clip, ClipError, Corpus, SkippedClip
 from soke.data.codes import CodeStore
 from soke.data.dataset import CodeBatch, CodesDataset, MotionBatch, MotionDataset, collate_codes, collate_motions
+from soke.data.sampling import GroupedBatches, SortedBatches, fitted_lengths
 from soke.errors import UserError
 from soke.storage import new_file
 
 _log = logging.getLogger(__name__)
 
 
-class _ResumableSampler(DistributedSampler):
-    """Shuffles by seed and epoch; its first pass leaves out `start` clips, which were seen before an interruption."""
-
-    start = 0
-
-    def __iter__(self) -> Iterator[int]:
-        start, self.start = self.start, 0
-        return itertools.islice(super().__iter__(), start, None)
-
-
 class _ResumableLoader(DataLoader):
-    """A loader over a `_ResumableSampler` whose state Lightning keeps in its checkpoints.
+    """A loader of `GroupedBatches` whose state Lightning keeps in its checkpoints.
 
     What counts is the batches that `trainer` has trained on; workers are some ahead of it.
     """
@@ -40,21 +31,33 @@ class _ResumableLoader(DataLoader):
     def __init__(self, *args: Any, trainer: pl.Trainer | None, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._trainer = trainer
+        if trainer is not None:  # a run that continues: its workers begin before Lightning tells the epoch
+            self.batch_sampler.set_epoch(trainer.fit_loop.epoch_progress.current.processed)
 
     def state_dict(self) -> dict[str, int]:
-        seen = self._trainer.fit_loop.epoch_loop.batch_progress.current.processed
-        return {"batches_seen": seen if seen < self._trainer.num_training_batches else 0}
+        epoch, seen = self.batch_sampler.epoch, self._trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        if seen >= self._trainer.num_training_batches:
+            epoch, seen = epoch + 1, 0
+        return {"epoch": epoch, "batches_seen": seen}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.sampler.start = state["batches_seen"] * self.batch_size
+        self.batch_sampler.set_epoch(state["epoch"])
+        self.batch_sampler.start = state["batches_seen"]
 
 
 class SignDataModule(pl.LightningDataModule):
-    """Loaders over all corpora together; each corpus counts by its number of clips.
+    """Loaders over all corpora together; a corpus counts by its number of clips, in training times its weight.
+
+    Batches hold clips of similar length. A corpus whose clips have no known length (see `Corpus`) counts them as the
+    longest, and the log says so. In training every process has equally many clips, elsewhere each clip comes once; the
+    trainer must not have its own way of sharing them (use_distributed_sampler=False).
 
     kind:         what train and validation batches hold, `MotionBatch` or `CodeBatch`; test batches hold motions
     code_store:   where the codes are, for kind codes
-    batch_size, eval_batch_size: clips per device, in training and elsewhere
+    batch_size, eval_batch_size: clips per batch and device, in training and elsewhere
+    batch_length: in place of batch_size: frames (of kind codes: token steps) per batch and device, with padding; 0: off
+    group_by_length: False: training batches are random, others in order
+    weights:      corpus -> how often its clips are drawn in training, in relation to those of others; default 1
     workers:      worker processes per loader
     folder:       run folder, where `skipped_clips.txt` is written (corpus/name TAB reason); None: nowhere
     min_frames, max_frames, multiple: length rules of motions
@@ -83,6 +86,9 @@ class SignDataModule(pl.LightningDataModule):
         strict: bool = False,
         cache_frames: int = 0,
         seed: int = 1234,
+        batch_length: int = 0,
+        group_by_length: bool = True,
+        weights: Mapping[str, float] | None = None,
     ):
         super().__init__()
         if kind not in ("motion", "codes"):
@@ -101,6 +107,9 @@ class SignDataModule(pl.LightningDataModule):
         self.strict = strict
         self.cache_frames = cache_frames
         self.seed = seed
+        self.batch_length = batch_length
+        self.group_by_length = group_by_length
+        self.weights = dict(weights or {})
         self.skipped: dict[str, SkippedClip] = {}
         self._reported = 0
         self._datasets: dict[tuple[str, str], MotionDataset | CodesDataset] = {}
@@ -123,18 +132,37 @@ class SignDataModule(pl.LightningDataModule):
     def loader(self, split: str, kind: Literal["motion", "codes"], shuffle: bool = False) -> DataLoader:
         """Batches of one split. Who iterates it without a Trainer passes each batch's `skipped` to `record`."""
         dataset = self.dataset(split, kind)
+        lengths = self._lengths(dataset)
+        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         options = {
-            "batch_size": self.batch_sizes[split],
             "num_workers": self.workers,
             "collate_fn": collate_motions if kind == "motion" else collate_codes,
             "pin_memory": torch.cuda.is_available(),
             "persistent_workers": self.workers > 0,
         }
         if not shuffle:
-            return DataLoader(dataset, **options)
-        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler = _ResumableSampler(dataset, world, rank, shuffle=True, seed=self.seed)
-        return _ResumableLoader(dataset, sampler=sampler, trainer=self.trainer, **options)
+            return DataLoader(dataset, batch_sampler=SortedBatches(lengths, self.batch_sizes[split], world, rank), **options)
+        weights = [self.weights.get(clip.corpus, 1.0) for clip in dataset.clips]
+        batches = GroupedBatches(
+            lengths, self.batch_sizes[split], batch_length=self.batch_length, weights=weights, seed=self.seed,
+            processes=world, rank=rank,
+        )  # fmt: skip
+        return _ResumableLoader(dataset, batch_sampler=batches, trainer=self.trainer, **options)
+
+    def _lengths(self, dataset: MotionDataset | CodesDataset) -> np.ndarray:
+        """[N] by which clips are grouped; they need not be right for clips that will turn out to be unreadable."""
+        longest = dataset.limits[1]
+        if not self.group_by_length:
+            return np.full(len(dataset), longest)
+        if isinstance(dataset, CodesDataset):
+            measures = dict.fromkeys(dataset.corpora, dataset.code_store.length)
+        else:
+            measures = {name: getattr(corpus, "length", None) for name, corpus in dataset.corpora.items()}
+        unknown = ", ".join(name for name, measure in measures.items() if measure is None)
+        if unknown and dataset.split == "train":  # once is enough
+            _log.warning("clips of %s are not grouped by length: their reader has no method length(clip)", unknown)
+        lengths = [_measured(measures[clip.corpus], clip, longest) for clip in dataset.clips]
+        return fitted_lengths(np.array(lengths), *dataset.limits)
 
     def train_dataloader(self) -> DataLoader:
         return self.loader("train", self.kind, shuffle=True)
@@ -173,3 +201,10 @@ class SignDataModule(pl.LightningDataModule):
     def _record_file(self) -> Path:
         rank = self.trainer.global_rank if self.trainer else 0
         return Path(self.folder) / ("skipped_clips.txt" if rank == 0 else f"skipped_clips.rank{rank}.txt")
+
+
+def _measured(measure: Callable[[Clip], int] | None, clip: Clip, unknown: int) -> int:
+    try:
+        return unknown if measure is None else measure(clip)
+    except ClipError:  # reading it will say the same, and it will be skipped
+        return unknown

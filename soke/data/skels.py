@@ -72,13 +72,8 @@ class SkelsCorpus:
 
     def load(self, clip: Clip) -> JointMotion:
         """Raises ClipError for numbers that make no whole frames, a NaN, or a counter of none of the conventions."""
-        self._list(clip.split)
-        start, size = self._lines[clip.split, clip.name]
-        with open(clip.frames, "rb") as file:
-            file.seek(start)
-            line = file.read(size)
         try:
-            numbers = np.array(line.split(), dtype=np.float32)
+            numbers = np.array(self._numbers(clip), dtype=np.float32)
         except ValueError as error:
             raise ClipError(f"clip {clip.name}: its line in {clip.frames} holds no numbers ({error})") from None
         if len(numbers) % _FRAME:
@@ -100,6 +95,17 @@ class SkelsCorpus:
         else:
             positions = positions * 3
         return JointMotion(torch.from_numpy(np.ascontiguousarray(positions)), SKELETON_50, self.fps)
+
+    def length(self, clip: Clip) -> int:
+        """How many frames `load` gives."""
+        return len(self._numbers(clip)) // _FRAME
+
+    def _numbers(self, clip: Clip) -> list[bytes]:
+        self._list(clip.split)
+        start, size = self._lines[clip.split, clip.name]
+        with open(clip.frames, "rb") as file:
+            file.seek(start)
+            return file.read(size).split()
 
     def _list(self, split: str) -> tuple[list[Clip], list[SkippedClip]]:
         if split not in SPLITS:

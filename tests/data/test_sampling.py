@@ -1,0 +1,154 @@
+"""Batches of clips of similar length: every clip has its turn, hardly any padding, and all processes keep step."""
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from soke.data.lengths import fitted_indices
+from soke.data.sampling import GroupedBatches, SortedBatches, fitted_lengths
+
+LENGTHS = np.random.default_rng(0).integers(40, 401, 1000) // 4 * 4  # multiples of 4, all equally frequent
+SMALL = [4, 9, 4, 30, 12, 7, 100]
+
+
+def epochs(batches: GroupedBatches, count: int = 3) -> list[list[list[int]]]:
+    found = []
+    for epoch in range(count):
+        batches.set_epoch(epoch)
+        found.append(list(batches))
+    return found
+
+
+def of_all_processes(lengths, processes: int, batch_size: int = 8, **options) -> list[list[list[int]]]:
+    """The batches of each process in its first epoch."""
+    ranks = range(processes)
+    return [list(GroupedBatches(lengths, batch_size, processes=processes, rank=r, **options)) for r in ranks]
+
+
+def padded(lengths, batches: list[list[int]]) -> int:
+    """Frames that are computed."""
+    return sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+
+
+@pytest.mark.parametrize("limits", [(40, 400, 4), (10, 100, 1), (8, 8, 8)])
+def test_fitted_lengths_are_those_of_the_indices(limits):
+    lengths = np.arange(1, 500)
+    assert fitted_lengths(lengths, *limits).tolist() == [len(fitted_indices(int(n), *limits)) for n in lengths]
+
+
+@pytest.mark.parametrize("lengths", [LENGTHS, [40] * 37, SMALL, [4]], ids=["many", "equal", "few", "one"])
+@pytest.mark.parametrize("options", [{}, {"batch_length": 900}], ids=["clips", "frames"])
+def test_every_clip_comes_once_in_every_epoch(lengths, options):
+    for epoch in epochs(GroupedBatches(lengths, 8, **options)):
+        assert sorted(sum(epoch, [])) == list(range(len(lengths)))
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 64, 2000])
+def test_batches_are_full_but_one(size):
+    batches = GroupedBatches(LENGTHS, size)
+    for epoch in epochs(batches):
+        assert len(epoch) == len(batches) == -(-1000 // size)
+        short = [len(batch) for batch in epoch if len(batch) != size]
+        assert short == ([1000 % size] if 1000 % size else [])
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    first, second = (epochs(GroupedBatches(LENGTHS, 8, seed=1)) for _ in range(2))
+    assert first == second != epochs(GroupedBatches(LENGTHS, 8, seed=2))
+    assert first[0] != first[1] and set(map(frozenset, first[0])) != set(map(frozenset, first[1]))
+    longest = [max(LENGTHS[i] for i in batch) for batch in first[0]]
+    assert abs(np.corrcoef(longest, range(len(longest)))[0, 1]) < 0.3  # batches come in random order
+
+
+def test_any_clip_may_be_in_the_batch_that_is_not_full():
+    batches = GroupedBatches(LENGTHS, 300)
+    left_over = [LENGTHS[min(epoch, key=len)].mean() for epoch in epochs(batches, 20)]
+    assert min(left_over) < 100 and max(left_over) > 300
+
+
+def test_other_clips_meet_in_every_epoch():
+    first, second = epochs(GroupedBatches(LENGTHS, 8), 2)
+    met = [{frozenset((a, b)) for batch in epoch for a in batch for b in batch if a != b} for epoch in (first, second)]
+    assert len(met[0] & met[1]) < 0.5 * len(met[0])
+
+
+def test_hardly_any_padding():
+    lengths = np.random.default_rng(1).permutation(LENGTHS.repeat(20))
+    for size in (32, 320):
+        (epoch,) = epochs(GroupedBatches(lengths, size), 1)
+        (random,) = epochs(GroupedBatches(np.full(len(lengths), 400), size), 1)
+        assert padded(lengths, epoch) < 1.03 * lengths.sum() < 1.7 * lengths.sum() < padded(lengths, random)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_length": 3000}], ids=["clips", "frames"])
+@pytest.mark.parametrize("processes", [2, 3, 7])
+def test_processes_share_the_clips_and_keep_step(processes, options):
+    batches = of_all_processes(LENGTHS, processes, **options)
+    drawn = Counter(i for own in batches for batch in own for i in batch)
+    assert set(drawn) == set(range(1000)) and drawn.total() == -(-1000 // processes) * processes
+    assert len({len(own) for own in batches}) == 1
+    computed = waited_for = 0
+    for together in zip(*batches):
+        assert len({len(batch) for batch in together}) == 1
+        costs = [padded(LENGTHS, [batch]) for batch in together]
+        computed, waited_for = computed + sum(costs), waited_for + processes * max(costs)
+    assert waited_for < 1.03 * computed
+
+
+def test_fewer_clips_than_processes():
+    assert [sorted(sum(own, [])) for own in of_all_processes([40, 80], 3)] in ([[0], [0], [1]], [[0], [1], [1]])
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+@pytest.mark.parametrize("weights", [None, [1.0] * 300 + [3.0] * 700], ids=["once", "weighted"])
+@pytest.mark.parametrize("budget", [400, 1000, 12800])
+def test_batches_hold_as_many_clips_as_fit(budget, weights, processes):
+    for rank in range(processes):
+        options = {"batch_length": budget, "weights": weights, "processes": processes, "rank": rank}
+        batches = GroupedBatches(LENGTHS, 8, **options)
+        for epoch in epochs(batches, 6):
+            assert len(epoch) == len(batches)  # Lightning asks once
+            assert all(padded(LENGTHS, [batch]) <= budget for batch in epoch)
+            if budget == 12800:
+                assert padded(LENGTHS, epoch) > 0.8 * budget * len(epoch)
+
+
+def test_a_clip_that_does_not_fit_is_a_batch():
+    (epoch,) = epochs(GroupedBatches(SMALL, 8, batch_length=30), 1)
+    assert sorted(sum(epoch, [])) == list(range(7))
+    assert [3] in epoch and [6] in epoch and [0, 2] in map(sorted, [[i for i in batch if i in (0, 2)] for batch in epoch])
+
+
+def test_weights_change_the_shares_not_the_length_of_an_epoch():
+    weights = [0.5] * 800 + [4.0] * 200  # shares 400 : 800 of 1200, so 333 and 667 of 1000 clips
+    drawn = Counter()
+    for epoch in epochs(GroupedBatches(LENGTHS, 8, weights=weights), 30):
+        clips = Counter(sum(epoch, []))
+        of = [[clips[i] for i in range(800)], [clips[i] for i in range(800, 1000)]]
+        assert [sum(counts) for counts in of] == [333, 667]
+        assert [(min(counts), max(counts)) for counts in of] == [(0, 1), (3, 4)]
+        drawn += clips
+    assert all(3 <= drawn[i] <= 25 for i in range(800))  # 12.5 on average: none is left out for good
+    assert all(90 <= drawn[i] <= 112 for i in range(800, 1000))  # 100 on average
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_length": 3000, "weights": [1.0] * 500 + [2.0] * 500}])
+def test_a_pass_may_begin_in_the_middle(options):
+    whole, resumed = GroupedBatches(LENGTHS, 8, **options), GroupedBatches(LENGTHS, 8, **options)
+    resumed.start = 5
+    assert epochs(resumed, 2) == [epochs(whole, 1)[0][5:], epochs(whole, 2)[1]]
+
+
+@pytest.mark.parametrize("processes", [1, 3, 5])
+def test_outside_training_every_clip_comes_once_the_longest_first(processes):
+    shares = [list(SortedBatches(SMALL, 2, processes, rank)) for rank in range(processes)]
+    assert sorted(i for own in shares for batch in own for i in batch) == list(range(7))
+    assert {len(own) for own in shares} == {-(-7 // (2 * processes))}
+    together = [sorted(sum(batches, []), key=lambda i: -SMALL[i]) for batches in zip(*shares)]
+    assert [SMALL[i] for i in sum(together, [])] == sorted(SMALL, reverse=True)
+
+
+def test_clips_of_one_length_keep_their_order():
+    assert list(SortedBatches([40] * 5, 2)) == [[0, 1], [2, 3], [4]]
