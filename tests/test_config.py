@@ -105,6 +105,9 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
         ("GENERATOR.FUSION={body: 1}", "GENERATOR.FUSION"),
         ("BODY.BETAS=[1]", "10 numbers"),
         ("TRAIN.BATCH_SIZE=0", "at least 1"),
+        ("TRAIN.BATCH_FRAMES=399", "must be 0, or hold the longest clip, DATASET.MAX_FRAMES (400), not 399"),
+        ("DATASET.CORPORA.csl.WEIGHT=0", "DATASET.CORPORA.csl.WEIGHT must be a number above 0, not 0.0"),
+        ("DATASET.CORPORA.csl.WEIGHT=.nan", "DATASET.CORPORA.csl.WEIGHT must be a number above 0, not nan"),
         ("SEED=true", "SEED must be a whole number"),
         ("PARTS=[{name: body}]", "PARTS[0].joints is missing"),
         ("nonsense", "no override"),
@@ -113,6 +116,12 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
 def test_bad_values_and_combinations(override, expected):
     with pytest.raises(UserError, match=re.escape(expected)):
         load_config("configs/soke.yaml", overrides=[override])
+
+
+def test_batches_by_frames_need_lengths():
+    overrides = ["TRAIN.BATCH_FRAMES=12800", "DATASET.GROUP_BY_LENGTH=false"]
+    with pytest.raises(UserError, match="TRAIN.BATCH_FRAMES needs DATASET.GROUP_BY_LENGTH=true"):
+        load_config("configs/soke.yaml", overrides=overrides)
 
 
 def test_bad_files(tmp_path):

@@ -6,10 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Sequence
 
-import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.clip import Clip
@@ -102,20 +98,9 @@ class SignProducer:
         """
         pairs, texts = list(zip(motions, languages, strict=True)), {}
         for rows in self._batches([len(motion) for motion in motions]):
-            codes = self._codes([pairs[i][0] for i in rows])
+            codes = self.tokenizer.encode_motions([pairs[i][0] for i in rows], self.batch_size)
             texts.update(zip(rows, self.generator.translate(codes, [pairs[i][1] for i in rows], beams)))
         return [texts[i] for i in range(len(pairs))]
-
-    def _codes(self, motions: Sequence[Motion]) -> list[Tensor]:
-        """The codes [K, P] of each motion."""
-        rows, tokenizer = [self.layout.features(motion) for motion in motions], self.tokenizer
-        features = {
-            part: pad_sequence([row[part] for row in rows], batch_first=True).to(tokenizer.device)
-            for part in tokenizer.parts
-        }
-        lengths = [len(motion) for motion in motions]
-        codes = tokenizer.encode(features, torch.tensor(lengths))
-        return [row[: length // tokenizer.downsample] for row, length in zip(codes, lengths)]
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Indices of what is worked on together, which is of similar length."""

@@ -18,6 +18,7 @@ import soke
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.dataset import PADDING_CODE
+from soke.data.sampling import SortedBatches
 from soke.data.statistics import STD_FLOOR, Statistics
 from soke.errors import UserError
 from soke.storage import new_folder
@@ -293,30 +294,50 @@ class SignTokenizer(nn.Module):
 
     def encode_motion(self, motion: Motion) -> Tensor:
         """Motion of T frames -> codes [T // downsample, P]."""
-        features = {part: values[None].to(self.device) for part, values in self.layout.features(motion).items()}
-        return self.encode(features, torch.tensor([len(motion)], device=self.device))[0]
+        return self.encode_motions([motion])[0]
+
+    def encode_motions(self, motions: Sequence[Motion], batch_size: int = 32) -> list[Tensor]:
+        """The codes [T_i // downsample, P] of each motion; those of similar length make a batch."""
+        codes: dict[int, Tensor] = {}
+        for rows in SortedBatches([len(motion) for motion in motions], batch_size):
+            singles = [self.layout.features(motions[i]) for i in rows]
+            features = {
+                part: pad_sequence([single[part] for single in singles], batch_first=True).to(self.device)
+                for part in self.parts
+            }
+            frames = [len(motions[i]) for i in rows]
+            batch = self.encode(features, torch.tensor(frames))
+            codes.update((i, row[: n // self.downsample]) for i, row, n in zip(rows, batch, frames))
+        return [codes[i] for i in range(len(motions))]
 
     def decode_motion(self, codes: Tensor, fps: float, betas: Tensor | None = None) -> Motion:
         """Codes [K, P] -> Motion of K * downsample frames."""
         return self.decode_motions([codes], [fps], betas)[0]
 
     def decode_motions(
-        self, codes: Sequence[Tensor], fps: Sequence[float], betas: Tensor | None = None
-    ) -> list[Motion]:
-        """One motion for each [K_i, P] of `codes`, all in one batch; no codes give a motion of no frames.
+        self, codes: Sequence[Tensor], fps: Sequence[float], betas: Tensor | Sequence[Tensor] | None = None,
+        batch_size: int = 32,
+    ) -> list[Motion]:  # fmt: skip
+        """One motion for each [K_i, P] of `codes`; those of similar length make a batch; no codes give no frames.
 
-        betas: [10] body shape of all of them, zero when None.
+        betas: [10] body shape of all of them or of each, zero when None.
         """
-        if not codes:
-            return []
-        lengths = torch.tensor([len(c) for c in codes], device=self.device)
-        features = self.decode(pad_sequence([c.to(self.device) for c in codes], batch_first=True), lengths)
-        motions = [
-            self.layout.motion({part: v[i, : len(c) * self.downsample] for part, v in features.items()}, fps[i], betas)
-            for i, c in enumerate(codes)
-        ]
+        motions: dict[int, Motion] = {}
+        for rows in SortedBatches([len(c) for c in codes], batch_size):
+            steps = [len(codes[i]) for i in rows]
+            padded = pad_sequence([codes[i].to(self.device) for i in rows], batch_first=True)
+            features = self.decode(padded, torch.tensor(steps))
+            for row, (i, n) in enumerate(zip(rows, steps)):
+                single = {part: values[row, : n * self.downsample] for part, values in features.items()}
+                shape = betas if betas is None or isinstance(betas, Tensor) else betas[i]
+                motions[i] = self.layout.motion(single, fps[i], shape)
         made_by = f"tokenizer {self.hash}"
-        return [replace(motion, made_by=made_by) for motion in motions]
+        return [replace(motions[i], made_by=made_by) for i in range(len(codes))]
+
+    def reconstruct(self, motions: Sequence[Motion], batch_size: int = 32) -> list[Motion]:
+        """What becomes of each motion, with its own frame rate and body shape; T // downsample * downsample frames."""
+        codes = self.encode_motions(motions, batch_size)
+        return self.decode_motions(codes, [m.fps for m in motions], [m.betas for m in motions], batch_size)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes weights and configuration; the folder appears whole or not at all."""

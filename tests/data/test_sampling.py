@@ -2,12 +2,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from prepare.pack_poses import pack
+from soke.body.motion import JointMotion
+from soke.data.clip import Clip, ClipError
+from soke.data.codes import CodeStore
+from soke.data.how2sign import How2Sign
 from soke.data.lengths import fitted_indices
 from soke.data.sampling import GroupedBatches, SortedBatches, fitted_lengths
+from soke.data.skels import SKELETON_50, SkelsCorpus, write_skels
+from tests.data.writing import random_motion, write_how2sign, write_how2sign_frames
 
 LENGTHS = np.random.default_rng(0).integers(40, 401, 1000) // 4 * 4  # multiples of 4, all equally frequent
 SMALL = [4, 9, 4, 30, 12, 7, 100]
@@ -152,3 +161,40 @@ def test_outside_training_every_clip_comes_once_the_longest_first(processes):
 
 def test_clips_of_one_length_keep_their_order():
     assert list(SortedBatches([40] * 5, 2)) == [[0, 1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_corpus_tells_the_frames_that_it_loads(tmp_path, packed):
+    rows = [("a", 0.0, 2.0, "One."), ("b", 0.0, 3.0, "Two."), ("c", 0.0, 3.0, "Three.")]
+    write_how2sign(tmp_path, "train", rows, fps=30.0)  # brought down to 24
+    for name, frames in (("a", 31), ("b", 77), ("c", 4)):
+        write_how2sign_frames(tmp_path, "train", name, random_motion(frames))
+    corpus = How2Sign(tmp_path)
+    if packed:
+        pack(corpus, corpus.packed, workers=0)
+        corpus = How2Sign(tmp_path)
+    clips = corpus.clips("train")
+    assert [corpus.length(clip) for clip in clips] == [len(corpus.load(clip)) for clip in clips] == [24, 61, 3]
+    with pytest.raises(ClipError, match="gone"):
+        corpus.length(replace(clips[0], name="gone", frames=tmp_path / "gone"))
+
+
+def test_skels_tell_the_frames_that_they_load(tmp_path):
+    motions = [JointMotion(torch.randn(frames, 50, 3), SKELETON_50, 25.0) for frames in (5, 12)]
+    write_skels(tmp_path / "train.skels", motions)
+    for kind, lines in (("text", "one\ntwo\n"), ("files", "train/a\ntrain/b\n")):
+        (tmp_path / f"train.{kind}").write_text(lines)
+    corpus = SkelsCorpus(tmp_path)
+    assert [corpus.length(clip) for clip in corpus.clips("train")] == [5, 12]
+
+
+def test_codes_tell_their_steps(tmp_path):
+    store, clip = CodeStore(tmp_path), Clip("a", "own", "train", "DGS", "text", tmp_path, 25.0)
+    store.write(clip, torch.zeros(17, 3, dtype=torch.long))
+    assert store.length(clip) == len(store.read(clip)) == 17
+    with pytest.raises(ClipError, match="clip b: .* has no length"):
+        store.length(replace(clip, name="b"))
+    for content in (b"", b"no array at all"):
+        (tmp_path / "own" / "a.npy").write_bytes(content)
+        with pytest.raises(ClipError, match="clip a"):
+            store.length(clip)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,35 @@ def test_motions_go_in_and_come_out():
         torch.testing.assert_close(alone.rotations, motion.rotations, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(alone.expression, motion.expression, atol=1e-5, rtol=1e-5)
         assert torch.equal(motion.betas, betas)
+
+
+def test_many_motions_are_reconstructed_as_each_alone():
+    tokenizer = small_tokenizer()
+    motions = [
+        replace(random_motion(frames), betas=torch.full((10,), float(i)), fps=20.0 + i)
+        for i, frames in enumerate((21, 3, 8, 120, 9, 0, 50))
+    ]
+    codes, rebuilt = tokenizer.encode_motions(motions, batch_size=2), tokenizer.reconstruct(motions, batch_size=2)
+    assert [len(motion) for motion in rebuilt] == [20, 0, 8, 120, 8, 0, 48]
+    for i, (motion, own, found) in enumerate(zip(motions, codes, rebuilt, strict=True)):
+        single = {part: values[None] for part, values in SOKE.features(motion).items()}
+        assert torch.equal(own, tokenizer.encode(single, torch.tensor([len(motion)]))[0])
+        alone = tokenizer.decode_motion(own, motion.fps, motion.betas)
+        torch.testing.assert_close(found.rotations, alone.rotations, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(found.expression, alone.expression, atol=1e-5, rtol=1e-5)
+        assert (found.betas[0], found.fps, found.made_by) == (i, 20.0 + i, f"tokenizer {tokenizer.hash}")
+    assert tokenizer.encode_motions([]) == tokenizer.reconstruct([]) == []
+
+
+def test_lengths_that_are_known_change_nothing_and_are_checked():
+    tokenizer = small_tokenizer()
+    features, lengths = random_features(LENGTHS)
+    with torch.no_grad():
+        asked, known = tokenizer(features, lengths), tokenizer(features, lengths, LENGTHS)
+    assert torch.equal(asked.codes, known.codes) and torch.equal(asked.frames, known.frames)
+    for wrong in (LENGTHS[:3], [44, *LENGTHS[1:]]):
+        with pytest.raises(ValueError, match="lengths"):
+            tokenizer(features, lengths, wrong)
 
 
 def test_no_codes_at_all():
