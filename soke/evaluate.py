@@ -163,7 +163,7 @@ def generation(producer: SignProducer, setting: Setting) -> Evaluation:
         references = _references(corpus, tokenizer.layout, setting, evaluation)
         log.info("generating %d sentences of %s", len(references.clips), corpus.name)
         generated = producer.produce(references.clips)
-        rebuilt = [_rebuilt(tokenizer, motion) for motion in tqdm(references.motions, desc="reconstruct", leave=False)]
+        rebuilt = [motion.to("cpu") for motion in tokenizer.reconstruct(references.motions)]
         rows = {
             producer.name: generated,
             SHUFFLED.format(producer.name): _shuffled(references, generated, setting.shares),
@@ -188,13 +188,15 @@ def reconstruction(tokenizer: SignTokenizer, setting: Setting) -> Evaluation:
         references = _references(corpus, tokenizer.layout, setting, evaluation)
         errors = MotionErrors(setting.body, **hashes)
         use = {part: CodebookUse(size, part, **hashes) for part, size in tokenizer.codebook_sizes.items()}
-        rebuilt = []
-        for clip, motion in tqdm(list(zip(references.clips, references.motions)), desc=f"reconstruct {corpus.name}"):
-            codes = tokenizer.encode_motion(motion)
-            for counter, column in zip(use.values(), codes.T):
-                counter.update(column.cpu())
-            rebuilt.append(tokenizer.decode_motion(codes, motion.fps, motion.betas).to("cpu"))
-            errors.update(clip.name, rebuilt[-1].to(device), motion.to(device))
+        motions = references.motions
+        codes = [of_clip.cpu() for of_clip in tokenizer.encode_motions(motions)]
+        rebuilt = tokenizer.decode_motions(codes, [m.fps for m in motions], [m.betas for m in motions])
+        rebuilt = [motion.to("cpu") for motion in rebuilt]
+        for of_clip in codes:
+            for counter, column in zip(use.values(), of_clip.T):
+                counter.update(column)
+        for clip, ours, motion in zip(tqdm(references.clips, desc=f"errors {corpus.name}"), rebuilt, motions):
+            errors.update(clip.name, ours.to(device), motion.to(device))
         for score in errors.scores():
             evaluation.table.add(RECONSTRUCTION, corpus.name, score, references.total)
         _score_motions(references, {RECONSTRUCTION: rebuilt}, tokenizer, setting, evaluation)
@@ -267,10 +269,6 @@ def _references(corpus: Corpus, layout: MotionLayout, setting: Setting, evaluati
     if not setting.shares.gathered(places):
         raise UserError(f"no clip of split {setting.split} of {corpus.name} can be read: check DATASET.CORPORA")
     return _References(corpus, places, clips, motions, len(dataset) + len(dataset.skipped))
-
-
-def _rebuilt(tokenizer: SignTokenizer, motion: Motion) -> Motion:
-    return tokenizer.decode_motion(tokenizer.encode_motion(motion), motion.fps, motion.betas).to("cpu")
 
 
 def _keep(references: _References, motions: Sequence[Motion], evaluation: Evaluation) -> None:
