@@ -104,6 +104,18 @@ def test_decoder_steps_do_not_wait_for_the_device(shop):
     assert counts[1] - counts[0] == (48 - 16) / 8
 
 
+def test_a_tokenizer_that_is_told_the_lengths_does_not_ask_the_device(shop):
+    with Simulation(), torch.no_grad():
+        tokenizer = producers(shop)[1].tokenizer
+        features = {part: torch.randn(3, 40, size).to(DEVICE) for part, size in tokenizer.layout.sizes.items()}
+        for frames in ([40, 40, 40], [40, 12, 24]):
+            lengths = torch.tensor(frames).to(DEVICE)
+            waits.clear()
+            output = tokenizer(features, lengths, frames)
+            asked = {name: count for name, count in waits.items() if count and "nonzero" not in name}  # the quantizer's
+            assert not asked and output.frames.held.sum(1).tolist() == frames
+
+
 def test_weights_are_hashed_once(shop):
     with Simulation():
         _, there = producers(shop)
