@@ -456,15 +456,16 @@ def _contradictions(config: Config) -> list[str]:
 def _training_problems(config: Config) -> list[str]:
     problems = []
     train, every = config.TRAIN, config.EVAL.EVERY_EPOCHS
-    if train.BATCH_FRAMES and train.BATCH_FRAMES < config.DATASET.MAX_FRAMES:
+    longest = config.DATASET.MAX_FRAMES
+    if train.BATCH_FRAMES and train.BATCH_FRAMES < longest:
         problems.append(
-            f"TRAIN.BATCH_FRAMES must be 0, or hold the longest clip, DATASET.MAX_FRAMES ({config.DATASET.MAX_FRAMES}), "
-            f"not {train.BATCH_FRAMES}"
+            f"TRAIN.BATCH_FRAMES must be 0, or hold the longest clip, DATASET.MAX_FRAMES ({longest}), not "
+            f"{train.BATCH_FRAMES}"
         )
     if train.BATCH_FRAMES and not config.DATASET.GROUP_BY_LENGTH:
         problems.append("TRAIN.BATCH_FRAMES needs DATASET.GROUP_BY_LENGTH=true")
     problems += [
-        f"DATASET.CORPORA.{name}.WEIGHT must be a number above 0, not {corpus.WEIGHT}; a corpus that is null is left out"
+        f"DATASET.CORPORA.{name}.WEIGHT must be a number above 0, not {corpus.WEIGHT}; null for a corpus leaves it out"
         for name, corpus in config.DATASET.CORPORA.items() if not 0 < corpus.WEIGHT < math.inf
     ]  # fmt: skip
     if train.GRAD_CLIP < 0:

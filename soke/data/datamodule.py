@@ -141,7 +141,8 @@ class SignDataModule(pl.LightningDataModule):
             "persistent_workers": self.workers > 0,
         }
         if not shuffle:
-            return DataLoader(dataset, batch_sampler=SortedBatches(lengths, self.batch_sizes[split], world, rank), **options)
+            in_order = SortedBatches(lengths, self.batch_sizes[split], world, rank)
+            return DataLoader(dataset, batch_sampler=in_order, **options)
         weights = [self.weights.get(clip.corpus, 1.0) for clip in dataset.clips]
         batches = GroupedBatches(
             lengths, self.batch_sizes[split], batch_length=self.batch_length, weights=weights, seed=self.seed,

@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_training.py            prints the numbers
     python tests/benchmarks/bench_training.py --check    and exits with 1 when one misses its bound
 
-Lengths are drawn from the quantiles below, clips of three corpora as many as these have for training. The frames that an
+Lengths are drawn from the quantiles below, for as many clips as the three corpora have for training. The frames that an
 epoch computes are counted over the whole epoch. Seconds are measured on steps of a tokenizer of the published size: a
 batch of 320 takes a minute on a CPU, so `TIMED` batches from all over the epoch are thinned out to `TIMED_CLIPS` clips,
 random and grouped in turn; an epoch takes their seconds per computed frame times its frames.
@@ -29,8 +29,8 @@ from soke.data.sampling import GroupedBatches, fitted_lengths  # noqa: E402
 from soke.tokenizer.losses import masked_smooth_l1  # noqa: E402
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer  # noqa: E402
 
-# Frames of a clip at every 20th part of its corpus, shortest to longest. CSL-Daily (30 frames/s) and Phoenix-2014T (25):
-# all clips of the public dev splits, which give the number of frames. How2Sign: 398 clips of its realigned annotation
+# Frames of a clip at every 20th part of its corpus, from the shortest. CSL-Daily (30 frames/s), Phoenix-2014T (25): all
+# clips of the public dev splits, which give the number of frames. How2Sign: 398 clips of its realigned annotation
 # below 30 s, END - START at 24 frames/s.
 QUANTILES = {
     "how2sign": [3, 26, 41, 53, 63, 75, 89, 103, 118, 133, 142, 158, 171, 191, 209, 229, 252, 308, 347, 430, 651],

@@ -186,8 +186,8 @@ def padding(loader) -> tuple[int, int]:
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_motions_of_similar_length_make_a_batch(split):
     grouped, random = (
-        padding(SignDataModule([Growing(size=300)], LAYOUT, group_by_length=group).loader(split, "motion", shuffle=True))
-        for group in (True, False)
+        padding(SignDataModule([Growing(size=300)], LAYOUT, group_by_length=on).loader(split, "motion", shuffle=True))
+        for on in (True, False)
     )  # fmt: skip
     assert grouped[1] == random[1] == 3 * sum(length // 4 * 4 for length in range(40, 140))
     assert grouped[0] < 1.06 * grouped[1] < 1.3 * random[1] < random[0]

@@ -127,7 +127,8 @@ def test_batches_hold_as_many_clips_as_fit(budget, weights, processes):
 def test_a_clip_that_does_not_fit_is_a_batch():
     (epoch,) = epochs(GroupedBatches(SMALL, 8, batch_length=30), 1)
     assert sorted(sum(epoch, [])) == list(range(7))
-    assert [3] in epoch and [6] in epoch and [0, 2] in map(sorted, [[i for i in batch if i in (0, 2)] for batch in epoch])
+    assert [3] in epoch and [6] in epoch
+    assert all(padded(SMALL, [batch]) <= 30 for batch in epoch if len(batch) > 1)
 
 
 def test_weights_change_the_shares_not_the_length_of_an_epoch():
