@@ -38,7 +38,7 @@ QUANTILES = {
     "phoenix": [16, 40, 50, 60, 67, 76, 83, 89, 94, 100, 105, 111, 115, 121, 127, 135, 144, 155, 165, 184, 272],
 }
 CLIPS = {"how2sign": 31_000, "csl": 18_401, "phoenix": 7_096}  # of the training splits
-TIMED, TIMED_CLIPS = 3, 8
+TIMED, TIMED_CLIPS = 2, 16
 ROUNDS = 5
 MAX_PADDED = 1.06  # computed over real frames of an epoch
 MIN_SPEEDUP = 2.0  # of the tokenizer's steps
