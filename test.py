@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         evaluation = evaluate.generation(producer, setting)
     evaluation = evaluation.gather(shares)
     if shares.rank == 0:
+        runs.replace_results(folder, config)
         evaluation.save(folder, predictions=config.TEST.SAVE_PREDICTIONS)
         evaluation.table.print()
         if args.count_time:

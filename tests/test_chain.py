@@ -342,7 +342,7 @@ def test_the_coupled_baseline_goes_the_whole_way(shop):
     root = shop.root
     changes = [
         f"DATASET.CORPORA.how2sign.ROOT={root}/data/How2Sign", f"DATASET.CODE_PATH={root}/codes-whole",
-        f"TOKENIZER.PATH={root}/experiments/tokenizer/s_motiongpt/tokenizer", "TRAIN.END_EPOCH=1", "TRAIN.BATCH_SIZE=8",
+        f"TOKENIZER.PATH={root}/experiments/tokenizer/s_motiongpt_tokenizer/tokenizer", "TRAIN.END_EPOCH=1", "TRAIN.BATCH_SIZE=8",
         "TRAIN.NUM_WORKERS=0", "EVAL.GENERATE_EVERY=1",
         *(o for o in shop.overrides if not o.startswith(
             ("DATASET.CORPORA", "DATASET.CODE_PATH", "TOKENIZER.PATH", "NAME", "TRAIN.END_EPOCH")

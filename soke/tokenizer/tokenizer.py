@@ -27,7 +27,7 @@ from soke.tokenizer.quantizer import EmaQuantizer, Quantized, Quantizer
 log = logging.getLogger(__name__)
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
-HOW_TO_TRAIN = "train one with `python -m train --cfg configs/deto.yaml`"
+HOW_TO_TRAIN = "train one with `python -m train --cfg configs/deto.yaml --nodebug`"
 
 
 @dataclass(frozen=True)
@@ -357,6 +357,14 @@ class SignTokenizer(nn.Module):
     def _stacked(self, codes: Mapping[str, Tensor], steps: Tensor) -> Tensor:
         """{part: [B, K]} -> [B, K, P] with -1 at padding."""
         return torch.stack([codes[part] for part in self.parts], dim=2).masked_fill(~steps[..., None], PADDING_CODE)
+
+
+def saved_hash(folder: Path) -> str | None:
+    """The hash of the tokenizer that is saved in a folder; None where none is, or none that says it."""
+    try:
+        return json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")).get("hash")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def check_provenance(found: Mapping, expected: Mapping, source: str) -> None:
