@@ -346,7 +346,7 @@ def _statistics(config: Config, parts: MotionLayout, corpora: list[Corpus]) -> S
         sentences, "train", parts, *_limits(config), config.TOKENIZER.DOWNSAMPLE, config.DATASET.STRICT
     )
     dataset.require_readable()
-    return load_or_compute_statistics(named or config.run_folder / "statistics.json", dataset, config.TRAIN.NUM_WORKERS)
+    return load_or_compute_statistics(named or config.run_folder / runs.STATISTICS, dataset, config.TRAIN.NUM_WORKERS)
 
 
 def _new_generator(config: Config, tokenizer: SignTokenizer) -> SignGenerator:

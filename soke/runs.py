@@ -29,7 +29,7 @@ except ImportError:  # Windows
 
 log = logging.getLogger(__name__)
 
-LAST, BEST, CONFIG, LOCK = "last.ckpt", "best.ckpt", "config.yaml", "run.lock"
+LAST, BEST, CONFIG, LOCK, STATISTICS = "last.ckpt", "best.ckpt", "config.yaml", "run.lock", "statistics.json"
 TRIAL_BATCHES = 4  # per epoch of a run without --nodebug
 _OF_A_TEST = (
     "table.txt", "table.json", "table.csv", "clips.csv", "skipped_clips.txt", "unscored_clips.txt", "timing.json"
@@ -91,6 +91,8 @@ def open_run(config: Config, debug: bool) -> Iterator[Run]:
             _clear(folder)
         resume = _resume_from(config, folder)
         if first:
+            if resume is None:
+                _drop_statistics(config)
             with new_file(folder / CONFIG) as path:
                 path.write_text(to_yaml(config), encoding="utf-8")
             versions = {"soke": __version__, "python": platform.python_version()}
@@ -135,8 +137,8 @@ def replace_results(folder: Path, config: Config) -> None:
 
 def _is_first_process() -> bool:
     """Of all nodes: where Lightning starts a node's processes itself, the first of each takes itself for rank 0."""
-    node = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
-    return rank_zero_only.rank == 0 and node == "0"
+    node = os.environ.get("NODE_RANK") or os.environ.get("GROUP_RANK") or "0"
+    return rank_zero_only.rank == 0 and int(node) == 0
 
 
 @contextmanager
@@ -182,6 +184,15 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(path)
         elif path.name != LOCK:
             path.unlink()
+
+
+def _drop_statistics(config: Config) -> None:
+    """Those of a run that was broken off before its first checkpoint, if they are of other data than this run's."""
+    folder = config.run_folder
+    if (folder / CONFIG).is_file():
+        found = agreement.changes(folder / CONFIG, config)
+        if any(key.startswith(("DATASET.", "PARTS", "TOKENIZER.DOWNSAMPLE")) for key in found):
+            (folder / STATISTICS).unlink(missing_ok=True)
 
 
 def _resume_from(config: Config, folder: Path) -> str | None:

@@ -161,6 +161,17 @@ def test_another_run_s_checkpoint_does_not_take_the_place_of_a_run(tmp_path):
         resumed(tmp_path, f"TRAIN.RESUME={other}")
 
 
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [("TRAIN.OPTIM.LR=1", True), ("DATASET.MAX_FRAMES=200", False), ("DATASET.CORPORA.csl.ROOT=/other", False)],
+)
+def test_statistics_of_other_data_do_not_stay_in_a_run_that_begins_anew(tmp_path, change, kept):
+    with runs.open_run(config(tmp_path), debug=False) as run:
+        (run.folder / "statistics.json").write_text("{}")  # and broken off before its first checkpoint
+    with runs.open_run(config(tmp_path, change), debug=False):
+        assert (run.folder / "statistics.json").exists() == kept
+
+
 HOLD = """
 import os, sys, time
 from pathlib import Path

@@ -64,6 +64,7 @@ SUFFIXES = (".npz", ".npy", ".pkl")
 GIVEN, DERIVED_HANDS = "given", "hands-of-144"  # in signatures: joints came as such; hands were taken from the body's
 NORMALISED = "normalised"
 BODY_MODELS = Path(__file__).resolve().parents[2] / "deps" / "smpl_models"
+_WRITTEN = ("table.txt", "table.json", "table.csv", "clips.csv")
 _BATCH = 32  # pairs whose joints and faces are held in memory together
 _REASONS_SHOWN = 5
 
@@ -525,6 +526,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     for one, other in (("hyp", "ref_text"), ("mean", "std")):
         if (getattr(options, one) is None) != (getattr(options, other) is None):
             raise UserError(f"--{one} and --{other} belong together: give both")
+    if options.out is not None and (options.out / "config.yaml").is_file():
+        raise UserError(f"--out {options.out} holds results of test.py; give another folder")
     if options.fps is not None and not 0 < options.fps < math.inf:
         raise UserError(f"--fps is {options.fps:g}, it must be above 0")
     return options
@@ -568,6 +571,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         _report(kind, scored)
     reasons = [(name, reason) for scored in results.values() for name, reason in scored.unscored.items()]
     if options.out is not None:
+        for name in _WRITTEN:  # by an earlier scoring, of which nothing shall stay where this one fails
+            (options.out / name).unlink(missing_ok=True)
         with new_file(options.out / "unscored.txt") as path:
             path.write_text("".join(f"{name}\t{reason}\n" for name, reason in reasons), encoding="utf-8")
     if not any(scored.scores for scored in results.values()):

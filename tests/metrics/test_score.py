@@ -435,8 +435,15 @@ def test_a_rate_must_be_said_where_files_have_none(tmp_path):
         main(["--pred", str(tmp_path), "--ref", str(tmp_path)])
 
 
+def test_results_of_test_py_are_not_written_over(tmp_path):
+    (tmp_path / "config.yaml").write_text("")
+    with pytest.raises(UserError, match="holds results of test.py; give another folder"):
+        main(["--pred", str(tmp_path), "--out", str(tmp_path)])
+
+
 def test_nothing_scored_is_an_error_that_leaves_the_reasons(tmp_path, capsys):
     write(tmp_path / "a.pkl", {"feats_rst": features(motion(0))})  # a prediction alone, without --ref
+    write_texts(tmp_path / "out" / "table.json", {"an earlier": "table"})
     with pytest.raises(SystemExit) as stopped:
         cli.run(lambda: main(["--pred", str(tmp_path), "--fps", "25", "--out", str(tmp_path / "out")]))
     assert stopped.value.code == 2
@@ -450,6 +457,7 @@ HYPOTHESES = {"a": "the dog sleeps in a garden", "b": "", "sub/c": "it snows tod
 
 
 def write_texts(path: Path, texts: dict[str, str]) -> Path:
+    path.parent.mkdir(exist_ok=True)
     path.write_text("".join(f"{name}\t{text}\n" for name, text in texts.items()), encoding="utf-8")
     return path
 
