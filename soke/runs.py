@@ -146,8 +146,8 @@ def _locked(folder: Path) -> Iterator[None]:
     """Keeps other processes out of `folder` until the block ends, or this process does, however it ends.
 
     A record lock of the system, which no process of ours inherits: forked workers that outlive a killed run do not hold
-    it. Between machines it holds as far as the file system has such locks (NFS has); where it has none, a warning says
-    so. The text in the file is for messages alone.
+    it. Between machines it holds as far as the file system has such locks (NFS has); where it has none, and where the
+    text in the file says that a run on another machine did not end in order, a warning says so.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -168,8 +168,14 @@ def _locked(folder: Path) -> Iterator[None]:
             ) from None
         except OSError as error:
             log.warning("%s cannot be locked (%s): see to it that no second run trains there", folder, error)
+        host = socket.gethostname()
+        if holder and not holder.endswith(f" on {host}"):
+            log.warning(
+                "%s: %s was training there and did not end in order; a file system without locks between machines does "
+                "not show whether it still is, so make sure that it is not", folder, holder,
+            )  # fmt: skip
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.write(f"process {os.getpid()} on {host}\n")
         file.flush()
         try:
             yield

@@ -80,7 +80,8 @@ def test_every_setting_of_a_generator_is_held_against_the_model(tokenizer):
 def test_what_it_was_trained_with_and_what_a_test_may_change_is_not_refused(tokenizer):
     check_generator(tokenizer)
     check_generator(tokenizer, "GENERATOR.RETRIEVAL.SIMILAR=0.7", "TEST.SEARCH.METHOD=beam", "TRAIN.OPTIM.LR=1")
-    check_generator(tokenizer, "GENERATOR.DECODING=parallel", "GENERATOR.HEADS=tied", decoding="parallel", tied_heads=True)
+    parallel = ("GENERATOR.DECODING=parallel", "GENERATOR.HEADS=tied")
+    check_generator(tokenizer, *parallel, decoding="parallel", tied_heads=True)
     check_generator(tokenizer, "DATASET.LEXICON=null", signs=False)
     check_generator(tokenizer, "GENERATOR.RETRIEVAL.WORDS=0", signs=False, retrieval_words=0)
     with refused("DATASET.LEXICON: null -> data/lexicon"):

@@ -225,6 +225,17 @@ def test_where_there_are_no_locks_it_is_said(tmp_path, monkeypatch, caplog):
         assert "cannot be locked" in caplog.text and "no second run" in caplog.text
 
 
+def test_a_run_of_another_machine_that_left_its_lock_is_told_of(tmp_path, caplog):
+    lock = config(tmp_path).run_folder / runs.LOCK
+    lock.parent.mkdir(parents=True)
+    lock.write_text("process 7 on elsewhere\n")
+    with runs.open_run(config(tmp_path), debug=False):
+        assert "process 7 on elsewhere was training there and did not end in order" in caplog.text
+    caplog.clear()
+    with runs.open_run(config(tmp_path), debug=False):
+        assert not caplog.records
+
+
 def test_an_error_frees_the_folder(tmp_path):
     with pytest.raises(RuntimeError), runs.open_run(config(tmp_path), debug=False) as run:
         raise RuntimeError
