@@ -49,7 +49,7 @@ _MODEL: dict[Stage, tuple[str, ...]] = {
 _OF_SPEC = {
     "DECODING": "decoding", "MAX_STEPS": "max_steps", "MAX_SOURCE": "max_pieces", "TRANSLATION": "translation",
     "RETRIEVAL.WORDS": "retrieval_words", "RETRIEVAL.STEPS": "retrieval_steps", "RETRIEVAL.MATCH": "retrieval_match",
-    "RETRIEVAL.FORM": "retrieval_form", "RETRIEVAL.DROP": "retrieval_drop",
+    "RETRIEVAL.RECORDING": "retrieval_recording", "RETRIEVAL.FORM": "retrieval_form", "RETRIEVAL.DROP": "retrieval_drop",
 }  # fmt: skip
 _OF_AUTOENCODER = {
     "CODE_DIM": "code_dim", "WIDTH": "width", "DEPTH": "depth", "DILATION_GROWTH": "dilation_growth",
@@ -119,10 +119,15 @@ def check_generator(
     pairs |= {f"GENERATOR.{key}": (getattr(spec, field), asked[key]) for key, field in _OF_SPEC.items()}
     pairs["GENERATOR.HEADS"] = ("tied" if spec.tied_heads else "separate", asked["HEADS"])
     pairs["GENERATOR.FUSION"] = (spec.fusion, config.GENERATOR.FUSION)
-    lexicon = config.DATASET.LEXICON
-    knows_signs = any(generator.source.lexicon.signs.values())
-    if spec.retrieval_words and knows_signs != (lexicon is not None):
-        pairs["DATASET.LEXICON"] = ("a lexicon" if knows_signs else None, lexicon)
+    if spec.retrieval_words:
+        lexicon, word_codes = config.DATASET.LEXICON, asked["RETRIEVAL.WORD_CODES"]
+        knows_signs = any(generator.source.lexicon.signs.values())
+        if knows_signs != (lexicon is not None or bool(word_codes)):
+            pairs["DATASET.LEXICON"] = ("a lexicon" if knows_signs else None, lexicon)
+        for key, made_of in (("KEYWORDS", spec.retrieval_keywords), ("WORD_CODES", spec.retrieval_word_codes)):
+            path = asked[f"RETRIEVAL.{key}"]
+            if bool(path) != bool(made_of):  # which files they are is for their hash to tell
+                pairs[f"GENERATOR.RETRIEVAL.{key}"] = (made_of, path)
     named = saved_hash(resolve(config.TOKENIZER.PATH)) if config.TOKENIZER.PATH else None
     if named is not None:
         pairs["TOKENIZER.PATH"] = (f"tokenizer {tokenizer.hash}", f"tokenizer {named}")

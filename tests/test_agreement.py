@@ -58,6 +58,9 @@ def refused(told: str):
         ("GENERATOR.RETRIEVAL.MATCH=soke_substring", "GENERATOR.RETRIEVAL.MATCH: token -> soke_substring"),
         ("GENERATOR.RETRIEVAL.FORM=fused", "GENERATOR.RETRIEVAL.FORM: interleaved -> fused"),
         ("GENERATOR.RETRIEVAL.DROP=0.5", "GENERATOR.RETRIEVAL.DROP: 0.0 -> 0.5"),
+        ("GENERATOR.RETRIEVAL.RECORDING=medoid", "GENERATOR.RETRIEVAL.RECORDING: first -> medoid"),
+        ("GENERATOR.RETRIEVAL.KEYWORDS=lists", "GENERATOR.RETRIEVAL.KEYWORDS: '' -> lists"),
+        ("GENERATOR.RETRIEVAL.WORD_CODES=x.json", "GENERATOR.RETRIEVAL.WORD_CODES: '' -> x.json"),
         ("DATASET.LEXICON=null", "DATASET.LEXICON: a lexicon -> null"),
         ("TOKENIZER.CODES.lhand=8", "TOKENIZER.CODES: {'body': 96, 'lhand': 192, 'rhand': 192} -> {"),
         ("TOKENIZER.DOWNSAMPLE=2", "TOKENIZER.DOWNSAMPLE: 4 -> 2"),
@@ -74,7 +77,7 @@ def test_every_setting_of_a_generator_is_held_against_the_model(tokenizer):
     asked = vars(config("soke").GENERATOR)
     assert set(asked) == held | {"MBART"}
     of_retrieval = {key.partition(".")[2] for key in agreement._OF_SPEC} - {""}
-    assert set(vars(asked["RETRIEVAL"])) == of_retrieval | {"SIMILAR"}
+    assert set(vars(asked["RETRIEVAL"])) == of_retrieval | {"SIMILAR", "KEYWORDS", "WORD_CODES"}
 
 
 def test_what_it_was_trained_with_and_what_a_test_may_change_is_not_refused(tokenizer):
