@@ -27,23 +27,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.count_time and (stage != "generator" or reads):
         raise UserError(f"--count_time times a generator that makes motion, which {config.NAME} does not: leave it out")
     runs.seed(config)
-    folder = runs.results_folder(config, args.out_dir, *["m2t"] * reads)
     config, shares = build.shares(config)
+    makers = {"tokenizer": build.trained_tokenizer, "translation": build.translators, "generator": build.producer}
+    model = makers["translation" if reads else stage](config)
+    folder = runs.results_folder(config, args.out_dir, *["m2t"] * reads)
     setting = build.evaluation_setting(config, shares)
     if stage == "tokenizer":
-        evaluation = evaluate.reconstruction(build.trained_tokenizer(config), setting)
+        evaluation = evaluate.reconstruction(model, setting)
     elif stage == "translation" or reads:
         name = "generator" if reads else "back-translation model"
-        evaluation = evaluate.translation(build.translators(config), name, build.layout(config), setting)
+        evaluation = evaluate.translation(model, name, build.layout(config), setting)
     else:
-        producer = build.producer(config)
-        evaluation = evaluate.generation(producer, setting)
+        evaluation = evaluate.generation(model, setting)
     evaluation = evaluation.gather(shares)
     if shares.rank == 0:
+        runs.replace_results(folder, config)
         evaluation.save(folder, predictions=config.TEST.SAVE_PREDICTIONS)
         evaluation.table.print()
         if args.count_time:
-            timing.report(producer, build.corpora(config), config.TEST.SPLIT, folder)
+            timing.report(model, build.corpora(config), config.TEST.SPLIT, folder)
         print(f"\nsaved in {folder}")
 
 

@@ -18,13 +18,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     for config in config.per_model():
         runs.seed(config)
-        run = runs.open_run(config, debug=not args.nodebug)
-        data = build.data_module(run.config, run.folder)
-        module = build.training_module(run.config, data)
-        runs.record(run.folder, "provenance", module.provenance())
-        trainer = build.trainer(run, module)
-        trainer.fit(module, datamodule=data, ckpt_path=run.resume_from, weights_only=True)
-        runs.export(run, module, trainer)
+        with runs.open_run(config, debug=not args.nodebug) as run:
+            data = build.data_module(run.config, run.folder)
+            module = build.training_module(run.config, data)
+            runs.record(run.folder, "provenance", module.provenance())
+            trainer = build.trainer(run, module)
+            runs.fit(run, trainer, module, data)
+            runs.export(run, module, trainer)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
-from soke import runs
+from soke import agreement, runs
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.model import BodyModel, load_body_model
 from soke.body.motion import Motion
@@ -47,7 +47,7 @@ from soke.generator.search import Search
 from soke.generator.validation import GenerationScore, spread_samples
 from soke.tokenizer.module import LossWeights, TokenizerModule
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
-from soke.training import BatchSeed, BestCheckpoint, OptimSettings
+from soke.training import BatchSeed, BestCheckpoint, OptimSettings, StepLog
 from soke.translation import BackTranslator
 from soke.translation.model import TranslatorSettings
 from soke.translation.module import PlateauSettings, SearchRange, TranslationLosses, TranslationModule
@@ -59,7 +59,6 @@ warnings.filterwarnings("ignore", "The number of training batches")  # short epo
 warnings.filterwarnings("ignore", "Checkpoint directory")  # nor is a run that continues
 
 CORPORA = {"how2sign": How2Sign, "csl": CSLDaily, "phoenix": Phoenix14T, "nmfs_csl": NMFsCSL}
-_TRIAL_BATCHES = 4  # per epoch of a run without --nodebug
 
 
 def layout(config: Config) -> MotionLayout:
@@ -187,7 +186,9 @@ def trained_tokenizer(config: Config) -> SignTokenizer:
         folder = resolve(config.TOKENIZER.PATH)
     else:
         raise UserError("TOKENIZER.PATH is empty: set it to the folder of a trained tokenizer")
-    return SignTokenizer.from_pretrained(folder).to(_device(config))
+    tokenizer = SignTokenizer.from_pretrained(folder)
+    agreement.check_tokenizer(config, layout(config), tokenizer, folder)
+    return tokenizer.to(_device(config))
 
 
 def _exported(config: Config) -> Path:
@@ -199,11 +200,12 @@ def producer(config: Config) -> SignProducer:
     """The exported generator of this run, with its tokenizer."""
     if config.TRAIN.STAGE != "generator":
         raise UserError(f"{config.NAME} trains a tokenizer, which signs nothing: choose a generator's configuration")
-    t = config.TEST
+    t, folder = config.TEST, _exported(config)
     producer = SignProducer.from_pretrained(
-        _exported(config), _device(config), config.GENERATOR.RETRIEVAL.SIMILAR, batch_size=t.BATCH_SIZE,
+        folder, _device(config), config.GENERATOR.RETRIEVAL.SIMILAR, batch_size=t.BATCH_SIZE,
         search=search(config),
     )  # fmt: skip
+    agreement.check_generator(config, layout(config), producer.generator, producer.tokenizer, folder)
     producer.generator.for_inference(t.WEIGHTS, t.COMPILE)
     return producer
 
@@ -266,11 +268,15 @@ def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[s
             return producer_.translate(motions, [language] * len(motions))
 
         return {corpus.name: partial(translate, language=corpus.language) for corpus in corpora(config)}
-    folder = resolve(config.TEST.CHECKPOINT) if config.TEST.CHECKPOINT else config.run_folder
-    return {
-        name: BackTranslator.from_pretrained(_of_corpus(folder, name), _device(config)).translate
-        for name in config.DATASET.CORPORA
-    }
+    return {name: _translator(config, name).translate for name in config.DATASET.CORPORA}
+
+
+def _translator(config: Config, corpus: str) -> BackTranslator:
+    """The back-translation model of this run."""
+    folder = _of_corpus(resolve(config.TEST.CHECKPOINT) if config.TEST.CHECKPOINT else config.run_folder, corpus)
+    translator = BackTranslator.from_pretrained(folder, _device(config))
+    agreement.check_translator(config, layout(config), translator, folder)
+    return translator
 
 
 def _of_corpus(folder: Path, corpus: str) -> Path:
@@ -298,11 +304,13 @@ def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule | Translati
         run.checkpoints, filename=Path(runs.LAST).stem, monitor=None, every_n_epochs=1, save_on_train_epoch_end=True,
         enable_version_counter=False,
     )  # fmt: skip
-    callbacks = [BatchSeed(config.SEED), last, TQDMProgressBar()]
+    if config.LOGGER.WANDB:
+        loggers.append(_wandb(run))
+    callbacks = [BatchSeed(config.SEED), StepLog(config.LOGGER.EVERY_STEPS), last, TQDMProgressBar()]
     if module.monitor is not None:
         callbacks.append(BestCheckpoint(run.checkpoints, Path(runs.BEST).stem, module.monitor, module.monitor_mode))
     accelerator, devices = _accelerator(config)
-    batches = {"limit_train_batches": _TRIAL_BATCHES, "limit_val_batches": _TRIAL_BATCHES} if run.debug else {}
+    batches = dict.fromkeys(("limit_train_batches", "limit_val_batches"), runs.TRIAL_BATCHES) if run.debug else {}
     return pl.Trainer(
         accelerator=accelerator, devices=devices, num_nodes=config.NUM_NODES, precision=config.TRAIN.PRECISION,
         max_epochs=config.TRAIN.END_EPOCH, gradient_clip_val=config.TRAIN.GRAD_CLIP or None,
@@ -311,6 +319,13 @@ def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule | Translati
         logger=loggers, callbacks=callbacks, log_every_n_steps=config.LOGGER.EVERY_STEPS,
         num_sanity_val_steps=0, enable_model_summary=False, use_distributed_sampler=False, **batches,
     )  # fmt: skip
+
+
+def _wandb(run: runs.Run) -> WandbLogger:
+    try:
+        return WandbLogger(run.config.NAME, run.folder, project="soke", config=dataclasses.asdict(run.config))
+    except ImportError as error:
+        raise UserError("LOGGER.WANDB=true needs wandb: `pip install wandb`, or set it to false") from error
 
 
 def _new_tokenizer(config: Config, corpora: list[Corpus]) -> SignTokenizer:
@@ -334,7 +349,7 @@ def _statistics(config: Config, parts: MotionLayout, corpora: list[Corpus]) -> S
         sentences, "train", parts, *_limits(config), config.TOKENIZER.DOWNSAMPLE, config.DATASET.STRICT
     )
     dataset.require_readable()
-    return load_or_compute_statistics(named or config.run_folder / "statistics.json", dataset, config.TRAIN.NUM_WORKERS)
+    return load_or_compute_statistics(named or config.run_folder / runs.STATISTICS, dataset, config.TRAIN.NUM_WORKERS)
 
 
 def _new_generator(config: Config, tokenizer: SignTokenizer) -> SignGenerator:

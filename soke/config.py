@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterable, Literal
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -50,6 +51,7 @@ class Train:
     CHECKPOINTING: bool
     LABEL_SMOOTHING: float
     RESUME: str
+    EXTEND: bool
     OPTIM: Optim
 
 
@@ -198,6 +200,7 @@ class Metric:
 @dataclass
 class Logger:
     TENSORBOARD: bool
+    WANDB: bool
     EVERY_STEPS: int
 
 
@@ -267,7 +270,7 @@ def load_config(file: str | Path, assets: str | Path | None = None, overrides: I
         if layer is not None:
             merged = OmegaConf.merge(merged, _read(_find(layer)))
     try:
-        merged = OmegaConf.merge(merged, OmegaConf.from_dotlist([_dotlist_item(item) for item in overrides]))
+        merged = OmegaConf.merge(merged, *(_override(item) for item in overrides))
         plain = OmegaConf.to_container(merged, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"the configuration cannot be read: {str(error).splitlines()[0]}") from None
@@ -319,10 +322,40 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> DictConfig:
     return OmegaConf.merge(merged, own)
 
 
-def _dotlist_item(item: str) -> str:
-    if "=" not in item or item.startswith("-"):
+def _override(item: str) -> DictConfig:
+    """KEY.SUB=value. Where the key holds text, the value is taken as it is, or without the quotes around it, whatever
+    is in it; elsewhere it is YAML. null, or no value, is null where that may be."""
+    key, equals, value = item.partition("=")
+    if not equals or item.startswith("-"):
         raise UserError(f"{item} is no override: write KEY.SUB=value, as in TRAIN.BATCH_SIZE=16")
-    return item + "''" if item.endswith("=") else item  # nothing is empty text, and not null
+    kinds = _kinds(key)
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    if value in ("", "null") and type(None) in kinds:
+        value = "null"
+    elif value == "" or (_are_text(kinds) and not quoted):
+        value = "'" + value.replace("'", "''") + "'"
+    try:
+        return OmegaConf.from_dotlist([f"{key}={value}"])
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or "it is no YAML"
+        raise UserError(f"{item} cannot be read ({problem}): put quotes around texts in lists and in {{}}") from None
+
+
+def _kinds(key: str) -> tuple[Any, ...]:
+    """What a dotted key may hold; nothing where there is no such key."""
+    kind: Any = Config
+    for name in key.split("."):
+        if dataclasses.is_dataclass(kind):
+            kind = typing.get_type_hints(kind).get(name)
+        else:
+            kind = typing.get_args(kind)[1] if typing.get_origin(kind) is dict else None
+    if kind is None:
+        return ()
+    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+
+
+def _are_text(kinds: tuple[Any, ...]) -> bool:
+    return bool(kinds) and all(k in (str, type(None)) or typing.get_origin(k) is Literal for k in kinds)
 
 
 def _checked(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
@@ -446,7 +479,7 @@ def _contradictions(config: Config) -> list[str]:
         ("TRAIN.ACCUMULATE", config.TRAIN.ACCUMULATE), ("EVAL.GENERATE_CLIPS", config.EVAL.GENERATE_CLIPS),
         ("EVAL.BATCH_SIZE", config.EVAL.BATCH_SIZE), ("EVAL.EVERY_EPOCHS", config.EVAL.EVERY_EPOCHS),
         ("TEST.BATCH_SIZE", config.TEST.BATCH_SIZE), ("GENERATOR.MAX_STEPS", config.GENERATOR.MAX_STEPS),
-        ("NUM_NODES", config.NUM_NODES),
+        ("NUM_NODES", config.NUM_NODES), ("LOGGER.EVERY_STEPS", config.LOGGER.EVERY_STEPS),
     ):  # fmt: skip
         if value < 1:
             problems.append(f"{key} must be at least 1, not {value}")

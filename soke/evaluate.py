@@ -20,7 +20,7 @@ from soke.data.dataset import MotionDataset, MotionSample, SkippedClip
 from soke.data.words import Level, level_of
 from soke.errors import UserError
 from soke.generator.producer import SignProducer
-from soke.metrics.clips import Score
+from soke.metrics.clips import Score, hash_of_clips
 from soke.metrics.codebook import CodebookUse
 from soke.metrics.joint_sets import Track, track_of
 from soke.metrics.motion import Diversity, MotionScores
@@ -157,7 +157,8 @@ def generation(producer: SignProducer, setting: Setting) -> Evaluation:
     """Scores of generated motion; beside it the same motions shuffled between sentences (a floor that any use of the
     text must beat) and the tokenizer's reconstruction of the references (the generator's ceiling). Where there is a
     back-translation model, it reads all of them, and the references."""
-    evaluation = Evaluation(ResultTable(f"Text to motion, {setting.split} split", [GROUND_TRUTH, RECONSTRUCTION]))
+    title, first = f"Text to motion, {setting.split} split", [GROUND_TRUTH, RECONSTRUCTION]
+    evaluation = Evaluation(ResultTable(title, first, setting.split))
     tokenizer = producer.tokenizer
     for corpus in setting.corpora:
         references = _references(corpus, tokenizer.layout, setting, evaluation)
@@ -181,7 +182,7 @@ def generation(producer: SignProducer, setting: Setting) -> Evaluation:
 
 def reconstruction(tokenizer: SignTokenizer, setting: Setting) -> Evaluation:
     """Joint and vertex errors frame by frame, DTW scores, and codebook use of a tokenizer."""
-    evaluation = Evaluation(ResultTable(f"Tokenizer, {setting.split} split"))
+    evaluation = Evaluation(ResultTable(f"Tokenizer, {setting.split} split", split=setting.split))
     hashes = {"layout": tokenizer.layout.hash, "statistics": tokenizer.statistics_hash}
     device = setting.body.template.device
     for corpus in setting.corpora:
@@ -200,10 +201,10 @@ def reconstruction(tokenizer: SignTokenizer, setting: Setting) -> Evaluation:
         for score in errors.scores():
             evaluation.table.add(RECONSTRUCTION, corpus.name, score, references.total)
         _score_motions(references, {RECONSTRUCTION: rebuilt}, tokenizer, setting, evaluation)
-        clips = len(setting.shares.gathered(references.clips))
+        scored = setting.shares.gathered([clip.name for clip in references.clips])
         for counter in use.values():
             values = {unit: float(value) for unit, value in counter.compute().items()}
-            score = Score(counter.signature, values, {}, clips, higher_is_better=True)
+            score = Score(counter.signature, values, {}, len(scored), True, hash_of_clips(scored))
             evaluation.table.add(RECONSTRUCTION, corpus.name, score, references.total)
         _keep(references, rebuilt, evaluation)
     return evaluation
@@ -219,7 +220,7 @@ def translation(
     name:        of the row
     layout:      what of a motion is translated
     """
-    evaluation = Evaluation(ResultTable(f"Motion to text, {setting.split} split"))
+    evaluation = Evaluation(ResultTable(f"Motion to text, {setting.split} split", split=setting.split))
     for corpus in setting.corpora:
         references = _references(corpus, layout, setting, evaluation)
         log.info("translating %d clips of %s", len(references.clips), corpus.name)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -16,8 +17,8 @@ from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
 from .test_config import RUNNABLE
 
 
-def make_tokenizer(file: str) -> SignTokenizer:
-    config = load_config(file)
+def make_tokenizer(file: str, overrides: Sequence[str] = ()) -> SignTokenizer:
+    config = load_config(file, overrides=overrides)
     layout, t = build.layout(config), config.TOKENIZER
     blank = {part: torch.zeros(size) for part, size in layout.sizes.items()}
     settings = {

@@ -189,8 +189,8 @@ def test_a_generator_that_learns_both_ways_translates(shop):
 
 
 def test_tokenizer_is_tested(shop, capsys):
-    shop.run(test_entry, "deto")
-    cells = json.loads(shop.folder("results", "toy", "table.json").read_text(encoding="utf-8"))["cells"]
+    shop.run(test_entry, "deto", f"RESULTS={shop.root}/rebuilt")
+    cells = json.loads(shop.folder("rebuilt", "toy", "table.json").read_text(encoding="utf-8"))["cells"]
     assert {"MPJPE", "PA-MPJPE", "PA-MPVPE", "codebook-use", "DTW-PA-JPE"} <= {cell["metric"] for cell in cells}
 
 
@@ -317,6 +317,13 @@ def test_generation_is_timed(shop, capsys):
     timings = json.loads(shop.folder("timed", "toy", "timing.json").read_text())["timings"]
     assert [t["batch_size"] for t in timings] == [1, 8, 64] and all(t["mean"] > 0 for t in timings)
     assert "videos/s" in capsys.readouterr().out
+    (shop.folder("timed", "toy") / "skipped_clips.txt").write_text("csl/S1\tan old reason\n")
+    shop.run(test_entry, "soke", f"RESULTS={shop.root}/timed", "TEST.SPLIT=val")  # nothing of the old test stays
+    assert sorted(path.name for path in shop.folder("timed", "toy").iterdir()) == [
+        "clips.csv", "config.yaml", "table.csv", "table.json", "table.txt"
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="results of another configuration .*TRAIN.STAGE: generator -> tokenizer"):
+        shop.run(test_entry, "deto", f"RESULTS={shop.root}/timed")
     with pytest.raises(UserError, match="--count_time times a generator"):
         shop.run(test_entry, "deto", "--count_time")
 
@@ -342,8 +349,8 @@ def test_the_coupled_baseline_goes_the_whole_way(shop):
     root = shop.root
     changes = [
         f"DATASET.CORPORA.how2sign.ROOT={root}/data/How2Sign", f"DATASET.CODE_PATH={root}/codes-whole",
-        f"TOKENIZER.PATH={root}/experiments/tokenizer/s_motiongpt/tokenizer", "TRAIN.END_EPOCH=1", "TRAIN.BATCH_SIZE=8",
-        "TRAIN.NUM_WORKERS=0", "EVAL.GENERATE_EVERY=1",
+        f"TOKENIZER.PATH={root}/experiments/tokenizer/s_motiongpt_tokenizer/tokenizer", "TRAIN.END_EPOCH=1",
+        "TRAIN.BATCH_SIZE=8", "TRAIN.NUM_WORKERS=0", "EVAL.GENERATE_EVERY=1",
         *(o for o in shop.overrides if not o.startswith(
             ("DATASET.CORPORA", "DATASET.CODE_PATH", "TOKENIZER.PATH", "NAME", "TRAIN.END_EPOCH")
         )),
@@ -357,6 +364,39 @@ def test_the_coupled_baseline_goes_the_whole_way(shop):
     cells = json.loads(shop.folder("results", "s_motiongpt", "table.json").read_text(encoding="utf-8"))["cells"]
     assert {cell["corpus"] for cell in cells} == {"how2sign"}
     assert {"body", "hand", "avg", "face"} <= {cell["part"] for cell in cells}
+
+
+@pytest.mark.parametrize(
+    ("program", "name", "override", "told"),
+    [
+        (test_entry, "soke", "GENERATOR.DECODING=parallel", "GENERATOR.DECODING: multi_head -> parallel"),
+        (vis_mesh, "soke", "GENERATOR.MAX_STEPS=50", "GENERATOR.MAX_STEPS: 12 -> 50"),
+        (vis_mesh, "soke", "DATASET.LEXICON=null", "DATASET.LEXICON: a lexicon -> null"),
+        (test_entry, "deto", "TOKENIZER.WIDTH=32", "TOKENIZER.WIDTH: 16 -> 32"),
+        (get_motion_code, "soke", "TOKENIZER.DEPTH=2", "TOKENIZER.DEPTH: 3 -> 2"),
+        (test_entry, "back_translation", "TRANSLATION.LAYERS=1", "TRANSLATION.LAYERS: 2 -> 1"),
+    ],
+)  # fmt: skip
+def test_settings_that_the_saved_model_contradicts_are_refused(shop, program, name, override, told):
+    with pytest.raises(UserError, match=f"trained with other settings .*{re.escape(told)}"):
+        shop.run(program, name, override)
+
+
+def test_one_corpus_alone(shop):
+    """Taken out by null, everywhere."""
+    root = shop.root
+    alone = [
+        "DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.phoenix=null", "NAME=alone", "TRAIN.END_EPOCH=1",
+        f"DATASET.CODE_PATH={root}/codes-alone", f"TOKENIZER.PATH={root}/experiments/tokenizer/alone/tokenizer",
+    ]  # fmt: skip
+    base = [o for o in shop.overrides if not o.startswith(("DATASET.CORPORA.how2sign", "DATASET.CORPORA.phoenix"))]
+    for program, name in (
+        (train, "deto"), (get_motion_code, "soke"), (train, "soke"), (train, "back_translation"), (test_entry, "soke")
+    ):  # fmt: skip
+        program.main(["--cfg", f"configs/demo/{name}.yaml", "--nodebug", *base, *alone])
+    cells = json.loads(shop.folder("results", "alone", "table.json").read_text(encoding="utf-8"))["cells"]
+    coded = {path.name for path in shop.folder("codes-alone").iterdir() if path.is_dir()}
+    assert {cell["corpus"] for cell in cells} == {"csl"} == coded
 
 
 def test_trial_run_without_nodebug(shop):
@@ -430,7 +470,7 @@ def test_checkpoint_of_another_layout_is_refused(shop):
         "PARTS=[{name: body, joints: [head], expression: 10}, {name: lhand, joints: [left_wrist]}, "
         "{name: rhand, joints: [right_wrist]}]"
     )
-    with pytest.raises(UserError, match="its layout hash is .*, here it is"):
+    with pytest.raises(UserError, match=r"PARTS\[1\].joints: .* -> \['left_wrist'\]"):
         shop.run(train, "deto", "NAME=other", parts, f"TRAIN.RESUME={checkpoint}")
     assert checkpoint.read_bytes() == before
 
@@ -440,6 +480,8 @@ def test_codes_of_another_tokenizer_are_refused(shop):
     other = shop.folder("experiments", "tokenizer", "second", "tokenizer")
     with pytest.raises(UserError, match="were made with tokenizer .* this one is"):
         shop.run(train, "soke", "NAME=third", f"TOKENIZER.PATH={other}")
+    with pytest.raises(UserError, match="TOKENIZER.PATH: tokenizer .* -> tokenizer "):
+        shop.run(vis_mesh, "soke", "--text=the dog sleeps", f"TOKENIZER.PATH={other}")
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,76 @@ def test_an_override_without_a_value_is_empty_text():
     assert load_config("configs/soke.yaml", overrides=["METRIC.BACK_TRANSLATION="]).METRIC.BACK_TRANSLATION == ""
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/data/Project #2/CSL", "a: b", "*star", "&and", "~/data", "~", "C:\\data\\new", "{x}", "[x]", "@x", "%x",
+        "`x`", "| x", "> x", "!x", "- x", "? x", "1e3", "007", "true", "null#", "it's", 'say "x"', " x ", "a = b", "#",
+        "日本 #1",
+    ],
+)  # fmt: skip
+def test_text_is_taken_as_it_is(text):
+    config = load_config(
+        "configs/soke.yaml",
+        overrides=[f"FOLDER={text}", f"DATASET.CORPORA.csl.ROOT={text}", f"DATASET.LEXICON={text}", f"NAME={text}"],
+    )
+    assert (config.FOLDER, config.NAME, config.DATASET.LEXICON) == (text, text, text)
+    assert config.DATASET.CORPORA["csl"].ROOT == text and config.TOKENIZER.PATH.startswith(text)
+
+
+def test_quotes_around_texts_and_values_of_other_kinds_are_yaml():
+    config = load_config("configs/soke.yaml", overrides=[
+        "NAME='a b'", 'FOLDER="x # y"', "TRAIN.RESUME=''", "DATASET.LEXICON=null", "DEVICE=[0, 1]",
+        "METRIC.DTW=fastdtw", "DATASET.CORPORA={csl: {ROOT: '/data/Project #2'}}", "TRAIN.OPTIM.LR=1e-4",
+        "SEED=7", "BODY.BETAS=[]",
+    ])  # fmt: skip
+    assert (config.NAME, config.FOLDER, config.TRAIN.RESUME, config.DATASET.LEXICON) == ("a b", "x # y", "", None)
+    assert config.DATASET.CORPORA["csl"].ROOT == "/data/Project #2" and config.TRAIN.OPTIM.LR == 1e-4
+    assert (config.DEVICE, config.SEED, config.METRIC.DTW, config.BODY.BETAS) == ([0, 1], 7, "fastdtw", [])
+
+
+@pytest.mark.parametrize("key", ["DATASET.LEXICON", "GENERATOR.FUSION"])
+def test_no_value_is_null_where_that_may_be(key):
+    section, name = key.split(".")
+    config = load_config("configs/soke.yaml", overrides=["GENERATOR.FUSION={body: 1, lhand: 1, rhand: 1}", f"{key}="])
+    assert getattr(getattr(config, section), name) is None
+
+
+@pytest.mark.parametrize("override", ["DATASET.CORPORA={csl: {ROOT: /data/Project #2}}", "BODY.BETAS=[1", "X.Y={a"])
+def test_broken_yaml_in_an_override_is_told(override):
+    with pytest.raises(UserError, match=re.escape(override) + " cannot be read .*quotes around texts"):
+        load_config("configs/soke.yaml", overrides=[override])
+
+
+@pytest.mark.parametrize("file", [file for file in RUNNABLE if "back_translation" not in file])
+def test_models_of_earlier_stages_follow_the_folder(file):
+    config = load_config(file, overrides=["FOLDER=/scratch/x"])
+    assert config.METRIC.BACK_TRANSLATION.startswith("/scratch/x/translation/")
+    if config.TRAIN.STAGE == "generator":
+        assert config.TOKENIZER.PATH.startswith("/scratch/x/tokenizer/")
+    assert load_config(file).METRIC.BACK_TRANSLATION.startswith("experiments/translation/")
+    assert load_config(file, overrides=["TOKENIZER.PATH=mine"]).TOKENIZER.PATH == "mine"
+
+
+def test_every_generator_finds_the_tokenizer_that_a_shipped_configuration_trains():
+    configs = [load_config(file) for file in RUNNABLE]
+    made = {f"{c.FOLDER}/tokenizer/{c.NAME}/tokenizer" for c in configs if c.TRAIN.STAGE == "tokenizer"}
+    assert {c.TOKENIZER.PATH for c in configs if c.TRAIN.STAGE == "generator"} <= made
+
+
+def test_no_two_shipped_configurations_share_their_results():
+    configs = [load_config(file) for file in RUNNABLE]
+    assert len({(c.RESULTS, c.NAME) for c in configs}) == len(configs)
+
+
+def test_commands_that_are_advised_train_in_full():
+    files = [*(ROOT / "soke").rglob("*.py"), *(ROOT / "prepare").glob("*"), *ROOT.glob("*.py"), ROOT / "README.md"]
+    plain = (file.read_text(encoding="utf-8").replace('"', " ") for file in files if file.is_file())
+    text = " ".join(" ".join(content.split()) for content in plain)
+    commands = re.findall(r"python -m train --cfg \S+(?: [^`#]{0,40})?", text)
+    assert len(commands) > 8 and [command for command in commands if "--nodebug" not in command] == []
+
+
 def test_written_configuration_reads_back(tmp_path):
     config = load_config(
         "configs/soke.yaml", overrides=["TRAIN.BATCH_SIZE=7", "GENERATOR.FUSION={body: 1, lhand: 0, rhand: 0}"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import importlib.util
 import math
 import re
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -12,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from soke import build
+from soke import build, training
 from soke.config import load_config
 from soke.errors import UserError
 from soke.runs import Run
@@ -24,9 +28,10 @@ class Line(pl.LightningModule):
 
     monitor, monitor_mode = "val/score", "min"
 
-    def __init__(self, epochs: int = 1, scores: dict[int, float] | None = None):
+    def __init__(self, epochs: int = 1, scores: dict[int, float] | None = None, warmup: int = 0):
         super().__init__()
-        self.weight, self.scores, self.epochs = nn.Parameter(torch.zeros(3)), scores or {}, epochs
+        self.weight, self.scores = nn.Parameter(torch.zeros(3)), scores or {}
+        self.optim = OptimSettings(epochs, warmup_epochs=warmup)
         self.register_buffer("seen", torch.tensor(0))
         self.norms: list[float] = []
 
@@ -46,7 +51,7 @@ class Line(pl.LightningModule):
         self.norms.append(self.weight.grad.norm().item())
 
     def configure_optimizers(self):
-        return adamw_with_cosine(self.parameters(), OptimSettings(self.epochs))
+        return adamw_with_cosine(self.parameters(), self.optim)
 
 
 def run(folder: Path, *overrides: str, resume: bool = False, scores: dict[int, float] | None = None) -> Line:
@@ -55,7 +60,7 @@ def run(folder: Path, *overrides: str, resume: bool = False, scores: dict[int, f
         "configs/deto.yaml", overrides=[f"FOLDER={folder}", "ACCELERATOR=cpu", "LOGGER.TENSORBOARD=false", *overrides]
     )
     run = Run(config, folder, str(folder / "checkpoints" / "last.ckpt") if resume else None, debug=False)
-    module = Line(config.TRAIN.END_EPOCH, scores)
+    module = Line(config.TRAIN.END_EPOCH, scores, config.TRAIN.OPTIM.WARMUP_EPOCHS)
     if scores is None:
         module.monitor = None
     numbers = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)) * 100
@@ -153,9 +158,87 @@ def test_a_resumed_run_keeps_best_score_rates_and_weights(tmp_path, monkeypatch,
     assert best(tmp_path / "whole")[0] == 16
 
 
+def logged(folder: Path, name: str) -> list[float]:
+    """What a run and those that continued it have logged by the step."""
+    found = []
+    for file in sorted(folder.glob("csv*/metrics.csv"), key=lambda path: path.parent.name):
+        with file.open(encoding="utf-8") as stream:
+            found += [float(line[name]) for line in csv.DictReader(stream) if line.get(name)]
+    return found
+
+
+STEPS = ("LOGGER.EVERY_STEPS=4", "EVAL.EVERY_EPOCHS=1")  # one log per epoch
+
+
+@pytest.mark.parametrize("warmup", [0, 2])
+@pytest.mark.parametrize(("first", "then"), [(4, 9), (3, 4), (9, 5)])
+def test_a_run_that_is_extended_never_climbs_and_ends_at_the_lowest_rate(tmp_path, monkeypatch, first, then, warmup):
+    """After its schedule has ended, and in the midst of one, to which an interruption in the fourth epoch leads."""
+    step = Line.training_step
+
+    def failing(self, batch, index):
+        if self.current_epoch == 4:
+            raise RuntimeError("power cut")
+        return step(self, batch, index)
+
+    warm = f"TRAIN.OPTIM.WARMUP_EPOCHS={warmup}"
+    with monkeypatch.context() as patch, nullcontext() if first <= 4 else pytest.raises(RuntimeError):
+        patch.setattr(Line, "training_step", failing)
+        run(tmp_path, *STEPS, warm, f"TRAIN.END_EPOCH={first}")
+    before = logged(tmp_path, "train/lr")
+    run(tmp_path, *STEPS, warm, f"TRAIN.END_EPOCH={then}", resume=True)
+    rates = logged(tmp_path, "train/lr")
+    assert len(before) == min(first, 4) and len(rates) == then and rates[: len(before)] == before
+    falling = rates[warmup:]
+    assert all(a >= b for a, b in zip(falling, falling[1:])) and falling[0] == pytest.approx(2e-4)
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(1e-6, rel=1e-3)
+    if first == 9:  # in the midst: the rates still fall by themselves
+        assert all(a > b for a, b in zip(falling, falling[1:]))
+
+
+def test_rate_norm_and_speed_are_logged_every_so_many_steps(tmp_path):
+    module = run(tmp_path, "TRAIN.END_EPOCH=3", "LOGGER.EVERY_STEPS=2", "TRAIN.GRAD_CLIP=0.5")
+    assert logged(tmp_path, "train/lr") == pytest.approx(
+        [rate for rate in rates(OptimSettings(3))[:3] for _ in range(2)]
+    )
+    with (tmp_path / "csv" / "metrics.csv").open(encoding="utf-8") as stream:
+        lines = [line for line in csv.DictReader(stream) if line["train/grad_norm"]]
+    assert [int(line["step"]) for line in lines] == [2, 4, 6, 8, 10, 12] and module.norms  # 4 steps per epoch
+    assert min(logged(tmp_path, "train/grad_norm")) > 1  # not what clipping leaves of it
+    assert min(logged(tmp_path, "train/samples_per_second")) > 0
+
+
+def test_accumulated_batches_are_one_step_and_all_samples_count(monkeypatch):
+    times = iter(range(100))
+    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(times)))
+    log, lines = training.StepLog(2), []
+    logger = SimpleNamespace(log_metrics=lambda values, step: lines.append((step, values)))
+    trainer = SimpleNamespace(global_step=0, is_global_zero=True, world_size=3, loggers=[logger], current_epoch=7)
+    weight = nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([3.0, 4.0])
+    optimizer = torch.optim.SGD([weight], lr=0.5)
+    log.on_train_epoch_start(trainer, None)  # at 0 s
+    for index in range(6):  # two batches of 5 a step
+        if index % 2:
+            log.on_before_optimizer_step(trainer, None, optimizer)
+            trainer.global_step += 1
+        log.on_train_batch_end(trainer, None, None, SimpleNamespace(lengths=torch.ones(5)), index)
+    speed = 3 * 20 / 1  # four batches until the second step, at 1 s
+    values = {"train/lr": 0.5, "train/grad_norm": 5.0, "train/samples_per_second": speed, "epoch": 7}
+    assert lines == [(2, values)]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="wandb is installed")
+def test_wandb_says_what_to_install(tmp_path):
+    with pytest.raises(UserError, match="LOGGER.WANDB=true needs wandb: `pip install wandb`"):
+        run(tmp_path, "LOGGER.WANDB=true")
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
+        ("LOGGER.EVERY_STEPS=0", "LOGGER.EVERY_STEPS must be at least 1, not 0"),
         ("TRAIN.GRAD_CLIP=-1", "TRAIN.GRAD_CLIP must be a gradient norm, or 0 for no clipping, not -1.0"),
         ("TRAIN.ACCUMULATE=0", "TRAIN.ACCUMULATE must be at least 1, not 0"),
         ("TRAIN.LABEL_SMOOTHING=1", "TRAIN.LABEL_SMOOTHING must be at least 0 and below 1, not 1.0"),

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ class Score:
         values: unit to value, in the order of the signature's units.
         intervals: unit to (low, high), 95 % of bootstrap resamples of the clips; empty where none can be drawn.
         clips: number of clips scored.
+        clips_hash: `hash_of_clips` of their names; None where it is not known which they were.
         higher_is_better: None for a quantity that is no quality.
     """
 
@@ -34,6 +35,7 @@ class Score:
     intervals: dict[str, tuple[float, float]]
     clips: int
     higher_is_better: bool | None
+    clips_hash: str | None = None
 
 
 class ClipMetric(Metric):
@@ -97,7 +99,7 @@ class ClipMetric(Metric):
     def scores(self) -> list[Score]:
         """One per column, over all processes. Raises ValueError when no clip was scored."""
         with self.sync_context():
-            statistics = self._all()
+            statistics, ids = self._all(), list(self._merged())
         clips = len(statistics)
         values = self._aggregate(statistics, np.ones((1, clips)))[0]
         low, high = np.full((2, len(values)), np.nan)
@@ -106,12 +108,12 @@ class ClipMetric(Metric):
             tail = (100 - LEVEL) / 2
             low, high = np.percentile(self._aggregate(statistics, counts), [tail, 100 - tail], axis=0)
         columns = iter(zip(values.tolist(), low.tolist(), high.tolist()))
-        scores = []
+        scores, clips_hash = [], _hash_of_ids(ids)
         for signature in self.signatures:
             of_units = {unit: next(columns) for unit in signature.units}
             intervals = {u: (low, high) for u, (_, low, high) in of_units.items() if np.isfinite([low, high]).all()}
             only_values = {unit: value for unit, (value, _, _) in of_units.items()}
-            scores.append(Score(signature, only_values, intervals, clips, self.higher_is_better))
+            scores.append(Score(signature, only_values, intervals, clips, self.higher_is_better, clips_hash))
         return scores
 
     def _all(self) -> np.ndarray:
@@ -168,3 +170,12 @@ class Scorecard:
 def clip_id(name: str) -> int:
     """63 bits that stand for a clip's name, the same in every process and run."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
+
+
+def hash_of_clips(names: Iterable[str]) -> str:
+    """12 hex digits that stand for a set of clips, in whatever order, by whichever processes they were scored."""
+    return _hash_of_ids(clip_id(name) for name in names)
+
+
+def _hash_of_ids(ids: Iterable[int]) -> str:
+    return hashlib.sha256(",".join(map(str, sorted(set(ids)))).encode()).hexdigest()[:12]

@@ -2,8 +2,8 @@
 
     python -m soke.metrics.compare results/soke results/m3t --table soke-1 m3t-1 --format latex --out tables.tex
 
-The best value of a column is marked among rows whose signatures agree in it; below the table stands which rows are not
-ranked against each other, and why.
+The best value of a column is marked among rows that agree in it in signature, split and scored clips, and that are
+complete; below the table stands which rows are not ranked against each other, and why.
 """
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from soke.metrics.tables import ABSENT, TEXT_WIDTH, Cell
 from soke.storage import new_file
 
 _OWN_TRUTH = "the corpus on disk"
+_INCOMPLETE = "i"  # remark on values of fewer clips than the split has
 _UNITS = {"percent": "%"}
 _UNBROKEN = 1000  # characters of a line that rich leaves whole
 _LATEX = str.maketrans(
@@ -100,13 +101,13 @@ class Comparison:
 
     @cached_property
     def groups(self) -> dict[tuple[int, Column], int]:
-        """(row, column) -> group that the value is ranked in: those that agree in signature and conditions."""
+        """(row, column) -> group that the value is ranked in: complete ones that agree in signature and conditions."""
         found = {}
         for column in self.columns:
             firsts: list[Value] = []  # of the groups
             for index, row in enumerate(self.rows):
                 value = row.values.get(column)
-                if value is None or row.bound:
+                if value is None or row.bound or value.incomplete:
                     continue
                 group = next((i for i, first in enumerate(firsts) if not gaps(value, first)), len(firsts))
                 if group == len(firsts):
@@ -129,7 +130,7 @@ class Comparison:
     def notes(self) -> list[str]:
         """Remarks on single values, how the published ones were made, missing clips, and what is not ranked."""
         remarks = [f"[{letter}] {remark}." for letter, remark in self.table.remarks.items()]
-        return [*remarks, *self.table.notes, *_incomplete(self.rows), *_unranked(self.rows)]
+        return [*remarks, *self.table.notes, *_incomplete(self.rows), *_absent(self), *_unranked(self.rows)]
 
     def number(self, index: int, column: Column) -> str:
         """A value as it is shown, without marks."""
@@ -139,7 +140,7 @@ class Comparison:
     def remark(self, index: int, column: Column) -> str:
         """Letter of the remark on a value; "" where there is none."""
         value = self.rows[index].values.get(column)
-        return "" if value is None else value.remark
+        return "" if value is None else _INCOMPLETE if value.incomplete else value.remark
 
 
 def compare(folders: Sequence[str | Path], tables: Sequence[str] | None = None) -> list[Comparison]:
@@ -207,15 +208,23 @@ def _value(cells: dict[tuple[str, str, str], Cell], column: Column, corpus: str)
     number = sum(cell.score.values[unit] for cell in found) / len(found)
     first = found[0].score
     signature = replace(first.signature, part=measure.part, units=(unit,))
-    conditions = {"ground truth": _OWN_TRUTH} | ({} if column.corpus else {"corpus": _titled(corpus)})
+    fewest = min(found, key=lambda cell: cell.score.clips)
+    conditions = {
+        "ground truth": _OWN_TRUTH, "split": fewest.split,
+        "clips": f"{fewest.score.clips}, hash {fewest.score.clips_hash}",
+    } | ({} if column.corpus else {"corpus": _titled(corpus)})  # fmt: skip
     interval = first.intervals.get(unit) if len(found) == 1 else None
-    return Value(number, signature, conditions, interval, clips=min((c.score.clips, c.total) for c in found))
+    return Value(number, signature, conditions, interval, clips=(fewest.score.clips, fewest.total))
 
 
 def _seconds(results: Results) -> Value:
-    corpora = dict.fromkeys(_titled(cell.corpus) for cell in results.cells if cell.row == GENERATED)
+    made = [cell for cell in results.cells if cell.row == GENERATED]
+    corpora, splits = (", ".join(dict.fromkeys(names)) for names in (
+        (_titled(cell.corpus) for cell in made), (str(cell.split) for cell in made),
+    ))  # fmt: skip
     seconds, device = results.speed
-    return Value(seconds, Signature(SPEED, units=("s",)), {"device": device, "sentences of": ", ".join(corpora)})
+    conditions = {"device": device, "sentences of": corpora, "split": splits}
+    return Value(seconds, Signature(SPEED, units=("s",)), conditions)
 
 
 def _titled(corpus: str) -> str:
@@ -301,11 +310,27 @@ def _names(rows: Sequence[Row]) -> str:
 def _incomplete(rows: Sequence[Row]) -> list[str]:
     sentences = []
     for row in rows:
-        clips = {value.clips: None for value in row.values.values() if value.clips and value.clips[0] < value.clips[1]}
+        clips = {value.clips: None for value in row.values.values() if value.incomplete}
         if clips:
             counts = " and ".join(f"{scored} of {total}" for scored, total in clips)
-            sentences.append(f"{row.label}: only {counts} clips were scored.")
+            sentences.append(
+                f"[{_INCOMPLETE}] Incomplete, and not ranked: {row.label}: only {counts} clips were scored."
+            )
     return sentences
+
+
+def _absent(comparison: Comparison) -> list[str]:
+    """A sentence for every row of ours that lacks a corpus which another row of ours has."""
+    corpora = {row.label: _corpora(row) for row in comparison.rows if not row.published}
+    everywhere = dict.fromkeys(corpus for of_row in corpora.values() for corpus in of_row)
+    return [
+        f"{label}: no scores on {', '.join(_titled(corpus) for corpus in everywhere if corpus not in of_row)}."
+        for label, of_row in corpora.items() if set(everywhere) - set(of_row)
+    ]  # fmt: skip
+
+
+def _corpora(row: Row) -> dict[str, None]:
+    return dict.fromkeys(column.corpus for column in row.values if column.corpus)
 
 
 def _heads(column: Column) -> tuple[str, str, str]:
@@ -390,7 +415,8 @@ def csv_text(comparisons: Sequence[Comparison]) -> str:
                     comparison.table.key, row.name, "yes" if row.published else "no", column.corpus, measure.metric,
                     measure.part or "", measure.unit, repr(value.number), *map(repr, value.interval or ()),
                     *([] if value.interval else ["", ""]), *(value.clips or ("", "")), comparison.groups.get(where, ""),
-                    "yes" if where in comparison.best else "no", comparison.table.remarks.get(value.remark, ""),
+                    "yes" if where in comparison.best else "no",
+                    "incomplete" if value.incomplete else comparison.table.remarks.get(value.remark, ""),
                     row.source, "; ".join(f"{k}: {v}" for k, v in value.conditions.items()), str(value.signature),
                 ])  # fmt: skip
     return stream.getvalue()

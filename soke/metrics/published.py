@@ -55,7 +55,8 @@ class Value:
 
     number:     in the column's unit
     signature:  definition and conditions; of published scores, what is known of them
-    conditions: what else must agree before two values may be ranked, for instance the ground truth
+    conditions: what else must agree before two values may be ranked, for instance the ground truth, the split and the
+                scored clips
     interval:   (low, high), 95 % of bootstrap resamples
     remark:     letter of the table's remark on this value
     clips:      number scored, of how many; None of published scores
@@ -63,10 +64,15 @@ class Value:
 
     number: float
     signature: Signature
-    conditions: Mapping[str, str]
+    conditions: Mapping[str, str | None]
     interval: tuple[float, float] | None = None
     remark: str = ""
     clips: tuple[int, int] | None = None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether fewer clips were scored than the split has."""
+        return self.clips is not None and self.clips[0] < self.clips[1]
 
 
 @dataclass(frozen=True)
@@ -147,8 +153,8 @@ class _Origin:
             judge=self.judge if translation else None,
         )  # fmt: skip
         if measure.metric == SPEED:
-            return Value(number, signature, {"sentences of": CORPORA["how2sign"]}, remark=remark)
-        return Value(number, signature, {"ground truth": self.ground_truth}, remark=remark)
+            return Value(number, signature, {"sentences of": CORPORA["how2sign"], "split": "test"}, remark=remark)
+        return Value(number, signature, {"ground truth": self.ground_truth, "split": "test"}, remark=remark)
 
     def rows(self, columns: Sequence[Column], source: str, numbers: Mapping[str, str], bound=False) -> tuple[Row, ...]:
         """numbers: row -> a number for every column, with the letter of its remark; - where there is none"""

@@ -14,16 +14,18 @@ A clip is one .npz, .npy or .pkl file; its name is the path below the folder, wi
   both sides   feats_rst and feats_ref [T,133] or [T,179], as SOKE saves its predictions; --pred is then enough
 
 and fps. Parameters are scored with root, spine and legs at rest, as in SOKE's evaluation, joints as they come. Where
-144 joints come without hands, the hands of both sides are taken from the 144, and signatures say hands-of-144. Texts
-are lines of name<TAB>text.
+144 joints come without hands, the hands of both sides are taken from the 144, and signatures say hands-of-144.
+Numbers that cannot be radians or metres are refused, those that hardly can be are warned of; signatures say what files
+were taken for. Texts are lines of name<TAB>text.
 """
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +46,13 @@ from soke.errors import UserError
 from soke.metrics.clips import Score
 from soke.metrics.joint_sets import BODY_JOINTS, HAND_JOINTS, TRACK_JOINTS, Track, track_of
 from soke.metrics.motion import MotionScores
+from soke.metrics.plausible import (
+    doubt_of_normalised,
+    doubt_of_points,
+    doubt_of_rate,
+    doubt_of_rotations,
+    doubt_of_statistics,
+)
 from soke.metrics.tables import ResultTable, write_clips
 from soke.metrics.text import TextScores
 from soke.storage import new_file, read_text
@@ -53,7 +62,9 @@ log = logging.getLogger(__name__)
 Role = Literal["prediction", "reference"]
 SUFFIXES = (".npz", ".npy", ".pkl")
 GIVEN, DERIVED_HANDS = "given", "hands-of-144"  # in signatures: joints came as such; hands were taken from the body's
+NORMALISED = "normalised"
 BODY_MODELS = Path(__file__).resolve().parents[2] / "deps" / "smpl_models"
+_WRITTEN = ("table.txt", "table.json", "table.csv", "clips.csv")
 _BATCH = 32  # pairs whose joints and faces are held in memory together
 _REASONS_SHOWN = 5
 
@@ -114,6 +125,8 @@ class TrackReader:
     fps:            frames per second of files that hold none
     normalisation:  mean and standard deviation [179] that feats_rst and feats_ref were normalised by
     face:           whether the faces of parameters are scored
+
+    doubts: kind -> which files may not hold what they are taken for, and why
     """
 
     root: Path
@@ -122,37 +135,49 @@ class TrackReader:
     fps: float | None = None
     normalisation: tuple[np.ndarray, np.ndarray] | None = None
     face: bool = True
+    doubts: dict[str, list[str]] = field(default_factory=dict, init=False)
 
     @cached_property
     def body(self) -> BodyModel:
         return load_body_model(self.root, self.flat_hand_mean, self.betas)
 
-    def pair(self, pred: Path, ref: Path) -> tuple[Track, Track, set[str]]:
-        """A prediction, its reference, and what made their joints, as signatures say it.
+    def pair(self, pred: Path, ref: Path) -> tuple[Track, Track, set[str], set[str]]:
+        """A prediction, its reference, what made their joints, and what the files were taken for, as signatures say it.
 
-        Raises UserError that names the file: it cannot be read, or what it holds is not known.
+        Raises UserError that names the file: it cannot be read, what it holds is not known, or cannot be what it is
+        taken for.
         """
-        tracks, makers = zip(self._track(pred, "prediction"), self._track(ref, "reference"))
+        tracks, makers, forms = zip(self._track(pred, "prediction"), self._track(ref, "reference"))
         sources = set(makers)
         if any(track.left_hand is None for track in tracks):
             # Hands that the body model regresses from posed vertices are other points, up to centimetres away.
             tracks = [replace(t, **{hand: t.body[:, points] for hand, points in _HANDS_OF_144.items()}) for t in tracks]
             sources.add(DERIVED_HANDS)
-        return *tracks, sources
+        return *tracks, sources, set(forms)
 
-    def _track(self, path: Path, role: Role) -> tuple[Track, str]:
-        """A file's track, without hands where it holds 144 joints alone, and what made the joints."""
+    def _track(self, path: Path, role: Role) -> tuple[Track, str, str]:
+        """A file's track, no hands where it holds 144 joints alone; what made the joints; what it was taken for."""
         content = read_arrays(path)
         try:
             fps = self._fps(content)
+            self._note("rate", path, doubt_of_rate(fps))
             if "joints" in content or "body" in content:
-                return _joint_track(content, fps), GIVEN
-            motion = self._motion(content, fps, role)
+                track = _joint_track(content, fps)
+                for points, kind in ((track.body, "body"), (track.left_hand, "hand"), (track.right_hand, "hand")):
+                    self._note(kind, path, None if points is None else doubt_of_points(points, kind))
+                return track, GIVEN, "joints m"
+            motion, form, doubt = self._motion(content, fps, role)
+            self._note("normalisation", path, doubt)
+            self._note("rotations", path, doubt_of_rotations(motion.rotations))
         except ValueError as error:
             raise UserError(f"{path} cannot be scored: {error}") from error
         rotations = motion.rotations.clone()
         rotations[:, _AT_REST] = 0
-        return track_of(self.body, replace(motion, rotations=rotations), self.face), self.body.label
+        return track_of(self.body, replace(motion, rotations=rotations), self.face), self.body.label, form
+
+    def _note(self, kind: str, path: Path, doubt: str | None) -> None:
+        if doubt is not None:
+            self.doubts.setdefault(kind, []).append(f"{path}: {doubt}")
 
     def _fps(self, content: Mapping[str, Any]) -> float:
         if "fps" not in content:
@@ -164,20 +189,26 @@ class TrackReader:
             raise ValueError(f"its fps is {values.tolist()}, it must be one number above 0")
         return float(values[0])
 
-    def _motion(self, content: Mapping[str, Any], fps: float, role: Role) -> Motion:
+    def _motion(self, content: Mapping[str, Any], fps: float, role: Role) -> tuple[Motion, str, str | None]:
+        """With what the content was taken for, and a doubt whether it was normalised."""
+        doubt = None
         if any(key in content for key in _FEATURES.values()):
             features = _frame_numbers(content, _FEATURES[role])
+            form = f"{features.shape[1]} rad"
             if self.normalisation is not None:
                 mean, std = (n if features.shape[1] == len(n) else _generated(n) for n in self.normalisation)
-                features = features * std + mean
-            return _motion_of_numbers(features, fps)
+                if role == "reference":  # predictions may well be close to the mean
+                    doubt = doubt_of_normalised(features, mean, std)
+                features, form = features * std + mean, f"{form} {NORMALISED}"
+            return _motion_of_numbers(features, fps), form, doubt
         if "array" in content:
-            return _motion_of_numbers(_frame_numbers(content, "array"), fps)
+            numbers = _frame_numbers(content, "array")
+            return _motion_of_numbers(numbers, fps), f"{numbers.shape[1]} rad", doubt
         if "rotations" in content:
             rotations = torch.from_numpy(_numbers(content, "rotations"))
-            return Motion(rotations, _expression(content, len(rotations)), _betas(content), fps)
+            return Motion(rotations, _expression(content, len(rotations)), _betas(content), fps), "rotations rad", doubt
         if "body_pose" in content:
-            return _smplx_motion(content, fps)
+            return _smplx_motion(content, fps), "smplx rad", doubt
         raise ValueError(f"it holds {', '.join(map(str, content)) or 'nothing'}, which is no form that --help lists")
 
 
@@ -242,15 +273,21 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
         method: of the DTW, exact or fastdtw.
 
     Raises:
-        UserError: as `clip_files` does.
+        UserError: as `clip_files` does, and for a mean and a standard deviation that cannot be such.
     """
+    reader.doubts.clear()
+    if reader.normalisation is not None:
+        try:
+            reader.doubts |= {"statistics": [doubt] for doubt in [doubt_of_statistics(*reader.normalisation)] if doubt}
+        except ValueError as error:
+            raise UserError(f"--mean and --std cannot be used: {error}") from error
     preds = clip_files(pred)
     refs = preds if ref is None else clip_files(ref)
     unscored = _unpaired(preds, refs)
     joints, faces = MotionScores(tuple(TRACK_JOINTS), method=method), None
-    facts: dict[str, tuple[int, float, set[str]]] = {}  # frames, frames/s, what made the joints
+    facts: dict[str, tuple[int, float, set[str], set[str]]] = {}  # frames, frames/s, what made the joints, of what
     for batch in _batches(reader, preds, refs, unscored):
-        facts |= {name: (len(p), r.fps, sources) for name, p, r, sources in batch}
+        facts |= {name: (len(p), r.fps, sources, forms) for name, p, r, sources, forms in batch}
         joints.update(*_columns(batch))
         expressive = [row for row in batch if row[1].face is not None and row[2].face is not None]
         if expressive:
@@ -259,8 +296,9 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
     unscored |= {name: _reason(name, reason) for name, reason in joints.unscored.items()}
 
     systems, per_clip = [joints], joints.per_clip()
+    doubts = _doubts(reader.doubts)
     if not per_clip:
-        return Scored([], {}, unscored, len(refs))
+        return Scored([], {}, unscored, len(refs), doubts)
     if faces is not None:
         of_faces = faces.per_clip()
         if of_faces.keys() == per_clip.keys():
@@ -269,13 +307,18 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
         else:
             log.warning("faces are not scored: some clips have none")
     facts = {name: of_clip for name, of_clip in facts.items() if name in per_clip}
-    frames, rates, sources = zip(*facts.values())
-    conditions = {"fps": float(np.median(rates)), "body": _label(set().union(*sources))}
+    frames, rates, sources, forms = zip(*facts.values())
+    taken_for = sorted(set().union(*forms))
+    normalised = any(form.endswith(NORMALISED) for form in taken_for)
+    conditions = {
+        "fps": float(np.median(rates)), "body": _label(set().union(*sources)), "inputs": "+".join(taken_for),
+        "statistics": _hash(reader.normalisation) if normalised else None,
+    }  # fmt: skip
     scores = {(s.signature.name, s.signature.part): s for system in systems for s in system.scores()}
     return Scored(
         [replace(score, signature=replace(score.signature, **conditions)) for score in scores.values()],
         {name: {"frames": count, **per_clip[name]} for name, count in zip(facts, frames)},
-        unscored, len(refs), joints.notes(),
+        unscored, len(refs), [*doubts, *joints.notes()],
     )  # fmt: skip
 
 
@@ -298,7 +341,8 @@ def score_texts(hyp: Path, ref: Path, level: Level | Literal["auto"] = "auto") -
     return Scored(metrics.scores() if clips else [], clips, unscored, len(references))
 
 
-_Row = tuple[str, Track, Track, set[str]]  # clip, prediction, reference, what made the joints
+# Clip, prediction, reference, what made the joints, what the files were taken for.
+_Row = tuple[str, Track, Track, set[str], set[str]]
 
 
 def _batches(
@@ -330,6 +374,20 @@ def _unpaired(preds: Iterable[str], refs: Iterable[str]) -> dict[str, str]:
 
 def _reason(name: str, message: str) -> str:
     return message.removeprefix(f"clip {name} cannot be scored: ")
+
+
+def _doubts(doubts: Mapping[str, Sequence[str]]) -> list[str]:
+    """A sentence for each kind of doubt, which are logged, too."""
+    sentences = [
+        f"in doubt: {kind} ({len(found)} found; the first, {found[0]})" for kind, found in doubts.items()
+    ]
+    for sentence in sentences:
+        log.warning(sentence)
+    return sentences
+
+
+def _hash(arrays: Iterable[np.ndarray]) -> str:
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:12]
 
 
 def _label(sources: set[str]) -> str:
@@ -474,6 +532,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     for one, other in (("hyp", "ref_text"), ("mean", "std")):
         if (getattr(options, one) is None) != (getattr(options, other) is None):
             raise UserError(f"--{one} and --{other} belong together: give both")
+    if options.out is not None and (options.out / "config.yaml").is_file():
+        raise UserError(f"--out {options.out} holds results of test.py; give another folder")
     if options.fps is not None and not 0 < options.fps < math.inf:
         raise UserError(f"--fps is {options.fps:g}, it must be above 0")
     return options
@@ -517,6 +577,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         _report(kind, scored)
     reasons = [(name, reason) for scored in results.values() for name, reason in scored.unscored.items()]
     if options.out is not None:
+        for name in _WRITTEN:  # by an earlier scoring, of which nothing shall stay where this one fails
+            (options.out / name).unlink(missing_ok=True)
         with new_file(options.out / "unscored.txt") as path:
             path.write_text("".join(f"{name}\t{reason}\n" for name, reason in reasons), encoding="utf-8")
     if not any(scored.scores for scored in results.values()):

@@ -25,6 +25,7 @@ class Signature:
         level: what a text's tokens are: "word", "char" or "jieba".
         library: signature of the library that computed it, with its version.
         judge: hash of the back-translation model that read the motion.
+        inputs: what given files were taken for, with units: "133 rad", "joints m".
         version: of the metric's definition.
     """
 
@@ -41,6 +42,7 @@ class Signature:
     level: str | None = None
     library: str | None = None
     judge: str | None = None
+    inputs: str | None = None
     version: str = METRICS_VERSION
 
     def __str__(self) -> str:
@@ -57,6 +59,7 @@ class Signature:
             "level": self.level,
             "judge": self.judge,
             "lib": self.library,
+            "in": self.inputs,
             "v": self.version,
         }
         plain = [value for value in (self.name, self.part) if value is not None]

@@ -29,15 +29,17 @@ class Cell:
 
     Attributes:
         row: the system, for example "SOKE", "tokenizer reconstruction" or "shuffled".
-        corpus: the corpus, of which the split may be a part of the name.
+        corpus: the corpus.
         score: value, interval and signature.
         total: number of clips that should have been scored.
+        split: split of the corpus; None where there are no splits.
     """
 
     row: str
     corpus: str
     score: Score
     total: int
+    split: str | None = None
 
     @property
     def metric(self) -> tuple[str, str]:
@@ -66,11 +68,13 @@ class Cell:
         return {
             "row": self.row,
             "corpus": self.corpus,
+            "split": self.split,
             "metric": score.signature.name,
             "part": score.signature.part,
             "values": score.values,
             "intervals": {unit: list(ends) for unit, ends in score.intervals.items()},
             "clips": score.clips,
+            "clips_hash": score.clips_hash,
             "total": self.total,
             "higher_is_better": score.higher_is_better,
             "signature": score.signature.to_dict(),
@@ -82,9 +86,9 @@ class Cell:
         intervals = {unit: tuple(ends) for unit, ends in values["intervals"].items()}
         score = Score(
             Signature.from_dict(values["signature"]), values["values"], intervals, values["clips"],
-            values["higher_is_better"],
+            values["higher_is_better"], values["clips_hash"],
         )  # fmt: skip
-        return cls(values["row"], values["corpus"], score, values["total"])
+        return cls(values["row"], values["corpus"], score, values["total"], values["split"])
 
 
 def _number(value: float, unit: str) -> str:
@@ -106,13 +110,14 @@ class ResultTable:
     Args:
         title: the line above the table.
         first: rows that stand above the others, in this order.
+        split: of the corpora; None where there are no splits.
 
     Attributes:
         notes: sentences below the table.
     """
 
-    def __init__(self, title: str, first: Sequence[str] = ()) -> None:
-        self.title, self.first = title, tuple(first)
+    def __init__(self, title: str, first: Sequence[str] = (), split: str | None = None) -> None:
+        self.title, self.first, self.split = title, tuple(first), split
         self.cells: list[Cell] = []
         self.notes: list[str] = []
 
@@ -126,7 +131,7 @@ class ResultTable:
             ValueError: the signature is not comparable with that of another row of the same column, the cell is
                 taken, a value is not finite, or the units differ from the signature's.
         """
-        cell = Cell(row, corpus, score, score.clips if total is None else total)
+        cell = Cell(row, corpus, score, score.clips if total is None else total, self.split)
         signature, where = score.signature, f"{row} on {corpus}, {' '.join(cell.metric).strip()}"
         if tuple(score.values) != signature.units:
             raise ValueError(f"{where}: the values are in {', '.join(score.values)}, the signature says {signature}")

@@ -28,7 +28,7 @@ from soke.tokenizer.quantizer import EmaQuantizer, Quantized, Quantizer
 log = logging.getLogger(__name__)
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
-HOW_TO_TRAIN = "train one with `python -m train --cfg configs/deto.yaml`"
+HOW_TO_TRAIN = "train one with `python -m train --cfg configs/deto.yaml --nodebug`"
 
 
 @dataclass(frozen=True)
@@ -408,6 +408,14 @@ class SignTokenizer(nn.Module):
         """{part: [B, K]} -> [B, K, P] with -1 at padding."""
         padding = ~steps.valid[..., None]
         return torch.stack([codes[part] for part in self.parts], dim=2).masked_fill(padding, PADDING_CODE)
+
+
+def saved_hash(folder: Path) -> str | None:
+    """The hash of the tokenizer that is saved in a folder; None where none is, or none that says it."""
+    try:
+        return json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")).get("hash")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def check_provenance(found: Mapping, expected: Mapping, source: str) -> None:

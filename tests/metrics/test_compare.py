@@ -13,7 +13,7 @@ import pytest
 
 from soke.errors import UserError
 from soke.metrics import compare as tool
-from soke.metrics.clips import Score
+from soke.metrics.clips import Score, hash_of_clips
 from soke.metrics.compare import Comparison, compare, gaps, main
 from soke.metrics.published import TABLES, Column, Measure, PaperTable, Row, Value
 from soke.metrics.signature import Signature, comparable
@@ -24,13 +24,17 @@ BLEU = Signature("BLEU-4", units=("percent",), level="word", library="lib:1|x", 
 CODES = Signature("codebook-use", "body", units=("percent", "codes"))
 
 
-def save(folder: Path, *scores: tuple, seconds: float | None = None, device: str = "CPU, 2 threads") -> Path:
-    """scores: (row, corpus, signature, value of the first unit, clips of 10)"""
-    table = ResultTable("test")
+def save(
+    folder: Path, *scores: tuple, seconds: float | None = None, device: str = "CPU, 2 threads", split: str = "test",
+    total: int = 10,
+) -> Path:  # fmt: skip
+    """scores: (row, corpus, signature, value of the first unit, clips of `total`)"""
+    table = ResultTable("test", split=split)
     for row, corpus, signature, value, clips in scores:
         values = dict.fromkeys(signature.units, 1.0) | {signature.units[0]: value}
         intervals = {signature.units[0]: (value - 0.25, value + 0.25)}
-        table.add(row, corpus, Score(signature, values, intervals, clips, "DTW" not in signature.name), 10)
+        scored = hash_of_clips(map(str, range(clips)))
+        table.add(row, corpus, Score(signature, values, intervals, clips, "DTW" not in signature.name, scored), total)
     table.save(folder)
     if seconds is not None:
         timings = [{"batch_size": 8, "mean": seconds / 4}, {"batch_size": 1, "mean": seconds}]
@@ -109,7 +113,8 @@ def test_refusals_name_both_groups_and_all_differences_once(tmp_path):
     (published,) = (note for note in table.notes() if "(published) / a, b:" in note)
     assert "body (smplx / stand-in)" in published
     assert "ground truth (SMPL-X fits of SOKE / the corpus on disk)" in published
-    assert "not known of the published (dtw, fps, layout, statistics)" in published
+    assert "not known of the published (dtw, fps, layout, statistics, clips)" in published
+    assert "split" not in published  # both are of the test split
     assert "judge (SOKE's, unpublished / j1)" in published
     marks = {label for label, _, metric in best(table) if metric == "DTW-PA-JPE Body" and "published" not in label}
     assert marks == {"a"}
@@ -211,7 +216,49 @@ def test_tables_without_a_score_of_ours_are_shown_only_when_asked_for(pair):
 
 def test_clips_that_were_not_scored_are_told(tmp_path):
     (table, *_) = compare([save(tmp_path / "a", ("generated", "csl", BODY, 2.0, 7))])
-    assert "a: only 7 of 10 clips were scored." in table.notes()
+    assert "[i] Incomplete, and not ranked: a: only 7 of 10 clips were scored." in table.notes()
+
+
+def body_of(folder: Path, value: float, clips: int = 10, **more) -> Path:
+    return save(folder, ("generated", "csl", BODY, value, clips), **more)
+
+
+def best_of_ours(comparison: Comparison) -> set[str]:
+    return {label for label, *_ in best(comparison) if not label.endswith("(published)")}
+
+
+def test_an_incomplete_row_is_marked_and_not_ranked(tmp_path):
+    folders = [body_of(tmp_path / "good", 3.0), body_of(tmp_path / "fair", 4.0), body_of(tmp_path / "few", 1.0, 7)]
+    (table, *_) = compare(folders, ["soke-1"])
+    assert best_of_ours(table) == {"good"}
+    assert "1.00 [i]" in "".join(lines_of(tool.text([table]), "few"))
+    line = next(l for l in csv.DictReader(io.StringIO(tool.csv_text([table]))) if l["row"] == "few")
+    assert (line["remark"], line["group"], line["best"]) == ("incomplete", "", "no")
+    assert "1.00$^{i}$" in tool.latex([table]) and "1.00<sup>i</sup>" in tool.markdown([table])
+
+
+def test_other_splits_and_other_clips_are_not_ranked_against_each_other(tmp_path):
+    whole, half = body_of(tmp_path / "whole", 3.0), body_of(tmp_path / "half", 1.0, 5, total=5)
+    val, again = body_of(tmp_path / "val", 2.0, split="val"), body_of(tmp_path / "again", 4.0)
+    (table, *_) = compare([whole, half, val, again], ["soke-1"])
+    assert best_of_ours(table) == {"whole"}
+    notes = {note.split(": ")[1]: note for note in table.notes() if note.startswith("Not ranked against each other")}
+    ten, five = hash_of_clips(map(str, range(10))), hash_of_clips(map(str, range(5)))
+    assert f"differ in clips (10, hash {ten} / 5, hash {five})." in notes["whole, again / half"]
+    assert "differ in split (test / val)." in notes["whole, again / val"]
+
+
+def test_speed_on_another_split_is_not_ranked(tmp_path):
+    folders = [system(tmp_path / "a", 3.0, seconds=2.0), system(tmp_path / "b", 3.0, seconds=1.0, split="val")]
+    (table,) = compare(folders, ["soke-2"])
+    assert not {label for label, _, metric in best(table) if metric.startswith("s/video")} & {"a", "b"}
+
+
+def test_missing_corpora_are_told(tmp_path):
+    both = save(tmp_path / "both", *(("generated", corpus, BODY, 2.0, 10) for corpus in ("csl", "phoenix")))
+    (table, *_) = compare([both, body_of(tmp_path / "one", 3.0)], ["soke-1"])
+    assert "one: no scores on Phoenix-2014T." in table.notes() and not any("both: no" in n for n in table.notes())
+    assert best_of_ours(table) == {"both"}  # in CSL-Daily, which they share
 
 
 def test_text_shows_numbers_marks_intervals_and_remarks(pair):

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,7 +131,9 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_scores_are_those_of_the_tracks(folders, reader, poser, monkeypatch):
     names = ["a", "c", "sub/b.1"]
-    expected = MotionScores(face_vertices=len(poser.face_vertices), fps=FPS, body=poser.label)
+    expected = MotionScores(
+        face_vertices=len(poser.face_vertices), fps=FPS, body=poser.label, inputs="rotations rad"
+    )  # fmt: skip
     for index, name in enumerate(("a", "sub/b.1", "c")):
         tracks = track_of(poser, motion(index, 5 + index)), track_of(poser, motion(index + 10, 7))
         expected.update([name], [tracks[0]], [tracks[1]])
@@ -178,8 +181,8 @@ def test_every_form_alone_scores_as_the_saved_one(tmp_path, reader, poser, form,
 def test_hands_of_144_are_the_hands(tmp_path, reader, poser):
     rest = Motion.rest(1, FPS)
     write(tmp_path / "a.npy", poser.joints(rest).numpy())
-    pred, _, sources = reader.pair(tmp_path / "a.npy", tmp_path / "a.npy")
-    assert sources == {"given", "hands-of-144"}
+    pred, _, sources, forms = reader.pair(tmp_path / "a.npy", tmp_path / "a.npy")
+    assert sources == {"given", "hands-of-144"} and forms == {"joints m"}
     for side in ("left", "right"):
         taken, regressed = getattr(pred, f"{side}_hand")[0], poser.hand_joints(rest, side)[0]
         assert torch.cdist(taken, regressed).argmin(dim=1).tolist() == list(range(21))
@@ -225,10 +228,113 @@ def test_normalised_pickles_score_as_they_were(tmp_path, monkeypatch, poser, wid
     plain, normal = (
         json.loads((tmp_path / f"out-{name}" / "table.json").read_text())["cells"] for name in ("plain", "normal")
     )
-    assert [cell["signature"] for cell in plain] == [cell["signature"] for cell in normal]
+    told = [{key: cell["signature"].pop(key) for key in ("statistics", "inputs")} for cell in (plain[0], normal[0])]
+    assert told[0] == {"statistics": None, "inputs": f"{width} rad"}
+    assert told[1]["inputs"] == f"{width} rad normalised" and re.fullmatch("[0-9a-f]{12}", told[1]["statistics"])
+    assert plain[0]["signature"] == normal[0]["signature"]
     for one, other in zip(plain, normal):
         assert list(one["values"].values()) == pytest.approx(list(other["values"].values()), rel=1e-3)
         assert one["clips"] == one["total"] == 2
+
+
+def moving(kind: str, seed: int, body: BodyModel) -> tuple[str, dict | np.ndarray]:
+    """A clip as a signer's might be stored, in a unit or a form."""
+    signing = motion(seed, 40)
+    frames = frames_from_motion(signing)
+    return {
+        "radians": (".npz", {"poses": frames}),
+        "degrees": (".npz", {"poses": np.degrees(frames)}),
+        "normalised": (".npy", np.random.default_rng(seed).normal(size=(40, 133))),
+        "metres": (".npy", body.joints(signing).numpy()),
+        "millimetres": (".npy", body.joints(signing).numpy() * 1000),
+        "centimetres": (".npy", body.joints(signing).numpy() * 100),
+        "shoulders": (".npy", body.joints(signing).numpy() * 3),
+        "hand in mm": (".npz", {k: v * (1000 if "hand" in k else 1) for k, v in joints(signing, body).items()}),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "refused"),
+    [
+        ("radians", None, False),
+        ("metres", None, False),
+        ("degrees", r"half of its joints turn by more than \d+\.\d, .* 6.28 rad; if these are degrees", True),
+        ("normalised", r"neck, head, collars and jaw turn by 1\.[678] rad .* a signer's by less than 1", False),
+        ("millimetres", r"its body measures 1[4-9]\d\d m", True),
+        ("centimetres", r"its body measures 1[4-9]\d\.\d m", True),
+        ("shoulders", r"the body measures [45]\.\d m, usual is 0.5 to 3 m", False),
+        ("hand in mm", r"its hand measures 1\d\d(\.\d)? m", True),
+    ],
+)
+def test_numbers_that_are_not_what_they_are_taken_for(tmp_path, faceless, poser, caplog, kind, told, refused):
+    for folder, kinds in (("pred", ["metres", kind]), ("ref", ["metres", kind])):
+        for index, of in enumerate(kinds):
+            suffix, content = moving(of, index, poser)
+            write(tmp_path / folder / f"{index}{suffix}", content)
+    scored = score_motion(faceless, tmp_path / "pred", tmp_path / "ref")
+    assert len(scored.clips) == (1 if refused else 2)
+    if refused:
+        assert re.search(told, scored.unscored["1"])
+    elif told is not None:
+        (note,) = scored.notes
+        assert note in caplog.text and "2 found; the first, " in note and re.search(told, note)
+    else:
+        assert not scored.notes and not caplog.records
+
+
+def statistics(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    mean, std = rng.normal(0, 0.3, 179).astype(np.float32), rng.uniform(0.05, 0.4, 179).astype(np.float32)
+    return {
+        "right": (mean, std), "none": (np.zeros(179, np.float32), np.ones(179, np.float32)), "swapped": (std, mean),
+        "std twice": (std, std), "std as mean": (std * 2, std), "degrees": (mean, std * 57.3),
+    }[kind]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "refused"),
+    [
+        ("right", None, False),
+        ("none", None, False),
+        ("swapped", r"\d+ of 179 standard deviations are below zero, the lowest is -\d.*swap --mean and --std", True),
+        ("std twice", "are the same numbers", True),
+        ("std as mean", r"all 179 means are at least 0 \(the greatest is 0\.\d+\)", False),
+        ("degrees", r"the greatest standard deviation of a rotation is 2\d\.\d+ rad, more than half a turn", False),
+    ],
+)
+def test_mean_and_standard_deviation_that_are_not_such(tmp_path, faceless, caplog, kind, told, refused):
+    mean, std = statistics("none" if kind == "none" else "right")
+    frames = frames_from_motion(motion(0, 30))
+    write(tmp_path / "a.pkl", {"feats_rst": (frames - mean) / std, "feats_ref": (frames - mean) / std})
+    reader = replace(faceless, normalisation=statistics(kind))
+    reader.body = faceless.body
+    if refused:
+        with pytest.raises(UserError, match=f"--mean and --std cannot be used: .*{told}"):
+            score_motion(reader, tmp_path)
+        return
+    notes = score_motion(reader, tmp_path).notes
+    if told is None:
+        assert not notes and not caplog.records
+    else:
+        assert re.search(told, notes[0]) and notes[0] in caplog.text
+
+
+def test_statistics_for_numbers_that_were_not_normalised_are_in_doubt(tmp_path, faceless):
+    mean, std = statistics("right")
+    raw = np.random.default_rng(0).normal(mean, std, size=(30, 179)).astype(np.float32)
+    write(tmp_path / "raw/a.pkl", {"feats_rst": raw, "feats_ref": raw})
+    stored = (raw - mean) / std
+    write(tmp_path / "stored/a.pkl", {"feats_rst": np.zeros_like(stored), "feats_ref": stored})  # predicts the mean
+    reader = replace(faceless, normalisation=(mean, std))
+    reader.body = faceless.body
+    (note,) = score_motion(reader, tmp_path / "raw").notes
+    assert "look as if they were not normalised (root mean square 0." in note and "leave out --mean and --std" in note
+    assert not score_motion(reader, tmp_path / "stored").notes
+
+
+def test_a_frame_rate_that_no_camera_has_is_in_doubt(tmp_path, faceless):
+    write(tmp_path / "a.npz", saved(motion(0)) | {"fps": 0.04})
+    assert "0.04 frames/s, usual is 5 to 250" in score_motion(faceless, tmp_path, tmp_path).notes[0]
 
 
 class Payload:
@@ -329,8 +435,15 @@ def test_a_rate_must_be_said_where_files_have_none(tmp_path):
         main(["--pred", str(tmp_path), "--ref", str(tmp_path)])
 
 
+def test_results_of_test_py_are_not_written_over(tmp_path):
+    (tmp_path / "config.yaml").write_text("")
+    with pytest.raises(UserError, match="holds results of test.py; give another folder"):
+        main(["--pred", str(tmp_path), "--out", str(tmp_path)])
+
+
 def test_nothing_scored_is_an_error_that_leaves_the_reasons(tmp_path, capsys):
     write(tmp_path / "a.pkl", {"feats_rst": features(motion(0))})  # a prediction alone, without --ref
+    write_texts(tmp_path / "out" / "table.json", {"an earlier": "table"})
     with pytest.raises(SystemExit) as stopped:
         cli.run(lambda: main(["--pred", str(tmp_path), "--fps", "25", "--out", str(tmp_path / "out")]))
     assert stopped.value.code == 2
@@ -344,6 +457,7 @@ HYPOTHESES = {"a": "the dog sleeps in a garden", "b": "", "sub/c": "it snows tod
 
 
 def write_texts(path: Path, texts: dict[str, str]) -> Path:
+    path.parent.mkdir(exist_ok=True)
     path.write_text("".join(f"{name}\t{text}\n" for name, text in texts.items()), encoding="utf-8")
     return path
 

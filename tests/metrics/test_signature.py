@@ -10,13 +10,14 @@ from soke.metrics.signature import Signature, comparable, differences, together
 FULL = Signature(
     name="DTW-PA-JPE", part="hand", alignment="procrustes", joints="21of21", dtw="exact", units=("m", "mm"), fps=25.0,
     body="stand-in", layout="ab12", statistics="cd34", version="1", level="word", judge="ef56", library="sacrebleu",
+    inputs="133 rad",
 )
 
 
 def test_one_line_names_everything_that_applies() -> None:
     assert str(FULL) == (
         "DTW-PA-JPE|hand|align:procrustes|joints:21of21|dtw:exact|units:m,mm|fps:25|body:stand-in|layout:ab12|"
-        "stats:cd34|level:word|judge:ef56|lib:sacrebleu|v:1"
+        "stats:cd34|level:word|judge:ef56|lib:sacrebleu|in:133 rad|v:1"
     )
     assert str(Signature("BLEU-4")) == "BLEU-4|v:1"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from soke.metrics.clips import Score
+from soke.metrics.clips import Score, hash_of_clips
 from soke.metrics.signature import Signature
 from soke.metrics.tables import Cell, ResultTable
 
@@ -132,3 +132,12 @@ def test_intervals_counts_and_notes_are_shown_and_saved(table: ResultTable, tmp_
     with (tmp_path / "table.csv").open(encoding="utf-8", newline="") as stream:
         last = list(csv.DictReader(stream))[-1]
     assert (last["low"], last["high"], last["clips"]) == ("40.0", "42.5", "38")
+
+
+def test_split_and_scored_clips_are_saved_with_every_cell(tmp_path: Path) -> None:
+    table = ResultTable("t", split="val")
+    table.add("a", "csl", score(BODY, VALUES, clips_hash=hash_of_clips(["x", "y"])))
+    table.save(tmp_path)
+    (saved,) = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))["cells"]
+    assert saved["split"] == "val" and Cell.from_dict(saved) == table.cells[0]
+    assert hash_of_clips(["y", "x"]) == saved["clips_hash"] != hash_of_clips(["x", "z"])
