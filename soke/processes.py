@@ -4,11 +4,10 @@ What has "all" in its name must be called by every process, in the same order.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 
 def count() -> int:
@@ -41,8 +40,8 @@ def items_of_all(items: Sequence[Any]) -> list[Any]:
     return [item for of_one in everyone for item in of_one]
 
 
-def first_state_to_all(module: nn.Module) -> None:
-    """Parameters and buffers become those of process 0."""
+def first_to_all(tensors: Iterable[Tensor]) -> None:
+    """`tensors` become those of process 0, in place."""
     if count() > 1:
-        for value in module.state_dict().values():
-            distributed.broadcast(value, src=0)
+        for tensor in tensors:
+            distributed.broadcast(tensor, src=0)
