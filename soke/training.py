@@ -119,7 +119,7 @@ class FiniteWeights(pl.Callback):
 
     def __init__(self) -> None:
         self._batch, self._batches, self._warned = 0, 0, False
-        self._lost: Tensor | None = None  # [2] the first batch of the epoch without a finite loss, and how many they are
+        self._lost: Tensor | None = None  # [2] the epoch's first batch without a finite loss, and how many they are
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._batches, self._lost = 0, None
@@ -149,11 +149,11 @@ class FiniteWeights(pl.Callback):
         rows = processes.rows_of_all(torch.cat([self._lost, broken[None].long()]))
         first, lost, broken = rows[:, 0].min().item(), rows[:, 1].max().item(), rows[:, 2].max().item()
         if broken or lost == self._batches:
-            what, batch = ("loss", f"batch {first} of ") if lost else ("weights", "the end of ")
+            what, batch = ("loss", f"batch {first} of ") if lost else ("weights", "")
             raise UserError(
-                f"the {what} of this training can no longer be computed, NaN or infinite since {batch}epoch "
-                f"{trainer.current_epoch} (counted from 0): lower TRAIN.OPTIM.LR or set TRAIN.GRAD_CLIP=1, and go on "
-                "from the last checkpoint with TRAIN.RESUME=auto"
+                f"NaN or infinite {what} in {batch}epoch {trainer.current_epoch} (counted from 0), so training ends: "
+                "lower TRAIN.OPTIM.LR or set TRAIN.GRAD_CLIP=1, and continue from the last checkpoint with "
+                "TRAIN.RESUME=auto"
             )
         if lost and not self._warned:
             self._warned = True

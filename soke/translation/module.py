@@ -67,9 +67,9 @@ class SearchRange:
 class TranslationModule(pl.LightningModule):
     """Trains `translator` on batches of the motion of signers; refuses any other (UserError).
 
-    Logs for both stages <stage>/loss, text and, with glosses, ctc, means over clips; in validation, which is in float32,
-    the BLEU-4 of greedy translations and, with glosses, the WER in percent of the frames' likeliest ones. All of it is
-    of all processes.
+    Logs for both stages <stage>/loss, text and, with glosses, ctc, means over clips; in validation the BLEU-4 of greedy
+    translations and, with glosses, the WER in percent of the frames' likeliest ones. All of it is of all processes;
+    validation is in float32.
 
     validation: items of the validation split, on which `export` chooses the search, whatever process it runs in
     """
@@ -100,7 +100,7 @@ class TranslationModule(pl.LightningModule):
         self.means["train"].log(self)
 
     def on_validation_epoch_start(self) -> None:
-        processes.first_to_all(self.model.buffers())  # each has normalised its own batches; the first's are what is kept
+        processes.first_to_all(self.model.buffers())  # statistics of each one's own batches; the first's are kept
 
     @in_float32
     def validation_step(self, batch: MotionBatch, batch_index: int) -> None:
