@@ -47,7 +47,7 @@ from soke.generator.search import Search
 from soke.generator.validation import GenerationScore, spread_samples
 from soke.tokenizer.module import LossWeights, TokenizerModule
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
-from soke.training import BatchSeed, BestCheckpoint, OptimSettings, StepLog
+from soke.training import BatchSeed, BestCheckpoint, FiniteWeights, OptimSettings, StepLog
 from soke.translation import BackTranslator
 from soke.translation.model import TranslatorSettings
 from soke.translation.module import PlateauSettings, SearchRange, TranslationLosses, TranslationModule
@@ -57,8 +57,10 @@ logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets wi
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")  # inside Lightning
 warnings.filterwarnings("ignore", "The number of training batches")  # short epochs are no mistake
 warnings.filterwarnings("ignore", "Checkpoint directory")  # nor is a run that continues
+warnings.filterwarnings("ignore", "It is recommended to use `self.log")  # what is logged is of all processes already
 
 CORPORA = {"how2sign": How2Sign, "csl": CSLDaily, "phoenix": Phoenix14T, "nmfs_csl": NMFsCSL}
+_BAR_BATCHES = 10  # between two looks of the progress bar at the loss, for which the device is waited for
 
 
 def layout(config: Config) -> MotionLayout:
@@ -68,10 +70,11 @@ def layout(config: Config) -> MotionLayout:
         raise UserError(f"PARTS: {error.args[0]}") from None
 
 
-def body_model(config: Config) -> BodyModel:
+def body_model(config: Config, device: str | None = None) -> BodyModel:
+    """device: None: where single-process work runs"""
     betas = torch.tensor(config.BODY.BETAS) if config.BODY.BETAS else None
     body = load_body_model(resolve(config.BODY.ROOT), config.BODY.FLAT_HAND_MEAN, betas)
-    return body.to(_device(config))
+    return body.to(device or _device(config))
 
 
 def corpora(config: Config) -> list[Corpus]:
@@ -142,6 +145,7 @@ def data_module(config: Config, folder: Path) -> SignDataModule:
 
 
 def training_module(config: Config, data: SignDataModule) -> TokenizerModule | GeneratorModule | TranslationModule:
+    """On the CPU; what trains or scores moves to the device that the trainer gives each process."""
     if config.TRAIN.STAGE == "translation":
         return _translation_module(config, data)
     o = config.TRAIN.OPTIM
@@ -149,14 +153,14 @@ def training_module(config: Config, data: SignDataModule) -> TokenizerModule | G
     if config.TRAIN.STAGE == "tokenizer":
         loss = config.LOSS
         weights = LossWeights(loss.FEATURE, loss.COMMITMENT, loss.VELOCITY, loss.REDUCTION)
-        return TokenizerModule(_new_tokenizer(config, data.corpora), body_model(config), weights, optim)
-    tokenizer = trained_tokenizer(config)
+        return TokenizerModule(_new_tokenizer(config, data.corpora), body_model(config, "cpu"), weights, optim)
+    tokenizer = trained_tokenizer(config, "cpu")
     generator, score = _new_generator(config, tokenizer), None
     if config.EVAL.GENERATE_EVERY:
         samples, skipped = spread_samples(data.dataset("val", "motion"), config.EVAL.GENERATE_CLIPS)
         data.record(skipped)
         producer = SignProducer(generator, tokenizer, batch_size=config.EVAL.BATCH_SIZE)
-        score = GenerationScore(producer, body_model(config), samples, config.METRIC.DTW)
+        score = GenerationScore(producer, body_model(config, "cpu"), samples, config.METRIC.DTW)
     return GeneratorModule(
         generator, tokenizer, optim, config.TRAIN.LABEL_SMOOTHING, config.TRAIN.CHECKPOINTING, score,
         config.EVAL.GENERATE_EVERY,
@@ -178,8 +182,11 @@ def _translation_module(config: Config, data: SignDataModule) -> TranslationModu
     return TranslationModule(translator, data.dataset("val", "motion"), optim, losses, searches)
 
 
-def trained_tokenizer(config: Config) -> SignTokenizer:
-    """The exported tokenizer of this run's stage, or the one that a generator's run names."""
+def trained_tokenizer(config: Config, device: str | None = None) -> SignTokenizer:
+    """The exported tokenizer of this run's stage, or the one that a generator's run names.
+
+    device: None: where single-process work runs
+    """
     if config.TRAIN.STAGE == "tokenizer":
         folder = _exported(config)
     elif config.TOKENIZER.PATH:
@@ -188,7 +195,7 @@ def trained_tokenizer(config: Config) -> SignTokenizer:
         raise UserError("TOKENIZER.PATH is empty: set it to the folder of a trained tokenizer")
     tokenizer = SignTokenizer.from_pretrained(folder)
     agreement.check_tokenizer(config, layout(config), tokenizer, folder)
-    return tokenizer.to(_device(config))
+    return tokenizer.to(device or _device(config))
 
 
 def _exported(config: Config) -> Path:
@@ -306,7 +313,10 @@ def trainer(run: runs.Run, module: TokenizerModule | GeneratorModule | Translati
     )  # fmt: skip
     if config.LOGGER.WANDB:
         loggers.append(_wandb(run))
-    callbacks = [BatchSeed(config.SEED), StepLog(config.LOGGER.EVERY_STEPS), last, TQDMProgressBar()]
+    callbacks = [
+        BatchSeed(config.SEED), FiniteWeights(), StepLog(config.LOGGER.EVERY_STEPS), last,
+        TQDMProgressBar(refresh_rate=_BAR_BATCHES),
+    ]  # fmt: skip
     if module.monitor is not None:
         callbacks.append(BestCheckpoint(run.checkpoints, Path(runs.BEST).stem, module.monitor, module.monitor_mode))
     accelerator, devices = _accelerator(config)

@@ -286,12 +286,16 @@ def _check_weights(path: Path, module: pl.LightningModule) -> None:
 
 
 def export(run: Run, module: pl.LightningModule, trainer: pl.Trainer) -> None:
-    """Writes the model of the best checkpoint, or of the last where the module names no score, to `run.export`."""
-    if not trainer.is_global_zero or trainer.interrupted:
+    """Writes the model of the best checkpoint, or of the last where the module names no score, to `run.export`.
+
+    Every process must call it; the first reads and writes.
+    """
+    if trainer.interrupted:
         return
     best = run.checkpoints / BEST
     chosen = best if best.is_file() else run.checkpoints / LAST
-    weights = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
-    module.load_state_dict(weights)
+    if trainer.is_global_zero:
+        module.load_state_dict(torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"])
     module.export(run.export)
-    log.info("trained model in %s, from %s", run.export, chosen.name)
+    if trainer.is_global_zero:
+        log.info("trained model in %s, from %s", run.export, chosen.name)

@@ -6,6 +6,7 @@ Run by test_simulated_gpu.py, in a process of its own.
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from soke.body.model import load_body_model
 from soke.config import ROOT
 from soke.generator import Search, SignProducer
 from soke.metrics.dtw_torch import dtw_jpe_batch
+from soke.training import EpochMeans, FiniteWeights
 from tests.simulated_gpu import DEVICE, Simulation, waits
 from tests.test_chain import Workshop
 
@@ -114,6 +116,21 @@ def test_a_tokenizer_that_is_told_the_lengths_does_not_ask_the_device(shop):
             output = tokenizer(features, lengths, frames)
             asked = {name: count for name, count in waits.items() if count and "nonzero" not in name}  # the quantizer's
             assert not asked and output.frames.held.sum(1).tolist() == frames
+
+
+def test_training_steps_do_not_wait_for_what_is_logged_and_watched():
+    means, watch = EpochMeans("train", ["loss", "text", "ctc"]), FiniteWeights()
+    with Simulation():
+        loss, steps = torch.tensor(2.0, device=DEVICE), torch.tensor(7, device=DEVICE)
+        waits.clear()
+        for _ in range(3):
+            means.add({"loss": loss, "text": loss / 2}, steps)
+            means.add({"ctc": loss + 1}, 4)
+            watch.on_before_backward(None, None, loss)
+        assert not sum(waits.values())
+        log = SimpleNamespace(device=DEVICE, log_dict=lambda values: None)
+        found = {name: mean.item() for name, mean in means.log(log).items()}
+    assert found == {"loss": 2.0, "text": 1.0, "ctc": 3.0}
 
 
 def test_weights_are_hashed_once(shop):

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import nn
-from torchmetrics import MeanMetric
 
 from soke import __version__
 from soke.data.dataset import CodeBatch
@@ -19,13 +17,14 @@ from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.generator.validation import GenerationScore
 from soke.tokenizer.tokenizer import SignTokenizer
-from soke.training import OptimSettings, adamw_with_cosine
+from soke.training import EpochMeans, OptimSettings, adamw_with_cosine, in_float32, no_loss
 
 
 class GeneratorModule(pl.LightningModule):
     """Logs for both stages, under teacher forcing, the loss and per part the cross-entropy in nats, accuracy and
     perplexity, means over the epoch's token steps; the same loss and accuracy of the text, where the generator's
-    `translation` is a share of the batches (M3T, section 3.3); and what `generation` says of generated motion.
+    `translation` is a share of the batches (M3T, section 3.3); and what `generation` says of generated motion. All of
+    it is of all processes; validation is in float32.
 
     label_smoothing: share of the target's probability that the training loss spreads over all codes of a part; what is
                      logged per part, and the validation loss, are without it
@@ -43,26 +42,22 @@ class GeneratorModule(pl.LightningModule):
         self.generator, self.optim = generator.train(), optim  # Lightning would leave a loaded model in evaluation mode
         self._producer = [SignProducer(generator, tokenizer)]  # in a list, so that checkpoints leave the tokenizer out
         self.label_smoothing, self.generation, self.generate_every = label_smoothing, generation, generate_every
-        self._drawn: set[bool] = set()  # what `_draw` has said in this epoch
         self.monitor, self.monitor_mode = None if generation is None else "val/DTW_JPE", "min"
         if checkpointing:
             mbart = generator.mbart  # transformers has renamed it since 5.17
             enable = getattr(mbart, "activation_checkpointing_enable", None) or mbart.gradient_checkpointing_enable
             enable({"use_reentrant": False})  # the other kind needs inputs with gradients, and fails with DDP
         names = [f"{kind}_{part}" for kind in ("loss", "accuracy") for part in generator.spec.codebooks]
-        if generator.spec.translation:
-            names += ["translation_loss", "translation_accuracy"]
-        self.means = nn.ModuleDict(
-            {f"{stage}_stage": nn.ModuleDict({name: MeanMetric() for name in names}) for stage in ("train", "val")}
-        )
+        names += ["loss", "translation_loss", "translation_accuracy"]
+        self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
 
-    def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor | None:
+    def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor:
         translates = self._draw()
-        self._drawn.add(translates)
         if not batch.texts:  # every clip of the batch was unreadable
-            return None
+            return no_loss(self)
         return self._translation_step(batch, "train") if translates else self._step(batch, "train")
 
+    @in_float32
     def validation_step(self, batch: CodeBatch, batch_index: int) -> None:
         if batch.texts:
             self._step(batch, "val")
@@ -80,50 +75,44 @@ class GeneratorModule(pl.LightningModule):
             batch.texts, batch.languages, batch.codes, batch.lengths, label_smoothing=smoothing,
             clips=batch.clips or None,
         )
-        size, steps = len(batch.texts), (batch.lengths + 1).sum()  # and the end of each clip
-        self.log(f"{stage}/loss", output.loss, on_step=False, on_epoch=True, batch_size=size, sync_dist=stage == "val")
+        values = {"loss": output.loss}
         for part in output.losses:
-            self.means[f"{stage}_stage"][f"loss_{part}"].update(output.losses[part].detach(), steps)
-            self.means[f"{stage}_stage"][f"accuracy_{part}"].update(output.accuracy[part], steps)
+            values |= {f"loss_{part}": output.losses[part], f"accuracy_{part}": output.accuracy[part]}
+        self.means[stage].add(values, (batch.lengths + 1).sum())  # and the end of each clip
         if stage == "train":
-            self.log("loss", output.loss, prog_bar=True, logger=False, batch_size=size)
+            self.log("loss", output.loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.texts))
         return output.loss
 
     def _translation_step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
         output = self.generator.translation(batch.codes, batch.lengths, batch.texts, batch.languages)
-        self.means[f"{stage}_stage"]["translation_loss"].update(output.loss.detach(), output.count)
-        self.means[f"{stage}_stage"]["translation_accuracy"].update(output.accuracy, output.count)
+        values = {"translation_loss": output.loss, "translation_accuracy": output.accuracy}
+        self.means[stage].add(values, output.count)
         # DDP waits for the gradient of every parameter, and the heads of the codes take no part in this loss
         return output.loss + 0 * sum(parameter.sum() for parameter in self.generator.heads.parameters())
 
     def on_train_epoch_end(self) -> None:
-        self._log_means("train", self._drawn)
-        self._drawn = set()
+        self._log_means("train")
 
+    @in_float32
     def on_validation_epoch_end(self) -> None:
-        self._log_means("val", {False, True})
+        self._log_means("val")
         epoch = self.current_epoch + 1
         if self.generation is not None and (epoch % self.generate_every == 0 or epoch == self.trainer.max_epochs):
             scores = self.generation.compute(self.global_rank, self.trainer.world_size)
-            self.log_dict({f"val/{name}": value.float() for name, value in scores.items()}, sync_dist=True)
+            self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
 
-    def _log_means(self, stage: str, objectives: set[bool]) -> None:
-        """objectives: whether production was trained (False), translation (True), or both; others have no means."""
-        for name, mean in self.means[f"{stage}_stage"].items():
-            if name.startswith("translation_") not in objectives:
-                continue
-            value = mean.compute()
-            self.log(f"{stage}/{name}", value)
+    def _log_means(self, stage: str) -> None:
+        for name, mean in self.means[stage].log(self).items():
             if name.startswith("loss_"):
-                self.log(f"{stage}/perplexity_{name.removeprefix('loss_')}", value.exp())
-            mean.reset()
+                self.log(f"{stage}/perplexity_{name.removeprefix('loss_')}", mean.exp())
 
     def configure_optimizers(self) -> dict[str, Any]:
         return adamw_with_cosine(self.generator.parameters(), self.optim)
 
     def export(self, folder: Path) -> None:
-        """Writes generator and tokenizer for `SignProducer.from_pretrained`."""
-        self._producer[0].save_pretrained(folder)
+        """Writes generator and tokenizer for `SignProducer.from_pretrained`; of several processes, the first does."""
+        if self.global_rank == 0:
+            self._producer[0].save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
         """What the run's models are made of, in plain types."""

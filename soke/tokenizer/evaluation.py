@@ -47,7 +47,8 @@ class MotionErrors(nn.Module):
         )
 
     def update(self, name: str, reconstructed: Motion, reference: Motion) -> None:
-        """Adds one clip. Raises ValueError that names the clip for motions of no frames, NaN, or different lengths."""
+        """Adds one clip, in float32. Raises ValueError that names the clip for motions of no frames, NaN, or different
+        lengths."""
         if len(reconstructed) != len(reference):
             raise ValueError(
                 f"clip {name} cannot be scored: {len(reconstructed)} frames against {len(reference)} of the reference"
@@ -55,7 +56,11 @@ class MotionErrors(nn.Module):
         device = reference.rotations.device
         if self.body.template.device != device:
             self.body.to(device)
-        few = _evenly_spaced(len(reference), self.vertex_frames).to(device)
+        with torch.autocast(device.type, enabled=False):
+            self._add(name, reconstructed, reference)
+
+    def _add(self, name: str, reconstructed: Motion, reference: Motion) -> None:
+        few = _evenly_spaced(len(reference), self.vertex_frames).to(reference.rotations.device)
         tracks = [track_of(self.body, motion, face=False) for motion in (reconstructed, reference)]
         still = [motion.frames(few) for motion in (reconstructed, reference)]
         meshes = [self.body.vertices(motion) for motion in still]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
 
 import soke
@@ -14,7 +15,7 @@ from soke.metrics.codebook import CodebookUse
 from soke.tokenizer.evaluation import MotionErrors
 from soke.tokenizer.losses import Reduction, smooth_l1, velocity
 from soke.tokenizer.tokenizer import SignTokenizer, TokenizerOutput, check_provenance
-from soke.training import OptimSettings, adamw_with_cosine
+from soke.training import EpochMeans, OptimSettings, adamw_with_cosine, in_float32, no_loss
 
 if TYPE_CHECKING:
     from soke.data.dataset import MotionBatch
@@ -40,8 +41,9 @@ class LossWeights:
 class TokenizerModule(pl.LightningModule):
     """Trains `tokenizer` on batches of motion; validates by what becomes of the joints and meshes.
 
-    Logs for both stages <stage>/loss, feature, velocity (when weighted), codebook_percent_<part> and perplexity_<part>;
-    in training commitment_<part>; in validation the names of `MotionErrors`, in mm.
+    Logs for both stages <stage>/loss, feature, velocity (when weighted), means over frames, codebook_percent_<part> and
+    perplexity_<part>; in training commitment_<part>; in validation, which is in float32, the names of `MotionErrors`,
+    in mm. All of it is of all processes.
     """
 
     monitor, monitor_mode = "val/loss", "min"  # the checkpoint with the lowest is exported
@@ -52,6 +54,8 @@ class TokenizerModule(pl.LightningModule):
         self.weights, self.optim = weights, optim
         hashes = {"layout": tokenizer.layout.hash, "statistics": tokenizer.statistics_hash}
         self.motion_errors = MotionErrors(body, **hashes)
+        names = ["loss", "feature", "velocity", *(f"commitment_{part}" for part in tokenizer.autoencoders)]
+        self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
         self.codebook_use = nn.ModuleDict(
             {
                 f"{stage}_stage": nn.ModuleDict(
@@ -61,17 +65,21 @@ class TokenizerModule(pl.LightningModule):
             }
         )
 
-    def training_step(self, batch: MotionBatch, batch_idx: int) -> Tensor | None:
+    def training_step(self, batch: MotionBatch, batch_idx: int) -> Tensor:
         if not batch.clips:
-            return None
+            for part, autoencoder in self.tokenizer.autoencoders.items():  # as the other processes do with their clips
+                autoencoder.quantizer(torch.zeros(0, self.tokenizer.settings[part].code_dim, 1, device=self.device))
+            return no_loss(self)
         output = self.tokenizer(batch.features, batch.lengths, batch.frames)
         loss = self._loss(output, "train", len(batch.lengths))
         self._count_codes(output, "train")
         return loss
 
     def on_train_epoch_end(self) -> None:
+        self.means["train"].log(self)
         self._log_codebooks("train")
 
+    @in_float32
     def validation_step(self, batch: MotionBatch, batch_idx: int) -> None:
         if not batch.clips:
             return
@@ -90,6 +98,7 @@ class TokenizerModule(pl.LightningModule):
             self.motion_errors.update(f"{clip.corpus}/{clip.name}", reconstructed, reference)
 
     def on_validation_epoch_end(self) -> None:
+        self.means["val"].log(self)
         self._log_codebooks("val")
         self.log_dict({f"val/{name}": value for name, value in self.motion_errors.compute().items()})
         self.motion_errors.reset()
@@ -98,8 +107,9 @@ class TokenizerModule(pl.LightningModule):
         return adamw_with_cosine(self.tokenizer.parameters(), self.optim)
 
     def export(self, folder: Path) -> None:
-        """Writes the tokenizer for `SignTokenizer.from_pretrained`."""
-        self.tokenizer.save_pretrained(folder)
+        """Writes the tokenizer for `SignTokenizer.from_pretrained`; of several processes, the first does."""
+        if self.global_rank == 0:
+            self.tokenizer.save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
         """What the run's model is made of, in plain types."""
@@ -113,7 +123,7 @@ class TokenizerModule(pl.LightningModule):
         check_provenance(checkpoint.get(PROVENANCE_KEY, {}), self.tokenizer.provenance(), "the tokenizer's checkpoint")
 
     def _loss(self, output: TokenizerOutput, stage: str, batch_size: int) -> Tensor:
-        """The weighted sum of the terms, which it logs."""
+        """The weighted sum of the terms; all of them count for the epoch's means."""
         compared = output.reconstruction, output.target, output.frames, self.weights.reduction
         logged = {"feature": smooth_l1(*compared)}
         loss = self.weights.feature * logged["feature"]
@@ -123,14 +133,7 @@ class TokenizerModule(pl.LightningModule):
             loss = loss + self.weights.velocity * logged["velocity"]
         if stage == "train":
             logged.update({f"commitment_{part}": value for part, value in output.commitment.items()})
-        logged["loss"] = loss
-        self.log_dict(
-            {f"{stage}/{name}": value.detach() for name, value in logged.items()},
-            on_step=False,
-            on_epoch=True,
-            sync_dist=True,
-            batch_size=batch_size,
-        )
+        self.means[stage].add({**logged, "loss": loss}, output.frames.sum())
         if stage == "train":
             self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=batch_size)
         return loss

@@ -1,13 +1,18 @@
 """Quantizers: latents to code numbers and back."""
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+
+from soke import processes
+
+log = logging.getLogger(__name__)
 
 MIN_COUNT = 1.0  # a code chosen fewer times than this per batch (running mean) is dead
 
@@ -49,15 +54,15 @@ class EmaQuantizer(nn.Module):
 
     As in SOKE (section 3.1) and T2M-GPT: the first training batch fills the codebook with latents; then every code is
     the moving mean of the latents assigned to it, and a code whose moving count falls below 1 restarts at a random
-    latent of the batch. Only valid steps count. Random choices are seeded by the number of updates, so that a resumed
-    run makes the same ones. With torch.distributed, statistics are summed over all processes and random latents come
-    from rank 0.
+    latent of the batch. Only valid steps count, and of them only finite latents; the first that are not are logged. A
+    batch with none changes nothing. Random choices are seeded by the number of updates, so that a resumed run makes the
+    same ones. With torch.distributed, the latents of all processes are one batch.
     """
 
     codebook: Tensor  # [num_codes, dim]
     sums: Tensor  # [num_codes, dim] moving sum of the latents assigned to each code
     counts: Tensor  # [num_codes] moving number of them
-    updates: Tensor  # [] training batches seen
+    updates: Tensor  # [] training batches learnt from
 
     def __init__(self, num_codes: int, dim: int, decay: float = 0.99):
         super().__init__()
@@ -66,6 +71,7 @@ class EmaQuantizer(nn.Module):
         self.register_buffer("sums", torch.zeros(num_codes, dim))
         self.register_buffer("counts", torch.ones(num_codes))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+        self._warned = False
 
     def forward(self, latents: Tensor, mask: Tensor | None = None) -> Quantized:
         with torch.autocast(latents.device.type, enabled=False):  # half precision would merge neighbouring codes
@@ -73,13 +79,14 @@ class EmaQuantizer(nn.Module):
             flat = latents.float().transpose(1, 2).flatten(0, 1)  # [B*K, D]
             valid = slice(None) if mask is None else mask.flatten().nonzero().squeeze(1)
             latents = flat[valid]  # [N, D]
-            if self.training and not self.updates:
-                self._initialise(latents.detach())
+            finite, picked = self._look(latents) if self.training else (None, None)
+            if picked is not None and not self.updates:
+                self._initialise(picked)
             codes = self._nearest(flat)
             quantized = self.codebook[codes]
             commitment = F.mse_loss(latents, quantized[valid], reduction="sum") / max(latents.numel(), 1)
-            if self.training:
-                self._update(latents.detach(), codes[valid])
+            if picked is not None:
+                self._update(latents.detach()[finite], codes[valid][finite], picked)
             passed = flat + (quantized - flat).detach()
             return Quantized(codes.view(steps), passed.view(*steps, self.dim).transpose(1, 2), commitment)
 
@@ -96,41 +103,50 @@ class EmaQuantizer(nn.Module):
         return (self.codebook.square().sum(1) - 2 * vectors @ self.codebook.T).argmin(-1)
 
     @torch.no_grad()
-    def _initialise(self, latents: Tensor) -> None:
-        self.codebook.copy_(self._pick(latents))
+    def _look(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
+        """[N, D] -> indices [F] of the finite ones, and `_pick` of them, None when no process has any."""
+        finite = latents.isfinite().all(1).nonzero().squeeze(1)
+        sizes = processes.rows_of_all(torch.tensor([len(finite), len(latents)], device=latents.device))
+        found, all_ = sizes.T.tolist()
+        if found != all_ and not self._warned:
+            self._warned = True
+            if processes.rank() == 0:
+                log.warning(
+                    "%d of %d latents of a training batch are infinite or not a number: the codebooks are not trained "
+                    "on such latents", sum(all_) - sum(found), sum(all_),
+                )  # fmt: skip
+        return finite, self._pick(latents[finite], found) if any(found) else None
+
+    @torch.no_grad()
+    def _initialise(self, picked: Tensor) -> None:
+        self.codebook.copy_(picked)
         self.sums.copy_(self.codebook)
         self.counts.fill_(1.0)
 
     @torch.no_grad()
-    def _update(self, latents: Tensor, codes: Tensor) -> None:
-        """latents [N, D], codes [N]."""
+    def _update(self, latents: Tensor, codes: Tensor, picked: Tensor) -> None:
+        """latents [N, D], codes [N]; picked [num_codes, D], where dead codes restart."""
         chosen = F.one_hot(codes, self.num_codes).to(latents)  # [N, num_codes]
-        sums, counts = chosen.T @ latents, chosen.sum(0)
-        if _processes() > 1:
-            distributed.all_reduce(sums)
-            distributed.all_reduce(counts)
-        self.sums.lerp_(sums, 1 - self.decay)
-        self.counts.lerp_(counts, 1 - self.decay)
+        totals = processes.sum_over_all(torch.cat([chosen.T @ latents, chosen.sum(0)[:, None]], dim=1))
+        self.sums.lerp_(totals[:, :-1], 1 - self.decay)
+        self.counts.lerp_(totals[:, -1], 1 - self.decay)
         dead = self.counts < MIN_COUNT
-        self.sums.copy_(torch.where(dead[:, None], self._pick(latents), self.sums))
+        self.sums.copy_(torch.where(dead[:, None], picked, self.sums))
         self.counts.masked_fill_(dead, MIN_COUNT)
         self.codebook.copy_(self.sums / self.counts[:, None])
         self.updates += 1
 
-    def _pick(self, latents: Tensor) -> Tensor:
-        """[N, D] -> [num_codes, D] random ones of them; when N < num_codes, repeated with a little noise."""
-        if not len(latents):  # nothing valid on this process: what is there stays, and the others are not kept waiting
-            latents = self.codebook
+    def _pick(self, latents: Tensor, sizes: list[int]) -> Tensor:
+        """[N, D] -> [num_codes, D] random ones of those of all processes, of which there are sizes[rank]; when they are
+        fewer than num_codes, repeated with a little noise."""
         generator = torch.Generator().manual_seed(int(self.updates))
-        order = torch.randperm(len(latents), generator=generator).to(latents.device)
-        picked = latents[order[torch.arange(self.num_codes, device=latents.device) % len(latents)]]
-        if len(latents) < self.num_codes:
+        order = torch.randperm(sum(sizes), generator=generator)
+        order = order[torch.arange(self.num_codes) % len(order)] - sum(sizes[: processes.rank()])
+        own = ((order >= 0) & (order < len(latents))).nonzero().squeeze(1)
+        picked = latents.new_zeros(self.num_codes, self.dim)
+        picked[own.to(latents.device)] = latents[order[own].to(latents.device)]
+        processes.sum_over_all(picked)
+        if sum(sizes) < self.num_codes:
             noise = torch.randn(self.num_codes, self.dim, generator=generator)
             picked = picked + noise.to(picked) * (0.01 / math.sqrt(self.dim))
-        if _processes() > 1:
-            distributed.broadcast(picked, src=0)
         return picked
-
-
-def _processes() -> int:
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1

@@ -36,13 +36,18 @@ class TranslatorSettings:
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of padded sequences: statistics over valid positions alone."""
+    """Batch normalisation of padded sequences: statistics over valid positions alone; a batch that makes them infinite
+    or NaN, as half precision may, leaves the running ones as they are."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x [B, T, D], mask [B, T] bool -> [B, T, D]; in training, padding becomes zero."""
         if not self.training:
             return super().forward(x.flatten(0, 1)).view_as(x)
+        running = self.running_mean, self.running_var
+        before = [value.clone() for value in running]
         valid = super().forward(x[mask])
+        for value, old in zip(running, before):  # .data, as autograd need not know: in training nothing depends on them
+            value.data.copy_(torch.where(value.isfinite(), value, old))
         return torch.zeros_like(x, dtype=valid.dtype).masked_scatter(mask[..., None], valid)
 
 

@@ -14,11 +14,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from soke import processes
 from soke.body.motion import JointMotion, Motion
 from soke.data.clip import Clip, SkippedClip
 from soke.data.dataset import MotionBatch, MotionSample
 from soke.errors import UserError
 from soke.metrics.text import BLEU, WER
+from soke.training import EpochMeans, in_float32, no_loss
 from soke.translation.model import TranslationOutput
 from soke.translation.search import beam_search, spelled_glosses
 from soke.translation.translator import BackTranslator
@@ -66,7 +68,8 @@ class TranslationModule(pl.LightningModule):
     """Trains `translator` on batches of the motion of signers; refuses any other (UserError).
 
     Logs for both stages <stage>/loss, text and, with glosses, ctc, means over clips; in validation the BLEU-4 of greedy
-    translations and, with glosses, the WER in percent of the frames' likeliest ones.
+    translations and, with glosses, the WER in percent of the frames' likeliest ones. All of it is of all processes;
+    validation is in float32.
 
     validation: items of the validation split, on which `export` chooses the search, whatever process it runs in
     """
@@ -82,12 +85,24 @@ class TranslationModule(pl.LightningModule):
         self.translator, self.model = translator, translator.model.train()
         self.validation, self.optim, self.losses, self.searches = validation, optim, losses, searches
         self.bleu, self.wer = BLEU(level=translator.targets.level), WER(level="word")
+        self.means = {stage: EpochMeans(stage, ("loss", "text", "ctc")) for stage in ("train", "val")}
         self._ids: dict[Clip, tuple[list[int], list[int] | None]] = {}
         self._fitted_on = torch.device("cpu")
 
-    def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor | None:
-        return self._step(batch, "train")[0] if batch.clips else None  # every clip of the batch was unreadable
+    def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor:
+        if not batch.clips:  # all were unreadable
+            return no_loss(self)
+        loss, _ = self._step(batch, "train")
+        self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.clips))
+        return loss
 
+    def on_train_epoch_end(self) -> None:
+        self.means["train"].log(self)
+
+    def on_validation_epoch_start(self) -> None:
+        processes.first_to_all(self.model.buffers())  # statistics of each one's own batches; the first's are kept
+
+    @in_float32
     def validation_step(self, batch: MotionBatch, batch_index: int) -> None:
         if not batch.clips:
             return
@@ -106,10 +121,9 @@ class TranslationModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs the scores, and counts this validation for the learning rate. Raises UserError when no clip was read."""
+        self.means["val"].log(self)
         bleu = self._computed(self.bleu)
         wer = None if self.translator.targets.glosses is None else self._computed(self.wer)
-        if bleu is None:
-            raise UserError("no clip of the val split can be read: check DATASET.CORPORA")
         self.log("val/BLEU-4", bleu)
         if wer is not None:
             self.log("val/WER", wer)
@@ -135,18 +149,23 @@ class TranslationModule(pl.LightningModule):
         self._fitted_on = self.device  # from which Lightning takes the weights away
 
     def export(self, folder: Path) -> None:
-        """Chooses the search on the validation clips, and writes the model for `BackTranslator.from_pretrained`."""
-        samples = [self.validation[i] for i in range(len(self.validation))]
+        """Chooses the search on the validation clips, and writes the model for `BackTranslator.from_pretrained`.
+
+        Every process must call it, for they share the clips; the weights are those of the first, which also writes.
+        """
+        self.model.to(self._fitted_on)
+        processes.first_to_all(self.model.state_dict().values())
+        samples = [self.validation[i] for i in range(processes.rank(), len(self.validation), processes.count())]
         samples = [sample for sample in samples if isinstance(sample, MotionSample)]
         self._refuse_generated((sample.clip, sample.motion) for sample in samples)
         parts = self.translator.layout.names
         features = [torch.cat([sample.features[part] for part in parts], dim=1) for sample in samples]
         references = [self.translator.targets.tokens_of(sample.clip) for sample in samples]
-        self.model.to(self._fitted_on)
         score = self.translator.choose_search(features, references, self.searches.beams, self.searches.alphas)
-        log.info("%d beams, alpha %g: BLEU-4 %.2f on val", self.translator.beams, self.translator.alpha, score)
-        self.translator.provenance["val_BLEU-4"] = score
-        self.translator.save_pretrained(folder)
+        if self.global_rank == 0:
+            log.info("%d beams, alpha %g: BLEU-4 %.2f on val", self.translator.beams, self.translator.alpha, score)
+            self.translator.provenance["val_BLEU-4"] = score
+            self.translator.save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
         """What the run's model is made of, in plain types."""
@@ -166,7 +185,7 @@ class TranslationModule(pl.LightningModule):
                 )
 
     def _step(self, batch: MotionBatch, stage: str) -> tuple[Tensor, TranslationOutput]:
-        """The weighted loss, which it logs with its terms, and what the model did."""
+        """The weighted loss, which it counts with its terms, and what the model did."""
         self._refuse_generated(zip(batch.clips, batch.motions))
         features = torch.cat([batch.features[part] for part in self.translator.layout.names], dim=2)
         smoothing = self.losses.label_smoothing if stage == "train" else 0.0
@@ -174,12 +193,7 @@ class TranslationModule(pl.LightningModule):
         loss, terms = self.losses.text * output.text, {"text": output.text}
         if output.ctc is not None:
             loss, terms["ctc"] = loss + self.losses.gloss * output.ctc, output.ctc
-        self.log_dict(
-            {f"{stage}/{name}": value.detach() for name, value in {"loss": loss, **terms}.items()},
-            on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.clips),
-        )  # fmt: skip
-        if stage == "train":
-            self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.clips))
+        self.means[stage].add({"loss": loss, **terms}, len(batch.clips))
         return loss, output
 
     @staticmethod

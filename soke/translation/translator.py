@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from soke import __version__
+from soke import __version__, processes
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
 from soke.data.clip import Clip
@@ -116,13 +116,17 @@ class BackTranslator:
     ) -> float:  # fmt: skip
         """Takes the number of beams and the alpha with the highest BLEU-4, which it returns; the first among equals.
 
+        Every process must call it, with its share of the clips; all choose by the clips of all.
+
         features:   [T, F] of each validation clip
         references: their tokens
         """
-        scores = {}
+        found = {}
         for count in beams:
-            for alpha, found in zip(alphas, self._tokens(features, count, alphas, batch_size)):
-                scores[count, alpha] = _bleu4(found, references)
+            for alpha, tokens in zip(alphas, self._tokens(features, count, alphas, batch_size)):
+                found[count, alpha] = processes.items_of_all(tokens)
+        references = processes.items_of_all(references)
+        scores = {pair: _bleu4(tokens, references) for pair, tokens in found.items()}
         self.beams, self.alpha = max(scores, key=scores.get)
         return scores[self.beams, self.alpha]
 

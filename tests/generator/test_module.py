@@ -137,6 +137,9 @@ def test_means_and_perplexity_of_an_epoch_are_over_its_steps(tokenizer):
     for name, value in slow_means(module, LENGTHS).items():
         assert logged[f"val/{name}"].item() == pytest.approx(value, rel=1e-4, abs=1e-6), name
         assert logged[f"train/{name}"].item() == pytest.approx(value, rel=1e-4, abs=1e-6), name
+    parts = module.generator.spec.codebooks
+    mean = sum(logged[f"val/loss_{part}"].item() for part in parts) / len(parts)
+    assert logged["val/loss"].item() == pytest.approx(mean, rel=1e-5)
     assert logged["train/loss"] != pytest.approx(logged["val/loss"].item())  # only the former is smoothed
     assert not any("means" in name for name in module.state_dict())
 
@@ -206,6 +209,32 @@ def test_checkpointing_leaves_generation_as_it_is(tokenizer):
     plain, other = (make_module(tokenizer, checkpointing=on).generator for on in (False, True))
     for first, second in zip(plain.generate(["rain"], ["ASL"]), other.generate(["rain"], ["ASL"]), strict=True):
         assert torch.equal(first, second)
+
+
+NO_CLIPS = CodeBatch(torch.zeros(0, 0, 0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), [], [], [], [])
+
+
+@pytest.mark.parametrize("changes", [{}, {"translation": 0.5}, {"tied_heads": True}])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_batch_without_clips_gives_every_parameter_a_gradient_of_zero(tokenizer, changes, precision):
+    """For which the other processes wait."""
+    steps = Gradients()
+    module = GeneratorModule(matching(tokenizer, **changes), tokenizer, OptimSettings(epochs=1))
+    module.on_train_epoch_end = lambda: None  # there is nothing to log
+    fit(module, [NO_CLIPS], callbacks=[steps], precision=precision, gradient_clip_val=1.0)
+    (found,) = steps.found
+    assert found.keys() == {name for name, p in module.named_parameters() if p.requires_grad}
+    assert not any(gradient.any() for gradient in found.values())
+
+
+def test_validation_does_not_depend_on_the_precision_of_training(tokenizer):
+    found = []
+    for precision in ("32-true", "bf16-mixed"):
+        trainer = pl.Trainer(
+            accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False, precision=precision
+        )
+        found += trainer.validate(make_module(tokenizer), DataLoader(batches(LENGTHS), batch_size=None), verbose=False)
+    assert found[1] == pytest.approx(found[0], rel=1e-6)
 
 
 def test_mixed_precision_trains(tokenizer):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import get_motion_code
 import test as test_entry
@@ -13,6 +14,7 @@ import train
 from soke.body.model import load_body_model
 from soke.config import ROOT
 from soke.generator import Search, SignProducer
+from soke.tokenizer.autoencoder import ConvEncoder
 from tests.test_chain import Workshop
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
@@ -84,6 +86,25 @@ def test_half_precision_trains(shop, stage, precision):
     runs = shop.folder("experiments").glob(f"*/{stage}-{precision}")
     weights = [path for run in runs for path in run.rglob("*.safetensors")]
     assert weights, "nothing was exported"
+
+
+def test_an_overflow_in_half_precision_is_survived(shop, monkeypatch, caplog):
+    """One infinite latent: the scaler leaves the step out, and the codebook forgets the latent."""
+    encode, calls = ConvEncoder.forward, []
+
+    def overflowing(self, *arguments):
+        latents = encode(self, *arguments).clone()
+        calls.append(1)
+        if len(calls) == 4:
+            latents[0, 0, 0] = torch.inf
+        return latents
+
+    monkeypatch.setattr(ConvEncoder, "forward", overflowing)
+    shop.run(train, "deto", "NAME=overflow", "TRAIN.PRECISION=16-mixed", "TRAIN.BATCH_SIZE=4")
+    exported = shop.folder("experiments", "tokenizer", "overflow", "tokenizer", "model.safetensors")
+    assert all(value.isfinite().all() for value in load_file(exported).values())
+    assert "the codebooks are not trained on such latents" in caplog.text
+    assert "NaN or infinite in 1 of 9 batches of epoch 0, first in batch 1" in caplog.text
 
 
 def test_codes_written_on_the_gpu_are_those_of_the_cpu(shop):

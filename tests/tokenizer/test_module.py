@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.plugins import MixedPrecision
 from torch.utils.data import DataLoader
 
 from soke.body.layout import MotionLayout
@@ -22,7 +24,7 @@ from soke.metrics.joint_sets import BODY_JOINTS
 from soke.tokenizer.evaluation import MotionErrors
 from soke.tokenizer.module import LossWeights, TokenizerModule
 from soke.tokenizer.tokenizer import SignTokenizer
-from soke.training import OptimSettings
+from soke.training import FiniteWeights, OptimSettings
 from tests.tokenizer.helpers import MIRRORED, SOKE, small_tokenizer, smooth_features
 
 FRAMES = (16, 12)
@@ -154,6 +156,86 @@ def test_the_checkpoint_holds_plain_data_and_no_body(trained: tuple[Path, Tokeni
     assert "code_version" in checkpoint["tokenizer"]
 
 
+def validated(folder: Path, body: BodyModel, tokenizer: SignTokenizer, **options) -> dict[str, float]:
+    module = TokenizerModule(tokenizer, body, LossWeights(), OptimSettings(epochs=1))
+    (scores,) = trainer(folder, 1, **options).validate(module, loader(tokenizer.layout), verbose=False)
+    return scores
+
+
+def test_validation_does_not_depend_on_the_precision_of_training(tmp_path: Path, body: BodyModel):
+    """Half precision would add millimetres to the errors."""
+    tokenizer = small_tokenizer()
+    expected = validated(tmp_path, body, tokenizer)
+    assert expected["val/MPJPE_hand"] > 0
+    assert validated(tmp_path, body, tokenizer, precision="bf16-mixed") == pytest.approx(expected, rel=1e-6)
+
+
+def test_losses_are_means_over_frames_whatever_the_batches(body: BodyModel):
+    tokenizer, found = small_tokenizer(), []
+    features, _ = smooth_features(4, 16)
+    lengths = torch.tensor([16, 12, 4, 8])
+    for rows_of_batches in ([[0, 1, 2, 3]], [[0], [1, 2], [3]], [[3, 0, 1], [2]]):
+        module = TokenizerModule(tokenizer, body, LossWeights(), OptimSettings(epochs=1)).eval()
+        for rows_ in rows_of_batches:
+            output = tokenizer({part: v[rows_] for part, v in features.items()}, lengths[rows_])
+            module._loss(output, "val", len(rows_))
+        module.log_dict = lambda *_, **__: None  # there is no trainer to log to
+        found.append({name: value.item() for name, value in module.means["val"].log(module).items()})
+    assert found[1] == pytest.approx(found[0], rel=1e-5) and found[2] == pytest.approx(found[0], rel=1e-5)
+
+
+class Steps(pl.Callback):
+    """Every gradient that the optimiser sees, of all parameters in one row."""
+
+    def __init__(self):
+        self.gradients: list[torch.Tensor] = []
+
+    def on_before_optimizer_step(self, trainer, module, optimizer) -> None:
+        self.gradients.append(torch.cat([p.grad.flatten() for p in module.parameters()]))
+
+
+@pytest.mark.parametrize("options", [{}, {"gradient_clip_val": 0.5}, {"precision": "bf16-mixed"}])
+def test_a_batch_without_clips_adds_a_gradient_of_zero(tmp_path: Path, body: BodyModel, options):
+    """Every parameter has one, which the other processes wait for; the codebooks stay as they are."""
+    first, empty, _ = loader()
+    found, tokenizers = {}, {}
+    for name, batches in {"alone": [first], "accumulated": [first, empty], "nothing": [empty]}.items():
+        tokenizer, steps = fresh_tokenizer(), Steps()
+        module = TokenizerModule(tokenizer, body, LossWeights(), OptimSettings(lr=0.0, epochs=1))
+        fitting = trainer(tmp_path / name, 1, [steps], accumulate_grad_batches=len(batches), **options)
+        module.on_train_epoch_end = lambda: None  # there may be nothing to log
+        fitting.fit(module, DataLoader(batches, batch_size=None))
+        (found[name],) = steps.gradients
+        tokenizers[name] = tokenizer
+    assert found["alone"].any() and not found["nothing"].any()
+    if "gradient_clip_val" not in options:
+        torch.testing.assert_close(found["accumulated"], found["alone"] / 2)
+    assert tokenizers["accumulated"].hash == tokenizers["alone"].hash
+    assert tokenizers["nothing"].hash == fresh_tokenizer().hash
+
+
+def test_an_infinite_latent_does_not_reach_the_codebooks(tmp_path: Path, body: BodyModel, caplog):
+    """The scaler leaves the step out; nothing else is lost."""
+    module = TokenizerModule(fresh_tokenizer(), body, LossWeights(), OptimSettings(lr=1e-3, epochs=2))
+    encoder, calls = module.tokenizer.autoencoders["body"].encoder, []
+
+    def overflow(_, __, latents):
+        calls.append(module.training)
+        if module.training and sum(calls) == 2:
+            latents = latents.clone()
+            latents[0, 0, 0] = torch.inf
+        return latents
+
+    encoder.register_forward_hook(overflow)
+    scaled = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
+    trainer(tmp_path, 2, [FiniteWeights()], plugins=[scaled]).fit(module, loader(), loader())
+    assert "NaN or infinite in 1 of 3 batches of epoch 0, first in batch 2" in caplog.text
+    for name, value in module.tokenizer.state_dict().items():
+        assert value.isfinite().all(), name
+    logged = {key: float(value) for row in rows(tmp_path) for key, value in row.items() if value}
+    assert not math.isnan(logged["val/loss"]) and not math.isnan(logged["train/loss"])  # of the second epoch
+
+
 class StopAfterOneEpoch(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         trainer.should_stop = True
@@ -212,6 +294,18 @@ def test_errors_of_a_perfect_reconstruction_are_zero(body: BodyModel):
     errors = MotionErrors(body)
     errors.update("clip", random_motion(5), random_motion(5))
     assert errors.compute() == pytest.approx(dict.fromkeys(errors.errors, 0.0), abs=1e-3)
+
+
+def test_half_precision_contexts_do_not_change_errors(body: BodyModel):
+    found = []
+    for enabled in (False, True):
+        errors = MotionErrors(body)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            errors.update("clip", random_motion(5, 1), random_motion(5, 2))
+            points = body.joints(random_motion(5, 1)), body.vertices(random_motion(2, 1))
+        found.append((errors.compute(), points))
+    assert found[0][0] == found[1][0]
+    assert all(torch.equal(*pair) for pair in zip(found[0][1], found[1][1]))
 
 
 def test_errors_are_mean_distances_in_millimetres(body: BodyModel):

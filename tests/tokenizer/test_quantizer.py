@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import socket
 
 import pytest
 import torch
@@ -107,11 +106,9 @@ def test_the_first_batch_fills_the_codebook_from_valid_latents(steps: int):
     mask = torch.ones(3, steps, dtype=torch.bool)
     mask[2] = False
     valid = x.transpose(1, 2)[mask]
-    made._initialise(valid)
-    nearest = torch.cdist(made.codebook, valid).min(dim=1).values
-    assert nearest.max() < 0.05  # the noise of repeated ones
+    filled = made(x, mask).quantized.transpose(1, 2).flatten(0, 1)
+    assert torch.cdist(filled, valid).min(dim=1).values.max() < 0.05  # the noise of repeated ones
     assert len(made.codebook.unique(dim=0)) == 6
-    made(x, mask)
     assert int(made.updates) == 1
 
 
@@ -148,13 +145,44 @@ def test_masked_steps_change_neither_state_nor_loss():
         assert torch.equal(results[0].commitment, results[1].commitment)
 
 
-def test_a_batch_without_valid_steps_does_no_harm():
+@pytest.mark.parametrize("started", [True, False])
+@pytest.mark.parametrize("nothing", [latents(), latents(batch=0), latents() * torch.nan])
+def test_a_batch_without_valid_steps_changes_nothing(started: bool, nothing: Tensor):
+    """Nor is the codebook filled from it: the next batch does that."""
+    made, other = quantizer(started=started), quantizer(started=started)
+    before = state(made)
+    result = made(nothing, torch.zeros(len(nothing), 10, dtype=torch.bool))
+    assert result.commitment == 0
+    assert equal(state(made), before)
+    made(latents())
+    other(latents())
+    assert equal(state(made), state(other))
+
+
+@pytest.mark.parametrize("started", [True, False])
+@pytest.mark.parametrize("bad", [torch.inf, -torch.inf, torch.nan])
+def test_latents_that_are_not_finite_are_ignored_and_mentioned_once(started: bool, bad: float, caplog):
+    """The codebook is that of the other latents; the batch's loss is not finite either."""
+    x = latents()
+    x[1, 2, 3] = bad
+    finite = x.isfinite().all(1)
+    a, b = quantizer(started=started), quantizer(started=started)
+    for _ in range(3):
+        assert not a(x).commitment.isfinite()
+        b(x.nan_to_num(0.0, 0.0, 0.0), finite)
+    assert equal(state(a), state(b))
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        "1 of 30 latents of a training batch are infinite or not a number"
+    ]
+    assert all(value.isfinite().all() for value in a.state_dict().values())
+
+
+def test_a_batch_of_nothing_but_infinite_latents_leaves_the_codebook_as_it_is():
     for started in (True, False):
         made = quantizer(started=started)
-        result = made(latents(), torch.zeros(3, 10, dtype=torch.bool))
-        assert result.commitment == 0
-        made(latents())
-        assert all(value.isfinite().all() for value in made.state_dict().values())
+        before = state(made)
+        made(torch.full((3, 4, 10), torch.inf))
+        assert equal(state(made), before)
 
 
 def test_resuming_continues_with_the_same_codebook():
@@ -181,26 +209,39 @@ def test_half_precision_contexts_do_not_merge_codes():
         assert made(x).codes == 1 and made.encode(x) == 1
 
 
-def _train_on_two(rank: int, port: int, folder: str) -> None:
+NOTHING = torch.zeros(3, 10, dtype=torch.bool)
+HALF = torch.arange(10) < torch.tensor([10, 4, 0])[:, None]
+# What two processes see in each batch: latents and mask. In the first nobody sees anything.
+SHARED_BATCHES: list[tuple[tuple[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]] = [
+    ((latents(), NOTHING), (latents(batch=0), None)),
+    ((latents(seed=1), NOTHING), (latents(seed=2), None)),
+    ((latents(seed=3), None), (latents(seed=4) + 2, HALF)),
+    ((latents(batch=0), None), (10 * latents(seed=5), HALF)),  # far away: dead codes restart there
+    ((10 * latents(seed=6), HALF), (latents(batch=0), None)),
+    ((latents(batch=0), None), (latents(seed=7), NOTHING)),
+    ((torch.full((1, 4, 10), torch.inf), None), (latents(seed=8), None)),
+]
+
+
+def _train_on_two(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    made = quantizer(started=False)
-    for seed in range(4):
-        made(latents(seed=10 * seed + rank))
-    made(latents(seed=99), torch.full((3, 10), rank == 0))  # the other process has nothing valid
-    torch.save(made.state_dict(), f"{folder}/{rank}.pt")
+    distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
+    made, states = quantizer(started=False), []
+    for batch in SHARED_BATCHES:
+        made(*batch[rank])
+        states.append(state(made))
+    torch.save(states, f"{folder}/{rank}.pt")
     distributed.destroy_process_group()
 
 
-def test_processes_share_one_codebook(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(_train_on_two, args=(port, str(tmp_path)), nprocs=2)
+def test_two_processes_learn_as_one_that_sees_both_batches(tmp_path):
+    """Also where one of them, or both, have no valid latents."""
+    multiprocessing.spawn(_train_on_two, args=(str(tmp_path),), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert equal(first, second)
     alone = quantizer(started=False)
-    for seed in range(4):
-        alone(torch.cat([latents(seed=10 * seed + rank) for rank in (0, 1)]))
-    assert int(first["updates"]) == int(alone.updates) + 1
-    assert first["counts"].sum() > 6 * 0.9
+    for batch, ours, theirs in zip(SHARED_BATCHES, first, second):
+        pair = [(x, torch.ones(len(x), 10, dtype=torch.bool) if mask is None else mask) for x, mask in batch]
+        alone(*(torch.cat(both) for both in zip(*pair)))
+        assert equal(ours, theirs)
+        torch.testing.assert_close(ours, state(alone), atol=1e-5, rtol=1e-5)
+    assert int(alone.updates) == 5

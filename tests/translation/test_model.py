@@ -48,6 +48,22 @@ def copied(ours, theirs: nn.MultiheadAttention) -> None:
 
 
 @torch.no_grad()
+def test_an_infinite_batch_leaves_the_running_statistics_as_they_are():
+    """But for the features that are finite; the batch's own result is not hidden."""
+    norm, other = MaskedBatchNorm(3), MaskedBatchNorm(3)
+    x, mask = torch.randn(2, 5, 3), torch.ones(2, 5, dtype=torch.bool)
+    other(x, mask)
+    x[1, 2, 0] = torch.inf
+    assert not norm(x, mask)[..., 0].isfinite().any()
+    assert norm.running_mean[0] == 0 and norm.running_var[0] == 1
+    torch.testing.assert_close(norm.running_mean[1:], other.running_mean[1:])
+    torch.testing.assert_close(norm.running_var[1:], other.running_var[1:])
+    x = torch.randn(2, 5, 3, requires_grad=True)
+    with torch.enable_grad():
+        norm(norm(x, mask), mask).pow(3).sum().backward()  # used twice before the gradient is asked for
+    assert x.grad.isfinite().all()
+
+
 def test_layers_are_torch_s():
     torch.manual_seed(0)
     settings = TranslatorSettings(width=16, layers=1, heads=4, feedforward=24, dropout=0.0)

@@ -55,10 +55,10 @@ def test_the_export_holds_the_weights_and_the_search(trained, tmp_path: Path):
     assert loaded.hash == module.translator.hash
 
 
-def validated(module: TranslationModule, items: list[MotionSample]) -> dict[str, float]:
+def validated(module: TranslationModule, items: list[MotionSample], **options) -> dict[str, float]:
     trainer = pl.Trainer(
         accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
-        enable_model_summary=False,
+        enable_model_summary=False, **options,
     )  # fmt: skip
     return trainer.validate(module, loader(items, 3), verbose=False)[0]
 
@@ -88,6 +88,7 @@ def test_what_is_logged_is_of_the_whole_split(trained):
     assert 0 < expected < 100
     assert logged["val/BLEU-4"] == pytest.approx(expected, rel=1e-5)
     assert logged["val/WER"] > 0
+    assert validated(module, others, precision="bf16-mixed") == pytest.approx(logged, rel=1e-6)
     twice = validated(module, [*others, others[3], others[3]])  # as when a distributed sampler fills up a batch
     assert all(twice[name] == logged[name] for name in ("val/BLEU-4", "val/WER")) and twice != logged
 
@@ -142,6 +143,13 @@ def test_unreadable_clips_are_passed_over(tmp_path: Path):
     module.export(tmp_path / "model")
     with pytest.raises(UserError, match="no clip of the val split can be read"):
         fit(make_module(items), loader(items), loader([lost]), epochs=1)
+
+
+def test_a_batch_of_unreadable_clips_gives_every_parameter_a_gradient_of_zero():
+    """For which the other processes wait."""
+    module = make_module(samples())
+    module.training_step(collate_motions([SkippedClip("tiny", "lost", "gone")]), 0).backward()
+    assert all(p.grad is not None and not p.grad.any() for p in module.parameters())
 
 
 def test_the_rate_falls_when_bleu_does_not_rise_and_training_ends_at_the_least_rate():

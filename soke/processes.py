@@ -1,0 +1,47 @@
+"""The processes that train together: how many there are, and what they tell each other. Alone, one hears itself.
+
+What has "all" in its name must be called by every process, in the same order.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from torch import Tensor, distributed
+
+
+def count() -> int:
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    return distributed.get_rank() if count() > 1 else 0
+
+
+def sum_over_all(values: Tensor) -> Tensor:
+    """`values`, which become the sum of those of all processes, in place."""
+    if count() > 1:
+        distributed.all_reduce(values)
+    return values
+
+
+def rows_of_all(row: Tensor) -> Tensor:
+    """[...] -> [processes, ...]"""
+    rows = row.new_zeros(count(), *row.shape)
+    rows[rank()] = row
+    return sum_over_all(rows)
+
+
+def items_of_all(items: Sequence[Any]) -> list[Any]:
+    """The items of all processes, process by process."""
+    everyone: list[Any] = [list(items)] * count()
+    if count() > 1:
+        distributed.all_gather_object(everyone, list(items))
+    return [item for of_one in everyone for item in of_one]
+
+
+def first_to_all(tensors: Iterable[Tensor]) -> None:
+    """`tensors` become those of process 0, in place."""
+    if count() > 1:
+        for tensor in tensors:
+            distributed.broadcast(tensor, src=0)

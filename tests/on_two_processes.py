@@ -1,0 +1,54 @@
+"""Trains every stage with the arguments of train.py, one after the other; every process writes what it has seen.
+
+Run by test_two_processes.py: python -m tests.on_two_processes FOLDER OVERRIDE ...
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+import train
+from soke import build, cli
+
+STAGES = {"deto": ["DATASET.CORPORA.phoenix=null"], "soke": ["DATASET.CORPORA.phoenix=null"], "back_translation": []}
+
+
+class Witness(pl.Callback):
+    """Keeps the scores and a hash of the weights at the end of every training."""
+
+    def __init__(self, seen: list[dict[str, object]]):
+        self.seen = seen
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        digest = hashlib.sha256()
+        for value in module.state_dict().values():
+            digest.update(value.numpy().tobytes())
+        scores = {name: value.item() for name, value in trainer.callback_metrics.items() if "/" in name}
+        self.seen.append({"processes": trainer.world_size, "weights": digest.hexdigest(), "scores": scores})
+
+
+def main() -> None:
+    folder, *overrides = sys.argv[1:]
+    seen: list[dict[str, object]] = []
+    original = build.trainer
+
+    def watched(*arguments) -> pl.Trainer:
+        made = original(*arguments)
+        made.callbacks.append(Witness(seen))
+        rank.append(made.global_rank)
+        return made
+
+    rank: list[int] = []
+    build.trainer = watched
+    for stage, more in STAGES.items():
+        train.main(["--cfg", f"configs/demo/{stage}.yaml", "--nodebug", *overrides, *more])
+    Path(folder, f"rank{rank[-1]}.json").write_text(json.dumps(seen), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    cli.run(main)
