@@ -1,4 +1,4 @@
-"""Tests a trained model: prints the result table and saves it with the scores of every clip.
+"""Tests a trained model: prints the main scores, and saves all of them with those of every clip.
 
 python -m test --cfg configs/deto.yaml --nodebug
 python -m test --cfg configs/soke.yaml --task t2m
@@ -41,12 +41,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         evaluation = evaluate.generation(model, setting)
     evaluation = evaluation.gather(shares)
     if shares.rank == 0:
+        evaluation.table.conditions = build.conditions(config, args.task)
         runs.replace_results(folder, config)
         evaluation.save(folder, predictions=config.TEST.SAVE_PREDICTIONS)
-        evaluation.table.print()
+        evaluation.table.print_summary(evaluation.summary)
         if args.count_time:
             timing.report(model, build.corpora(config), config.TEST.SPLIT, folder)
-        print(f"\nsaved in {folder}")
+        print(f"\nall scores and their signatures: {folder / 'table.txt'}")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ class _Shards(Dataset):
     def __getitem__(self, index: int) -> int | UserError:
         try:
             shard, corpus = self.shards[index], self.corpus
-            return pack_shard(self.folder, shard, corpus.read_frames, corpus.count_missing, FRAME_SIZE)
+            missing, made_by = corpus.count_missing, corpus.made_by
+            return pack_shard(self.folder, shard, corpus.read_frames, missing, FRAME_SIZE, made_by)
         except UserError as error:
             return error
 

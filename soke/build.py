@@ -18,7 +18,7 @@ from lightning_fabric.strategies import DDPStrategy
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
-from soke import agreement, runs
+from soke import __version__, agreement, runs
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.model import BodyModel, load_body_model
 from soke.body.motion import Motion
@@ -45,6 +45,7 @@ from soke.generator.producer import SignProducer
 from soke.generator.retrieval import Keywords, Signs
 from soke.generator.search import Search
 from soke.generator.validation import GenerationScore, spread_samples
+from soke.storage import folder_hash
 from soke.tokenizer.module import LossWeights, TokenizerModule
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
 from soke.training import BatchSeed, BestCheckpoint, FiniteWeights, OptimSettings, StepLog
@@ -240,7 +241,30 @@ def evaluation_setting(config: Config, shares: Shares = Shares()) -> Setting:
     return Setting(
         chosen, config.TEST.SPLIT, body_model(config), _limits(config), config.TOKENIZER.DOWNSAMPLE,
         config.DATASET.STRICT, config.METRIC.DTW, config.METRIC.LEVEL, _judges(config, chosen), shares,
+        config.TEST.BATCH_SIZE,
     )  # fmt: skip
+
+
+def conditions(config: Config, task: str) -> dict[str, object]:
+    """What the numbers of a test depend on besides clips and metrics, in plain types: the tested models, and how they
+    were asked.
+
+    task: of a generator, t2m or m2t
+    """
+    stage, t = config.TRAIN.STAGE, config.TEST
+    if stage == "translation":
+        models = {name: _of_corpus(_back_translation(config), name) for name in config.DATASET.CORPORA}
+    else:
+        models = {stage: _exported(config)}
+    found: dict[str, object] = {
+        "models": {name: {"folder": str(folder), "hash": folder_hash(folder)} for name, folder in models.items()},
+        "batch_size": t.BATCH_SIZE, "code_version": __version__,
+    }  # fmt: skip
+    if stage == "generator":
+        found |= {"task": task, "weights": t.WEIGHTS, "retrieval_similar": config.GENERATOR.RETRIEVAL.SIMILAR}
+    if stage == "generator" and task == "t2m":
+        found["search"] = dataclasses.asdict(search(config))
+    return found
 
 
 def _judges(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTranslator]:
@@ -280,10 +304,15 @@ def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[s
 
 def _translator(config: Config, corpus: str) -> BackTranslator:
     """The back-translation model of this run."""
-    folder = _of_corpus(resolve(config.TEST.CHECKPOINT) if config.TEST.CHECKPOINT else config.run_folder, corpus)
+    folder = _of_corpus(_back_translation(config), corpus)
     translator = BackTranslator.from_pretrained(folder, _device(config))
     agreement.check_translator(config, layout(config), translator, folder)
     return translator
+
+
+def _back_translation(config: Config) -> Path:
+    """Folder of the back-translation models that are to be tested."""
+    return resolve(config.TEST.CHECKPOINT) if config.TEST.CHECKPOINT else config.run_folder
 
 
 def _of_corpus(folder: Path, corpus: str) -> Path:
@@ -365,11 +394,13 @@ def _statistics(config: Config, parts: MotionLayout, corpora: list[Corpus]) -> S
 def _new_generator(config: Config, tokenizer: SignTokenizer) -> SignGenerator:
     store, g, chosen = code_store(config), config.GENERATOR, corpora(config)
     store.check(tokenizer.hash)
-    languages = {corpus.language: store.provenance.fps[corpus.name] for corpus in chosen}
+    languages = {corpus.name: corpus.language for corpus in chosen}
+    fps = {corpus.name: store.provenance.fps.get(corpus.name, corpus.fps) for corpus in chosen}
     signs = _signs(config, tokenizer, store, chosen)
     keywords = _keywords(config, chosen, signs) if signs else {}
     spec = GeneratorSpec(
-        languages=list(languages), codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash, fps=languages,
+        languages=list(dict.fromkeys(languages.values())), codebooks=tokenizer.codebook_sizes,
+        tokenizer_hash=tokenizer.hash, fps=fps, corpora=languages,
         decoding=g.DECODING, fusion=g.FUSION, tied_heads=g.HEADS == "tied", max_steps=g.MAX_STEPS,
         max_pieces=g.MAX_SOURCE, retrieval_words=g.RETRIEVAL.WORDS, retrieval_steps=g.RETRIEVAL.STEPS,
         retrieval_match=g.RETRIEVAL.MATCH, retrieval_similar=g.RETRIEVAL.SIMILAR, retrieval_form=g.RETRIEVAL.FORM,

@@ -2,6 +2,7 @@
 halves: files and folders appear under their name only when they are complete."""
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import unicodedata
@@ -93,6 +94,17 @@ def new_folder(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def folder_hash(folder: Path) -> str:
+    """12 hex digits that change with the name or the content of any file in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()[:12]
 
 
 @contextmanager

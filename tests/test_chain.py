@@ -26,7 +26,12 @@ from prepare import keywords, small_mbart, synthetic_corpora
 from soke import build
 from soke.config import ROOT, load_config
 from soke.data.annotations import read_entries, read_table
+from soke.data.phoenix14t import Phoenix14T
+from soke.data.saved import read_motion
 from soke.errors import UserError
+from soke.storage import folder_hash
+
+from .data.writing import write_frames
 
 CORPORA = {"how2sign": "How2Sign", "csl": "CSL-Daily", "phoenix": "Phoenix_2014T"}
 
@@ -145,11 +150,29 @@ def test_table_holds_the_generator_its_floor_and_its_ceiling(shop, capsys):
     assert len(list((results / "predictions").rglob("*.npz"))) == len(generated)
 
 
+def test_a_test_ends_with_one_screen_and_says_what_it_depends_on(shop, capsys):
+    search = ["TEST.SEARCH.METHOD=beam", "TEST.SEARCH.BEAMS=2", f"RESULTS={shop.root}/beam"]
+    shop.run(test_entry, "soke", *search)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 45 and max(map(len, lines)) <= 120 + len(str(shop.root))  # of the last line, which names it
+    table = shop.folder("beam", "toy", "table.txt")
+    assert lines[-1].endswith(str(table)) and len(table.read_text(encoding="utf-8").splitlines()) > 200
+    assert all(any(word in line for line in lines) for word in ("generated, shuffled", "phoenix", "BLEU-4", "length"))
+    conditions = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))["conditions"]
+    (model,) = conditions["models"].values()
+    assert Path(model["folder"]) == shop.folder("experiments", "generator", "toy", "generator")
+    assert model["hash"] == folder_hash(Path(model["folder"])) and len(model["hash"]) == 12
+    assert (conditions["task"], conditions["search"]["method"], conditions["search"]["beams"]) == ("t2m", "beam", 2)
+
+
 def test_two_processes_score_exactly_as_one(shop):
-    shop.run(test_entry, "soke", f"RESULTS={shop.root}/one")
-    command = [sys.executable, "-m", "test", "--cfg", "configs/demo/soke.yaml", *shop.overrides, "DEVICE=2"]
+    """On as many threads: their number may change the last digit of a float32 product, see soke/metrics/PROTOCOL.md."""
+    block = "TEST.BATCH_SIZE=3"  # two blocks of every corpus, so that both processes have some of each
+    command = [sys.executable, "-m", "test", "--cfg", "configs/demo/soke.yaml", *shop.overrides, block]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, f"RESULTS={shop.root}/two"], check=True, cwd=ROOT, env=environment, capture_output=True)
+    for name, more in (("one", []), ("two", ["DEVICE=2"])):
+        more = [f"RESULTS={shop.root}/{name}", *more]
+        subprocess.run([*command, *more], check=True, cwd=ROOT, env=environment, capture_output=True)
     one, two = (shop.folder(name, "toy") for name in ("one", "two"))
     assert (one / "table.json").read_text(encoding="utf-8") == (two / "table.json").read_text(encoding="utf-8")
     rows = []
@@ -157,6 +180,51 @@ def test_two_processes_score_exactly_as_one(shop):
         with (folder / "clips.csv").open(encoding="utf-8") as stream:
             rows.append(list(csv.DictReader(stream)))
     assert rows[0] == rows[1] and len(rows[0]) == 3 * 4 * 4  # corpora, rows, clips
+
+
+@pytest.mark.parametrize("form", ["frames", "saved"])
+def test_no_back_translation_model_is_trained_on_what_a_model_has_made(shop, tmp_path, monkeypatch, form):
+    """A corpus of saved predictions, in the published form or as they were saved."""
+    saved = shop.folder("results", "toy", "predictions", "phoenix")
+    if not saved.is_dir():
+        shop.run(test_entry, "soke", "TEST.SAVE_PREDICTIONS=true")
+    (tmp_path / "corpus").mkdir()
+    for file in shop.folder("data", "Phoenix_2014T").iterdir():
+        if file.is_file():
+            shutil.copy(file, tmp_path / "corpus")
+    signers, predictions = Phoenix14T(shop.folder("data", "Phoenix_2014T")), sorted(saved.rglob("*.npz"))
+    for number, clip in enumerate([*signers.clips("train"), *signers.clips("val")]):
+        source, target = predictions[number % len(predictions)], tmp_path / "corpus" / clip.name
+        if form == "saved":
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(source, target.with_suffix(".npz"))
+        else:
+            write_frames(target, read_motion(source), "images{:04d}.pkl")
+    corpus = {"ROOT": str(tmp_path / "corpus")}
+    if form == "saved":
+        (tmp_path / "my_predictions.py").write_text(READER)
+        monkeypatch.syspath_prepend(tmp_path)
+        corpus["READER"] = "my_predictions.Predictions"
+    given = f"DATASET.CORPORA={{{'mine' if form == 'saved' else 'phoenix'}: {json.dumps(corpus)}}}"
+    with pytest.raises(UserError, match="clip .* holds motion made by tokenizer [0-9a-f]{12}, but a back-translation"):
+        shop.run(train, "back_translation", f"NAME=made-{form}", given)
+
+
+READER = """
+from soke.data.base import Listing
+from soke.data.phoenix14t import Phoenix14T
+from soke.data.saved import read_motion
+
+
+class Predictions(Phoenix14T):
+    name = "mine"
+
+    def _listing(self, split):
+        return Listing(self.annotated(split))
+
+    def load(self, clip):
+        return read_motion(clip.frames.with_suffix(".npz"))
+"""
 
 
 def test_back_translation_models_are_tested_on_the_signers_motion(shop):

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from soke.errors import UserError
-from soke.storage import existing, new_file, new_folder, read_text
+from soke.storage import existing, folder_hash, new_file, new_folder, read_text
 
 
 def test_file_replaces_the_old_one_only_when_complete(tmp_path):
@@ -64,3 +64,17 @@ def test_the_other_spelling_of_a_name(tmp_path, form):
         assert existing(tmp_path / unicodedata.normalize(spelling, "größe/a/ü")).samefile(there)
         absent = tmp_path / unicodedata.normalize(spelling, "größe/a/ä")
         assert existing(absent) == absent
+
+
+def test_the_hash_of_a_folder_is_that_of_names_and_contents(tmp_path):
+    def written(**files: str) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(content)
+        return folder_hash(folder)
+
+    first = written(**{"a": "12", "b/c": "3"})
+    assert first == written(**{"b/c": "3", "a": "12"}) and len(first) == 12
+    others = [{"a": "12", "b/c": "4"}, {"a": "1", "b/c": "23"}, {"a": "12", "c": "3"}, {"a": "12"}]
+    assert len({first, *(written(**files) for files in others)}) == 5

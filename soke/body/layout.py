@@ -124,11 +124,17 @@ class MotionLayout:
             return {part.name: _positions(part, motion) for part in self.parts}
         return {part.name: _part_features(part, motion) for part in self.parts}
 
-    def motion(self, features: Mapping[str, Tensor], fps: float, betas: Tensor | None = None) -> Motion | JointMotion:
-        """{part: [T, D]} -> motion; joints and coefficients that no part covers are zero, or absent from positions."""
+    def motion(
+        self, features: Mapping[str, Tensor], fps: float, betas: Tensor | None = None, made_by: str = ""
+    ) -> Motion | JointMotion:
+        """{part: [T, D]} -> motion; joints and coefficients that no part covers are zero, or absent from positions.
+
+        made_by: of the motion that the features were taken of
+        """
         if self.of_positions:
             positions = [features[part.name].unflatten(1, (-1, 3)) for part in self.parts]
-            return JointMotion(torch.cat(positions, 1).float(), tuple(j for p in self.parts for j in p.joints), fps)
+            joints = tuple(joint for part in self.parts for joint in part.joints)
+            return JointMotion(torch.cat(positions, 1).float(), joints, fps, made_by)
         first = features[self.parts[0].name]
         frames = first.shape[0]
         coefficients = max((part.expression for part in self.parts), default=0) or 10
@@ -150,7 +156,7 @@ class MotionLayout:
             if part.eyelids:
                 eyelids = lids
         shape = torch.zeros(10, device=first.device) if betas is None else betas.to(first.device)
-        return Motion(rotations, expression, shape, fps, eyelids)
+        return Motion(rotations, expression, shape, fps, eyelids, made_by)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MotionLayout) and self.parts == other.parts

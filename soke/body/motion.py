@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from soke.body.joints import NUM_JOINTS, SMPLX_JOINTS, joint_indices, mirrored_name
-from soke.body.rotations import mirror_axis_angle
+from soke.body.rotations import mirror_axis_angle, slerp_axis_angle
 
 _MIRROR_ORDER = joint_indices([mirrored_name(name) for name in SMPLX_JOINTS])
 
@@ -61,9 +61,26 @@ class Motion:
 
     def at_fps(self, fps: float) -> Motion:
         """The same seconds at another frame rate, by the frame that is shown at each moment."""
-        count = max(round(len(self) * fps / self.fps), min(len(self), 1))
-        index = (torch.arange(count) * self.fps / fps + 1e-6).long().clamp_max(max(len(self) - 1, 0))
+        index = (_moments(len(self), self.fps, fps) + 1e-6).long()
         return replace(self.frames(index.to(self.rotations.device)), fps=fps)
+
+    def resampled(self, fps: float) -> Motion:
+        """The same seconds at another frame rate, between frames: rotations by slerp, all else linearly.
+
+        Frame i shows the moment i / fps, and the last frame holds until the end. As many frames as come nearest to the
+        duration.
+        """
+        if fps == self.fps:
+            return self
+        before, after, share = _between(_moments(len(self), self.fps, fps), self.rotations)
+        start, end = self.frames(before), self.frames(after)
+        return replace(
+            start,
+            rotations=slerp_axis_angle(start.rotations, end.rotations, share[:, None]),
+            expression=torch.lerp(start.expression, end.expression, share),
+            eyelids=None if self.eyelids is None else torch.lerp(start.eyelids, end.eyelids, share),
+            fps=fps,
+        )
 
     def mirrored(self) -> Motion:
         """The same signing by the other hand: left and right swapped, rotations mirrored.
@@ -119,5 +136,26 @@ class JointMotion:
         """The frames that `index` (a slice or a LongTensor) picks."""
         return replace(self, positions=self.positions[index])
 
+    def resampled(self, fps: float) -> JointMotion:
+        """As `Motion.resampled`, positions linearly."""
+        if fps == self.fps:
+            return self
+        before, after, share = _between(_moments(len(self), self.fps, fps), self.positions)
+        positions = torch.lerp(self.positions[before], self.positions[after], share[:, None])
+        return replace(self, positions=positions, fps=fps)
+
     def to(self, device: torch.device | str) -> JointMotion:
         return replace(self, positions=self.positions.to(device))
+
+
+def _moments(frames: int, fps: float, target: float) -> Tensor:
+    """Where the frames of `frames` frames' duration at `target` frames/s lie among them: [T'] float64, 0 to T - 1."""
+    count = max(round(frames * target / fps), min(frames, 1))
+    return (torch.arange(count, dtype=torch.float64) * fps / target).clamp_max(max(frames - 1, 0))
+
+
+def _between(moments: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The frames [T'] before and after each moment, and how far [T', 1] it is from the one to the other, 0 to 1."""
+    before, after = moments.floor(), moments.ceil()
+    share = (moments - before)[:, None].to(like)
+    return before.long().to(like.device), after.long().to(like.device), share

@@ -24,3 +24,10 @@ def axis_angle_from_6d(six: Tensor) -> Tensor:
 def mirror_axis_angle(rotations: Tensor) -> Tensor:
     """[..., 3] -> [..., 3], the rotation seen in the sagittal mirror: R' = M R M with M = diag(-1, 1, 1) (M3T)."""
     return rotations * torch.tensor([1.0, -1.0, -1.0], dtype=rotations.dtype, device=rotations.device)
+
+
+def slerp_axis_angle(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    """[..., 3], [..., 3] -> [..., 3], on the shorter way from `start` (`share` [..., 1] of 0) to `end` (1), evenly
+    turned; |angle| <= pi."""
+    turn = roma.rotvec_composition((roma.rotvec_inverse(start), end))
+    return roma.rotvec_composition((start, share * turn))

@@ -17,7 +17,7 @@ from soke.data.annotations import Table, read_entries, safe_name
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
 from soke.data.frames import motion_from_frames
 from soke.data.lengths import downsampled_indices
-from soke.data.loading import FrameFiles, count_frames, frame_files, read_frames
+from soke.data.loading import FrameFiles, count_frames, frame_files, maker_of, read_frames
 from soke.data.packed import REMEDY, PackedStore, file_hash
 from soke.errors import UserError
 from soke.storage import existing
@@ -135,11 +135,14 @@ class FrameFolderCorpus(ABC):
 
     def load(self, clip: Clip) -> Motion:
         """The clip's motion at the working frame rate. Raises ClipError naming the clip, the file and the cause."""
-        frames = self.store.read(clip) if self._is_packed(clip.split) else self.read_frames(clip)
+        if self._is_packed(clip.split):
+            frames, made_by = self.store.read(clip), self.store.place(clip).made_by
+        else:
+            frames, made_by = self.read_frames(clip), self.made_by(clip)
         fps = min(clip.fps, self._max_fps(clip))
         if fps < clip.fps:
             frames = frames[downsampled_indices(len(frames), clip.fps, fps).numpy()]
-        return motion_from_frames(frames, fps)
+        return motion_from_frames(frames, fps, made_by)
 
     def length(self, clip: Clip) -> int:
         """How many frames `load` gives, without reading them. Raises ClipError when they are not there."""
@@ -167,6 +170,10 @@ class FrameFolderCorpus(ABC):
         if files.strays:
             self._warn_of_strays(clip, files.strays)
         return read_frames(clip, names)
+
+    def made_by(self, clip: Clip) -> str:
+        """The model that made the clip's motion, "" for a signer, from its frame files. Raises ClipError."""
+        return maker_of(clip)
 
     def count_missing(self, clip: Clip) -> int:
         """As `missing_frames`, from the frame files."""

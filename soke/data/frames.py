@@ -1,4 +1,7 @@
-"""The public frame format: one pickle per frame, seven SMPL-X vectors, 179 numbers. Only this file knows it."""
+"""The public frame format: one pickle per frame, seven SMPL-X vectors, 179 numbers. Only this file knows it.
+
+Frames of motion that a model has made hold one key more, `made_by`, which other readers of the format pass over.
+"""
 from __future__ import annotations
 
 import numpy as np
@@ -23,6 +26,7 @@ FRAME_KEYS: dict[str, int] = {
     "smplx_expr": NUM_EXPRESSION,
 }
 FRAME_SIZE = sum(FRAME_KEYS.values())  # 179
+MADE_BY = "made_by"
 _ROTATIONS = 3 * (len(SMPLX_JOINTS) - 2)  # all but the eyes
 _ORDER = joint_indices([joint for joints in _JOINTS_OF_KEY.values() for joint in joints])
 
@@ -37,7 +41,7 @@ def _blocks() -> list[tuple[slice, slice]]:
 _BLOCKS = _blocks()
 
 
-def motion_from_frames(frames: np.ndarray, fps: float) -> Motion:
+def motion_from_frames(frames: np.ndarray, fps: float, made_by: str = "") -> Motion:
     """[T, 179] -> Motion; eyes at rest, the shape of the first frame. Raises ValueError for another width."""
     if frames.ndim != 2 or frames.shape[1] != FRAME_SIZE:
         raise ValueError(f"frames must be [T, {FRAME_SIZE}], not {list(frames.shape)}")
@@ -50,7 +54,8 @@ def motion_from_frames(frames: np.ndarray, fps: float) -> Motion:
     betas = np.zeros(NUM_BETAS, dtype=np.float32)
     if len(values):
         betas[:] = values[0, _ROTATIONS : _ROTATIONS + NUM_BETAS]
-    return Motion(torch.from_numpy(rotations), torch.from_numpy(expression), torch.from_numpy(betas), fps)
+    tensors = (torch.from_numpy(values) for values in (rotations, expression, betas))
+    return Motion(*tensors, fps, made_by=made_by)
 
 
 def frames_from_motion(motion: Motion) -> np.ndarray:
@@ -61,8 +66,9 @@ def frames_from_motion(motion: Motion) -> np.ndarray:
     return torch.cat([motion.rotations[:, _ORDER].flatten(1), betas, expression], dim=1).cpu().numpy()
 
 
-def frame_dicts(motion: Motion) -> list[dict[str, np.ndarray]]:
-    """Motion -> the dict of each frame's pickle: {key: 1-D float32 array}."""
+def frame_dicts(motion: Motion) -> list[dict[str, np.ndarray | str]]:
+    """Motion -> the dict of each frame's pickle: {key: 1-D float32 array}, and the model that made it, if one did."""
     bounds = np.cumsum(list(FRAME_KEYS.values()))[:-1]
     columns = np.split(frames_from_motion(motion), bounds, axis=1)
-    return [dict(zip(FRAME_KEYS, row)) for row in zip(*columns)]
+    maker = {MADE_BY: motion.made_by} if motion.made_by else {}
+    return [dict(zip(FRAME_KEYS, row)) | maker for row in zip(*columns)]

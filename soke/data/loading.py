@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from soke.data.clip import Clip, ClipError
-from soke.data.frames import FRAME_KEYS, FRAME_SIZE
+from soke.data.frames import FRAME_KEYS, FRAME_SIZE, MADE_BY
 from soke.data.pickles import TorchValue, load_pickle
 from soke.errors import UserError
 
@@ -142,6 +142,24 @@ def read_frames(clip: Clip, files: Sequence[str]) -> np.ndarray:
             f"clip {clip.name}: {folder}{files[frame]} holds {frames[frame, column]} in {_COLUMN_KEYS[column]}"
         )
     return frames
+
+
+def maker_of(clip: Clip) -> str:
+    """The model that made the clip's motion, as its first frame says; "" for a signer, and where there are no frames.
+
+    Raises ClipError as `read_frames` does.
+    """
+    try:
+        files = frame_files(clip)
+    except ClipError:
+        return ""
+    if not files.names:
+        return ""
+    try:
+        frame = load_pickle(f"{clip.frames}{os.sep}{files.names[0]}")
+    except UserError as error:
+        raise ClipError(f"clip {clip.name}: {error}") from error
+    return str(frame.get(MADE_BY, "")) if isinstance(frame, dict) else ""
 
 
 def _fill(row: np.ndarray, frame: object) -> None:

@@ -43,6 +43,7 @@ _SCHEMA = pa.schema(
         ("duration", pa.float64()),  # seconds
         ("missing", pa.int64()),  # frame numbers that are left out between the first and the last
         ("content", pa.string()),  # hash of the frames
+        ("made_by", pa.string()),  # the model that made the motion, null for a signer and in older stores
         ("shard", pa.string()),
         ("start", pa.int64()),  # first row in the shard
         ("fault", pa.string()),  # why the clip cannot be used; it then has no frames
@@ -52,12 +53,13 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Place:
-    """Where a clip's frames are: rows start .. start + frames of a shard, `missing` as in the index."""
+    """Where a clip's frames are: rows start .. start + frames of a shard; `missing` and `made_by` as in the index."""
 
     shard: str
     start: int
     frames: int
     missing: int
+    made_by: str = ""
 
 
 class PackedStore:
@@ -88,7 +90,7 @@ class PackedStore:
             shard = self.folder / "shards" / f"{row['shard']}.npy"
             fields = {key: row[key] for key in ("name", "split", "language", "text", "fps", "gloss", "signer")}
             clips.append(Clip(corpus=self.corpus, frames=shard, **fields))
-            place = Place(row["shard"], row["start"], row["frames"], row["missing"])
+            place = Place(row["shard"], row["start"], row["frames"], row["missing"], row.get("made_by") or "")
             self._places[row["split"], row["name"]] = place
         self._maps: dict[str, tuple[mmap.mmap, int, int]] = {}
 
@@ -190,13 +192,15 @@ def is_packed(folder: Path, shard: Shard) -> bool:
 
 
 def pack_shard(
-    folder: Path, shard: Shard, read: Callable[[Clip], np.ndarray], missing: Callable[[Clip], int], width: int
-) -> int:
+    folder: Path, shard: Shard, read: Callable[[Clip], np.ndarray], missing: Callable[[Clip], int], width: int,
+    made_by: Callable[[Clip], str] = lambda clip: "",
+) -> int:  # fmt: skip
     """Write a shard, its frames first, then its rows. Returns its number of frames.
 
     read:    clip -> frames [T, width] float32
     missing: clip -> number of frames that are left out between them
-    Both raise ClipError for a clip that cannot be used.
+    made_by: clip -> the model that made the motion, "" for a signer
+    They raise ClipError for a clip that cannot be used.
     """
     rows, pieces, start = [], [np.empty((0, width), np.float32)], 0
     for item in shard.items:
@@ -205,11 +209,12 @@ def pack_shard(
         if isinstance(item, Clip):
             row |= {key: getattr(item, key) for key in ("language", "text", "gloss", "signer", "fps")}
             try:
-                frames, gaps = read(item), missing(item)
+                frames, gaps, maker = read(item), missing(item), made_by(item)
             except ClipError as error:
                 row["fault"] = str(error)
             else:
                 row |= {"frames": len(frames), "duration": len(frames) / item.fps, "missing": gaps}
+                row["made_by"] = maker or None
                 row["content"] = hashlib.blake2b(np.ascontiguousarray(frames), digest_size=16).hexdigest()
                 pieces.append(frames)
                 start += len(frames)
@@ -231,7 +236,7 @@ def complete_store(
     """Write the index of a store whose shards are all packed, and remove shards that no longer belong to it."""
     names = [shard.name for shard in shards]
     tables = [_read_rows(_rows_file(folder, name))[0] for name in names]
-    table = pa.concat_tables([_SCHEMA.empty_table(), *tables])
+    table = pa.concat_tables([_SCHEMA.empty_table(), *tables], promote_options="default")
     rows = table.select(["split", "name", "frames", "content"]).to_pylist()
     content = hashlib.sha256(json.dumps([list(row.values()) for row in rows]).encode()).hexdigest()
     meta = {"corpus": corpus, "width": width, "sources": dict(sources), "content": content}

@@ -38,7 +38,9 @@ class SkelsCorpus:
     A line of .skels holds 151 numbers per frame: 50 joints (x y z), then the counter, in any of its three conventions.
     Positions are multiplied by what the files were divided by: 3 (Progressive Transformers), or 9 (Prompt2Sign), told
     by the constant 0.016 that its tools write for 0; joints of nothing else become 0 again. An empty line is a missing
-    clip. Subclass it for another name, language or frame rate. Raises UserError when the folder does not exist.
+    clip. `{split}.made_by`, which the format does not know, names the model that made each motion, an empty line is a
+    signer's; where there is none, all are. Subclass it for another name, language or frame rate. Raises UserError when
+    the folder does not exist.
     """
 
     name = "skels"
@@ -50,7 +52,8 @@ class SkelsCorpus:
         if not self.root.is_dir():
             raise UserError(f"corpus {self.name}: folder {self.root} does not exist; set ROOT to that of the .skels")
         self._listed: dict[str, tuple[list[Clip], list[SkippedClip]]] = {}
-        self._lines: dict[tuple[str, str], tuple[int, int]] = {}  # split, name -> first byte and length of its line
+        # split, name -> first byte and length of its line, and who made it
+        self._lines: dict[tuple[str, str], tuple[int, int, str]] = {}
 
     def clips(self, split: str) -> list[Clip]:
         """In the order of the lines.
@@ -94,7 +97,7 @@ class SkelsCorpus:
             positions = np.where(blank, np.float32(0), positions) * 9
         else:
             positions = positions * 3
-        return JointMotion(torch.from_numpy(np.ascontiguousarray(positions)), SKELETON_50, self.fps)
+        return JointMotion(torch.from_numpy(np.ascontiguousarray(positions)), SKELETON_50, self.fps, self._lines[clip.split, clip.name][2])
 
     def length(self, clip: Clip) -> int:
         """How many frames `load` gives."""
@@ -102,7 +105,7 @@ class SkelsCorpus:
 
     def _numbers(self, clip: Clip) -> list[bytes]:
         self._list(clip.split)
-        start, size = self._lines[clip.split, clip.name]
+        start, size, _ = self._lines[clip.split, clip.name]
         with open(clip.frames, "rb") as file:
             file.seek(start)
             return file.read(size).split()
@@ -120,12 +123,15 @@ class SkelsCorpus:
         if stem is None:
             raise UserError(f"corpus {self.name}: {self.root} holds no {' or '.join(f'{s}.skels' for s in stems)}")
         texts, names = (self._text_lines(f"{stem}.{kind}") for kind in ("text", "files"))
-        glosses = self._text_lines(f"{stem}.gloss") if (self.root / f"{stem}.gloss").is_file() else None
+        glosses, makers = (
+            self._text_lines(f"{stem}.{kind}") if (self.root / f"{stem}.{kind}").is_file() else None
+            for kind in ("gloss", "made_by")
+        )
         file = self.root / f"{stem}.skels"
         bounds = _line_bounds(file)
         counts = {f"{stem}.skels": len(bounds), f"{stem}.text": len(texts), f"{stem}.files": len(names)}
-        if glosses is not None:
-            counts[f"{stem}.gloss"] = len(glosses)
+        optional = {f"{stem}.gloss": glosses, f"{stem}.made_by": makers}
+        counts |= {name: len(lines) for name, lines in optional.items() if lines is not None}
         if len(set(counts.values())) > 1:
             listed = ", ".join(f"{name} {count}" for name, count in counts.items())
             raise UserError(f"corpus {self.name}: the files of {self.root} differ in their number of lines: {listed}")
@@ -140,7 +146,7 @@ class SkelsCorpus:
             seen[name] += 1
             gloss = None if glosses is None else glosses[i].strip()
             clips.append(Clip(name, self.name, split, self.language, texts[i].strip(), file, self.fps, gloss))
-            self._lines[split, name] = start, size
+            self._lines[split, name] = start, size, "" if makers is None else makers[i].strip()
         return clips, skipped
 
     def _text_lines(self, name: str) -> list[str]:
@@ -158,15 +164,24 @@ def counter_of(values: np.ndarray) -> str | None:
 
 
 def write_skels(path: Path, motions: list[JointMotion], counter: str = "t/T", divisor: float = 3.0) -> None:
-    """Write positions as lines of a .skels file, five decimals. Raises ValueError for another skeleton than the 50."""
+    """Write positions as lines of a .skels file, five decimals; who made them goes into a .made_by beside it.
+
+    Raises ValueError for another skeleton than the 50.
+    """
+    if any(motion.joints != SKELETON_50 for motion in motions):
+        raise ValueError("a .skels file holds the 50 joints of SKELETON_50")
+    makers, made = path.with_suffix(".made_by"), any(motion.made_by for motion in motions)
+    if made:  # first, so that what a model has made is never there without it
+        with new_file(makers) as temporary:
+            temporary.write_text("".join(f"{motion.made_by}\n" for motion in motions), encoding="utf-8")
     with new_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         for motion in motions:
-            if motion.joints != SKELETON_50:
-                raise ValueError("a .skels file holds the 50 joints of SKELETON_50")
             steps = COUNTERS[counter](np.arange(len(motion)), len(motion))
             scaled = motion.positions.numpy().reshape(len(motion), -1) / divisor
             frames = np.concatenate([scaled, steps[:, None]], axis=1)
             file.write(" ".join(f"{value:.5f}" for value in frames.ravel()) + "\n")
+    if not made:
+        makers.unlink(missing_ok=True)  # of motions that were there before
 
 
 def _fault(name: str, text: str, size: int, seen: Counter[str]) -> str | None:

@@ -52,7 +52,7 @@ class GeneratorSpec:
     languages:      sign languages
     codebooks:      part -> number of codes
     tokenizer_hash: of the SignTokenizer whose codes it speaks
-    fps:            sign language -> frames per second of its motions
+    fps:            corpus -> frames per second of its motions
     decoding:       name in SCHEMES
     fusion:         part -> weight in the decoder's input; None: equal
     tied_heads:     heads are rows of the embedding table, see `Heads`
@@ -64,6 +64,7 @@ class GeneratorSpec:
     retrieval_form: name in FORMS
     retrieval_drop: probability with which training leaves out a retrieved sign
     translation:    share of the training batches that learn sign to text (M3T, section 3.3); 0: it cannot translate
+    corpora:        corpus -> its sign language; None: `fps` is of sign languages
     """
 
     languages: list[str]
@@ -85,6 +86,13 @@ class GeneratorSpec:
     retrieval_form: str = "interleaved"
     retrieval_drop: float = 0.0
     translation: float = 0.0
+    corpora: dict[str, str] | None = None
+
+    def rate(self, language: str, corpus: str | None = None) -> float:
+        """Frames per second of motions of a corpus; without one that it was trained on, of the language's first."""
+        languages = self.corpora or {}
+        of_language = {name: fps for name, fps in self.fps.items() if languages.get(name, name) == language}
+        return of_language.get(corpus, next(iter(of_language.values())))
 
 
 class SignGenerator(nn.Module):

@@ -82,18 +82,18 @@ class SignProducer:
         lengths = [self.generator.source.length(*sentence) for sentence in zip(texts, languages, of, strict=True)]
         motions: dict[int, Motion] = {}
         for rows in self._batches(lengths):
-            batch_languages = [languages[i] for i in rows]
             codes = self.generator.generate(
-                [texts[i] for i in rows], batch_languages, search or self.search, [of[i] for i in rows]
+                [texts[i] for i in rows], [languages[i] for i in rows], search or self.search, [of[i] for i in rows]
             )
-            fps = [self.generator.spec.fps[language] for language in batch_languages]
+            fps = [self.generator.spec.rate(languages[i], of[i].corpus if of[i] else None) for i in rows]
             motions.update(zip(rows, (m.to("cpu") for m in self.tokenizer.decode_motions(codes, fps))))
         return [motions[i] for i in range(len(texts))]
 
     def translate(self, motions: Sequence[Motion], languages: Sequence[str], beams: int = 1) -> list[str]:
         """The sentence that each motion says, in their order; "" for a motion of fewer frames than make a code.
 
-        The frame rate of a motion should be that of `spec.fps` of the generator. Raises UserError as
+        A motion is read at its own frame rate, as the codes of the training were made: the generator has learnt motions
+        of the rates in `spec.fps`, and such as were recorded at lower ones. Raises UserError as
         `SignGenerator.translate` does.
         """
         pairs, texts = list(zip(motions, languages, strict=True)), {}

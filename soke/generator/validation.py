@@ -39,7 +39,8 @@ def spread_samples(dataset: MotionDataset, count: int) -> tuple[list[MotionSampl
 
 
 class GenerationScore:
-    """DTW-JPE and DTW-PA-JPE of what `producer` makes of the samples' sentences, as a test scores them.
+    """DTW-JPE and DTW-PA-JPE of what `producer` makes of the samples' sentences, as a test scores them, at the frame
+    rate that it signs their corpus at.
 
     The references' joints are computed once. Raises UserError for no samples, or motions that no body model can pose.
 
@@ -83,7 +84,7 @@ class GenerationScore:
         tracks = [track_of(self.body, motion, face=False) for motion in motions]
         for corpus in corpora:
             own = [(i, track) for i, track in zip(indices, tracks) if self.samples[i].clip.corpus == corpus]
-            names, truth = [self.samples[i].clip.name for i, _ in own], [self._reference(i) for i, _ in own]
+            names, truth = [self.samples[i].clip.name for i, _ in own], [self._reference(i, t.fps) for i, t in own]
             for align in NAMES:
                 metrics[corpus, align].update_many(names, [track for _, track in own], truth)
         results = {key: metric.compute() for key, metric in metrics.items()}
@@ -92,9 +93,9 @@ class GenerationScore:
             for align, name in NAMES.items() for column, suffix in (("body", "_body"), ("hand", "_hand"), ("avg", ""))
         }  # fmt: skip
 
-    def _reference(self, index: int) -> Track:
+    def _reference(self, index: int, fps: float) -> Track:
         if index not in self._references:
             sample, layout = self.samples[index], self.producer.layout
-            motion = layout.motion(sample.features, sample.motion.fps, sample.motion.betas)
+            motion = layout.motion(sample.features, sample.motion.fps, sample.motion.betas).resampled(fps)
             self._references[index] = track_of(self.body, motion, face=False)
         return self._references[index]

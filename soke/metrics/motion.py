@@ -337,18 +337,26 @@ class MotionScores(Scorecard):
 
     def update(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
         """Scores clips; one that cannot be scored is noted in `unscored` and keeps no other from its score."""
-        good = []
-        for index, (name, pred, ref) in enumerate(zip(names, preds, refs, strict=True)):
+        self.unscored |= self.faults(names, preds, refs)
+        good = [i for i, name in enumerate(names) if name not in self.unscored]
+        self.add_checked([names[i] for i in good], [preds[i] for i in good], [refs[i] for i in good])
+
+    def faults(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> dict[str, str]:
+        """Clip to what `check_tracks` has to say of it, of those that cannot be scored."""
+        found = {}
+        for name, pred, ref in zip(names, preds, refs, strict=True):
             try:
                 check_tracks(name, pred, ref, self._parts)
-                good.append(index)
             except ValueError as error:
-                self.unscored[name] = str(error)
-        if not good:
-            return
-        pairs = Pairs([preds[i] for i in good], [refs[i] for i in good])
-        for metric in self.metrics:
-            metric.add_checked([names[i] for i in good], pairs)
+                found[name] = str(error)
+        return found
+
+    def add_checked(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
+        """Scores clips in which `faults` has found none."""
+        if names:
+            pairs = Pairs(preds, refs)
+            for metric in self.metrics:
+                metric.add_checked(names, pairs)
 
     def deviations(self) -> dict[str, tuple[float, float]]:
         """Of fastdtw, "metric part" to (mean, greatest) percent above the exact cost; empty for exact DTW."""

@@ -20,7 +20,10 @@ from soke.storage import new_file
 
 DECIMALS = {"m": 3, "mm": 1}  # of the other units: 2
 TEXT_WIDTH = 100  # characters of a line in table.txt
+SCREEN_WIDTH = 120
 ABSENT = "–"
+_NOTES = 5  # at most, on the screen
+_RANGES = f"ranges: {LEVEL} % bootstrap intervals, over the clips"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,18 @@ class Cell:
         name, part = self.metric
         *lines, last = [*name.split(" "), *[part] * bool(part)]
         return "\n".join([*lines, last + arrow, " / ".join(self.score.values)])
+
+    def brief(self, between: str) -> str:
+        """The first value, `between` and its interval, or all values where there is none, with two decimals."""
+        score, (unit, *_) = self.score, self.score.values
+        if unit not in score.intervals:
+            return " / ".join(f"{value:.2f}" for value in score.values.values())
+        return f"{score.values[unit]:.2f}{between}" + "–".join(f"{end:.2f}" for end in score.intervals[unit])
+
+    def brief_heading(self) -> str:
+        """Lines of the column's head above `brief`."""
+        *lines, units = self.heading().split("\n")
+        return "\n".join([*lines, units.split(" / ")[0] if self.score.intervals else units])
 
     def text(self) -> str:
         """The values side by side; below the first its interval."""
@@ -114,12 +129,14 @@ class ResultTable:
 
     Attributes:
         notes: sentences below the table.
+        conditions: what else the numbers depend on, in plain types: the model, how it was asked.
     """
 
     def __init__(self, title: str, first: Sequence[str] = (), split: str | None = None) -> None:
         self.title, self.first, self.split = title, tuple(first), split
         self.cells: list[Cell] = []
         self.notes: list[str] = []
+        self.conditions: dict[str, object] = {}
 
     def add(self, row: str, corpus: str, score: Score, total: int | None = None) -> None:
         """Adds one of a metric's `scores`.
@@ -159,8 +176,7 @@ class ResultTable:
                 console.print(block)
         console.print()
         if any(cell.score.intervals for cell in self.cells):
-            ranges = f"ranges: {LEVEL} % bootstrap intervals, over the clips, of the first unit"
-            console.print(ranges, style="dim", highlight=False)
+            console.print(f"{_RANGES}, of the first unit", style="dim", highlight=False)
         for note in self.notes:
             console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
         of_metrics: dict[str, list[Signature]] = {}
@@ -169,6 +185,48 @@ class ResultTable:
         for signatures in of_metrics.values():
             console.print(together(signatures), style="dim", markup=False, highlight=False, soft_wrap=True)
 
+    def print_summary(self, blocks: Sequence[Sequence[tuple[str, str]]], console: Console | None = None) -> None:
+        """A few columns of all corpora on one screen, a row per system; the first notes, and no signatures.
+
+        Args:
+            blocks: name and part of each column, of tables below each other; a column that no cell has is left out.
+            console: where to write, the terminal by default.
+        """
+        console = console or Console()
+        if not console.is_terminal:
+            console.width = SCREEN_WIDTH
+        console.print(self.title, style="bold", markup=False, highlight=False)
+        shown: list[Cell] = []
+        for metrics in blocks:
+            columns = [found for metric in metrics if (found := [cell for cell in self.cells if cell.metric == metric])]
+            if columns:
+                shown += [cell for column in columns for cell in column]
+                wide = self._brief(columns, between=" ")
+                unbounded = console.options.update(max_width=10 * console.width)
+                fits = console.measure(wide, options=unbounded).maximum <= console.width
+                console.print()
+                console.print(wide if fits else self._brief(columns, between="\n"))
+        ranges = [_RANGES] if any(cell.score.intervals for cell in shown) else []
+        more = [f"and {len(self.notes) - _NOTES} notes more"] if len(self.notes) > _NOTES else []
+        for line in ["", *_scored_on(shown), *ranges, *self.notes[:_NOTES], *more]:
+            console.print(line, style="dim", markup=False, highlight=False)
+
+    def _brief(self, columns: Sequence[list[Cell]], between: str) -> Table:
+        """Corpora and their rows down, `columns` across."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for name, side in (("corpus", "left"), ("system", "left"), ("clips", "right")):
+            table.add_column(Text(name), justify=side, no_wrap=name != "system", overflow="fold")
+        for column in columns:
+            table.add_column(Text(column[0].brief_heading()), justify="right", no_wrap=True)
+        for corpus in dict.fromkeys(cell.corpus for column in columns for cell in column):
+            for number, row in enumerate(self._rows(corpus)):
+                own = [cell for cell in self.cells if (cell.corpus, cell.row) == (corpus, row)]
+                texts = {cell.metric: cell.brief(between) for cell in own}
+                values = [texts.get(column[0].metric, ABSENT) for column in columns]
+                if set(values) != {ABSENT}:
+                    table.add_row(Text("" if number else corpus), Text(row), _clips(own), *values)
+        return table
+
     def text(self) -> str:
         """The table and its signatures as plain text, at most 100 columns wide (signatures are not broken)."""
         stream = io.StringIO()
@@ -176,8 +234,9 @@ class ResultTable:
         return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
     def to_dict(self) -> dict[str, object]:
-        """Title, cells with whole signatures, and notes, for JSON."""
-        return {"title": self.title, "cells": [cell.to_dict() for cell in self.cells], "notes": self.notes}
+        """Title, conditions, cells with whole signatures, and notes, for JSON."""
+        cells = [cell.to_dict() for cell in self.cells]
+        return {"title": self.title, "conditions": self.conditions, "cells": cells, "notes": self.notes}
 
     def csv(self) -> str:
         """One line per value."""
@@ -207,12 +266,16 @@ class ResultTable:
     def _column(self, corpus: str, metric: tuple[str, str]) -> list[Cell]:
         return [cell for cell in self.cells if cell.corpus == corpus and cell.metric == metric]
 
+    def _rows(self, corpus: str) -> list[str]:
+        """The corpus's rows in their order."""
+        present = dict.fromkeys(cell.row for cell in self.cells if cell.corpus == corpus)
+        return sorted(present, key=lambda row: self.first.index(row) if row in self.first else len(self.first))
+
     def _blocks(self, corpus: str, width: int) -> list[Table]:
         """The corpus's rows, repeated as often as its columns need to keep within `width`."""
         metrics = list(dict.fromkeys(cell.metric for cell in self.cells if cell.corpus == corpus))
         columns = [self._column(corpus, metric) for metric in metrics]
-        present = dict.fromkeys(cell.row for cell in self.cells if cell.corpus == corpus)
-        rows = sorted(present, key=lambda row: self.first.index(row) if row in self.first else len(self.first))
+        rows = self._rows(corpus)
         row_width = max(map(len, [corpus, *rows])) + len("clips") + 6
 
         groups: list[list[list[Cell]]] = [[]]
@@ -228,6 +291,16 @@ class ResultTable:
         own = [cell for cell in self.cells if cell.corpus == corpus]
         counts = {row: _clips([cell for cell in own if cell.row == row]) for row in rows}
         return [_block(corpus, counts, group) for group in groups]
+
+
+def _scored_on(cells: Sequence[Cell]) -> list[str]:
+    """What all readers of a summary need to know of the signatures, in a line at most."""
+    facts = {
+        key: dict.fromkeys(value for cell in cells if (value := getattr(cell.score.signature, field)) is not None)
+        for key, field in (("body", "body"), ("dtw", "dtw"), ("level", "level"))
+    }
+    line = ", ".join(f"{key}:{'/'.join(values)}" for key, values in facts.items() if values)
+    return [line] if line else []
 
 
 def _clips(cells: list[Cell]) -> str:

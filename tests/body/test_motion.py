@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation, Slerp
 
 from soke.body.joints import NUM_JOINTS, SMPLX_JOINTS, joint_indices
-from soke.body.motion import Motion
+from soke.body.motion import JointMotion, Motion
 
 
 def random_motion(frames: int = 6, eyelids: bool = True) -> Motion:
@@ -81,3 +83,65 @@ def test_another_frame_rate_keeps_the_seconds(frames, fps, target, expected):
     motion.expression[:, 0] = torch.arange(frames)
     other = motion.at_fps(target)
     assert other.expression[:, 0].tolist() == expected and other.fps == target
+
+
+def close(a: Motion | JointMotion, b: Motion | JointMotion) -> bool:
+    pairs = zip(vars(a).values(), vars(b).values(), strict=True)
+    return all(torch.allclose(x, y, atol=1e-5) if isinstance(x, torch.Tensor) else x == y for x, y in pairs)
+
+
+def slowly_resampled(motion: Motion, fps: float) -> Motion:
+    """Moment by moment, joint by joint, with scipy's slerp."""
+    rows: dict[str, list] = {"rotations": [], "expression": [], "eyelids": []}
+    for number in range(max(round(len(motion) / motion.fps * fps), 1)):
+        position = min(number / fps * motion.fps, len(motion) - 1)
+        first = min(int(position), len(motion) - 2)
+        joints = []
+        for start, end in zip(motion.rotations[first], motion.rotations[first + 1]):
+            turning = Slerp([first, first + 1], Rotation.from_rotvec(np.stack([start, end])))
+            joints.append(torch.from_numpy(turning([position]).as_rotvec()[0]))
+        rows["rotations"].append(torch.stack(joints).float())
+        for name in ("expression", "eyelids"):
+            start, end = getattr(motion, name)[first : first + 2]
+            rows[name].append(start + (position - first) * (end - start))
+    return replace(motion, **{name: torch.stack(values) for name, values in rows.items()}, fps=fps)
+
+
+@pytest.mark.parametrize("target", [24.0, 23.976, 15.0, 50.0])
+def test_resampling_is_slerp_and_linear_in_time(target: float):
+    motion = replace(random_motion(7), rotations=0.5 * random_motion(7).rotations)
+    assert close(motion.resampled(target), slowly_resampled(motion, target))
+
+
+def test_resampling_shows_a_steady_turn_at_its_moments():
+    motion = Motion.rest(15, 15.0)
+    motion.rotations[:, 20, 2] = motion.expression[:, 3] = torch.arange(15) / 15  # rad and units per second
+    faster = motion.resampled(24.0)
+    expected = (torch.arange(24) / 24).clamp(max=14 / 15)  # the last frame holds
+    torch.testing.assert_close(faster.rotations[:, 20, 2], expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(faster.expression[:, 3], expected, atol=1e-6, rtol=0)
+    positions = JointMotion(torch.arange(15.0).reshape(15, 1, 1).expand(15, 1, 3) / 15, ("neck",), 15.0)
+    torch.testing.assert_close(positions.resampled(24.0).positions[:, 0, 1], expected, atol=1e-6, rtol=0)
+
+
+def test_resampling_turns_the_shorter_way():
+    motion = Motion.rest(2, 10.0)
+    motion.rotations[:, 5, 0] = torch.tensor([3.0, -3.0])  # 0.28 rad apart, through a half turn
+    middle = motion.resampled(20.0).rotations[1, 5]
+    assert middle.abs()[0] == pytest.approx(np.pi, abs=1e-5) and not middle[1:].any()
+
+
+@pytest.mark.parametrize("motion", [
+    replace(random_motion(), rotations=0.5 * random_motion().rotations, made_by="tokenizer 1a"),
+    JointMotion(torch.randn(6, 2, 3), ("neck", "nose"), 25.0, "tokenizer 1a"),
+])  # fmt: skip
+def test_laws_of_resampling(motion: Motion | JointMotion):
+    assert motion.resampled(motion.fps) is motion
+    for fps in (15.0, 20.0, 23.976, 24.0, 30.0, 60.0):
+        other = motion.resampled(fps)
+        assert other.fps == fps and other.made_by == motion.made_by
+        assert abs(other.duration - motion.duration) <= 0.5 / fps
+        still = motion.frames(torch.zeros(6, dtype=torch.int64))
+        assert close(still.resampled(fps), replace(motion.frames(torch.zeros(len(other), dtype=torch.int64)), fps=fps))
+    assert close(motion.resampled(2 * motion.fps).resampled(motion.fps), motion)
+    assert len(motion.frames(slice(0)).resampled(30.0)) == 0 and len(motion.frames(slice(1)).resampled(1.0)) == 1

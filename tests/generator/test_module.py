@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -9,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from soke.data.clip import Clip
 from soke.data.dataset import CodeBatch
 from soke.errors import UserError
 from soke.generator.module import GeneratorModule
@@ -61,6 +63,38 @@ def test_producer_keeps_the_order_and_survives_saving(tokenizer, tmp_path):
         (alone,) = loaded.produce([sentence])
         torch.testing.assert_close(alone.rotations, motion.rotations, atol=1e-5, rtol=0)
         assert len(motion) % tokenizer.downsample == 0 and len(motion) > 0
+
+
+def test_corpora_of_one_language_keep_their_rates(tokenizer, tmp_path):
+    generator = matching(
+        tokenizer, languages=["ASL", "DGS"], fps={"old": 15.0, "new": 24.0, "tv": 25.0},
+        corpora={"old": "ASL", "new": "ASL", "tv": "DGS"},
+    )  # fmt: skip
+    SignProducer(generator, tokenizer).save_pretrained(tmp_path / "model")
+    producer = SignProducer.from_pretrained(tmp_path / "model")
+    sentences = [
+        Clip("a", "new", "test", "ASL", "snow", tmp_path, 24.0),
+        Clip("b", "old", "test", "ASL", "snow", tmp_path, 15.0),
+        Clip("c", "another", "test", "DGS", "morgen", tmp_path, 50.0),
+        Typed("rain", "ASL"),
+        Typed("regen", "DGS"),
+    ]
+    assert [m.fps for m in producer.produce(sentences)] == [24.0, 15.0, 25.0, 15.0, 25.0]
+    with pytest.raises(UserError, match="unknown sign language 'LSF'"):
+        producer.produce([Typed("rain", "LSF")])
+
+
+def test_a_generator_of_before_has_a_rate_per_language(tokenizer, tmp_path):
+    producer = SignProducer(matching(tokenizer), tokenizer)
+    producer.save_pretrained(tmp_path / "model")
+    file = tmp_path / "model" / "generator.json"
+    saved = json.loads(file.read_text())
+    del saved["spec"]["corpora"]
+    file.write_text(json.dumps(saved))
+    clip = Clip("a", "phoenix", "test", "DGS", "regen", tmp_path, 25.0)
+    assert [m.fps for m in SignProducer.from_pretrained(tmp_path / "model").produce([clip, Typed("sun", "ASL")])] == [
+        25.0, 24.0,
+    ]  # fmt: skip
 
 
 LENGTHS = [[5, 2, 9], [3], [4, 4]]  # of the clips of three batches

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from soke.metrics.clips import Score, hash_of_clips
 from soke.metrics.signature import Signature
@@ -114,6 +117,46 @@ def test_an_interrupted_save_leaves_the_old_file(
     with pytest.raises(KeyboardInterrupt):
         table.save(tmp_path)
     assert (tmp_path / "table.txt").read_text(encoding="utf-8") == before
+
+
+def test_a_summary_fits_one_screen() -> None:
+    """Three corpora of four systems: 40 lines of 120 characters, of what was asked for and nothing else."""
+    table = ResultTable("Text to motion", ["ground truth"])
+    metrics = [("DTW-PA-JPE", "hand"), ("DTW-PA-JPE", "body"), ("BLEU-4", ""), ("length", "")]
+    for corpus in ("how2sign", "csl", "phoenix"):
+        for row in ("tokenizer reconstruction", "generated", "generated, shuffled", "ground truth"):
+            for name, part in metrics if row != "ground truth" else metrics[2:3]:
+                made = Signature(name, part or None, units=("m", "mm"), body="stand-in")
+                values, ends = {"m": 12.3456, "mm": 1.0}, {"m": (11.2345, 13.4567)}
+                table.add(row, corpus, score(made, values, intervals=ends, clips=2341), 2343)
+            table.add(row, corpus, score(Signature("WER", units=("percent",)), {"percent": 1.0}))
+    table.notes += [f"note {i}" for i in range(30)]
+    for width, value in ((200, "12.35 11.23–13.46"), (120, "12.35")):
+        stream = io.StringIO()
+        table.print_summary([metrics, [("absent", "")]], Console(file=stream, width=width, force_terminal=True))
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
+        assert len(lines) <= (27 if width == 200 else 39) and max(map(len, lines)) <= width
+        assert sum(line.count(value) for line in lines) == 3 * (3 * 4 + 1)
+        assert sum("11.23–13.46" in line for line in lines) == 3 * 4 and not any("WER" in line for line in lines)
+        assert [line.split()[0] for line in lines if "ground truth" in line] == ["how2sign", "csl", "phoenix"]
+        assert sum("2341 of 2343" in line for line in lines) == 12 and "…" not in "".join(lines)
+        assert "body:stand-in" in lines[-8] and lines[-1].strip() == "and 25 notes more"
+
+
+def test_a_summary_shows_both_values_where_there_is_no_interval() -> None:
+    table = ResultTable("Tokenizer")
+    use = Signature("codebook-use", "lhand", units=("percent", "codes"))
+    table.add("reconstruction", "csl", score(use, {"percent": 75.0, "codes": 9.876}))
+    stream = io.StringIO()
+    table.print_summary([[("codebook-use", "lhand")]], Console(file=stream))
+    assert "75.00 / 9.88" in stream.getvalue() and "percent / codes" in stream.getvalue()
+
+
+def test_conditions_are_saved(table: ResultTable, tmp_path: Path) -> None:
+    table.conditions = {"search": {"method": "beam", "beams": 4}}
+    table.save(tmp_path)
+    saved = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
+    assert saved["conditions"] == {"search": {"method": "beam", "beams": 4}}
 
 
 def test_intervals_counts_and_notes_are_shown_and_saved(table: ResultTable, tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def test_an_infinite_batch_leaves_the_running_statistics_as_they_are():
     assert x.grad.isfinite().all()
 
 
+@torch.no_grad()
 def test_layers_are_torch_s():
     torch.manual_seed(0)
     settings = TranslatorSettings(width=16, layers=1, heads=4, feedforward=24, dropout=0.0)

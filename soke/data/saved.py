@@ -1,0 +1,35 @@
+"""Motions in files of their own, as a test saves its predictions: .npz with the names and units of `Motion`."""
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from soke.body.motion import Motion
+from soke.errors import UserError
+from soke.storage import new_file
+
+
+def write_motion(path: Path, motion: Motion) -> None:
+    """All that `motion` holds. Raises UserError as `new_file` does."""
+    values = {f.name: getattr(motion, f.name) for f in fields(motion)}
+    arrays = {name: v.cpu().numpy() if isinstance(v, Tensor) else v for name, v in values.items() if v is not None}
+    with new_file(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def read_motion(path: Path) -> Motion:
+    """What `write_motion` wrote. Raises UserError that names the file: missing, damaged, or another content."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            tensors = {
+                name: torch.from_numpy(archive[name])
+                for name in ("rotations", "expression", "betas", "eyelids") if name in archive
+            }  # fmt: skip
+            made_by = str(archive["made_by"]) if "made_by" in archive else ""
+            return Motion(**tensors, fps=float(archive["fps"]), made_by=made_by)
+    except Exception as error:  # damaged bytes can raise nearly anything
+        raise UserError(f"{path} is no saved motion ({type(error).__name__}: {error}); save it again") from error
