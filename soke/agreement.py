@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 
 from soke.body.layout import MotionLayout
 from soke.config import DEFAULTS, Config, Stage, resolve
-from soke.data.words import level_of
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
 from soke.tokenizer.tokenizer import SignTokenizer, saved_hash
@@ -140,7 +139,8 @@ def check_translator(config: Config, parts: MotionLayout, translator: BackTransl
     pairs = _of_layout(parts, translator.layout)
     for key in ("WIDTH", "LAYERS", "HEADS", "FEEDFORWARD", "DROPOUT"):
         pairs[f"TRANSLATION.{key}"] = (getattr(made, key.lower()), getattr(t, key))
-    pairs["TRANSLATION.LEVEL"] = (targets.level, level_of(translator.language, t.LEVEL))
+    if t.LEVEL != "auto":  # which the training texts decided
+        pairs["TRANSLATION.LEVEL"] = (targets.level, t.LEVEL)
     pairs["TRANSLATION.PSEUDO_GLOSSES"] = (targets.pseudo, t.PSEUDO_GLOSSES)
     pairs["TRANSLATION.MAX_TOKENS"] = (translator.max_tokens, t.MAX_TOKENS)
     for key, chosen in (("BEAMS", translator.beams), ("LENGTH_PENALTIES", translator.alpha)):
