@@ -1,8 +1,8 @@
 """Pack the pose frames of corpora: `python -m prepare.pack_poses --cfg configs/soke.yaml`.
 
 Each corpus and lexicon of the configuration gets a store, `packed` in its root or what its key PACKED names, which
-training then reads a hundred times faster than frame files. Interrupted, it continues; run again, it packs what is new
-or could not be read before. The frame files may then be removed.
+training then reads a hundred times faster than frame files. Interrupted, it continues; run again, it packs what is new,
+what has changed or could not be read before. The frame files may then be removed.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import argparse
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from torch.utils.data import DataLoader, Dataset
@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from soke import build, cli
 from soke.config import load_config
-from soke.data.base import FrameFolderCorpus
-from soke.data.clip import SPLITS
+from soke.data.base import FrameFolderCorpus, frame_files_alone
+from soke.data.clip import SPLITS, Clip
+from soke.data.fingerprints import Watch
 from soke.data.frames import FRAME_SIZE
 from soke.data.packed import (
     PackedStore,
@@ -55,26 +56,39 @@ class _Shards(Dataset):
 
 
 def pack(corpus: FrameFolderCorpus, folder: Path, workers: int) -> PackedStore:
-    """Pack a corpus into `folder`; shards that are there already are kept, splits without annotation are left out.
+    """Pack a corpus into `folder`; shards that are there already are kept where annotation and frame files are the
+    same, splits without annotation are left out. A store whose frame files are all gone is left as it is.
 
-    Raises UserError when no split can be listed, or a file cannot be written.
+    Raises UserError when there is nothing to pack, when some of a store's clips have no frame files any more, which
+    packing would lose, and when a file cannot be written.
     """
     shards: list[Shard] = []
     sources: dict[str, str] = {}
     dropped, absent = {}, []
+    watch, store = Watch.thorough(), _readable(folder)
     for split in SPLITS:
         try:
             listing = corpus.unpacked(split)
         except UserError as error:
             absent.append(f"{split} is left out: {error}")
             continue
-        shards += plan_shards(split, listing.clips, listing.skipped)
+        origins = {
+            clip.name: (os.path.relpath(clip.frames, corpus.root), found)
+            for clip in listing.clips if (found := watch.look(clip.frames)) is not None
+        }  # fmt: skip
+        shards += plan_shards(split, listing.clips, listing.skipped, origins)
         dropped[split] = listing.dropped
         sources |= {
             path.relative_to(corpus.root).as_posix(): file_hash(path) for path in corpus.annotation_paths(split)
         }
-    if not shards:
+    kept = {(shard.split, item.name) for shard in shards for item in shard.items if isinstance(item, Clip)}
+    if store is not None and not kept:
+        _log.info("%s: no frame files are there any more; %s is left as it is", corpus.name, folder)
+        return store
+    if not kept:
         raise UserError(f"corpus {corpus.name}: there are no clips to pack in {corpus.root}; {' '.join(absent)}")
+    if store is not None:
+        _refuse_loss(corpus, store, kept)
     for sentence in absent:
         _log.warning("%s", sentence)
     missing = [shard for shard in shards if not is_packed(folder, shard)]
@@ -93,6 +107,28 @@ def pack(corpus: FrameFolderCorpus, folder: Path, workers: int) -> PackedStore:
         seconds = time.monotonic() - start
         _log.info("%s: %d frames packed, %.0f frames/s", corpus.name, frames, frames / seconds)
     return complete_store(folder, corpus.name, shards, FRAME_SIZE, sources, dropped)
+
+
+def _readable(folder: Path) -> PackedStore | None:
+    """The store in `folder`; None when there is none, or none that can be read."""
+    try:
+        return PackedStore.find(folder)
+    except UserError:
+        return None
+
+
+def _refuse_loss(corpus: FrameFolderCorpus, store: PackedStore, kept: Collection[tuple[str, str]]) -> None:
+    """Raises UserError when the store holds a clip that is still annotated, but whose frame files are gone."""
+    for split in filter(store.has, SPLITS):
+        lost = {clip.name for clip in store.clips(split) if (split, clip.name) not in kept}
+        if lost:
+            lost = [clip for clip in corpus.annotated(split) if clip.name in lost and not clip.frames.is_dir()]
+        if lost:
+            raise UserError(
+                f"{store.folder} holds {len(lost)} clips of {corpus.name} {split} whose frame files are gone (the "
+                f"first: {lost[0].name}, {lost[0].frames}), so packing again would lose them: put the files back, or "
+                "set PACKED to another folder"
+            )
 
 
 def summary(store: PackedStore) -> str:
@@ -118,8 +154,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value")
     options = parser.parse_intermixed_args(arguments)
     config = load_config(options.cfg, options.cfg_assets, options.overrides)
-    lexicon = build.lexicon(config)
-    for corpus in [*build.corpora(config), *([] if lexicon is None else [lexicon])]:
+    with frame_files_alone():
+        lexicon = build.lexicon(config)
+        corpora = build.corpora(config)
+    for corpus in [*corpora, *([] if lexicon is None else [lexicon])]:
         if isinstance(corpus, FrameFolderCorpus):
             print(summary(pack(corpus, corpus.packed, options.workers)))
         else:

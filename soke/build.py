@@ -28,6 +28,7 @@ from soke.data.codes import REMEDY, CodeStore
 from soke.data.csl_daily import CSLDaily
 from soke.data.datamodule import SignDataModule
 from soke.data.dataset import MotionDataset
+from soke.data.fingerprints import Watch, annotation_hashes
 from soke.data.how2sign import How2Sign
 from soke.data.keywords import check_keywords, read_keyword_lists
 from soke.data.lexicon import Lexicon, SentenceClips, annotated_clips, german_glosses
@@ -35,7 +36,7 @@ from soke.data.nmfs_csl import NMFsCSL
 from soke.data.packed import file_hash
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.recordings import published_recordings, read_recordings, without_held_out
-from soke.data.statistics import Statistics, load_or_compute_statistics, published_statistics
+from soke.data.statistics import Statistics, data_hashes, load_or_compute_statistics, published_statistics
 from soke.data.words import level_of
 from soke.errors import UserError
 from soke.evaluate import Setting, Shares
@@ -156,9 +157,9 @@ def training_module(config: Config, data: SignDataModule) -> TokenizerModule | G
         weights = LossWeights(loss.FEATURE, loss.COMMITMENT, loss.VELOCITY, loss.REDUCTION)
         return TokenizerModule(_new_tokenizer(config, data.corpora), body_model(config, "cpu"), weights, optim)
     tokenizer = trained_tokenizer(config, "cpu")
-    generator, score = _new_generator(config, tokenizer), None
+    generator, score = _new_generator(config, tokenizer, data), None
     if config.EVAL.GENERATE_EVERY:
-        samples, skipped = spread_samples(data.dataset("val", "motion"), config.EVAL.GENERATE_CLIPS)
+        samples, skipped = spread_samples(_val_motions(config, data), config.EVAL.GENERATE_CLIPS)
         data.record(skipped)
         producer = SignProducer(generator, tokenizer, batch_size=config.EVAL.BATCH_SIZE)
         score = GenerationScore(producer, body_model(config, "cpu"), samples, config.METRIC.DTW)
@@ -166,6 +167,17 @@ def training_module(config: Config, data: SignDataModule) -> TokenizerModule | G
         generator, tokenizer, optim, config.TRAIN.LABEL_SMOOTHING, config.TRAIN.CHECKPOINTING, score,
         config.EVAL.GENERATE_EVERY,
     )  # fmt: skip
+
+
+def _val_motions(config: Config, data: SignDataModule) -> MotionDataset:
+    """What generated motion is compared with. Raises UserError when it is not on this machine."""
+    try:
+        return data.dataset("val", "motion")
+    except UserError as error:
+        raise UserError(
+            f"EVAL.GENERATE_EVERY={config.EVAL.GENERATE_EVERY} compares generated motion with the poses of the val "
+            f"split, but {error}; with EVAL.GENERATE_EVERY=0 codes are enough"
+        ) from error
 
 
 def _translation_module(config: Config, data: SignDataModule) -> TranslationModule:
@@ -176,6 +188,7 @@ def _translation_module(config: Config, data: SignDataModule) -> TranslationModu
         clips, parts, _statistics(config, parts, data.corpora),
         TranslatorSettings(t.WIDTH, t.LAYERS, t.HEADS, t.FEEDFORWARD, t.DROPOUT),
         level_of((clip.text for clip in clips), t.LEVEL), t.PSEUDO_GLOSSES, t.MAX_TOKENS,
+        annotation_hashes(corpus),
     )  # fmt: skip
     optim = PlateauSettings(o.LR, tuple(o.BETAS), o.WEIGHT_DECAY, t.DECAY, t.PATIENCE, o.ETA_MIN)
     losses = TranslationLosses(t.GLOSS_WEIGHT, t.TEXT_WEIGHT, config.TRAIN.LABEL_SMOOTHING)
@@ -280,14 +293,29 @@ def _judges(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTranslat
                 "configs/back_translation.yaml --nodebug`, or set METRIC.BACK_TRANSLATION", corpus.name, folder,
             )  # fmt: skip
             continue
-        judge = BackTranslator.from_pretrained(folder, _device(config))
-        if judge.language != corpus.language:
-            raise UserError(
-                f"METRIC.BACK_TRANSLATION: the model in {folder} reads {judge.language}, but {corpus.name} is "
-                f"{corpus.language}; train one on {corpus.name}"
-            )
-        judges[corpus.name] = judge
+        judges[corpus.name] = _back_translator(config, folder, corpus)
     return judges
+
+
+def _back_translator(config: Config, folder: Path, corpus: Corpus) -> BackTranslator:
+    """The model in `folder`, for the motions of a corpus. Raises UserError when it reads another sign language, or
+    parts of the body that this configuration's layout leaves at rest; warns when it was trained on other data."""
+    translator = BackTranslator.from_pretrained(folder, _device(config))
+    if translator.language != corpus.language:
+        raise UserError(
+            f"the back-translation model in {folder} reads {translator.language}, but {corpus.name} is "
+            f"{corpus.language}; train one on {corpus.name}"
+        )
+    unseen = translator.layout.covered - layout(config).covered
+    if unseen:
+        raise UserError(
+            f"the back-translation model in {folder} reads {', '.join(sorted(unseen))}, which PARTS leaves out; train "
+            "one with these PARTS"
+        )
+    reason = translator.other_data(corpus.name, annotation_hashes(corpus))
+    if reason:
+        log.warning("the back-translation model in %s %s: train one on this %s", folder, reason, corpus.name)
+    return translator
 
 
 def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[str]]]:
@@ -299,13 +327,13 @@ def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[s
             return producer_.translate(motions, [language] * len(motions))
 
         return {corpus.name: partial(translate, language=corpus.language) for corpus in corpora(config)}
-    return {name: _translator(config, name).translate for name in config.DATASET.CORPORA}
+    return {corpus.name: _translator(config, corpus).translate for corpus in corpora(config)}
 
 
-def _translator(config: Config, corpus: str) -> BackTranslator:
+def _translator(config: Config, corpus: Corpus) -> BackTranslator:
     """The back-translation model of this run."""
-    folder = _of_corpus(_back_translation(config), corpus)
-    translator = BackTranslator.from_pretrained(folder, _device(config))
+    folder = _of_corpus(_back_translation(config), corpus.name)
+    translator = _back_translator(config, folder, corpus)
     agreement.check_translator(config, layout(config), translator, folder)
     return translator
 
@@ -387,15 +415,20 @@ def _statistics(config: Config, parts: MotionLayout, corpora: list[Corpus]) -> S
     dataset = MotionDataset(
         sentences, "train", parts, *_limits(config), config.TOKENIZER.DOWNSAMPLE, config.DATASET.STRICT
     )
+    if named is not None and named.exists():
+        statistics = Statistics.load(named, parts)
+        if not statistics.fits(*data_hashes(dataset)):
+            log.warning("%s, which DATASET.STATISTICS names, was computed from other data than this run's", named)
+        return statistics
     dataset.require_readable()
     return load_or_compute_statistics(named or config.run_folder / runs.STATISTICS, dataset, config.TRAIN.NUM_WORKERS)
 
 
-def _new_generator(config: Config, tokenizer: SignTokenizer) -> SignGenerator:
-    store, g, chosen = code_store(config), config.GENERATOR, corpora(config)
-    store.check(tokenizer.hash)
+def _new_generator(config: Config, tokenizer: SignTokenizer, data: SignDataModule) -> SignGenerator:
+    store, g, chosen = data.code_store, config.GENERATOR, data.corpora
+    store.check(tokenizer.hash, chosen, _limits(config))
     languages = {corpus.name: corpus.language for corpus in chosen}
-    fps = {corpus.name: store.provenance.fps.get(corpus.name, corpus.fps) for corpus in chosen}
+    fps = {corpus.name: store.provenance.fps[corpus.name] for corpus in chosen}
     signs = _signs(config, tokenizer, store, chosen)
     keywords = _keywords(config, chosen, signs) if signs else {}
     spec = GeneratorSpec(
@@ -407,6 +440,7 @@ def _new_generator(config: Config, tokenizer: SignTokenizer) -> SignGenerator:
         retrieval_drop=g.RETRIEVAL.DROP, translation=g.TRANSLATION, retrieval_recording=g.RETRIEVAL.RECORDING,
         retrieval_keywords=_named(g.RETRIEVAL.KEYWORDS) if keywords else "",
         retrieval_word_codes=_named(g.RETRIEVAL.WORD_CODES) if signs else "",
+        data=store.digest(data.dataset("train", "codes").clips),
     )  # fmt: skip
     return SignGenerator.from_mbart(resolve(g.MBART), spec, signs, keywords)
 
@@ -429,6 +463,10 @@ def _signs(config: Config, tokenizer: SignTokenizer, store: CodeStore, corpora: 
         )  # fmt: skip
         return published_recordings(resolve(retrieval.WORD_CODES), tokenizer.codebook_sizes, german)
     files = {corpus.language: store.word_file(corpus.language) for corpus in corpora}
+    recordings = lexicon(config, corpora) if resolve(config.DATASET.LEXICON).is_dir() else None
+    reason = store.words_misfit(recordings, files, _limits(config), Watch())
+    if reason:
+        raise UserError(f"the tables of words (word2code_*.json) in {store.path} do not fit: {reason}; {REMEDY}")
     tables = {name: read_recordings(path, tokenizer.parts) for name, path in files.items() if path.is_file()}
     if not tables:
         raise UserError(f"{store.path} holds no codes of the lexicon's signs (word2code_*.json); {REMEDY}")

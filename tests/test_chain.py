@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -543,6 +544,101 @@ def test_checkpoint_of_another_layout_is_refused(shop):
     assert checkpoint.read_bytes() == before
 
 
+def without_poses(shop: Workshop, target: Path, *poses: str) -> list[str]:
+    """Overrides that lead to a copy of the data with annotations alone, and the poses below the folders `poses`."""
+    whole = shop.folder("data")
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        below = Path(folder).relative_to(whole).as_posix()
+        return [] if below.startswith(poses) else [name for name in names if name.endswith(".pkl")]
+
+    shutil.copytree(whole, target, ignore=left_out, copy_function=shutil.copy2)
+    roots = [f"DATASET.CORPORA.{name}.ROOT={target}/{folder}" for name, folder in CORPORA.items()]
+    return [*roots, f"DATASET.LEXICON={target}/lexicon"]
+
+
+def test_codes_are_enough_to_train_a_generator(shop, tmp_path):
+    changes = [*without_poses(shop, tmp_path / "bare"), "TRAIN.END_EPOCH=1", "DATASET.STRICT=true"]
+    expected = "EVAL.GENERATE_EVERY=1 compares generated motion with the poses of the val split, but .*GENERATE_EVERY=0"
+    with pytest.raises(UserError, match=expected):
+        shop.run(train, "soke", "NAME=poseless", *changes)
+    shop.run(train, "soke", "NAME=poseless", *changes, "EVAL.GENERATE_EVERY=0")
+    specs = [
+        json.loads(shop.folder("experiments", "generator", name, "generator", "generator.json").read_text())["spec"]
+        for name in ("poseless", "toy")
+    ]  # fmt: skip
+    assert specs[0] == specs[1] and specs[0]["data"]
+
+
+def test_poses_of_the_val_split_are_enough_for_validation_by_generation(shop, tmp_path):
+    val = ["How2Sign/val", "Phoenix_2014T/dev", "CSL-Daily/poses"]  # CSL-Daily does not tell its splits apart
+    shop.run(train, "soke", "NAME=val-poses", *without_poses(shop, tmp_path / "half", *val), "TRAIN.END_EPOCH=1",
+             "EVAL.GENERATE_CLIPS=1")  # fmt: skip
+    with shop.folder("experiments", "generator", "val-poses", "csv", "metrics.csv").open() as stream:
+        assert "val/DTW_JPE" in csv.DictReader(stream).fieldnames
+
+
+def test_a_corpus_that_has_no_codes_is_named(shop, tmp_path):
+    one = ["DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null", f"DATASET.CODE_PATH={tmp_path}/codes"]
+    shop.run(get_motion_code, "soke", *one, "DATASET.LEXICON=null")
+    with pytest.raises(UserError, match="holds no codes of corpus how2sign; run `python -m get_motion_code`"):
+        shop.run(train, "soke", "NAME=later", one[-1])
+    with pytest.raises(UserError, match=r"tables of words .* do not fit: there is no note .*run `python -m get_motion"):
+        shop.run(train, "soke", "NAME=later", *one)
+
+
+def test_codes_of_other_lengths_are_refused(shop):
+    with pytest.raises(UserError, match="MAX_FRAMES=400, here it is 200; run `python -m get_motion_code`"):
+        shop.run(train, "soke", "NAME=shorter", "DATASET.MAX_FRAMES=200")
+
+
+def test_statistics_of_a_dead_run_on_other_corpora_are_computed_again(shop, caplog):
+    folder = shop.folder("experiments", "tokenizer", "reborn")
+    folder.mkdir(parents=True)
+    shutil.copy(shop.folder("experiments", "tokenizer", "toy", "statistics.json"), folder)
+    changes = [*shop.overrides, "NAME=reborn", "DATASET.CORPORA.csl=null"]
+    config = load_config("configs/demo/deto.yaml", overrides=changes)
+    build.training_module(config, build.data_module(config, folder))
+    assert json.loads((folder / "statistics.json").read_text())["clips"] == 24
+    assert "statistics.json was computed from other clips" in caplog.text
+    named = shop.folder("experiments", "tokenizer", "toy", "statistics.json")
+    before = named.read_bytes()
+    config = load_config("configs/demo/deto.yaml", overrides=[*changes, f"DATASET.STATISTICS={named}"])
+    build.training_module(config, build.data_module(config, folder))
+    assert named.read_bytes() == before and "which DATASET.STATISTICS names, was computed from other" in caplog.text
+
+
+def test_a_run_does_not_continue_on_other_sentences(shop):
+    annotation = next(shop.folder("data", "How2Sign", "train", "re_aligned").glob("*.csv"))
+    before = annotation.read_bytes()
+    sentence = read_table(annotation, ("SENTENCE",)).rows[0]["SENTENCE"].encode()
+    annotation.write_bytes(before.replace(sentence, sentence + b" now", 1))
+    try:
+        with pytest.raises(UserError, match="sentences or their codes are others than those that this checkpoint"):
+            shop.run(train, "soke", "TRAIN.RESUME=auto")
+    finally:
+        annotation.write_bytes(before)
+
+
+def test_back_translation_models_of_other_data_are_told(shop, tmp_path, caplog):
+    def judges(*changes: str):
+        config = load_config("configs/demo/soke.yaml", overrides=[*shop.overrides, *changes])
+        return build.evaluation_setting(config).judges
+
+    assert set(judges()) == set(CORPORA) and "was trained" not in caplog.text
+    copy = tmp_path / "CSL-Daily"
+    shutil.copytree(shop.folder("data", "CSL-Daily"), copy)
+    shutil.copy(copy / "csl_clean.val", copy / "csl_clean.train")
+    assert set(judges(f"DATASET.CORPORA.csl.ROOT={copy}")) == set(CORPORA)
+    assert "csl/translation was trained with another csl_clean.train, so its words may be others" in caplog.text
+    parts = (
+        "PARTS=[{name: body, joints: [head]}, {name: lhand, joints: [left_wrist]}, "
+        "{name: rhand, joints: [right_wrist]}]"
+    )
+    with pytest.raises(UserError, match="reads expression, jaw, left_.*, which PARTS leaves out"):
+        judges(parts)
+
+
 def test_codes_of_another_tokenizer_are_refused(shop):
     shop.run(train, "deto", "NAME=second", "SEED=7", "TRAIN.END_EPOCH=1")
     other = shop.folder("experiments", "tokenizer", "second", "tokenizer")
@@ -563,8 +659,6 @@ def test_a_bad_frame_is_listed_or_with_strict_refused(shop, tmp_path, damage, ex
     if damage == "truncate":
         frame.write_bytes(frame.read_bytes()[:40])
     else:
-        import pickle
-
         content = pickle.loads(frame.read_bytes())
         content["smplx_expr"][3] = np.nan
         frame.write_bytes(pickle.dumps(content))

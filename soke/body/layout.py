@@ -105,6 +105,13 @@ class MotionLayout:
         """Part name -> name of the part whose tokenizer it uses (itself, unless it mirrors another)."""
         return {part.name: part.mirrors or part.name for part in self.parts}
 
+    @property
+    def covered(self) -> set[str]:
+        """Names of the joints that some part sees, and `expression` and `eyelids` where one does."""
+        covered = {joint for part in self.parts for joint in part.rotated_joints}
+        extra = {"expression": any(p.expression for p in self.parts), "eyelids": any(p.eyelids for p in self.parts)}
+        return covered | {name for name, seen in extra.items() if seen}
+
     @cached_property
     def hash(self) -> str:
         """12 hex digits that change with anything that changes the features."""

@@ -3,9 +3,12 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import numpy as np
 from soke.body.motion import Motion
 from soke.data.annotations import Table, read_entries, safe_name
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
+from soke.data.fingerprints import Fingerprint, Watch
 from soke.data.frames import motion_from_frames
 from soke.data.lengths import downsampled_indices
 from soke.data.loading import FrameFiles, count_frames, frame_files, maker_of, read_frames
@@ -30,6 +34,17 @@ MIN_FPS, MAX_FPS = 5.0, 240.0  # recordings of signers lie between them; other r
 SHORTEST, LONGEST, SLACK = 0.4, 2.0, 0.5
 _FEW_FRAMES = f"of fewer than {MIN_FRAMES} frames"
 _NAMED_IN_LOG = 5
+_FRAME_FILES_ALONE: ContextVar[bool] = ContextVar("_FRAME_FILES_ALONE", default=False)
+
+
+@contextmanager
+def frame_files_alone() -> Iterator[None]:
+    """Corpora that are made inside take no notice of packed stores: what is to be packed anew need not fit them."""
+    token = _FRAME_FILES_ALONE.set(True)
+    try:
+        yield
+    finally:
+        _FRAME_FILES_ALONE.reset(token)
 
 
 @dataclass
@@ -73,7 +88,7 @@ class FrameFolderCorpus(ABC):
     def __init__(self, root: Path | str, packed: Path | str | None = None):
         self.root = Path(root)
         self.packed = self.root / "packed" if packed is None else Path(packed)
-        self.store = PackedStore.find(self.packed)
+        self.store = None if _FRAME_FILES_ALONE.get() else PackedStore.find(self.packed)
         if self.store is not None:
             self._check_store(self.store)
         elif not self.root.is_dir():
@@ -124,6 +139,27 @@ class FrameFolderCorpus(ABC):
     def dropped(self, split: str) -> Counter[str]:
         """Number of clips of `split` per rule of the corpus that excludes them."""
         return Counter(self._listing(split).dropped)
+
+    def described(self, split: str) -> Listing:
+        """The listing of `split` with the clips whose frames are not on this machine, for who can do without frames;
+        raises as `annotated` does."""
+        if self._is_packed(split):
+            return self._listing(split)
+        return self._admitted(self._with_frames(self._annotated(split), needed=False))
+
+    def fingerprint(self, clip: Clip, watch: Watch) -> Fingerprint | None:
+        """Of the clip's stored frames, packed or not; None when they are not on this machine."""
+        return self.store.fingerprint(clip) if self._is_packed(clip.split) else watch.look(clip.frames)
+
+    def annotation_hashes(self) -> dict[str, str]:
+        """Annotation file of any split, relative to the root -> its SHA-256; as packed, where there is a store."""
+        if self.store is not None:
+            return self.store.sources
+        hashes = {}
+        for split in SPLITS:
+            with suppress(UserError):  # there need not be every split
+                hashes |= {os.path.relpath(path, self.root): file_hash(path) for path in self.annotation_paths(split)}
+        return hashes
 
     def missing_frames(self, clip: Clip) -> int:
         """How many frames are left out between the clip's first and last. Raises ClipError."""
@@ -216,6 +252,7 @@ class FrameFolderCorpus(ABC):
     def _listing(self, split: str) -> Listing:
         if split not in self._listings:
             if self._is_packed(split):
+                self._check_frames(self.store, split)
                 listing = Listing(self.store.clips(split), self.store.skipped(split), self.store.dropped(split))
             else:
                 listing = self._from_files(split)
@@ -239,7 +276,20 @@ class FrameFolderCorpus(ABC):
             if path.is_file() and file_hash(path) != packed:
                 raise UserError(f"{path} has changed since {store.folder} was packed; {REMEDY}, or remove that folder")
 
-    def _with_frames(self, annotated: Listing) -> Listing:
+    def _check_frames(self, store: PackedStore, split: str) -> None:
+        """Raises UserError when frame files that are still there are others than those that were packed."""
+        watch = Watch()
+        changed = [
+            name for name, folder, packed in store.origins(split)
+            if (found := watch.look(self.root / folder)) is not None and not found.fits(packed)
+        ]  # fmt: skip
+        if changed:
+            raise UserError(
+                f"the frame files of {len(changed)} clips of {self.name} {split} (the first: {changed[0]}) have "
+                f"changed since {store.folder} was packed; {REMEDY}, or remove that folder"
+            )
+
+    def _with_frames(self, annotated: Listing, needed: bool = True) -> Listing:
         listing = Listing([], list(annotated.skipped), Counter(annotated.dropped))
         names: set[str] = set()
         for clip in annotated.clips:
@@ -247,6 +297,8 @@ class FrameFolderCorpus(ABC):
             if frames is None:
                 clip = replace(clip, frames=existing(clip.frames))
                 frames = count_frames(clip.frames, enough=MIN_FRAMES)
+            if not frames and not needed:
+                frames = MIN_FRAMES
             fault = self._fault(clip, names, frames)
             if fault is not None:
                 listing.skipped.append(SkippedClip(self.name, clip.name, fault))

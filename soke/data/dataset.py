@@ -19,6 +19,7 @@ from soke.body.motion import JointMotion, Motion
 from soke.data.annotations import safe_name
 from soke.data.clip import Clip, ClipError, Corpus, SkippedClip
 from soke.data.codes import REMEDY, CodeStore
+from soke.data.fingerprints import Watch, fingerprint_of
 from soke.data.lengths import fitted_indices
 from soke.errors import UserError
 
@@ -129,13 +130,18 @@ class _ClipDataset(Dataset):
         self.split = split
         self.strict = strict
         self.clips: list[Clip] = []
-        self.skipped = [skipped for corpus in corpora for skipped in corpus.skipped(split)]
-        for clip in (clip for corpus in corpora for clip in corpus.clips(split)):
+        listings = [self._listed(corpus) for corpus in corpora]
+        self.skipped = [skipped for _, of_corpus in listings for skipped in of_corpus]
+        for clip in (clip for of_corpus, _ in listings for clip in of_corpus):
             try:  # names become names of files, and a corpus of someone else's need not have looked at them
                 safe_name(clip.name)
                 self.clips.append(clip)
             except ValueError as error:
                 self.skipped.append(SkippedClip(clip.corpus, clip.name, str(error)))
+
+    def _listed(self, corpus: Corpus) -> tuple[list[Clip], list[SkippedClip]]:
+        """The clips of a corpus, and those that it leaves out."""
+        return corpus.clips(self.split), corpus.skipped(self.split)
 
     def _require_clips(self, absent: str) -> None:
         """To be called at the end of construction; `absent` says what is the matter with a corpus without clips.
@@ -232,10 +238,12 @@ class MotionDataset(_ClipDataset):
 class CodesDataset(_ClipDataset):
     """Item i is a `CodeSample` or, for a clip whose codes cannot be used, a `SkippedClip`.
 
+    The clips' frames need not be on this machine; where they are, they must be those that the codes were made from.
+
     min_steps, max_steps: shorter and longer codes are resampled to these, see `fitted_indices`
     strict:               a clip with bad codes, or without codes, raises ClipError
 
-    Raises UserError when no clip of a corpus has codes.
+    Raises UserError when no clip of a corpus has codes, or when frames have changed since.
     """
 
     def __init__(
@@ -260,6 +268,7 @@ class CodesDataset(_ClipDataset):
                 self.clips.append(clip)
             else:
                 self.skipped.append(SkippedClip(clip.corpus, clip.name, fault))
+        self._refuse_changed()
         self._require_clips(f"has no codes in {code_store.path}; {REMEDY}")
 
     def __getitem__(self, index: int) -> CodeSample | SkippedClip:
@@ -269,6 +278,24 @@ class CodesDataset(_ClipDataset):
         except ClipError as error:
             return self._unusable(clip, error)
         return CodeSample(clip, codes[fitted_indices(len(codes), *self.limits)])
+
+    def _listed(self, corpus: Corpus) -> tuple[list[Clip], list[SkippedClip]]:
+        if not hasattr(corpus, "described"):  # a corpus of one's own need not tell frames from clips
+            return super()._listed(corpus)
+        listing = corpus.described(self.split)
+        return listing.clips, listing.skipped
+
+    def _refuse_changed(self) -> None:
+        watch = Watch()
+        changed = [
+            clip for clip in self.clips
+            if self.code_store.changed(clip, fingerprint_of(self.corpora[clip.corpus], clip, watch))
+        ]  # fmt: skip
+        if changed:
+            raise UserError(
+                f"the frames of {len(changed)} clips of split {self.split} (the first: {changed[0].corpus}/"
+                f"{changed[0].name}) have changed since their codes in {self.code_store.path} were made; {REMEDY}"
+            )
 
 
 def collate_motions(items: Sequence[MotionSample | SkippedClip]) -> MotionBatch:

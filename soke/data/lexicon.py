@@ -145,6 +145,11 @@ class Lexicon(TableCorpus):
                 result.clips.append(clip)
         return result
 
+    def segment(self, clip: Clip) -> tuple[int, int] | None:
+        """Number of the first frame of a segment of a continuous clip, and of the one behind its last; None for a sign
+        that is none. To be asked once the annotation is read."""
+        return self._segments.get(clip.name)
+
     def _frame_files(self, clip: Clip) -> FrameFiles:
         files = frame_files(clip)
         segment = self._segments.get(clip.name)

@@ -4,7 +4,8 @@
     shards/{split}-{i}.npy   float32 [frames, D], the stored frames of up to 256 clips, one after the other
     shards/{split}-{i}.parquet  the rows of that shard; it comes after the frames and says that they are complete
 
-Nothing in it names a folder outside: a store may be moved to another disk.
+A store may be moved to another disk, and needs nothing else. Where the frame files of a clip are still in their place,
+the folder that its row names relative to the corpus's root, they must be those that were packed.
 """
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from soke.data.clip import Clip, ClipError, SkippedClip
+from soke.data.fingerprints import Fingerprint
 from soke.errors import UserError
 from soke.storage import new_file
 
@@ -47,6 +49,9 @@ _SCHEMA = pa.schema(
         ("shard", pa.string()),
         ("start", pa.int64()),  # first row in the shard
         ("fault", pa.string()),  # why the clip cannot be used; it then has no frames
+        ("folder", pa.string()),  # of its frame files, relative to the corpus's root
+        ("ends", pa.string()),  # fingerprint of those files, see `Fingerprint`
+        ("files", pa.string()),
     ]
 )
 
@@ -82,8 +87,13 @@ class PackedStore:
         self._dropped: dict[str, dict[str, int]] = meta["dropped"]
         self._listed: dict[str, tuple[list[Clip], list[SkippedClip]]] = {split: ([], []) for split in self._dropped}
         self._places: dict[tuple[str, str], Place] = {}
+        self._origins: dict[str, list[tuple[str, str, Fingerprint]]] = {split: [] for split in self._dropped}
+        self._fingerprints: dict[tuple[str, str], Fingerprint] = {}
         for row in table.to_pylist():
             clips, skipped = self._listed[row["split"]]
+            packed = Fingerprint(row.get("ends") or "", row.get("files"), row["content"])
+            if packed.ends:  # stores of earlier versions do not know
+                self._origins[row["split"]].append((row["name"], row["folder"], packed))
             if row["fault"] is not None:
                 skipped.append(SkippedClip(self.corpus, row["name"], row["fault"]))
                 continue
@@ -92,6 +102,7 @@ class PackedStore:
             clips.append(Clip(corpus=self.corpus, frames=shard, **fields))
             place = Place(row["shard"], row["start"], row["frames"], row["missing"], row.get("made_by") or "")
             self._places[row["split"], row["name"]] = place
+            self._fingerprints[row["split"], row["name"]] = packed
         self._maps: dict[str, tuple[mmap.mmap, int, int]] = {}
 
     @classmethod
@@ -113,6 +124,16 @@ class PackedStore:
     def dropped(self, split: str) -> Counter[str]:
         """Number of clips per rule of the corpus that excludes them."""
         return Counter(self._dropped[split])
+
+    def origins(self, split: str) -> list[tuple[str, str, Fingerprint]]:
+        """Name, folder of the frame files relative to the corpus's root, and their fingerprint, of the split's clips;
+        of those too that could not be read."""
+        return self._origins[split]
+
+    def fingerprint(self, clip: Clip) -> Fingerprint:
+        """Of the clip's frames. Raises ClipError as `place` does."""
+        self.place(clip)
+        return self._fingerprints[clip.split, clip.name]
 
     def place(self, clip: Clip) -> Place:
         """Raises ClipError for a clip that is not in the store."""
@@ -157,28 +178,40 @@ class PackedStore:
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard to be packed: its name, and its clips, or what was skipped."""
+    """One shard to be packed: its name, its clips, or what was skipped, and by the clips' names the folders of their
+    frame files relative to the corpus's root with the files' fingerprints."""
 
     name: str
     split: str
     items: Sequence[Clip | SkippedClip]
+    origins: Mapping[str, tuple[str, Fingerprint]]
 
     @property
     def fingerprint(self) -> str:
-        """Changes with anything that the annotation says of the clips."""
+        """Changes with anything that the annotation says of the clips, and with their frame files."""
         facts = [
             [item.name, item.language, item.text, item.gloss, item.signer, item.fps, item.seconds]
             if isinstance(item, Clip) else [item.name]
             for item in self.items
         ]  # fmt: skip
-        return hashlib.sha256(json.dumps([VERSION, self.split, facts]).encode()).hexdigest()
+        files = [[name, folder, found.files] for name, (folder, found) in self.origins.items()]
+        return hashlib.sha256(json.dumps([VERSION, self.split, facts, files]).encode()).hexdigest()
 
 
-def plan_shards(split: str, clips: Sequence[Clip], skipped: Sequence[SkippedClip]) -> list[Shard]:
-    """The shards of a split, `CLIPS_PER_SHARD` clips each, and one without frames that lists what was skipped."""
-    starts = range(0, len(clips), CLIPS_PER_SHARD)
-    shards = [Shard(f"{split}-{i:05}", split, clips[start : start + CLIPS_PER_SHARD]) for i, start in enumerate(starts)]
-    return [*shards, Shard(f"{split}-skipped", split, skipped)] if skipped else shards
+def plan_shards(
+    split: str, clips: Sequence[Clip], skipped: Sequence[SkippedClip],
+    origins: Mapping[str, tuple[str, Fingerprint]] = {},
+) -> list[Shard]:  # fmt: skip
+    """The shards of a split, `CLIPS_PER_SHARD` clips each, and one without frames that lists what was skipped.
+
+    origins: see `Shard`
+    """
+    shards = []
+    for i, start in enumerate(range(0, len(clips), CLIPS_PER_SHARD)):
+        chosen = clips[start : start + CLIPS_PER_SHARD]
+        known = {clip.name: origins[clip.name] for clip in chosen if clip.name in origins}
+        shards.append(Shard(f"{split}-{i:05}", split, chosen, known))
+    return [*shards, Shard(f"{split}-skipped", split, skipped, {})] if skipped else shards
 
 
 def is_packed(folder: Path, shard: Shard) -> bool:
@@ -206,6 +239,9 @@ def pack_shard(
     for item in shard.items:
         row: dict[str, Any] = {"name": item.name, "split": shard.split, "shard": shard.name, "start": start}
         row |= {"frames": 0, "duration": 0.0, "missing": 0}
+        if item.name in shard.origins:
+            origin, found = shard.origins[item.name]
+            row |= {"folder": origin, "ends": found.ends, "files": found.files}
         if isinstance(item, Clip):
             row |= {key: getattr(item, key) for key in ("language", "text", "gloss", "signer", "fps")}
             try:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
+from soke.data.fingerprints import Watch, digest, evidence, fingerprint_of
 from soke.data.frames import FRAME_SIZE, motion_from_frames
 from soke.errors import UserError
 from soke.storage import new_file, read_text
@@ -34,6 +35,8 @@ class Statistics:
     mean, std: {part: [D]} float32, std at least `STD_FLOOR`; a part that mirrors another shares its numbers
     layout:    hash of the layout whose features these are
     clips, frames: how many they were computed from (0: published numbers, where it is not known)
+    data, poses:   hashes of the list of those clips with the settings that shape them, and of their stored frames;
+                   empty where they are not known
     """
 
     mean: dict[str, Tensor]
@@ -41,6 +44,8 @@ class Statistics:
     layout: str
     clips: int = 0
     frames: int = 0
+    data: str = ""
+    poses: str = ""
 
     @cached_property
     def hash(self) -> str:
@@ -57,11 +62,17 @@ class Statistics:
             "layout": self.layout,
             "clips": self.clips,
             "frames": self.frames,
+            "data": self.data,
+            "poses": self.poses,
             "mean": {part: values.tolist() for part, values in self.mean.items()},
             "std": {part: values.tolist() for part, values in self.std.items()},
         }
         with new_file(Path(path)) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
+
+    def fits(self, data: str, poses: str) -> bool:
+        """Whether they were computed from this data; frames that are not known on either side are taken for theirs."""
+        return self.data == data and (not self.poses or not poses or self.poses == poses)
 
     @classmethod
     def load(cls, path: Path | str, layout: MotionLayout) -> Statistics:
@@ -69,7 +80,8 @@ class Statistics:
         try:
             content = json.loads(read_text(path))
             mean, std = ({p: torch.tensor(v) for p, v in content[key].items()} for key in ("mean", "std"))
-            statistics = cls(mean, std, content["layout"], content["clips"], content["frames"])
+            counts, hashes = (content["clips"], content["frames"]), (content.get("data", ""), content.get("poses", ""))
+            statistics = cls(mean, std, content["layout"], *counts, *hashes)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} does not hold statistics ({error!r}); remove it to have them computed") from error
         if statistics.layout != layout.hash:
@@ -118,20 +130,35 @@ def compute_statistics(features: Iterable[Mapping[str, Tensor]], layout: MotionL
 
 
 def load_or_compute_statistics(path: Path | str, dataset: MotionDataset, workers: int = 0) -> Statistics:
-    """The statistics in the file `path`; when it is absent, computed from `dataset` (training clips) and saved there.
+    """The statistics in the file `path`; when it is absent, or of other clips, frames or settings than `dataset`
+    (training clips), computed from that and saved there.
 
     Bad clips are left out and counted in the log. Raises UserError as `Statistics.load` does.
     """
     path = Path(path)
+    data, poses = data_hashes(dataset)
     if path.exists():
-        return Statistics.load(path, dataset.layout)
+        found = Statistics.load(path, dataset.layout)
+        if found.fits(data, poses):
+            return found
+        _log.warning("%s was computed from other clips, frames or settings: it is computed again", path)
     _log.info("computing mean and standard deviation of %d clips, to be saved in %s", len(dataset), path)
     batches = DataLoader(dataset, batch_size=_CLIPS_PER_BATCH, num_workers=workers, collate_fn=collate_motions)
     statistics = compute_statistics((clip for batch in batches for clip in _unpadded(batch)), dataset.layout)
     if statistics.clips < len(dataset):
         _log.warning("%d of %d clips were left out of the statistics", len(dataset) - statistics.clips, len(dataset))
+    statistics = replace(statistics, data=data, poses=poses)
     statistics.save(path)
     return statistics
+
+
+def data_hashes(dataset: MotionDataset) -> tuple[str, str]:
+    """The hashes `data` and `poses` of statistics of a data set."""
+    watch, corpora = Watch(), dataset.corpora
+    rates = {name: corpus.fps for name, corpus in corpora.items()}
+    clips = [[clip.corpus, clip.name, clip.fps] for clip in dataset.clips]
+    poses = evidence(fingerprint_of(corpora[clip.corpus], clip, watch) for clip in dataset.clips)
+    return digest([dataset.layout.hash, dataset.split, dataset.limits, rates, clips]), poses
 
 
 def _unpadded(batch: MotionBatch) -> Iterator[dict[str, Tensor]]:

@@ -65,6 +65,7 @@ class GeneratorSpec:
     retrieval_drop: probability with which training leaves out a retrieved sign
     translation:    share of the training batches that learn sign to text (M3T, section 3.3); 0: it cannot translate
     corpora:        corpus -> its sign language; None: `fps` is of sign languages
+    data:           hash of the sentences and codes that it was trained on
     """
 
     languages: list[str]
@@ -87,6 +88,7 @@ class GeneratorSpec:
     retrieval_drop: float = 0.0
     translation: float = 0.0
     corpora: dict[str, str] | None = None
+    data: str = ""
 
     def rate(self, language: str, corpus: str | None = None) -> float:
         """Frames per second of motions of a corpus; without one that it was trained on, of the language's first."""

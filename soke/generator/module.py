@@ -124,13 +124,20 @@ class GeneratorModule(pl.LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["soke"] = {"version": __version__, "tokenizer_hash": self.generator.spec.tokenizer_hash}
+        spec = self.generator.spec
+        checkpoint["soke"] = {"version": __version__, "tokenizer_hash": spec.tokenizer_hash, "data": spec.data}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Raises UserError for a checkpoint that was trained on the codes of another tokenizer, or on other data."""
         theirs = checkpoint.get("soke", {}).get("tokenizer_hash")
         ours = self.generator.spec.tokenizer_hash
         if theirs != ours:
             raise UserError(
                 f"this checkpoint was trained on the codes of tokenizer {theirs}, the run uses tokenizer {ours}: "
                 "start a new run, or set TOKENIZER.PATH to the tokenizer it was trained with"
+            )
+        if checkpoint["soke"].get("data", self.generator.spec.data) != self.generator.spec.data:
+            raise UserError(
+                "the training sentences or their codes are others than those that this checkpoint was trained on: "
+                "start a new run, or use the corpora and the codes of that one"
             )

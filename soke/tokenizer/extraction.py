@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,9 +11,10 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from soke import __version__
-from soke.data.clip import SPLITS, Corpus, SkippedClip
-from soke.data.codes import CodeStore, Provenance, write_published_word_codes
+from soke.data.clip import SPLITS, Clip, Corpus, SkippedClip
+from soke.data.codes import CodeStore, Provenance, sign_digests, write_published_word_codes
 from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
+from soke.data.fingerprints import Fingerprint, Watch, fingerprint_of
 from soke.data.lexicon import Lexicon
 from soke.data.recordings import Recording, ranked, write_recordings
 from soke.errors import UserError
@@ -28,46 +30,78 @@ def extract_codes(
     """Writes the codes of every clip of every split, and of the lexicon one table per sign language, with all
     recordings of every word, and SOKE's word2code.json, with the one that `rule` chooses, see `ranked`.
 
-    Codes of this tokenizer that are there already are kept; those of another are removed first, so that a folder never
-    holds codes of two. Unreadable clips are counted and named in the log, or an error when `strict`.
+    What is there already is kept where it was made from the same frames, with the same tokenizer and settings, and made
+    again where it was not. Codes of another tokenizer are removed first, those of corpora that are not named here too,
+    so that a folder never holds codes of two. Unreadable clips are counted and named in the log, or an error when
+    `strict`. Raises UserError for a folder of codes of unknown origin.
     """
     tokenizer.eval()
-    _start(tokenizer, corpora, store)
-    skipped = []
+    _start(tokenizer, corpora, store, limits)
+    skipped, watch = [], Watch.thorough()
     for corpus in corpora:
         for split in SPLITS:
             dataset = _dataset(corpus, split, tokenizer, limits, strict)
             dataset.require_readable()
-            missing = [i for i, clip in enumerate(dataset.clips) if not store.has(clip)]
+            frames = {clip: fingerprint_of(corpus, clip, watch) for clip in dataset.clips}
+            missing = _missing(dataset, frames, store)
             for batch in tqdm(_batches(dataset, missing, batch_size, workers), desc=f"codes of {corpus.name} {split}"):
                 skipped += batch.skipped
                 for clip, codes in zip(batch.clips, _encoded(tokenizer, batch)):
-                    store.write(clip, codes)
+                    store.write(clip, codes, frames[clip])
     if lexicon is not None:
-        signs = _dataset(lexicon, "train", tokenizer, limits, strict)
-        skipped += _extract_lexicon(tokenizer, lexicon, signs, store, batch_size, workers, rule)
+        skipped += _extract_lexicon(
+            tokenizer, lexicon, {c.language for c in corpora}, store, limits, watch, batch_size, workers, strict, rule
+        )
     if skipped:
         log.warning("%d clips have no codes: %s", len(skipped), "; ".join(s.reason for s in skipped[:5]))
     log.info("codes of tokenizer %s are in %s", tokenizer.hash, store.path)
 
 
-def _start(tokenizer: SignTokenizer, corpora: Sequence[Corpus], store: CodeStore) -> None:
-    if store.has_provenance():
-        if store.provenance.tokenizer == tokenizer.hash:
-            return
-        log.info("removing the codes of tokenizer %s from %s", store.provenance.tokenizer, store.path)
-        for corpus in corpora:
-            for split in SPLITS:
-                for clip in corpus.clips(split):
-                    store.remove(clip)
+def _start(tokenizer: SignTokenizer, corpora: Sequence[Corpus], store: CodeStore, limits: tuple[int, int]) -> None:
+    """Remove what was made with another tokenizer or other settings, then note those of today."""
+    earlier = store.provenance if store.has_provenance() else None
+    if earlier is None and not store.is_empty(corpus.name for corpus in corpora):
+        raise UserError(
+            f"{store.path} holds codes, but no provenance.json that says with which tokenizer they were made: set "
+            "DATASET.CODE_PATH to another folder, or remove this one"
+        )
+    if earlier is not None and earlier.tokenizer != tokenizer.hash:
+        counts = {name: store.clear(name) for name in sorted({*earlier.fps, *(corpus.name for corpus in corpora)})}
+        store.clear_words()
+        log.warning(
+            "the codes of tokenizer %s in %s are removed, this one is %s: %s; another DATASET.CODE_PATH would have "
+            "kept them", earlier.tokenizer, store.path, tokenizer.hash,
+            ", ".join(f"{count} of {name}" for name, count in counts.items()),
+        )  # fmt: skip
+        earlier = None
+    for corpus in corpora if earlier is not None else ():
+        reason = store.misfit(corpus.name, limits, corpus.fps) if corpus.name in earlier.fps else ""
+        if reason:
+            log.warning("the %d codes of %s are made again: %s", store.clear(corpus.name), corpus.name, reason)
     sizes = tokenizer.codebook_sizes
     store.write_provenance(
         Provenance(
             tokenizer=tokenizer.hash, layout=tokenizer.layout.hash, statistics=tokenizer.statistics_hash,
             parts=tuple(sizes), codebook_sizes=tuple(sizes.values()), downsample=tokenizer.downsample,
-            fps={corpus.name: corpus.fps for corpus in corpora}, code_version=__version__,
+            fps=(earlier.fps if earlier else {}) | {corpus.name: corpus.fps for corpus in corpora},
+            code_version=__version__,
+            limits=(earlier.limits if earlier else {}) | {corpus.name: limits for corpus in corpora},
+            words=earlier.words if earlier else {}, rule=earlier.rule if earlier else "",
         )  # fmt: skip
     )
+
+
+def _missing(dataset: MotionDataset, frames: Mapping[Clip, Fingerprint | None], store: CodeStore) -> list[int]:
+    """Indices of the clips that have no codes, or codes of other frames, which are removed."""
+    changed = {clip for clip in dataset.clips if store.has(clip) and store.changed(clip, frames[clip])}
+    if changed:
+        log.warning(
+            "%d clips of %s %s are encoded again, because their frames have changed, or the times of their files: %s",
+            len(changed), next(iter(dataset.corpora)), dataset.split, ", ".join(sorted(c.name for c in changed)[:5]),
+        )  # fmt: skip
+    for clip in changed:
+        store.remove(clip)
+    return [i for i, clip in enumerate(dataset.clips) if not (store.is_noted(clip) and store.has(clip))]
 
 
 def _dataset(
@@ -82,16 +116,31 @@ def _batches(dataset: MotionDataset, indices: Sequence[int], batch_size: int, wo
 
 @torch.no_grad()
 def _encoded(tokenizer: SignTokenizer, batch: MotionBatch) -> list[Tensor]:
-    """The codes [K, P] of each clip of a batch."""
+    """The codes [K, P] of each clip of a batch, of which there may be none that could be read."""
+    if not batch.clips:
+        return []
     batch = batch.to(tokenizer.device)
     codes = tokenizer.encode(batch.features, batch.lengths)
     return [row[: frames // tokenizer.downsample] for row, frames in zip(codes, batch.lengths.tolist())]
 
 
 def _extract_lexicon(
-    tokenizer: SignTokenizer, lexicon: Lexicon, signs: MotionDataset, store: CodeStore, batch_size: int, workers: int,
-    rule: str,
+    tokenizer: SignTokenizer, lexicon: Lexicon, languages: set[str], store: CodeStore, limits: tuple[int, int],
+    watch: Watch, batch_size: int, workers: int, strict: bool, rule: str,
 ) -> list[SkippedClip]:  # fmt: skip
+    signs = _dataset(lexicon, "train", tokenizer, limits, strict)
+    named = sign_digests(lexicon)
+    absent = [language for language in languages if language in named and not store.word_file(language).is_file()]
+    reason = store.words_misfit(lexicon, languages, limits, watch)
+    if absent and not reason:
+        reason = f"that of {absent[0]} is gone"
+    if not reason and store.provenance.rule != rule:
+        reason = f"they choose recordings by the rule {store.provenance.rule}, here it is {rule}"
+    if not reason:
+        return []
+    if store.provenance.words:
+        log.warning("the tables of words are made again: %s", reason)
+    store.clear_words()
     skipped = []
     words: dict[str, dict[str, list[Recording]]] = {}
     for batch in tqdm(_batches(signs, range(len(signs)), batch_size, workers), desc="codes of the lexicon"):
@@ -106,4 +155,9 @@ def _extract_lexicon(
         write_recordings(store.word_file(language), entries, tokenizer.parts, rule)
         chosen[language] = {word: ranked(recordings, rule)[0].codes for word, recordings in entries.items()}
     write_published_word_codes(store.path / "word2code.json", chosen, tokenizer.parts)
+    for sign in lexicon.described("train").clips:
+        store.note_sign(sign, fingerprint_of(lexicon, sign, watch))
+    made = store.provenance
+    digests = {language: value for language, value in named.items() if language in languages or language in words}
+    store.write_provenance(replace(made, words=digests, rule=rule, limits=made.limits | {lexicon.name: limits}))
     return skipped

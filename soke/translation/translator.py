@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,14 @@ class BackTranslator:
     @classmethod
     def untrained(
         cls, clips: Sequence[Clip], layout: MotionLayout, statistics: Statistics, settings: TranslatorSettings,
-        level: Level, pseudo_glosses: bool = False, max_tokens: int = 100,
+        level: Level, pseudo_glosses: bool = False, max_tokens: int = 100, annotations: Mapping[str, str] = {},
     ) -> BackTranslator:  # fmt: skip
         """With random weights and the vocabularies of these training clips.
 
         statistics:     of their features
         level:          how their texts are cut into tokens
         pseudo_glosses: whether clips without glosses get those that their text implies
+        annotations:    annotation file of the clips -> its hash
 
         Raises UserError for no clips, and for clips of several sign languages; ValueError for statistics of another
         layout.
@@ -79,6 +80,7 @@ class BackTranslator:
             "corpora": sorted({clip.corpus for clip in clips}),
             "language": languages[0],
             "training_clips": len(clips),
+            "annotations": dict(annotations),
             "layout_hash": layout.hash,
             "statistics_hash": statistics.hash,
             "targets_hash": _hash(targets.to_dict()),
@@ -94,6 +96,15 @@ class BackTranslator:
     def hash(self) -> str:
         """12 hex digits that change with the weights and with anything else that changes a translation."""
         return _hash(self._config(), self.model.state_dict())
+
+    def other_data(self, corpus: str, annotations: Mapping[str, str]) -> str:
+        """What it was trained on, where that is not this corpus with these annotation files (their hashes); else empty.
+        A file that only one of them has says nothing."""
+        trained_on, theirs = self.provenance.get("corpora", []), self.provenance.get("annotations", {})
+        if corpus not in trained_on:
+            return f"was trained on {', '.join(trained_on) or 'no corpus that it names'}, not on {corpus}"
+        other = [file for file, found in annotations.items() if theirs.get(file, found) != found]
+        return f"was trained with another {', '.join(other)}, so its words may be others" if other else ""
 
     def features(self, motion: Motion | JointMotion) -> Tensor:
         """Motion of T frames -> [T, F] raw. Raises UserError when it lacks what a part of the layout needs."""

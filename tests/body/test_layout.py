@@ -160,3 +160,9 @@ def test_features_of_a_wrong_shape_are_refused():
         SOKE.motion({**features, "lhand": features["lhand"][:3]}, 25.0)
     with pytest.raises(ValueError, match="rhand"):
         SOKE.motion({**features, "rhand": features["rhand"][:, :44]}, 25.0)
+
+
+def test_what_a_layout_covers():
+    layout = MotionLayout([PartSpec("face", ("neck",), jaw=True, expression=3), PartSpec("rest", ("head",))])
+    assert layout.covered == {"neck", "jaw", "expression", "head"}
+    assert MotionLayout([PartSpec("lids", (), eyelids=True)]).covered == {"eyelids"}

@@ -84,7 +84,8 @@ def test_provenance_comes_back_and_is_checked(tmp_path):
 def test_no_provenance(tmp_path, content):
     if content is not None:
         (tmp_path / "provenance.json").write_text(content)
-    with pytest.raises(UserError, match=r"provenance\.json .*get_motion_code"):
+    remedy = "; run" if content is None else f"; remove {tmp_path}, then run"
+    with pytest.raises(UserError, match=rf"provenance\.json .*{remedy} `python -m get_motion_code`"):
         CodeStore(tmp_path).check("aaa111")
 
 

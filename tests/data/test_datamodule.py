@@ -139,7 +139,7 @@ def test_a_resumed_run_sees_what_the_whole_run_sees(tmp_path, save, options):
 
 def test_codes_for_training_and_motions_for_testing(tmp_path):
     store = CodeStore(tmp_path)
-    for clip in Still().clips("train"):
+    for clip in [*Still().clips("train"), *Still().clips("val")]:
         store.write(clip, torch.full((10, 3), int(clip.name)))
     data = SignDataModule([Still()], LAYOUT, kind="codes", code_store=store, batch_size=4)
     for batch in data.train_dataloader():

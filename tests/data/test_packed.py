@@ -17,15 +17,24 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from prepare import pack_poses
 from prepare.pack_poses import pack, summary
 from soke.data import packed
 from soke.data.clip import ClipError
 from soke.data.dataset import MotionDataset, collate_motions
+from soke.data.fingerprints import Watch
 from soke.data.how2sign import How2Sign
 from soke.data.packed import PackedStore
 from soke.data.phoenix14t import Phoenix14T
 from soke.errors import UserError
-from tests.data.writing import LAYOUT, random_motion, write_how2sign, write_how2sign_frames, write_phoenix
+from tests.data.writing import (
+    LAYOUT,
+    random_motion,
+    write_entries,
+    write_how2sign,
+    write_how2sign_frames,
+    write_phoenix,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -319,3 +328,103 @@ def test_memory_of_a_loader_stays_flat(tmp_path, monkeypatch):
                 pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
                 resident.append(pages * resource.getpagesize() / 2**20)
     assert max(resident) - resident[1] < 50
+
+
+# --- frame files that change afterwards
+
+
+def changed_sentence(root: Path, count: int, first: str) -> str:
+    return rf"{count} clips of phoenix val \(the first: {first}\) have changed since .*packed was packed; run"
+
+
+def write_anew(file: Path) -> None:
+    frame = pickle.loads(file.read_bytes())
+    frame["smplx_jaw_pose"] = frame["smplx_jaw_pose"] + 1
+    file.write_bytes(pickle.dumps(frame))
+
+
+@pytest.mark.parametrize("change", ["in place", "added", "removed", "renamed"])
+def test_frame_files_that_changed_are_refused_and_packed_again(root, change):
+    store = packed_phoenix(root)
+    file = root / "dev/c/images0045.pkl"
+    if change == "in place":
+        write_anew(file)
+    elif change == "added":
+        shutil.copy(file, root / "dev/c/images0090.pkl")
+    elif change == "removed":
+        file.unlink()
+    else:
+        file.rename(root / "dev/c/images0093.pkl")
+    with pytest.raises(UserError, match=changed_sentence(root, 1, "dev/c")):
+        Phoenix14T(root).clips("val")
+    kept = (root / "packed/shards/val-00000.npy").stat().st_mtime_ns
+    pack(Phoenix14T(root), root / "packed", workers=0)
+    corpus, plain = Phoenix14T(root), Phoenix14T(root, root / "nothing")
+    assert_equal_samples(MotionDataset([corpus], "val", LAYOUT), MotionDataset([plain], "val", LAYOUT))
+    assert corpus.store.content != store.content
+    assert (root / "packed/shards/val-00000.npy").stat().st_mtime_ns == kept, "shards of other clips are kept"
+
+
+def test_frame_files_that_are_gone_or_unchanged_are_no_matter(root):
+    packed_phoenix(root)
+    shutil.rmtree(root / "dev/a")
+    assert len(Phoenix14T(root).clips("val")) == 4
+
+
+def test_of_very_many_files_the_ends_are_looked_at(root, monkeypatch):
+    packed_phoenix(root)
+    monkeypatch.setattr("soke.data.base.Watch", lambda: Watch(files=100))
+    write_anew(root / "dev/a/images0020.pkl")  # within the first 100 files
+    with pytest.raises(UserError, match=changed_sentence(root, 1, "dev/a")):
+        Phoenix14T(root).clips("val")
+    packed_phoenix(root)
+    write_anew(root / "dev/c/images0045.pkl")  # beyond them, in the middle: not noticed, as the docstring says
+    assert len(Phoenix14T(root).clips("val")) == 4
+    (root / "dev/c/images0045.pkl").rename(root / "dev/c/images0045b.pkl")
+    with pytest.raises(UserError, match=changed_sentence(root, 1, "dev/c")):
+        Phoenix14T(root).clips("val")
+    (root / "dev/c/images0045b.pkl").rename(root / "dev/c/images0045.pkl")
+    assert len(Phoenix14T(root).clips("val")) == 4
+    for file in (root / "dev/c").iterdir():  # extracted again as a whole
+        write_anew(file)
+    with pytest.raises(UserError, match=changed_sentence(root, 1, "dev/c")):
+        Phoenix14T(root).clips("val")
+
+
+def test_stores_that_do_not_know_their_files_are_used(root, monkeypatch):
+    """As they were written before fingerprints."""
+    corpus = Phoenix14T(root)
+    listing = corpus.unpacked("val")
+    shards = packed.plan_shards("val", listing.clips, listing.skipped)
+    for shard in shards:
+        packed.pack_shard(root / "packed", shard, corpus.read_frames, corpus.count_missing, 179)
+    packed.complete_store(root / "packed", "phoenix", shards, 179, {}, {"val": {}})
+    write_anew(root / "dev/a/images0020.pkl")
+    assert len(Phoenix14T(root).clips("val")) == 4
+
+
+def test_packing_again_never_loses_what_has_no_frame_files_any_more(root):
+    content = packed_phoenix(root).content
+    shutil.move(root / "dev/c", root / "moved")
+    with pytest.raises(UserError, match=r"holds 1 clips of phoenix val whose frame files are gone \(the first: dev/c"):
+        pack(Phoenix14T(root), root / "packed", workers=0)
+    assert len(Phoenix14T(root).clips("val")) == 4
+    shutil.rmtree(root / "dev")
+    assert pack(Phoenix14T(root), root / "packed", workers=0).content == content
+    assert len(MotionDataset([Phoenix14T(root)], "val", LAYOUT)) == 4
+    assert isinstance(MotionDataset([Phoenix14T(root)], "val", LAYOUT)[2].features, dict)
+
+
+def test_the_command_packs_again_after_the_annotation_has_changed(tmp_path, monkeypatch, capsys):
+    """The sentence that refuses the old store names the command, so the command must not be refused itself."""
+    write_phoenix(tmp_path / "corpus", {"a": 41, "b": 40})
+    config = ["--cfg", "configs/deto.yaml", "--workers", "0", "DATASET.LEXICON=null",
+              f"DATASET.CORPORA={{phoenix: {{ROOT: {tmp_path}/corpus}}}}",
+              "DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null"]  # fmt: skip
+    pack_poses.main(config)
+    annotation = tmp_path / "corpus/phoenix14t.dev"
+    write_entries(annotation, [{"name": "dev/a", "text": "es schneit", "gloss": "SCHNEE"}])
+    with pytest.raises(UserError, match=r"phoenix14t\.dev has changed since"):
+        Phoenix14T(tmp_path / "corpus")
+    pack_poses.main(config)
+    assert [clip.text for clip in Phoenix14T(tmp_path / "corpus").clips("val")] == ["es schneit"]

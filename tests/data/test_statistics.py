@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from prepare.pack_poses import pack
 from soke.body import MotionLayout, PartSpec
 from soke.body.joints import LEFT_HAND, RIGHT_HAND
 from soke.data.dataset import MotionDataset
@@ -15,6 +16,7 @@ from soke.data.statistics import (
     STD_FLOOR,
     Statistics,
     compute_statistics,
+    data_hashes,
     load_or_compute_statistics,
     published_statistics,
 )
@@ -146,3 +148,36 @@ def test_published_files_of_another_form(tmp_path, content):
         torch.save(content, tmp_path / "mean.pt")
     with pytest.raises(UserError, match=r"mean\.pt (does not hold a tensor|is not a saved tensor)"):
         published_statistics(tmp_path / "mean.pt", tmp_path / "mean.pt", LAYOUT)
+
+
+def test_computed_again_when_clips_frames_or_settings_are_others(tmp_path, caplog):
+    """As in the folder of a run that died on other data."""
+    write_phoenix(tmp_path / "one", {"a": 50, "b": 41})
+    write_phoenix(tmp_path / "two", {"a": 50, "b": 41, "c": 60})
+    path = tmp_path / "statistics.json"
+
+    def found(root: str, longest: int = 400) -> Statistics:
+        return load_or_compute_statistics(
+            path, MotionDataset([Phoenix14T(tmp_path / root)], "val", LAYOUT, max_frames=longest)
+        )
+
+    def expected(root: str, longest: int = 400) -> Statistics:
+        dataset = MotionDataset([Phoenix14T(tmp_path / root)], "val", LAYOUT, max_frames=longest)
+        return compute_statistics([dataset[i].features for i in range(len(dataset))], LAYOUT)
+
+    assert found("one").hash == expected("one").hash
+    written = path.stat().st_mtime_ns
+    assert found("one").hash == expected("one").hash and path.stat().st_mtime_ns == written
+    assert found("two").hash == expected("two").hash and "from other clips, frames or settings" in caplog.text
+    assert found("two", 44).hash == expected("two", 44).hash != expected("two").hash
+    frames = sorted((tmp_path / "two/dev/a").iterdir())
+    frames[7].write_bytes(frames[30].read_bytes())
+    assert found("two").hash == expected("two").hash
+
+
+def test_packing_does_not_change_what_statistics_are_of(tmp_path):
+    write_phoenix(tmp_path, {"a": 50, "b": 41})
+    corpus = Phoenix14T(tmp_path)
+    before = data_hashes(MotionDataset([corpus], "val", LAYOUT))
+    pack(corpus, corpus.packed, workers=0)
+    assert data_hashes(MotionDataset([Phoenix14T(tmp_path)], "val", LAYOUT)) == before

@@ -187,3 +187,11 @@ def test_the_search_with_the_highest_bleu_is_taken():
     assert best == pytest.approx(max(slow.values()))
     first_best = next(pair for pair, score in slow.items() if score == max(slow.values()))
     assert (half_trained.beams, half_trained.alpha) == first_best
+
+
+def test_other_data_are_told(trained):
+    theirs = {"train.csv": "aaa", "val.csv": "bbb"}
+    trained.provenance["annotations"], trained.provenance["corpora"] = theirs, ["one"]
+    assert trained.other_data("one", theirs) == trained.other_data("one", {"val.csv": "bbb", "test.csv": "ccc"}) == ""
+    assert trained.other_data("one", {**theirs, "train.csv": "new"}).startswith("was trained with another train.csv,")
+    assert trained.other_data("two", theirs) == "was trained on one, not on two"
