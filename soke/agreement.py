@@ -48,7 +48,8 @@ _MODEL: dict[Stage, tuple[str, ...]] = {
 _OF_SPEC = {
     "DECODING": "decoding", "MAX_STEPS": "max_steps", "MAX_SOURCE": "max_pieces", "TRANSLATION": "translation",
     "RETRIEVAL.WORDS": "retrieval_words", "RETRIEVAL.STEPS": "retrieval_steps", "RETRIEVAL.MATCH": "retrieval_match",
-    "RETRIEVAL.RECORDING": "retrieval_recording", "RETRIEVAL.FORM": "retrieval_form", "RETRIEVAL.DROP": "retrieval_drop",
+    "RETRIEVAL.RECORDING": "retrieval_recording", "RETRIEVAL.FORM": "retrieval_form",
+    "RETRIEVAL.DROP": "retrieval_drop",
 }  # fmt: skip
 _OF_AUTOENCODER = {
     "CODE_DIM": "code_dim", "WIDTH": "width", "DEPTH": "depth", "DILATION_GROWTH": "dilation_growth",

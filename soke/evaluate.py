@@ -229,7 +229,8 @@ def reconstruction(tokenizer: SignTokenizer, setting: Setting) -> Evaluation:
         made = list(zip(codes, references.motions))
         rebuilt = references.by_block(partial(_decoded, tokenizer), made, "decode")
         scored = _score_motions(references, {RECONSTRUCTION: rebuilt}, tokenizer, setting, evaluation)
-        for clip, ours, motion in zip(tqdm(references.clips, desc=f"errors {corpus.name}"), rebuilt, references.motions):
+        clips = tqdm(references.clips, desc=f"errors {corpus.name}")
+        for clip, ours, motion in zip(clips, rebuilt, references.motions):
             if clip.name in scored:
                 errors.update(clip.name, ours.to(device), motion.to(device))
         for score in errors.scores():

@@ -34,7 +34,7 @@ def tokenizer():
 def check_generator(tokenizer, *overrides: str, signs: bool = True, **spec) -> None:
     """Against a generator that was trained with configs/soke.yaml."""
     trained = GeneratorSpec(["ASL"], tokenizer.codebook_sizes, tokenizer.hash, {"ASL": 24.0})
-    lexicon = SimpleNamespace(signs={"ASL": {"dog": torch.zeros(1, 3)}} if signs else {})
+    lexicon = SimpleNamespace(recordings={"ASL": {"dog": torch.zeros(1, 3)}} if signs else {})
     generator = SimpleNamespace(spec=replace(trained, **spec), source=SimpleNamespace(lexicon=lexicon))
     asked = config("soke", *overrides)
     agreement.check_generator(asked, build.layout(asked), generator, tokenizer, FOLDER)

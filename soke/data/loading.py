@@ -107,7 +107,9 @@ def _most_alike(names: Sequence[str]) -> tuple[list[tuple[int, str]], list[str]]
     followers = {name for _, name in pairs}
     strays = [name for name in names if name not in followers]
     if not pairs or (len(pairs) == 1 and strays):
-        raise ValueError(f"holds frame files that no number counts: {_named(names)}; name them 000000.pkl, 000001.pkl, …")
+        raise ValueError(
+            f"holds frame files that no number counts: {_named(names)}; name them 000000.pkl, 000001.pkl, …"
+        )
     if 2 * len(strays) > len(pairs):
         raise ValueError(
             f"holds files of more than one pattern: {_named([n for _, n in pairs])} and {_named(strays)}; keep one set"

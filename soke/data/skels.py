@@ -97,7 +97,8 @@ class SkelsCorpus:
             positions = np.where(blank, np.float32(0), positions) * 9
         else:
             positions = positions * 3
-        return JointMotion(torch.from_numpy(np.ascontiguousarray(positions)), SKELETON_50, self.fps, self._lines[clip.split, clip.name][2])
+        made_by = self._lines[clip.split, clip.name][2]
+        return JointMotion(torch.from_numpy(np.ascontiguousarray(positions)), SKELETON_50, self.fps, made_by)
 
     def length(self, clip: Clip) -> int:
         """How many frames `load` gives."""

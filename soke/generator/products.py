@@ -24,7 +24,9 @@ def linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
     rows = np.zeros((_FEW, inputs.shape[1]), np.float32)
     rows[: len(inputs)] = inputs.numpy()
     outputs = np.empty((_FEW, layer.out_features), np.float32)
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(threads)  # numba's first call changes it, with OpenMP's, and later numbers in the last digit
     _few_rows(layer.weight.detach().numpy(), rows, layer.bias.detach().numpy(), outputs)
     return torch.from_numpy(outputs[: len(inputs)])
 

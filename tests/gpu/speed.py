@@ -151,7 +151,8 @@ def training(stages: Stages) -> Iterator[tuple[str, ...]]:
 
 
 def generation(small: bool) -> Iterator[tuple[str, ...]]:
-    for weights, compiled in (("float32", False), ("bfloat16", False), ("bfloat16", True))[: 3 if DEVICE == "cuda" else 2]:
+    kinds = [("float32", False), ("bfloat16", False)] + [("bfloat16", True)] * (DEVICE == "cuda")
+    for weights, compiled in kinds:
         model = make_generator("multi_head", DEVICE, small).for_inference(weights, compiled)
         least = floor(model, DEVICE)
         for batch in BATCHES:
@@ -194,7 +195,9 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore")
     name = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
     print(f"{name}, torch {torch.__version__}")
-    parts: list[Callable[[], Iterator]] = [lambda: training(Stages(small)), lambda: generation(small), lambda: warping(4 if small else PAIRS)]
+    parts: list[Callable[[], Iterator]] = [
+        lambda: warping(4 if small else PAIRS), lambda: training(Stages(small)), lambda: generation(small)
+    ]  # fmt: skip
     failed = 0
     for part in parts:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -104,7 +105,7 @@ def test_an_overflow_in_half_precision_is_survived(shop, monkeypatch, caplog):
     exported = shop.folder("experiments", "tokenizer", "overflow", "tokenizer", "model.safetensors")
     assert all(value.isfinite().all() for value in load_file(exported).values())
     assert "the codebooks are not trained on such latents" in caplog.text
-    assert "NaN or infinite in 1 of 9 batches of epoch 0, first in batch 1" in caplog.text
+    assert re.search(r"NaN or infinite in 1 of \d+ batches of epoch 0, first in batch 1 ", caplog.text)
 
 
 def test_codes_written_on_the_gpu_are_those_of_the_cpu(shop):
