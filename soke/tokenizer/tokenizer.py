@@ -4,7 +4,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -55,6 +56,16 @@ class AutoencoderSettings:
     def __post_init__(self) -> None:
         if self.downsample < 1 or self.downsample & (self.downsample - 1):
             raise ValueError(f"downsample must be a power of two, not {self.downsample}")
+
+
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Convolutions without TF32, with which a GPU finds other codes than a CPU now and then."""
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 @dataclass(frozen=True)
@@ -254,6 +265,7 @@ class SignTokenizer(nn.Module):
         return TokenizerOutput(target, reconstruction, self._stacked(codes, steps), valid, commitment)
 
     @torch.no_grad()
+    @whole_float32()
     def encode(self, features: Mapping[str, Tensor], lengths: Tensor) -> Tensor:
         """{part: [B, T, D]} raw, lengths [B] in frames -> codes [B, T // downsample, P] long, -1 beyond a clip's steps.
 
@@ -270,6 +282,7 @@ class SignTokenizer(nn.Module):
         return self._stacked(codes, steps)
 
     @torch.no_grad()
+    @whole_float32()
     def decode(self, codes: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Codes [B, K, P], lengths [B] in steps -> {part: [B, K * downsample, D]} raw; padding frames are the mean.
 

@@ -57,7 +57,7 @@ def clips(count: int) -> list[Clip]:
 def motion_batch(layout, count: int) -> MotionBatch:
     """Random features; the reader looks at the motions only to see who made them."""
     features = {part: torch.randn(count, FRAMES, size) for part, size in layout.sizes.items()}
-    still = Motion(torch.zeros(1, 55, 3), torch.zeros(1, 10), torch.zeros(10), 24.0)
+    still = Motion(torch.zeros(FRAMES, 55, 3), torch.zeros(FRAMES, 10), torch.zeros(10), 24.0)
     lengths = torch.full((count,), FRAMES)
     return MotionBatch(features, lengths, clips(count), [still] * count, [24.0] * count, [])
 

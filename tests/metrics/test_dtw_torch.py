@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from dtw_reference import frame_costs
 from test_dtw import (
     ALIGN_OF,
     GOLDEN,
@@ -158,4 +159,11 @@ def test_bad_input(change: dict[str, object], message: str) -> None:
 def test_on_the_gpu(rng: np.random.Generator, align: str) -> None:
     (more_preds, more_refs), (preds, refs) = ragged_tracks(rng), odd_pairs(rng)
     preds, refs = preds + more_preds, refs + more_refs
-    assert_close(dtw_jpe_batch(tensors(preds, "cuda"), tensors(refs, "cuda"), align), dtw_jpe_pairs(preds, refs, align))
+    results = dtw_jpe_batch(tensors(preds, "cuda"), tensors(refs, "cuda"), align)
+    for pred, ref, result, other in zip(preds, refs, results, dtw_jpe_pairs(preds, refs, align), strict=True):
+        assert result.cost == pytest.approx(other.cost, rel=1e-9, abs=1e-12)
+        ends = result.path[:, [0, -1]].T.tolist()  # of equally cheap paths between them, rounding chooses one
+        assert ends == [[0, 0], [len(pred) - 1, len(ref) - 1]]
+        if align == "root":
+            costs = frame_costs(pred, ref, align, np.arange(pred.shape[1]))
+            assert costs[tuple(result.path)].sum() == pytest.approx(other.cost, rel=1e-9, abs=1e-9)
