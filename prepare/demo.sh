@@ -41,10 +41,14 @@ say "6/7 a picture and a video"
 }
 
 say "7/7 scores on the test split"
-[ results/demo-soke/table.txt -nt "$trained" ] || python -m test --cfg $generator --task t2m > /dev/null
+scores=results/demo-soke/screen.txt
+[ $scores -nt "$trained" ] || {
+  python -m test --cfg $generator --task t2m > "$pictures.screen"
+  mv "$pictures.screen" $scores
+}
 
 say "results"
-cat results/demo-soke/table.txt
+cat $scores
 printf '\nreference and generated signing of a test sentence:\n'
 cat "$pictures/paths.txt"
 printf '\nsign a sentence of your own:\n%s\n' \
