@@ -46,7 +46,7 @@ LANGUAGE_CODES = (
 # Widths and numbers of layers; vocabulary: pieces at most.
 SIZES = {
     "tiny": {"d_model": 32, "layers": 1, "heads": 2, "vocabulary": 300},
-    "demo": {"d_model": 192, "layers": 3, "heads": 6, "vocabulary": 1000},
+    "demo": {"d_model": 128, "layers": 3, "heads": 4, "vocabulary": 1000},
     "base": {"d_model": 512, "layers": 6, "heads": 8, "vocabulary": 16000},
 }
 # What people type beyond the corpora, so that it is not all unknown; as it is normalised.

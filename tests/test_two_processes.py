@@ -28,7 +28,10 @@ TWO = ["NAME=two", "DEVICE=2", "EVAL.BATCH_SIZE=1", "EVAL.GENERATE_CLIPS=2", "GE
 
 
 def tear(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:40])
+    """As a failing disk does, which leaves size and time as they were."""
+    whole, times = file.read_bytes(), file.stat()
+    file.write_bytes(whole[:40] + bytes(len(whole) - 40))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 @pytest.fixture(scope="module")

@@ -109,14 +109,12 @@ class CodeStore:
     def read(self, clip: Clip) -> Tensor:
         """Codes [K, P], int64. Raises ClipError naming the clip and the file: absent, damaged, of another shape or out
         of the range of the codebooks."""
-        file = self._file(clip)
-        if file is None:
-            raise ClipError(f"clip {clip.name}: {self.path} has no codes of it in split {clip.split}; {REMEDY}")
+        file = self._known_file(clip)
         try:
             codes = np.load(file, allow_pickle=False)
         except FileNotFoundError:
             raise ClipError(f"clip {clip.name}: {file} does not exist; {REMEDY}") from None
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # damaged bytes can raise nearly anything
             raise ClipError(f"clip {clip.name}: {file} is damaged ({error}); {REMEDY}") from error
         if codes.ndim != 3 or codes.shape[0] != 1 or 0 in codes.shape or codes.dtype.kind not in "iu":
             raise ClipError(
@@ -135,14 +133,14 @@ class CodeStore:
 
     def length(self, clip: Clip) -> int:
         """Token steps of a clip, from the head of its file. Raises ClipError as `read` does when there is none."""
-        file = self._file(clip)
+        file = self._known_file(clip)
         try:
             with open(file, "rb") as stream:
                 version = np.lib.format.read_magic(stream)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape, _, _ = read(stream)
             return shape[1]
-        except (OSError, ValueError, IndexError) as error:
+        except Exception as error:  # as above
             raise ClipError(f"clip {clip.name}: {file} has no length ({error}); {REMEDY}") from error
 
     def has(self, clip: Clip) -> bool:
@@ -278,6 +276,13 @@ class CodeStore:
             return plain
         entry = self._entry(clip)
         return None if entry is None else existing(self.path / clip.corpus / f"{entry.file}.npy")
+
+    def _known_file(self, clip: Clip) -> Path:
+        """Raises ClipError where the folder has codes of the clip's name, but not of its split."""
+        file = self._file(clip)
+        if file is None:
+            raise ClipError(f"clip {clip.name}: {self.path} has no codes of it in split {clip.split}; {REMEDY}")
+        return file
 
     def _plain_file(self, clip: Clip) -> Path:
         try:

@@ -1,4 +1,4 @@
-"""The README's example of a corpus of one's own, run as it stands there."""
+"""The documentation's example of a corpus of one's own, run as it stands there."""
 from __future__ import annotations
 
 import re
@@ -13,11 +13,11 @@ from soke.data.dataset import MotionDataset
 from soke.errors import UserError
 from tests.data.writing import LAYOUT, random_motion, write_frames
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "soke" / "data" / "DATA.md").read_text(encoding="utf-8")
 
 
 def test_the_example_of_the_readme(tmp_path, monkeypatch):
-    (code,) = re.findall(r"```python\n# my_bsl\.py\n(.*?)```", README, re.DOTALL)
+    (code,) = re.findall(r"```python\n# my_bsl\.py\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "my_bsl.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "train.tsv").write_text("id\tsentence\trate\none\tHello there.\t50\ntwo\tBye.\tfast\n")

@@ -193,9 +193,10 @@ def test_codes_tell_their_steps(tmp_path):
     store, clip = CodeStore(tmp_path), Clip("a", "own", "train", "DGS", "text", tmp_path, 25.0)
     store.write(clip, torch.zeros(17, 3, dtype=torch.long))
     assert store.length(clip) == len(store.read(clip)) == 17
-    with pytest.raises(ClipError, match="clip b: .* has no length"):
+    with pytest.raises(ClipError, match="clip b: .* has no codes of it in split train"):
         store.length(replace(clip, name="b"))
-    for content in (b"", b"no array at all"):
+    torn = (tmp_path / "own" / "a.npy").read_bytes()[:40]
+    for content in (b"", b"no array at all", torn, torn + bytes(100)):
         (tmp_path / "own" / "a.npy").write_bytes(content)
         with pytest.raises(ClipError, match="clip a"):
             store.length(clip)
