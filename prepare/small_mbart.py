@@ -34,7 +34,7 @@ from soke.generator.pieces import PIECES, Pieces, normaliser_of
 from soke.generator.retrieval import MARKERS
 from soke.storage import new_folder
 
-VERSION = 2  # to be raised whenever the same parameters give another model
+VERSION = 3  # to be raised whenever the same parameters give another model
 STAMP = "small_mbart.json"
 _SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
 _PIECES_OF_SENTENCEPIECE = 3  # <unk>, <s> and </s> open its vocabulary

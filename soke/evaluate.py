@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Literal, Mapping, Sequence, TypeVar
 
 import numpy as np
-import torch.distributed as dist
 from torch import Tensor
 from tqdm import tqdm
 
@@ -29,6 +28,7 @@ from soke.metrics.joint_sets import Track, track_of
 from soke.metrics.motion import Diversity, MotionScores
 from soke.metrics.tables import ResultTable, write_clips
 from soke.metrics.text import TextScores
+from soke.processes import items_of_all
 from soke.storage import new_file
 from soke.tokenizer.evaluation import MotionErrors
 from soke.tokenizer.tokenizer import SignTokenizer
@@ -62,11 +62,7 @@ class Shares:
 
     def gathered(self, items: Sequence[Any]) -> list[Any]:
         """The items of all processes, process by process. Every process must call it."""
-        if self.processes == 1:
-            return list(items)
-        everyone: list[Any] = [None] * self.processes
-        dist.all_gather_object(everyone, list(items))
-        return [item for of_one in everyone for item in of_one]
+        return items_of_all(items) if self.processes > 1 else list(items)
 
 
 @dataclass(frozen=True)
