@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from soke import cli
+from soke.run import cli
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     config, _ = cli.parse(cli.parser("get_motion_code", __doc__.splitlines()[0]), argv)
 
-    from soke import build
+    from soke.build.data import extraction_setting
+    from soke.build.tokenizer import trained_tokenizer
     from soke.tokenizer.extraction import extract_codes
 
-    extract_codes(build.trained_tokenizer(config), **build.extraction_setting(config))
+    extract_codes(trained_tokenizer(config), **extraction_setting(config))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from soke import cli
+from soke.run import cli
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,33 +20,41 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out_dir", help="folder of the results; default: <RESULTS>/<NAME>, for m2t m2t below it")
     config, args = cli.parse(parser, argv)
 
-    from soke import build, evaluate, runs, timing
+    from soke.build.body import layout_of
+    from soke.build.data import corpora_of
+    from soke.build.devices import start_processes
+    from soke.build.generator import trained_producer
+    from soke.build.testing import conditions_of, evaluation_setting
+    from soke.build.tokenizer import trained_tokenizer
+    from soke.build.translation import translators
     from soke.errors import UserError
+    from soke.evaluation import evaluate, timing
+    from soke.run import folders
 
-    stage, reads = config.TRAIN.STAGE, args.task == "m2t" and config.TRAIN.STAGE == "generator"
+    stage, reads = config.train.stage, args.task == "m2t" and config.train.stage == "generator"
     if args.count_time and (stage != "generator" or reads):
-        raise UserError(f"--count_time times a generator that makes motion, which {config.NAME} does not: leave it out")
-    runs.seed(config)
-    config, shares = build.shares(config)
-    makers = {"tokenizer": build.trained_tokenizer, "translation": build.translators, "generator": build.producer}
+        raise UserError(f"--count_time times a generator that makes motion, which {config.name} does not: leave it out")
+    folders.seed(config)
+    config, shares = start_processes(config)
+    makers = {"tokenizer": trained_tokenizer, "translation": translators, "generator": trained_producer}
     model = makers["translation" if reads else stage](config)
-    folder = runs.results_folder(config, args.out_dir, *["m2t"] * reads)
-    setting = build.evaluation_setting(config, shares)
+    folder = folders.results_folder(config, args.out_dir, *["m2t"] * reads)
+    setting = evaluation_setting(config, shares)
     if stage == "tokenizer":
         evaluation = evaluate.reconstruction(model, setting)
     elif stage == "translation" or reads:
         name = "generator" if reads else "back-translation model"
-        evaluation = evaluate.translation(model, name, build.layout(config), setting)
+        evaluation = evaluate.translation(model, name, layout_of(config), setting)
     else:
         evaluation = evaluate.generation(model, setting)
     evaluation = evaluation.gather(shares)
     if shares.rank == 0:
-        evaluation.table.conditions = build.conditions(config, args.task)
-        runs.replace_results(folder, config)
-        evaluation.save(folder, predictions=config.TEST.SAVE_PREDICTIONS)
+        evaluation.table.conditions = conditions_of(config, args.task)
+        folders.replace_results(folder, config)
+        evaluation.save(folder, predictions=config.test.save_predictions)
         evaluation.table.print_summary(evaluation.summary)
         if args.count_time:
-            timing.report(model, build.corpora(config), config.TEST.SPLIT, folder)
+            timing.report(model, corpora_of(config), config.test.split, folder)
         print(f"\nall scores and their signatures: {folder / 'table.txt'}")
 
 

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from soke import cli
+from soke.run import cli
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     config, args = cli.parse(cli.parser("train", __doc__.splitlines()[0]), argv)
 
-    from soke import build, runs
+    from soke.build.data import data_module
+    from soke.build.stages import training_module
+    from soke.build.trainer import new_trainer
+    from soke.run import folders
 
     for config in config.per_model():
-        runs.seed(config)
-        with runs.open_run(config, debug=not args.nodebug) as run:
-            data = build.data_module(run.config, run.folder)
-            module = build.training_module(run.config, data)
-            runs.record(run.folder, "provenance", module.provenance())
-            trainer = build.trainer(run, module)
-            runs.fit(run, trainer, module, data)
-            runs.export(run, module, trainer)
+        folders.seed(config)
+        with folders.open_run(config, debug=not args.nodebug) as run:
+            data = data_module(run.config, run.folder)
+            module = training_module(run.config, data)
+            folders.record(run.folder, "provenance", module.provenance())
+            trainer = new_trainer(run, module)
+            folders.fit(run, trainer, module, data)
+            folders.export(run, module, trainer)
 
 
 if __name__ == "__main__":

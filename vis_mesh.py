@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from soke import cli
+from soke.run import cli
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -25,17 +25,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out_dir", help="folder of the pictures; default: <RESULTS>/<NAME>/pictures")
     config, args = cli.parse(parser, argv)
 
-    from soke import build, runs, show
+    from soke.build.body import body_model
+    from soke.build.data import corpora_of
+    from soke.build.generator import trained_producer
+    from soke.render import studio
+    from soke.run import folders
 
-    folder = runs.results_folder(config, args.out_dir, "pictures")
-    studio = show.Studio(build.body_model(config), folder, config.RENDER.SIZE, config.RENDER.BACKEND)
-    producer = build.producer(config)
+    folder = folders.results_folder(config, args.out_dir, "pictures")
+    drawn = studio.Studio(body_model(config), folder, config.render.size, config.render.backend)
+    producer = trained_producer(config)
     told = producer.retrieved if args.show_retrieval else None
     if args.text is not None:
-        paths = show.sentence(studio, producer, args.text, args.language, told)
+        paths = studio.sentence(drawn, producer, args.text, args.language, told)
     else:
-        paths = show.clips(
-            studio, producer, build.corpora(config), config.TEST.SPLIT, args.demo_dataset, args.clips, told
+        paths = studio.clips(
+            drawn, producer, corpora_of(config), config.test.split, args.demo_dataset, args.clips, told
         )
     print(*paths, sep="\n")
 

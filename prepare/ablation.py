@@ -26,10 +26,11 @@ from rich.console import Console
 from rich.table import Table
 
 from prepare.keywords import keywords
-from soke import build, cli, runs
-from soke.config import ROOT, Config, load_config, resolve
+from soke.build.data import corpora_of, lexicon_of
 from soke.data.synthetic.language import RARE_AT_MOST
 from soke.errors import UserError
+from soke.run import cli, folders
+from soke.run.config import ROOT, Config, load_config, resolve
 from soke.storage import new_file, read_text
 
 _SCORES = ("DTW-JPE", "DTW-PA-JPE")
@@ -55,14 +56,14 @@ def row_config(plan: str, base: str, row: str, seed: int, overrides: Sequence[st
 
 def rare_clips(config: Config) -> set[tuple[str, str]]:
     """(corpus, clip) of the test sentences with a word that is rare in training."""
-    lexicon = build.lexicon(config)
+    lexicon = lexicon_of(config)
     if lexicon is None:
         return set()
     rare = set()
-    for corpus in build.corpora(config):
+    for corpus in corpora_of(config):
         found = keywords([corpus], lexicon, "token")
         counts = Counter(word for words in found["train"].values() for word in set(words))
-        for clip, words in found[config.TEST.SPLIT].items():
+        for clip, words in found[config.test.split].items():
             if any(counts[word] <= RARE_AT_MOST for word in words):
                 rare.add((corpus.name, clip))
     return rare
@@ -123,20 +124,20 @@ def main(arguments: list[str] | None = None) -> None:
     jobs = [
         (row, *row_config(plan, base, row, seed, [*changes, *options.overrides]))
         for seed in seeds for row, changes in rows.items()
-    ]  # fmt: skip
+    ]
     rare = rare_clips(jobs[0][1])
     results: dict[str, list[dict[str, float]]] = {row: [] for row in rows}
     for row, config, argv in jobs:
-        if not runs.export_folder(config).is_dir():
+        if not folders.export_folder(config).is_dir():
             _run("train", argv)
-        folder = runs.results_folder(config, None)
+        folder = folders.results_folder(config, None)
         if not (folder / "timing.json").is_file():
             _run("test", [*argv, "--count_time"])
         results[row].append(scores(folder, rare))
     title = f"{plan}, {len(seeds)} seeds, metres; rare: {len(rare)} sentences"
     console = Console(width=170)
     console.print(results_table(title, results))
-    target = resolve(jobs[0][1].RESULTS) / f"ablation-{plan}"
+    target = resolve(jobs[0][1].results) / f"ablation-{plan}"
     with new_file(target / "table.json") as path:
         path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     with new_file(target / "table.txt") as path, path.open("w", encoding="utf-8") as stream:

@@ -18,10 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from soke import build, cli
-from soke.config import Config, load_config, resolve
-from soke.data.clip import Corpus
-from soke.data.survey import (
+from prepare.survey import (
     CONSTANT,
     NEARLY_CONSTANT,
     PUBLISHED,
@@ -30,7 +27,11 @@ from soke.data.survey import (
     names_of,
     survey,
 )
+from soke.build.data import corpus_of, lexicon_of
+from soke.data.clip import Corpus
 from soke.errors import UserError
+from soke.run import cli
+from soke.run.config import Config, load_config, resolve
 from soke.storage import new_file
 
 WIDTH = 110
@@ -103,7 +104,7 @@ def _durations(found: CorpusSurvey) -> Table:
                 split, str(frames.min()), f"{np.median(frames):.0f}", f"{frames.mean():.0f}", str(frames.max()),
                 str((frames < 40).sum()), str((frames > 400).sum()), f"{np.mean(clips.seconds):.2f}",
                 f"{sum(clips.seconds) / 3600:.2f}",
-            )  # fmt: skip
+            )
     return table
 
 
@@ -118,7 +119,7 @@ def _show_text(found: CorpusSurvey, console: Console) -> None:
         f"text: {len(lengths):,} sentences, {text.distinct:,} different; {np.mean(lengths):.1f} words each, at most "
         f"{max(lengths)}; {len(words):,} different words, {once:,} of them once; {text.glosses:,} glosses; "
         f"{text.signers} signers", highlight=False,
-    )  # fmt: skip
+    )
     for split, share in text.unseen.items():
         console.print(
             f"  {split}: {share:.1%} of its words are not in train; {text.leaked[split]} of its sentences are",
@@ -170,13 +171,13 @@ def _report(found: CorpusSurvey) -> dict:
             "fps": {f"{fps:g}": count for fps, count in clips.fps.items()},
             "faults": {kind: len(names) for kind, names in names_of(clips.faulty).items()},
         } for split, clips in found.splits.items()
-    }  # fmt: skip
+    }
     text = found.text
     return {
         "corpus": found.name, "splits": splits, "absent": found.absent, "sentences": text.distinct,
         "words": len(text.vocabulary), "glosses": text.glosses, "signers": text.signers, "unseen": text.unseen,
         "leaked": text.leaked, "constant": found.constant(CONSTANT), "nearly_constant": found.constant(NEARLY_CONSTANT),
-    }  # fmt: skip
+    }
 
 
 def plot(found: CorpusSurvey, path: Path) -> None:
@@ -222,15 +223,15 @@ def plot(found: CorpusSurvey, path: Path) -> None:
 def _sources(config: Config) -> Iterable[tuple[str, Corpus | UserError]]:
     """Every corpus and the lexicon, or what is the matter with it."""
     corpora = []
-    for name, settings in config.DATASET.CORPORA.items():
+    for name, settings in config.dataset.corpora.items():
         try:
-            corpora.append(build.corpus(name, settings))
+            corpora.append(corpus_of(name, settings))
             yield name, corpora[-1]
         except UserError as error:
             yield name, error
-    if config.DATASET.LEXICON is not None:
+    if config.dataset.lexicon is not None:
         try:
-            yield "lexicon", build.lexicon(config, corpora)
+            yield "lexicon", lexicon_of(config, corpora)
         except UserError as error:
             yield "lexicon", error
 
@@ -246,9 +247,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value")
     options = parser.parse_intermixed_args(arguments)
     config = load_config(options.cfg, options.cfg_assets, options.overrides)
-    out = options.out or resolve(config.RESULTS) / config.NAME / "check_data"
-    used = {joint for part in config.PARTS for joint in [*part.joints, *(["jaw"] if part.jaw else [])]}
-    used |= {"expression"} if any(part.expression for part in config.PARTS) else set()
+    out = options.out or resolve(config.results) / config.name / "check_data"
+    used = {joint for part in config.parts for joint in [*part.joints, *(["jaw"] if part.jaw else [])]}
+    used |= {"expression"} if any(part.expression for part in config.parts) else set()
     console = Console(width=WIDTH)
     sound = True
     for name, corpus in _sources(config):

@@ -26,12 +26,13 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from soke import build, cli
 from soke.body.layout import MotionLayout
-from soke.config import load_config
+from soke.build.body import layout_of
 from soke.data.statistics import STD_FLOOR, published_statistics
 from soke.errors import UserError
-from soke.tokenizer.published import CODEBOOK, check_part, load_part, reference_decoder, reference_encoder
+from soke.run import cli
+from soke.run.config import load_config
+from soke.tokenizer.soke_weights import CODEBOOK, check_part, load_part, reference_decoder, reference_encoder
 from soke.tokenizer.tokenizer import PartAutoencoder, SignTokenizer
 
 _log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ _STORAGES = {
     "DoubleStorage": torch.float64, "ByteStorage": torch.uint8, "CharStorage": torch.int8,
     "ShortStorage": torch.int16, "IntStorage": torch.int32, "LongStorage": torch.int64, "BoolStorage": torch.bool,
     "ComplexFloatStorage": torch.complex64, "ComplexDoubleStorage": torch.complex128,
-}  # fmt: skip
+}
 
 
 class _Unusable(Exception):
@@ -195,7 +196,7 @@ def _tensor(key: str, record: Any, read: Callable[[Any], bytes]) -> Tensor:
         isinstance(storage, _StorageRecord) and isinstance(size, tuple) and isinstance(stride, tuple)
         and len(size) == len(stride)
         and all(type(number) is int and number >= 0 for number in (storage.count, offset, *size, *stride))
-    ):  # fmt: skip
+    ):
         raise _Unusable(f"is damaged: {key} is described by other things than sizes and places")
     if not (isinstance(storage.dtype, torch.dtype) and storage.dtype.is_floating_point):
         raise _Unusable(f"is damaged: {key} does not hold floating-point numbers")
@@ -295,7 +296,7 @@ def build_tokenizer(weights: dict[str, dict[str, Tensor]], mean: Path, layout: M
             "%d of %d features hardly move in the published statistics: the public code blows them up by dividing by "
             "nearly zero, here they are divided by %g, so codes can differ from published ones where they do move",
             low, sum(layout.sizes.values()), STD_FLOOR,
-        )  # fmt: skip
+        )
     return tokenizer
 
 
@@ -332,7 +333,7 @@ def import_soke(ckpt: Path, mean: Path, out: Path) -> tuple[SignTokenizer, bool]
     Raises UserError as `read_weights` and `build_tokenizer` do, and when `out` holds anything else; nothing is written
     then.
     """
-    layout = build.layout(load_config(LAYOUT_CONFIG))
+    layout = layout_of(load_config(LAYOUT_CONFIG))
     tokenizer = build_tokenizer(read_weights(ckpt), mean, layout)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if _is_in(out, tokenizer):

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from soke import build, cli
-from soke.config import load_config
+from soke.build.data import corpora_of, lexicon_of
 from soke.data.clip import SPLITS, Corpus
-from soke.data.keywords import MATCHERS, write_keywords
+from soke.data.keyword_lists import write_keywords
 from soke.errors import UserError
+from soke.run import cli
+from soke.run.config import load_config
+from soke.text.keywords import MATCHERS
 
 
 def keywords(corpora: Sequence[Corpus], lexicon: Corpus, match: str) -> dict[str, dict[str, list[str]]]:
@@ -49,11 +51,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value")
     options = parser.parse_intermixed_args(arguments)
     config = load_config(options.cfg, options.cfg_assets, options.overrides)
-    lexicon = build.lexicon(config)
+    lexicon = lexicon_of(config)
     if lexicon is None:
         raise UserError("DATASET.LEXICON is null: name the folder of the isolated signs")
-    match = options.match or config.GENERATOR.RETRIEVAL.MATCH
-    for split, found in keywords(build.corpora(config), lexicon, match).items():
+    match = options.match or config.generator.retrieval.match
+    for split, found in keywords(corpora_of(config), lexicon, match).items():
         path = options.out / f"name2kws_{split}.json"
         write_keywords(path, found)
         covered = sum(bool(words) for words in found.values())

@@ -16,8 +16,7 @@ from pathlib import Path
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from soke import build, cli
-from soke.config import load_config
+from soke.build.data import corpora_of, lexicon_of
 from soke.data.base import FrameFolderCorpus, frame_files_alone
 from soke.data.clip import SPLITS, Clip
 from soke.data.fingerprints import Watch
@@ -33,6 +32,8 @@ from soke.data.packed import (
     retire_index,
 )
 from soke.errors import UserError
+from soke.run import cli
+from soke.run.config import load_config
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def pack(corpus: FrameFolderCorpus, folder: Path, workers: int) -> PackedStore:
         origins = {
             clip.name: (os.path.relpath(clip.frames, corpus.root), found)
             for clip in listing.clips if (found := watch.look(clip.frames)) is not None
-        }  # fmt: skip
+        }
         shards += plan_shards(split, listing.clips, listing.skipped, origins)
         dropped[split] = listing.dropped
         sources |= {
@@ -155,8 +156,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_intermixed_args(arguments)
     config = load_config(options.cfg, options.cfg_assets, options.overrides)
     with frame_files_alone():
-        lexicon = build.lexicon(config)
-        corpora = build.corpora(config)
+        lexicon = lexicon_of(config)
+        corpora = corpora_of(config)
     for corpus in [*corpora, *([] if lexicon is None else [lexicon])]:
         if isinstance(corpus, FrameFolderCorpus):
             print(summary(pack(corpus, corpus.packed, options.workers)))

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from soke import cli
-from soke.config import resolve
 from soke.data.annotations import read_entries, read_table, safe_name
-from soke.data.clip import TEXT_LOCALE
 from soke.errors import UserError
+from soke.run import cli
+from soke.run.config import resolve
 from soke.storage import new_file
+from soke.text.locales import TEXT_LOCALE
 
 COLUMNS = ("word", "language", "name", "fps", "source", "start", "end")
 

@@ -21,9 +21,8 @@ import sentencepiece
 import torch
 from transformers import MBartConfig, MBartForConditionalGeneration, MBartTokenizer
 
-from soke import build
-from soke.config import Config, load_config
-from soke.data.clip import SPLITS, TEXT_LOCALE
+from soke.build.data import corpora_of, lexicon_of
+from soke.data.clip import SPLITS
 from soke.data.csl_daily import CSLDaily
 from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon
@@ -32,7 +31,9 @@ from soke.data.synthetic.writer import STAMP as CORPORA_STAMP
 from soke.errors import UserError
 from soke.generator.pieces import PIECES, Pieces, normaliser_of
 from soke.generator.retrieval import MARKERS
+from soke.run.config import Config, load_config
 from soke.storage import new_folder
+from soke.text.locales import TEXT_LOCALE
 
 VERSION = 3  # to be raised whenever the same parameters give another model
 STAMP = "small_mbart.json"
@@ -59,8 +60,8 @@ def configured_texts(config: Config, splits: Iterable[str] = SPLITS) -> list[str
 
     Raises UserError when an annotation is missing.
     """
-    lexicon = build.lexicon(config)
-    sources = [*build.corpora(config), *([] if lexicon is None else [lexicon])]
+    lexicon = lexicon_of(config)
+    sources = [*corpora_of(config), *([] if lexicon is None else [lexicon])]
     listings = [getattr(source, "annotated", source.clips) for source in sources]
     texts = [clip.text for clips in listings for split in splits for clip in clips(split)]
     markers = [marker.format(number) for marker in MARKERS.values() for number in range(1, 11)]
@@ -88,7 +89,7 @@ def train_pieces(texts: Sequence[str], vocabulary: int) -> bytes:
             sentence_iterator=iter(texts), model_writer=model, vocab_size=vocabulary, model_type="unigram",
             character_coverage=1.0, required_chars=_ALPHABET, hard_vocab_limit=False,
             normalization_rule_name="nmt_nfkc", max_sentence_length=_LONGEST, num_threads=1, minloglevel=2,
-        )  # fmt: skip
+        )
     except RuntimeError as error:
         if "required_chars" not in str(error):
             raise
@@ -178,7 +179,7 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             config = load_config(options.cfg, options.cfg_assets, options.overrides)
             read = configured_texts(config, ["train"])
-            locales = [TEXT_LOCALE[corpus.language] for corpus in build.corpora(config)]
+            locales = [TEXT_LOCALE[corpus.language] for corpus in corpora_of(config)]
         made = make_mbart(read, options.out, options.size, options.seed, locales)
     except UserError as error:
         sys.exit(str(error))

@@ -19,11 +19,11 @@ import torch
 from transformers import MBartForConditionalGeneration, MBartTokenizer
 
 from prepare.small_mbart import LANGUAGE_CODES, configured_texts
-from soke import cli
-from soke.config import load_config, resolve
 from soke.errors import UserError
 from soke.generator.pieces import PIECES, TOKENIZER, Pieces
 from soke.generator.source import load_pieces
+from soke.run import cli
+from soke.run.config import load_config, resolve
 from soke.storage import new_folder
 
 STAMP = "trim.json"

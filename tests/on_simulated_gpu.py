@@ -15,12 +15,12 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
 import test as test_entry
-from soke import build
 from soke.body.model import load_body_model
-from soke.config import ROOT
+from soke.build import devices, trainer
 from soke.generator import Search, SignProducer
 from soke.metrics.dtw_torch import dtw_jpe_batch
-from soke.training import EpochMeans, FiniteWeights
+from soke.run.config import ROOT
+from soke.run.training import EpochMeans, FiniteWeights
 from tests.simulated_gpu import DEVICE, Simulation, waits
 from tests.test_chain import Workshop
 
@@ -46,8 +46,8 @@ def shop(tmp_path_factory) -> Workshop:
     shop = Workshop(tmp_path_factory.mktemp("sim"), *more)
     shop.furnish()
     with pytest.MonkeyPatch.context() as patch, Simulation():
-        patch.setattr(build, "_device", lambda config: str(DEVICE))
-        patch.setattr(build.pl, "Trainer", on_sim)
+        patch.setattr(devices, "device_of", lambda config: str(DEVICE))
+        patch.setattr(trainer.pl, "Trainer", on_sim)
         shop.train_all()
     return shop
 
@@ -74,7 +74,7 @@ def test_scores_are_those_of_the_cpu(shop, monkeypatch):
         return json.loads(shop.folder("results", "toy", "table.json").read_text(encoding="utf-8"))["cells"]
 
     on_cpu = cells()
-    monkeypatch.setattr(build, "_device", lambda config: str(DEVICE))
+    monkeypatch.setattr(devices, "device_of", lambda config: str(DEVICE))
     with Simulation():
         on_device = cells()
     assert len(on_cpu) == len(on_device) > 50

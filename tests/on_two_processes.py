@@ -13,7 +13,8 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 import train
-from soke import build, cli
+from soke.build import trainer
+from soke.run import cli
 
 STAGES = {"deto": ["DATASET.CORPORA.phoenix=null"], "soke": ["DATASET.CORPORA.phoenix=null"], "back_translation": []}
 
@@ -35,7 +36,7 @@ class Witness(pl.Callback):
 def main() -> None:
     folder, *overrides = sys.argv[1:]
     seen: list[dict[str, object]] = []
-    original = build.trainer
+    original = trainer.new_trainer
 
     def watched(*arguments) -> pl.Trainer:
         made = original(*arguments)
@@ -44,7 +45,7 @@ def main() -> None:
         return made
 
     rank: list[int] = []
-    build.trainer = watched
+    trainer.new_trainer = watched
     for stage, more in STAGES.items():
         train.main(["--cfg", f"configs/demo/{stage}.yaml", "--nodebug", *overrides, *more])
     Path(folder, f"rank{rank[-1]}.json").write_text(json.dumps(seen), encoding="utf-8")

@@ -45,7 +45,7 @@ class SimTensor(torch.Tensor):
         tensor = torch.Tensor._make_wrapper_subclass(
             cls, held.size(), strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype,
             layout=held.layout, device=DEVICE,
-        )  # fmt: skip
+        )
         tensor.held = held
         return tensor
 

@@ -24,15 +24,16 @@ import test as test_entry
 import train
 import vis_mesh
 from prepare import keywords, small_mbart, synthetic_corpora
-from soke import build
-from soke.config import ROOT, load_config
+from soke.build.data import data_module
+from soke.build.stages import training_module
+from soke.build.testing import evaluation_setting
 from soke.data.annotations import read_entries, read_table
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.saved import read_motion
 from soke.errors import UserError
+from soke.run.config import ROOT, load_config
 from soke.storage import folder_hash
-
-from .data.writing import write_frames
+from tests.data.writing import write_frames
 
 CORPORA = {"how2sign": "How2Sign", "csl": "CSL-Daily", "phoenix": "Phoenix_2014T"}
 
@@ -51,7 +52,7 @@ class Workshop:
             "RENDER.SIZE=64", "LOGGER.TENSORBOARD=false", "ACCELERATOR=cpu", "TRANSLATION.WIDTH=16",
             "TRANSLATION.FEEDFORWARD=16", f"METRIC.BACK_TRANSLATION={root}/experiments/translation/toy",
             *more,
-        ]  # fmt: skip
+        ]
 
     def run(self, program, config: str, *more: str) -> None:
         flags = [item for item in more if item.startswith("-")]
@@ -87,7 +88,7 @@ def shop(tmp_path_factory) -> Workshop:
 @pytest.mark.parametrize("stage", ["tokenizer", "generator"])
 def test_run_folder_explains_itself(shop, stage):
     run = shop.folder("experiments", stage, "toy")
-    assert load_config(run / "config.yaml").TRAIN.STAGE == stage
+    assert load_config(run / "config.yaml").train.stage == stage
     assert {"torch", "soke"} <= set(json.loads((run / "versions.json").read_text()))
     provenance = json.loads((run / "provenance.json").read_text())
     assert provenance["layout_hash"] and provenance["statistics_hash"]
@@ -145,7 +146,7 @@ def test_table_holds_the_generator_its_floor_and_its_ceiling(shop, capsys):
         values = [
             float(clip[f"{cell['metric']} {cell['part']} m"])
             for clip in clips if (clip["corpus"], clip["row"]) == (cell["corpus"], cell["row"])
-        ]  # fmt: skip
+        ]
         assert np.isclose(np.mean(values), cell["values"]["m"])
     generated = [clip for clip in clips if clip["row"] == "generated"]
     assert len(list((results / "predictions").rglob("*.npz"))) == len(generated)
@@ -287,7 +288,7 @@ def test_what_was_retrieved_is_printed(shop, capsys):
 
 def test_the_tokenizer_is_trained_on_the_signs_of_the_lexicon_too(shop, tmp_path):
     def trained_on(*more: str) -> dict[str, int]:
-        data = build.data_module(load_config("configs/demo/deto.yaml", overrides=[*shop.overrides, *more]), tmp_path)
+        data = data_module(load_config("configs/demo/deto.yaml", overrides=[*shop.overrides, *more]), tmp_path)
         assert not any(clip.corpus == "lexicon" for clip in data.dataset("val", "motion").clips)
         return dict(Counter(clip.corpus for clip in data.dataset("train", "motion").clips))
 
@@ -319,7 +320,7 @@ def test_all_recordings_of_a_word_have_codes_and_one_is_chosen(shop, tmp_path, c
         {"word": word, "language": "CSL", "name": name, "fps": "30", "source": str(sentences / clip), "start": "0",
          "end": end}
         for name, clip, end in (("cut", seen, "45"), ("refused", held_out, "45"))
-    ]  # fmt: skip
+    ]
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(more[0]), restval="")
         writer.writeheader()
@@ -330,7 +331,7 @@ def test_all_recordings_of_a_word_have_codes_and_one_is_chosen(shop, tmp_path, c
     lengths = {r["name"]: len(r["codes"]["body"]) for r in entry["recordings"]}
     assert {r["name"]: r["source"] for r in entry["recordings"]} == {
         next(row["name"] for row in rows if row["word"] == word): None, "cut": f"csl/{seen}"
-    }  # fmt: skip
+    }
     assert lengths[entry["chosen"]] == max(lengths.values())
     published = json.loads((codes / "word2code.json").read_text(encoding="utf-8"))[word]
     assert published == next(r["codes"] for r in entry["recordings"] if r["name"] == entry["chosen"])
@@ -353,7 +354,7 @@ def test_published_lists_and_word_codes_are_used_and_travel_with_the_generator(s
     changes = [
         f"GENERATOR.RETRIEVAL.KEYWORDS={lists}", f"GENERATOR.RETRIEVAL.WORD_CODES={shop.root}/codes/word2code.json",
         "NAME=published", "TRAIN.END_EPOCH=1", "EVAL.GENERATE_EVERY=0",
-    ]  # fmt: skip
+    ]
     shop.run(train, "soke", *changes)
     assert f"{table} has no list for 1 of 36 clips, {first} the first of them" in caplog.text
     assert "word2code.json are those of SOKE's public tokenizer" in caplog.text
@@ -390,7 +391,7 @@ def test_generation_is_timed(shop, capsys):
     shop.run(test_entry, "soke", f"RESULTS={shop.root}/timed", "TEST.SPLIT=val")  # nothing of the old test stays
     assert sorted(path.name for path in shop.folder("timed", "toy").iterdir()) == [
         "clips.csv", "config.yaml", "table.csv", "table.json", "table.txt"
-    ]  # fmt: skip
+    ]
     with pytest.raises(UserError, match="results of another configuration .*TRAIN.STAGE: generator -> tokenizer"):
         shop.run(test_entry, "deto", f"RESULTS={shop.root}/timed")
     with pytest.raises(UserError, match="--count_time times a generator"):
@@ -423,11 +424,11 @@ def test_the_coupled_baseline_goes_the_whole_way(shop):
         *(o for o in shop.overrides if not o.startswith(
             ("DATASET.CORPORA", "DATASET.CODE_PATH", "TOKENIZER.PATH", "NAME", "TRAIN.END_EPOCH")
         )),
-    ]  # fmt: skip
+    ]
     for program, name in (
         (train, "s_motiongpt_tokenizer"), (get_motion_code, "s_motiongpt"), (train, "s_motiongpt"),
         (test_entry, "s_motiongpt"),
-    ):  # fmt: skip
+    ):
         program.main(["--cfg", f"configs/ablation/{name}.yaml", "--nodebug", *changes])
     assert np.load(next((root / "codes-whole" / "how2sign").glob("*.npy"))).shape[2] == 1
     cells = json.loads(shop.folder("results", "s_motiongpt", "table.json").read_text(encoding="utf-8"))["cells"]
@@ -445,7 +446,7 @@ def test_the_coupled_baseline_goes_the_whole_way(shop):
         (get_motion_code, "soke", "TOKENIZER.DEPTH=2", "TOKENIZER.DEPTH: 3 -> 2"),
         (test_entry, "back_translation", "TRANSLATION.LAYERS=1", "TRANSLATION.LAYERS: 2 -> 1"),
     ],
-)  # fmt: skip
+)
 def test_settings_that_the_saved_model_contradicts_are_refused(shop, program, name, override, told):
     with pytest.raises(UserError, match=f"trained with other settings .*{re.escape(told)}"):
         shop.run(program, name, override)
@@ -457,11 +458,11 @@ def test_one_corpus_alone(shop):
     alone = [
         "DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.phoenix=null", "NAME=alone", "TRAIN.END_EPOCH=1",
         f"DATASET.CODE_PATH={root}/codes-alone", f"TOKENIZER.PATH={root}/experiments/tokenizer/alone/tokenizer",
-    ]  # fmt: skip
+    ]
     base = [o for o in shop.overrides if not o.startswith(("DATASET.CORPORA.how2sign", "DATASET.CORPORA.phoenix"))]
     for program, name in (
         (train, "deto"), (get_motion_code, "soke"), (train, "soke"), (train, "back_translation"), (test_entry, "soke")
-    ):  # fmt: skip
+    ):
         program.main(["--cfg", f"configs/demo/{name}.yaml", "--nodebug", *base, *alone])
     cells = json.loads(shop.folder("results", "alone", "table.json").read_text(encoding="utf-8"))["cells"]
     coded = {path.name for path in shop.folder("codes-alone").iterdir() if path.is_dir()}
@@ -471,7 +472,7 @@ def test_one_corpus_alone(shop):
 def test_trial_run_without_nodebug(shop):
     train.main(["--cfg", "configs/demo/deto.yaml", *shop.overrides, "TRAIN.END_EPOCH=50"])
     run = shop.folder("experiments", "tokenizer", "debug--toy")
-    assert load_config(run / "config.yaml").TRAIN.END_EPOCH == 1 and (run / "tokenizer").is_dir()
+    assert load_config(run / "config.yaml").train.end_epoch == 1 and (run / "tokenizer").is_dir()
 
 
 def test_a_finished_run_is_not_overwritten(shop):
@@ -568,14 +569,14 @@ def test_codes_are_enough_to_train_a_generator(shop, tmp_path):
     specs = [
         json.loads(shop.folder("experiments", "generator", name, "generator", "generator.json").read_text())["spec"]
         for name in ("poseless", "toy")
-    ]  # fmt: skip
+    ]
     assert specs[0] == specs[1] and specs[0]["data"]
 
 
 def test_poses_of_the_val_split_are_enough_for_validation_by_generation(shop, tmp_path):
     val = ["How2Sign/val", "Phoenix_2014T/dev", "CSL-Daily/poses"]  # CSL-Daily does not tell its splits apart
     shop.run(train, "soke", "NAME=val-poses", *without_poses(shop, tmp_path / "half", *val), "TRAIN.END_EPOCH=1",
-             "EVAL.GENERATE_CLIPS=1")  # fmt: skip
+             "EVAL.GENERATE_CLIPS=1")
     with shop.folder("experiments", "generator", "val-poses", "csv", "metrics.csv").open() as stream:
         assert "val/DTW_JPE" in csv.DictReader(stream).fieldnames
 
@@ -600,13 +601,13 @@ def test_statistics_of_a_dead_run_on_other_corpora_are_computed_again(shop, capl
     shutil.copy(shop.folder("experiments", "tokenizer", "toy", "statistics.json"), folder)
     changes = [*shop.overrides, "NAME=reborn", "DATASET.CORPORA.csl=null"]
     config = load_config("configs/demo/deto.yaml", overrides=changes)
-    build.training_module(config, build.data_module(config, folder))
+    training_module(config, data_module(config, folder))
     assert json.loads((folder / "statistics.json").read_text())["clips"] == 24
     assert "statistics.json was computed from other clips" in caplog.text
     named = shop.folder("experiments", "tokenizer", "toy", "statistics.json")
     before = named.read_bytes()
     config = load_config("configs/demo/deto.yaml", overrides=[*changes, f"DATASET.STATISTICS={named}"])
-    build.training_module(config, build.data_module(config, folder))
+    training_module(config, data_module(config, folder))
     assert named.read_bytes() == before and "which DATASET.STATISTICS names, was computed from other" in caplog.text
 
 
@@ -625,7 +626,7 @@ def test_a_run_does_not_continue_on_other_sentences(shop):
 def test_back_translation_models_of_other_data_are_told(shop, tmp_path, caplog):
     def judges(*changes: str):
         config = load_config("configs/demo/soke.yaml", overrides=[*shop.overrides, *changes])
-        return build.evaluation_setting(config).judges
+        return evaluation_setting(config).judges
 
     assert set(judges()) == set(CORPORA) and "was trained" not in caplog.text
     copy = tmp_path / "CSL-Daily"

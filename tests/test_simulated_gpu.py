@@ -8,7 +8,7 @@ import sys
 import pytest
 from torch.utils import backend_registration
 
-from soke.config import ROOT
+from soke.run.config import ROOT
 
 
 def test_the_whole_way_on_a_simulated_gpu():

@@ -43,7 +43,7 @@ def test_a_text_is_its_letters_and_lines(tmp_path, data):
     ("encoding", "found"),
     [("latin-1", "its line 2 holds the byte 0xfc, perhaps of Latin-1"), ("utf-16", "it begins with the mark of UTF-16"),
      ("utf-16-be", "as UTF-16 does"), ("utf-16-le", "as UTF-16 does")],
-)  # fmt: skip
+)
 def test_a_text_in_another_encoding_is_named(tmp_path, encoding, found):
     text = "first\ngrün\n" if encoding == "latin-1" else "first\nsecond\n"
     (tmp_path / "a.txt").write_bytes(text.encode(encoding))

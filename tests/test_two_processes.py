@@ -16,11 +16,12 @@ import torch
 
 import get_motion_code
 import train
-from soke import build
-from soke.config import ROOT, load_config
+from soke.build import devices
+from soke.build.data import data_module
+from soke.build.stages import training_module
 from soke.data.csl_daily import CSLDaily
-
-from .test_chain import Workshop
+from soke.run.config import ROOT, load_config
+from tests.test_chain import Workshop
 
 SECONDS = 600  # after which the processes are taken to be waiting for each other
 TRAININGS = ("tokenizer/two", "generator/two", "translation/two/csl", "translation/two/phoenix")
@@ -76,11 +77,11 @@ def test_all_stages_end_and_all_processes_know_the_same(shop):
 @pytest.mark.parametrize("index", range(len(TRAININGS)), ids=TRAININGS)
 def test_scores_are_those_of_one_process(shop, index, tmp_path, monkeypatch):
     """And what is trained is built on the CPU, from where every process moves it to its own device."""
-    monkeypatch.setattr(build, "_device", lambda config: "nowhere")
+    monkeypatch.setattr(devices, "device_of", lambda config: "nowhere")
     run = shop.folder("experiments", TRAININGS[index])
     config = load_config(run / "config.yaml")
-    data = build.data_module(config, tmp_path)
-    module = build.training_module(config, data)
+    data = data_module(config, tmp_path)
+    module = training_module(config, data)
     weights = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     module.load_state_dict(weights)
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
@@ -92,7 +93,7 @@ def test_scores_are_those_of_one_process(shop, index, tmp_path, monkeypatch):
 def test_the_search_is_that_of_one_process(shop, tmp_path):
     run = shop.folder("experiments", "translation", "two", "csl")
     config = load_config(run / "config.yaml")
-    module = build.training_module(config, build.data_module(config, tmp_path))
+    module = training_module(config, data_module(config, tmp_path))
     module.load_state_dict(torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"])
     module.export(tmp_path / "alone")
     alone, together = (

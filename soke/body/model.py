@@ -62,7 +62,7 @@ class BodyModel:
             model = smplx.SMPLX(
                 str(file), gender="neutral", ext="npz", use_pca=False, use_face_contour=True,
                 flat_hand_mean=flat_hand_mean, num_betas=10, num_expression_coeffs=100, dtype=torch.float32,
-            )  # fmt: skip
+            )
         self._model = model.requires_grad_(False)
         self._parents: Tensor = model.parents.clone()  # stays on the CPU: smplx reads it joint by joint
         self._regressor: Tensor = model.J_regressor  # [55, V]
@@ -154,7 +154,7 @@ class BodyModel:
         contour, contour_weights = find_dynamic_lmk_idx_and_bcoords(
             skinned, self._full_pose(motion).flatten(1), model.dynamic_lmk_faces_idx, model.dynamic_lmk_bary_coords,
             model.neck_kin_chain,
-        )  # fmt: skip
+        )
         frames = len(motion)
         triangles = torch.cat([model.lmk_faces_idx.expand(frames, -1), contour], dim=1)
         weights = torch.cat([model.lmk_bary_coords.expand(frames, -1, -1), contour_weights], dim=1)

@@ -236,7 +236,7 @@ class FrameFolderCorpus(ABC):
             _log.warning(
                 "%s: files that are no frames of their clip are left out, first %s of %s; check_data lists all such "
                 "clips", self.name, ", ".join(strays), clip.frames,
-            )  # fmt: skip
+            )
 
     def unpacked(self, split: str) -> Listing:
         """What the annotation and the frame files hold, whether there is a store or not; raises as `clips` does."""
@@ -282,7 +282,7 @@ class FrameFolderCorpus(ABC):
         changed = [
             name for name, folder, packed in store.origins(split)
             if (found := watch.look(self.root / folder)) is not None and not found.fits(packed)
-        ]  # fmt: skip
+        ]
         if changed:
             raise UserError(
                 f"the frame files of {len(changed)} clips of {self.name} {split} (the first: {changed[0]}) have "

@@ -6,15 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from soke.body.motion import Motion
-from soke.data.spelling import spelled
 from soke.errors import UserError
+from soke.text.spelling import spelled
 
 SPLITS = ("train", "val", "test")
-# Sign language -> locale of the text that is translated into it, as mBART names it: SOKE's three, then Prompt2Sign's.
-TEXT_LOCALE = {
-    "ASL": "en_XX", "CSL": "zh_CN", "DGS": "de_DE",
-    "DSGS": "de_DE", "LSF-CH": "fr_XX", "LIS-CH": "it_IT", "LSA": "es_XX", "KSL": "ko_KR", "TSL": "tr_TR",
-}  # fmt: skip
 
 
 class ClipError(UserError):

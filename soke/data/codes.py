@@ -17,9 +17,9 @@ from soke.data.annotations import safe_name
 from soke.data.clip import SPLITS, Clip, ClipError, Corpus
 from soke.data.fingerprints import Fingerprint, Watch, digest, fingerprint_of
 from soke.data.lexicon import Lexicon
-from soke.data.spelling import spelled
 from soke.errors import UserError
 from soke.storage import existing, new_file, read_text
+from soke.text.spelling import spelled
 
 REMEDY = "run `python -m get_motion_code` with the tokenizer that you want to use"
 _PROVENANCE = "provenance.json"
@@ -244,7 +244,7 @@ class CodeStore:
         made = dict(zip(("DATASET.MIN_FRAMES", "DATASET.MAX_FRAMES"), p.limits[corpus])) | {"fps": p.fps.get(corpus)}
         now = dict(zip(made, (*limits, fps)))
         other = [f"they were made with {key}={value}, here it is {now[key]}" for key, value in made.items()
-                 if value != now[key]]  # fmt: skip
+                 if value != now[key]]
         return " and ".join(other)
 
     def words_misfit(
@@ -355,7 +355,7 @@ def _read_notes(path: Path) -> dict[str, _Entry]:
             if facts:
                 file, codes, fps, ends, files, content = facts
                 entries[name] = _Entry(safe_name(file) if file else "", codes, fps,
-                                       Fingerprint(ends, files, content) if ends else None)  # fmt: skip
+                                       Fingerprint(ends, files, content) if ends else None)
             else:
                 entries.pop(name, None)
         except (ValueError, TypeError, AttributeError):  # cut off

@@ -147,7 +147,7 @@ class SignDataModule(pl.LightningDataModule):
         batches = GroupedBatches(
             lengths, self.batch_sizes[split], batch_length=self.batch_length, weights=weights, seed=self.seed,
             processes=world, rank=rank,
-        )  # fmt: skip
+        )
         return _ResumableLoader(dataset, batch_sampler=batches, trainer=self.trainer, **options)
 
     def _lengths(self, dataset: MotionDataset | CodesDataset) -> np.ndarray:

@@ -290,7 +290,7 @@ class CodesDataset(_ClipDataset):
         changed = [
             clip for clip in self.clips
             if self.code_store.changed(clip, fingerprint_of(self.corpora[clip.corpus], clip, watch))
-        ]  # fmt: skip
+        ]
         if changed:
             raise UserError(
                 f"the frames of {len(changed)} clips of split {self.split} (the first: {changed[0].corpus}/"

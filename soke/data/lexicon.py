@@ -12,11 +12,12 @@ from pathlib import Path
 
 from soke.data.annotations import read_table
 from soke.data.base import Listing, TableCorpus, parsed_fps, parsed_number
-from soke.data.clip import SPLITS, TEXT_LOCALE, Clip, ClipError, Corpus, SkippedClip
+from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip
 from soke.data.how2sign import How2Sign
-from soke.data.keywords import UMLAUTS
 from soke.data.loading import FrameFiles, frame_files
 from soke.errors import UserError
+from soke.text.keywords import UMLAUTS
+from soke.text.locales import TEXT_LOCALE
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def german_glosses(corpora: Sequence[Corpus]) -> set[str]:
     clips = (
         clip for corpus in corpora if corpus.language == "DGS" for split in SPLITS
         for clip in annotated_clips(corpus, split)
-    )  # fmt: skip
+    )
     return {gloss.lower().translate(UMLAUTS) for clip in clips for gloss in (clip.gloss or "").split()}
 
 
@@ -100,7 +101,7 @@ class Lexicon(TableCorpus):
     def __init__(
         self, root: Path | str, packed: Path | str | None = None, corpora: Sequence[Corpus] = (),
         languages: Collection[str] | None = None,
-    ):  # fmt: skip
+    ):
         super().__init__(root, packed)
         self._corpora, self._languages = corpora, languages
         self._segments: dict[str, tuple[int, int] | None] = {}

@@ -63,14 +63,14 @@ class NMFsCSL(TableCorpus):
             listing.skipped += [
                 SkippedClip(self.name, row["name"], f"its row in {path} has split {row['split']!r}")
                 for row in table.rows if row["split"] not in ("train", "val", "test")
-            ]  # fmt: skip
+            ]
         for row in table.rows:
             words.setdefault(row["label"], row["word"])
         odd = {row["name"] for row in table.rows if words[row["label"]] != row["word"]}
         listing.skipped += [
             SkippedClip(self.name, clip.name, "its label belongs to another word, too")
             for clip in listing.clips if clip.name in odd
-        ]  # fmt: skip
+        ]
         listing.clips = [clip for clip in listing.clips if clip.name not in odd]
         return listing
 

@@ -193,7 +193,7 @@ class Shard:
             [item.name, item.language, item.text, item.gloss, item.signer, item.fps, item.seconds]
             if isinstance(item, Clip) else [item.name]
             for item in self.items
-        ]  # fmt: skip
+        ]
         files = [[name, folder, found.files] for name, (folder, found) in self.origins.items()]
         return hashlib.sha256(json.dumps([VERSION, self.split, facts, files]).encode()).hexdigest()
 
@@ -201,7 +201,7 @@ class Shard:
 def plan_shards(
     split: str, clips: Sequence[Clip], skipped: Sequence[SkippedClip],
     origins: Mapping[str, tuple[str, Fingerprint]] = {},
-) -> list[Shard]:  # fmt: skip
+) -> list[Shard]:
     """The shards of a split, `CLIPS_PER_SHARD` clips each, and one without frames that lists what was skipped.
 
     origins: see `Shard`
@@ -227,7 +227,7 @@ def is_packed(folder: Path, shard: Shard) -> bool:
 def pack_shard(
     folder: Path, shard: Shard, read: Callable[[Clip], np.ndarray], missing: Callable[[Clip], int], width: int,
     made_by: Callable[[Clip], str] = lambda clip: "",
-) -> int:  # fmt: skip
+) -> int:
     """Write a shard, its frames first, then its rows. Returns its number of frames.
 
     read:    clip -> frames [T, width] float32
@@ -268,7 +268,7 @@ def pack_shard(
 def complete_store(
     folder: Path, corpus: str, shards: Iterable[Shard], width: int, sources: Mapping[str, str],
     dropped: Mapping[str, Mapping[str, int]],
-) -> PackedStore:  # fmt: skip
+) -> PackedStore:
     """Write the index of a store whose shards are all packed, and remove shards that no longer belong to it."""
     names = [shard.name for shard in shards]
     tables = [_read_rows(_rows_file(folder, name))[0] for name in names]

@@ -93,7 +93,7 @@ def write_recordings(path: Path, words: Mapping[str, Sequence[Recording]], parts
                 for r in recordings
             ],
         } for word, recordings in words.items()
-    }  # fmt: skip
+    }
     with new_file(path) as temporary:
         temporary.write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
 

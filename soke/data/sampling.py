@@ -36,7 +36,7 @@ class GroupedBatches(Sampler[list[int]]):
     def __init__(
         self, lengths: Sequence[int] | np.ndarray, batch_size: int, *, batch_length: int = 0,
         weights: Sequence[float] | np.ndarray | None = None, seed: int = 0, processes: int = 1, rank: int = 0,
-    ):  # fmt: skip
+    ):
         self.batch_size, self.batch_length, self.seed = batch_size, batch_length, seed
         self.processes, self.rank = processes, rank
         self._lengths = _rounded(np.asarray(lengths))

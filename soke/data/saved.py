@@ -28,7 +28,7 @@ def read_motion(path: Path) -> Motion:
             tensors = {
                 name: torch.from_numpy(archive[name])
                 for name in ("rotations", "expression", "betas", "eyelids") if name in archive
-            }  # fmt: skip
+            }
             made_by = str(archive["made_by"]) if "made_by" in archive else ""
             return Motion(**tensors, fps=float(archive["fps"]), made_by=made_by)
     except Exception as error:  # damaged bytes can raise nearly anything

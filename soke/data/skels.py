@@ -19,7 +19,7 @@ _FINGERS = [f"{finger}{i}" for finger in ("thumb", "index", "middle", "ring", "p
 SKELETON_50 = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
     *(f"{side}_hand_{joint}" for side in ("left", "right") for joint in ("root", *_FINGERS)),
-)  # fmt: skip
+)
 _FRAME = 3 * len(SKELETON_50) + 1  # 150 numbers and a counter
 _ZERO = 0.016  # what Prompt2Sign's tools write for 0 and for NaN
 # Counter of frame t of T, by who writes it.

@@ -99,7 +99,7 @@ def rows_of(rows: Tensor, samples: Tensor, group: int) -> Tensor:
 def _step(
     decoder: nn.Module, inputs: Tensor, place: Tensor, past: list, source: list, group: int, seen: Tensor | None,
     mask: Tensor | None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """One step of all layers; writes its keys and values at `place` [1] of `past`.
 
     seen: [1, 1, 1, length] bool, the past steps that exist; None: all of them do

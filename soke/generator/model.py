@@ -19,12 +19,12 @@ from soke.data.recordings import Recording
 from soke.errors import UserError
 from soke.generator.decoder import StepDecoder, rows_of
 from soke.generator.heads import Heads
-from soke.generator.retrieval import Keywords, Lexicon, Signs
+from soke.generator.retrieval import Keywords, Retriever, Signs
 from soke.generator.schemes import ABSENT, IGNORE, SCHEMES, Steps
 from soke.generator.search import Search, decision
+from soke.generator.sign_vocabulary import SignVocabulary
 from soke.generator.source import SourceEncoder, load_pieces
-from soke.generator.translation import TranslationOutput, text_logits, written
-from soke.generator.vocabulary import SignVocabulary
+from soke.generator.translation import ReadingOutput, text_logits, written
 from soke.storage import new_folder
 
 _LOOK_EVERY = 8  # steps between looks at who is done, on devices that would have to wait for the answer
@@ -58,7 +58,7 @@ class GeneratorSpec:
     tied_heads:     heads are rows of the embedding table, see `Heads`
     max_steps:      longest output in codes per part
     max_pieces:     longest text in pieces
-    retrieval_words, retrieval_steps, retrieval_match, retrieval_similar, retrieval_recording: see Lexicon
+    retrieval_words, retrieval_steps, retrieval_match, retrieval_similar, retrieval_recording: see `Retriever`
     retrieval_keywords: name and hash of the lists of keywords that the corpora's sentences take; empty: they have none
     retrieval_word_codes: name and hash of the published table that the signs are from; empty: they are the lexicon's
     retrieval_form: name in FORMS
@@ -100,12 +100,12 @@ class GeneratorSpec:
 class SignGenerator(nn.Module):
     """mbart: a transformers MBartModel, whose embedding table is extended by languages and codes in place
     pieces: its text tokenizer
-    signs, keywords: see Lexicon
+    signs, keywords: see `Retriever`
     """
 
     def __init__(
         self, spec: GeneratorSpec, mbart: nn.Module, pieces, signs: Signs, keywords: Keywords | None = None
-    ):  # fmt: skip
+    ):
         super().__init__()
         self.spec, self.mbart, self.compile = spec, mbart, False
         sizes = list(spec.codebooks.values())
@@ -115,10 +115,10 @@ class SignGenerator(nn.Module):
             # cc25's table has a few rows more than its tokenizer has pieces; they are not used
             mbart.resize_token_embeddings(self.vocabulary.size, mean_resizing=False)
         self.register_buffer("first_codes", self.vocabulary.first_codes, persistent=False)
-        lexicon = Lexicon(
+        lexicon = Retriever(
             signs, spec.retrieval_words, spec.retrieval_steps, spec.retrieval_match, spec.retrieval_similar,
             spec.retrieval_recording, keywords, codebooks=spec.codebooks,
-        )  # fmt: skip
+        )
         self.source = SourceEncoder(pieces, self.vocabulary, lexicon, spec.max_pieces, spec.retrieval_form)
         tied = None
         if spec.tied_heads:
@@ -154,7 +154,7 @@ class SignGenerator(nn.Module):
     def _sources(
         self, texts: Sequence[str], languages: Sequence[str], clips: Sequence[Clip | None] | None = None,
         drop: float = 0.0,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    ) -> tuple[Tensor, Tensor]:
         """Encoder states [B, L, D] and their mask [B, L]."""
         source = self.source.batch(texts, languages, clips, drop)
         ids, mask, codes = (tensor.to(self.device) for tensor in (source.ids, source.mask, source.codes))
@@ -200,7 +200,7 @@ class SignGenerator(nn.Module):
     def forward(
         self, texts: Sequence[str], languages: Sequence[str], codes: Tensor, lengths: Tensor,
         label_smoothing: float = 0.0, clips: Sequence[Clip | None] | None = None,
-    ) -> GeneratorOutput:  # fmt: skip
+    ) -> GeneratorOutput:
         """Teacher forcing. codes [B, K, P], padded with anything beyond lengths [B]; clips as `generate` takes them.
 
         label_smoothing: share of the target's probability that `loss` spreads over all codes of the part
@@ -222,7 +222,7 @@ class SignGenerator(nn.Module):
             smoothed.append(
                 nn.functional.cross_entropy(logits, target, label_smoothing=label_smoothing)
                 if label_smoothing else losses[part]
-            )  # fmt: skip
+            )
             accuracy[part] = (logits.argmax(-1) == target).float().mean()
         return GeneratorOutput(torch.stack(smoothed).mean(), losses, accuracy)
 
@@ -230,10 +230,10 @@ class SignGenerator(nn.Module):
     def generate(
         self, texts: Sequence[str], languages: Sequence[str], search: Search = Search(),
         clips: Sequence[Clip | None] | None = None,
-    ) -> list[Tensor]:  # fmt: skip
+    ) -> list[Tensor]:
         """The codes [K, P] of each sentence, 1 <= K; a sample ends by itself when any of its heads says end.
 
-        clips: whose sentences they are, for the signs that are retrieved, see `Lexicon`; None: nobody's
+        clips: whose sentences they are, for the signs that are retrieved, see `Retriever`; None: nobody's
 
         The result for a sentence does not depend on the others. Raises UserError for a sentence that is empty or all
         unknown to the text tokenizer, an unknown language, or lengths that contradict each other. Runs in evaluation
@@ -244,7 +244,7 @@ class SignGenerator(nn.Module):
 
     def _generate(
         self, texts: Sequence[str], languages: Sequence[str], search: Search, clips: Sequence[Clip | None] | None
-    ) -> list[Tensor]:  # fmt: skip
+    ) -> list[Tensor]:
         if not texts:
             return []
         longest = min(search.max_steps or self.spec.max_steps, self.spec.max_steps)
@@ -282,7 +282,7 @@ class SignGenerator(nn.Module):
 
     def translation(
         self, codes: Tensor, lengths: Tensor, texts: Sequence[str], languages: Sequence[str]
-    ) -> TranslationOutput:
+    ) -> ReadingOutput:
         """Teacher forcing from motion to text, M3T's auxiliary objective (section 3.3).
 
         codes [B, K, P], padded with anything beyond lengths [B]. Raises UserError as `forward` does, and for a motion
@@ -299,13 +299,13 @@ class SignGenerator(nn.Module):
         asked = targets != IGNORE
         logits, target = text_logits(hidden[asked], self.mbart.shared.weight, self.source.pieces), targets[asked]
         accuracy = (logits.argmax(-1) == target).float().mean()
-        return TranslationOutput(nn.functional.cross_entropy(logits, target), accuracy, len(target))
+        return ReadingOutput(nn.functional.cross_entropy(logits, target), accuracy, len(target))
 
     @torch.no_grad()
     def translate(
         self, codes: Sequence[Tensor], languages: Sequence[str], beams: int = 1, length_penalty: float = 1.0,
         max_tokens: int = 100,
-    ) -> list[str]:  # fmt: skip
+    ) -> list[str]:
         """The sentence that each motion, codes [K, P], says; "" where K is 0.
 
         The result for a motion does not depend on the others. Raises UserError for a generator that was not trained to
@@ -379,7 +379,7 @@ class SignGenerator(nn.Module):
     @classmethod
     def from_mbart(
         cls, folder: Path, spec: GeneratorSpec, signs: Signs, keywords: Keywords | None = None
-    ) -> SignGenerator:  # fmt: skip
+    ) -> SignGenerator:
         """A generator to be trained, from a folder in mBART's format. Raises UserError when files are missing."""
         from safetensors import SafetensorError
         from transformers import MBartModel, logging

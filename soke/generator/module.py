@@ -13,11 +13,11 @@ import torch
 from soke import __version__
 from soke.data.dataset import CodeBatch
 from soke.errors import UserError
+from soke.evaluation.validation import GenerationScore
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
-from soke.generator.validation import GenerationScore
+from soke.run.training import EpochMeans, OptimSettings, adamw_with_cosine, in_float32, no_loss
 from soke.tokenizer.tokenizer import SignTokenizer
-from soke.training import EpochMeans, OptimSettings, adamw_with_cosine, in_float32, no_loss
 
 
 class GeneratorModule(pl.LightningModule):
@@ -37,7 +37,7 @@ class GeneratorModule(pl.LightningModule):
     def __init__(
         self, generator: SignGenerator, tokenizer: SignTokenizer, optim: OptimSettings, label_smoothing: float = 0.0,
         checkpointing: bool = False, generation: GenerationScore | None = None, generate_every: int = 1,
-    ):  # fmt: skip
+    ):
         super().__init__()
         self.generator, self.optim = generator.train(), optim  # Lightning would leave a loaded model in evaluation mode
         self._producer = [SignProducer(generator, tokenizer)]  # in a list, so that checkpoints leave the tokenizer out

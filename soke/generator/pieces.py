@@ -88,7 +88,7 @@ def stored_normaliser(folder: Path, tokenizer) -> dict[str, Any]:
     log.warning(
         "%s names no normaliser: mBART's own (%s) is taken; a generator trained without it, which read full-width "
         "signs as unknown, should be trained again", folder / TOKENIZER, _DEFAULT_RULE,
-    )  # fmt: skip
+    )
     default = sentencepiece.SentencePieceNormalizer(rule_name=_DEFAULT_RULE)
     return normaliser_of(default.serialized_model_proto())
 

@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Sequence
+from typing import Sequence
 
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.clip import Clip
 from soke.errors import UserError
+from soke.evaluation.protocols import Sentence
 from soke.generator.model import SignGenerator
 from soke.generator.retrieval import explained
 from soke.generator.search import Search
 from soke.storage import new_folder
 from soke.tokenizer.tokenizer import SignTokenizer
-
-
-class Sentence(Protocol):
-    """What a producer reads of a clip; `Typed` is a sentence without a clip."""
-
-    name: str
-    text: str
-    language: str
-
-
-@dataclass(frozen=True)
-class Typed:
-    """A sentence that somebody typed."""
-
-    text: str
-    language: str
-    name: str = "typed"
-
-
-class Producer(Protocol):
-    """Text to motion."""
-
-    name: str  # row of the result table
-    layout: MotionLayout
-
-    def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
-        """One motion per sentence. Raises UserError for an empty text or an unknown language."""
-        ...
 
 
 class SignProducer:
@@ -55,7 +27,7 @@ class SignProducer:
     def __init__(
         self, generator: SignGenerator, tokenizer: SignTokenizer, name: str = "generated", batch_size: int = 32,
         search: Search = Search(),
-    ):  # fmt: skip
+    ):
         if generator.spec.tokenizer_hash != tokenizer.hash:
             raise UserError(
                 f"the generator speaks the codes of tokenizer {generator.spec.tokenizer_hash}, but the tokenizer given "
@@ -76,7 +48,7 @@ class SignProducer:
     def generate(
         self, texts: Sequence[str], languages: Sequence[str], search: Search | None = None,
         clips: Sequence[Clip | None] | None = None,
-    ) -> list[Motion]:  # fmt: skip
+    ) -> list[Motion]:
         """One motion per text, in their order; clips as `SignGenerator.generate` takes them, and raises UserError."""
         of = [None] * len(texts) if clips is None else clips
         lengths = [self.generator.source.length(*sentence) for sentence in zip(texts, languages, of, strict=True)]

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from soke.data.clip import Clip
 from soke.data.codes import REMEDY
-from soke.data.keywords import MATCHERS, PUBLISHED_ORDER, Match, TokenMatcher
 from soke.data.recordings import Recording, ranked
 from soke.errors import UserError
+from soke.text.keywords import MATCHERS, PUBLISHED_ORDER, Match, TokenMatcher
 
 Signs = Mapping[str, Mapping[str, Sequence[Recording]]]  # sign language -> word -> its recordings
 Keywords = Mapping[str, Mapping[str, Sequence[str]]]  # split -> clip name -> words of its sentence
@@ -24,7 +24,7 @@ def marker(locale: str, number: int) -> str:
     return MARKERS.get(locale, MARKERS["en_XX"]).format(number)
 
 
-class Lexicon:
+class Retriever:
     """Codes of isolated signs per sign language, found in sentences.
 
     signs:     sign language -> word -> recordings
@@ -46,7 +46,7 @@ class Lexicon:
     def __init__(
         self, signs: Signs, words: int = 3, steps: int = 10, match: str = "token", similar: float = 0.0,
         recording: str = "first", keywords: Keywords | None = None, *, codebooks: Mapping[str, int] | None = None,
-    ):  # fmt: skip
+    ):
         if similar and MATCHERS[match] is not TokenMatcher:
             raise UserError(
                 f"GENERATOR.RETRIEVAL.SIMILAR={similar} has no effect with GENERATOR.RETRIEVAL.MATCH={match}: "
@@ -103,7 +103,7 @@ class Lexicon:
         return found
 
 
-def explained(lexicon: Lexicon, text: str, language: str, clip: Clip | None = None) -> str:
+def explained(lexicon: Retriever, text: str, language: str, clip: Clip | None = None) -> str:
     """What is retrieved for a sentence, that of `clip` where it is given, for people: a line per sign, or one sentence
     that says why there is none."""
     if not lexicon.words:
@@ -120,7 +120,7 @@ def explained(lexicon: Lexicon, text: str, language: str, clip: Clip | None = No
     return f"no sign is retrieved: no word of the sentence is in the lexicon of {language}"
 
 
-def _line(lexicon: Lexicon, match: Match, clip: Clip | None) -> str:
+def _line(lexicon: Retriever, match: Match, clip: Clip | None) -> str:
     how = f"{match.how} {match.score:.2f}" if match.how == "similar" else match.how
     recording = lexicon.recording(match, clip)
     kept, recorded = len(lexicon.codes(match, clip)), len(recording.codes)

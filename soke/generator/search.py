@@ -123,7 +123,7 @@ class Decision:
     def __init__(
         self, search: Search, scheme: DecodingScheme, sentences: Sequence[tuple[str, str]], width: int, steps: int,
         device: torch.device,
-    ):  # fmt: skip
+    ):
         self.search, self.scheme = search, scheme
         self.batch, self.beams = len(sentences), search.hypotheses
         self.group, self.parts = scheme.rows * self.beams, len(scheme.codebooks)

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from soke.data.clip import TEXT_LOCALE, Clip
-from soke.data.spelling import spelled
+from soke.data.clip import Clip
 from soke.errors import UserError
 from soke.generator.pieces import PIECES, TOKENIZER, Pieces, stored_normaliser
-from soke.generator.retrieval import Lexicon, marker
+from soke.generator.retrieval import Retriever, marker
 from soke.generator.schemes import ABSENT, IGNORE
-from soke.generator.vocabulary import SignVocabulary
+from soke.generator.sign_vocabulary import SignVocabulary
+from soke.text.locales import TEXT_LOCALE
+from soke.text.spelling import spelled
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +53,9 @@ class SourceEncoder:
     """
 
     def __init__(
-        self, pieces: Pieces, vocabulary: SignVocabulary, lexicon: Lexicon, max_pieces: int = 256,
+        self, pieces: Pieces, vocabulary: SignVocabulary, lexicon: Retriever, max_pieces: int = 256,
         form: str = "interleaved",
-    ):  # fmt: skip
+    ):
         self.pieces, self.vocabulary, self.lexicon, self.max_pieces = pieces, vocabulary, lexicon, max_pieces
         self.form = form
         self._read: OrderedDict[tuple, list[int]] = OrderedDict()  # the latest last
@@ -68,8 +69,8 @@ class SourceEncoder:
     def batch(
         self, texts: Sequence[str], languages: Sequence[str], clips: Sequence[Clip | None] | None = None,
         drop: float = 0.0,
-    ) -> Source:  # fmt: skip
-        """clips: whose sentences these are, for the signs that are retrieved, see `Lexicon`; None: nobody's
+    ) -> Source:
+        """clips: whose sentences these are, for the signs that are retrieved, see `Retriever`; None: nobody's
         drop:  probability with which each retrieved sign is left out
 
         Raises UserError for a text that is empty or all unknown to the text tokenizer, and for an unknown language.
@@ -150,13 +151,13 @@ class SourceEncoder:
             log.warning(
                 "the sentence %r has %d pieces, of which the first %d are signed: split it, or raise "
                 "GENERATOR.MAX_SOURCE and train again", shown, len(ids), self.max_pieces,
-            )  # fmt: skip
+            )
         foreign = self._foreign(text, TEXT_LOCALE[language])
         if foreign:
             log.warning(
                 "the sentence %r for %s holds %r, which is of another language: no sign is looked up for it",
                 shown, language, foreign,
-            )  # fmt: skip
+            )
         return ids[: self.max_pieces]
 
     @staticmethod

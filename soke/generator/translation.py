@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class TranslationOutput:
+class ReadingOutput:
     """Teacher-forced result of a batch.
 
     loss:     [] cross-entropy per piece of the texts and their ends, in nats
@@ -34,7 +34,7 @@ def text_logits(hidden: Tensor, table: Tensor, pieces) -> Tensor:
 def written(
     mbart: nn.Module, pieces, states: Tensor, mask: Tensor, starts: Sequence[int], beams: int, length_penalty: float,
     max_tokens: int,
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """The sentence that mBART's decoder writes for each sample: the greedy one, or the best of a beam search.
 
     mbart:  a transformers MBartModel, in evaluation mode
@@ -51,7 +51,7 @@ def written(
         decoder_start_token_id=list(starts), eos_token_id=pieces.eos_token_id, pad_token_id=pieces.pad_token_id,
         suppress_tokens=sorted(set(pieces.all_special_ids) - {pieces.eos_token_id}), num_beams=beams,
         length_penalty=length_penalty, max_new_tokens=min(max_tokens, mbart.config.max_position_embeddings),
-    )  # fmt: skip
+    )
     model = _with_text_head(mbart, len(pieces))
     model.generation_config = search  # else what it lacks would come from the model's own
     ids = model.generate(encoder_outputs=BaseModelOutput(states), attention_mask=mask, generation_config=search)

@@ -74,4 +74,4 @@ def track_of(body: BodyModel, motion: Motion, face: bool = True) -> Track:
     return Track(
         body.joints(motion), body.hand_joints(motion, "left"), body.hand_joints(motion, "right"),
         body.face_points(motion) if face else None, motion.fps,
-    )  # fmt: skip
+    )

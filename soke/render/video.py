@@ -11,7 +11,7 @@ from tqdm import tqdm
 from soke.render.backends import make_renderer
 from soke.render.camera import upper_body_camera
 from soke.render.figure import Figure
-from soke.render.text import PAPER, text_strip
+from soke.render.lettering import PAPER, text_strip
 from soke.storage import new_file
 
 _GAP = 4  # pixels between two figures

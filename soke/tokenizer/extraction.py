@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 def extract_codes(
     tokenizer: SignTokenizer, corpora: Sequence[Corpus], lexicon: Lexicon | None, store: CodeStore, *,
     limits: tuple[int, int], batch_size: int, workers: int = 0, strict: bool = False, rule: str = "first",
-) -> None:  # fmt: skip
+) -> None:
     """Writes the codes of every clip of every split, and of the lexicon one table per sign language, with all
     recordings of every word, and SOKE's word2code.json, with the one that `rule` chooses, see `ranked`.
 
@@ -72,7 +72,7 @@ def _start(tokenizer: SignTokenizer, corpora: Sequence[Corpus], store: CodeStore
             "the codes of tokenizer %s in %s are removed, this one is %s: %s; another DATASET.CODE_PATH would have "
             "kept them", earlier.tokenizer, store.path, tokenizer.hash,
             ", ".join(f"{count} of {name}" for name, count in counts.items()),
-        )  # fmt: skip
+        )
         earlier = None
     for corpus in corpora if earlier is not None else ():
         reason = store.misfit(corpus.name, limits, corpus.fps) if corpus.name in earlier.fps else ""
@@ -87,7 +87,7 @@ def _start(tokenizer: SignTokenizer, corpora: Sequence[Corpus], store: CodeStore
             code_version=__version__,
             limits=(earlier.limits if earlier else {}) | {corpus.name: limits for corpus in corpora},
             words=earlier.words if earlier else {}, rule=earlier.rule if earlier else "",
-        )  # fmt: skip
+        )
     )
 
 
@@ -98,7 +98,7 @@ def _missing(dataset: MotionDataset, frames: Mapping[Clip, Fingerprint | None], 
         log.warning(
             "%d clips of %s %s are encoded again, because their frames have changed, or the times of their files: %s",
             len(changed), next(iter(dataset.corpora)), dataset.split, ", ".join(sorted(c.name for c in changed)[:5]),
-        )  # fmt: skip
+        )
     for clip in changed:
         store.remove(clip)
     return [i for i, clip in enumerate(dataset.clips) if not (store.is_noted(clip) and store.has(clip))]
@@ -127,7 +127,7 @@ def _encoded(tokenizer: SignTokenizer, batch: MotionBatch) -> list[Tensor]:
 def _extract_lexicon(
     tokenizer: SignTokenizer, lexicon: Lexicon, languages: set[str], store: CodeStore, limits: tuple[int, int],
     watch: Watch, batch_size: int, workers: int, strict: bool, rule: str,
-) -> list[SkippedClip]:  # fmt: skip
+) -> list[SkippedClip]:
     signs = _dataset(lexicon, "train", tokenizer, limits, strict)
     named = sign_digests(lexicon)
     absent = [language for language in languages if language in named and not store.word_file(language).is_file()]

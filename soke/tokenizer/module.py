@@ -12,10 +12,10 @@ from torch import Tensor, nn
 import soke
 from soke.body.model import BodyModel
 from soke.metrics.codebook import CodebookUse
-from soke.tokenizer.evaluation import MotionErrors
+from soke.metrics.motion_errors import MotionErrors
+from soke.run.training import EpochMeans, OptimSettings, adamw_with_cosine, in_float32, no_loss
 from soke.tokenizer.losses import Reduction, smooth_l1, velocity
 from soke.tokenizer.tokenizer import SignTokenizer, TokenizerOutput, check_provenance
-from soke.training import EpochMeans, OptimSettings, adamw_with_cosine, in_float32, no_loss
 
 if TYPE_CHECKING:
     from soke.data.dataset import MotionBatch

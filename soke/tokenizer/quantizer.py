@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soke import processes
+from soke.run import processes
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class EmaQuantizer(nn.Module):
                 log.warning(
                     "%d of %d latents of a training batch are infinite or not a number: the codebooks are not trained "
                     "on such latents", sum(all_) - sum(found), sum(all_),
-                )  # fmt: skip
+                )
         return finite, self._pick(latents[finite], found) if any(found) else None
 
     @torch.no_grad()

@@ -330,7 +330,7 @@ class SignTokenizer(nn.Module):
     def decode_motions(
         self, codes: Sequence[Tensor], fps: Sequence[float], betas: Tensor | Sequence[Tensor] | None = None,
         batch_size: int = 32,
-    ) -> list[Motion]:  # fmt: skip
+    ) -> list[Motion]:
         """One motion for each [K_i, P] of `codes`; those of similar length make a batch; no codes give no frames.
 
         betas: [10] body shape of all of them or of each, zero when None.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soke.data.statistics import STD_FLOOR
-from soke.translation.vocabulary import GlossVocabulary, TextVocabulary
+from soke.text.vocabulary import GlossVocabulary, TextVocabulary
 
 KeysValues = tuple[Tensor, Tensor]  # [N, H, L, width / H] each
 
@@ -68,7 +68,7 @@ class Attention(nn.Module):
         attended = functional.scaled_dot_product_attention(
             self._split(self.query(x)), *kept, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0,
             is_causal=causal,
-        )  # fmt: skip
+        )
         return self.output(attended.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class _Layer(nn.Module):
         self.feedforward = nn.Sequential(
             nn.Linear(width, settings.feedforward), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(settings.feedforward, width),
-        )  # fmt: skip
+        )
         self.dropout = nn.Dropout(dropout)
 
 
@@ -221,7 +221,7 @@ class SignTranslationModel(nn.Module):
     def forward(
         self, features: Tensor, lengths: Tensor, text: Tensor, glosses: Tensor, gloss_counts: Tensor,
         label_smoothing: float = 0.0,
-    ) -> TranslationOutput:  # fmt: skip
+    ) -> TranslationOutput:
         """Losses of one batch.
 
         features, lengths: as of `encode`
@@ -235,7 +235,7 @@ class SignTranslationModel(nn.Module):
         text_loss = functional.cross_entropy(
             logits.flatten(0, 1).float(), text[:, 1:].flatten(), ignore_index=TextVocabulary.PADDING, reduction="sum",
             label_smoothing=label_smoothing,
-        )  # fmt: skip
+        )
         scores = self.gloss_scores(memory)
         ctc = None if scores is None else _ctc(scores, lengths, glosses, gloss_counts)
         return TranslationOutput(text_loss / len(text), ctc, scores, memory)
@@ -258,6 +258,6 @@ def _ctc(scores: Tensor, lengths: Tensor, glosses: Tensor, counts: Tensor) -> Te
     losses = functional.ctc_loss(
         scores.transpose(0, 1), glosses, lengths, counts.clamp_min(0), GlossVocabulary.BLANK, reduction="none",
         zero_infinity=True,
-    )  # fmt: skip
+    )
     learnt = counts >= 0
     return (losses / counts.clamp_min(1) * learnt).sum() / learnt.sum().clamp_min(1)

@@ -14,17 +14,17 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from soke import processes
 from soke.body.motion import JointMotion, Motion
 from soke.data.clip import Clip, SkippedClip
 from soke.data.dataset import MotionBatch, MotionSample
 from soke.errors import UserError
-from soke.metrics.text import BLEU, WER
-from soke.training import EpochMeans, in_float32, no_loss
+from soke.metrics.text_scores import BLEU, WER
+from soke.run import processes
+from soke.run.training import EpochMeans, in_float32, no_loss
+from soke.text.vocabulary import GlossVocabulary, TextVocabulary
+from soke.translation.beam_search import beam_search, spelled_glosses
 from soke.translation.model import TranslationOutput
-from soke.translation.search import beam_search, spelled_glosses
 from soke.translation.translator import BackTranslator
-from soke.translation.vocabulary import GlossVocabulary, TextVocabulary
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class TranslationModule(pl.LightningModule):
         self, translator: BackTranslator, validation: Sequence[MotionSample | SkippedClip],
         optim: PlateauSettings = PlateauSettings(), losses: TranslationLosses = TranslationLosses(),
         searches: SearchRange = SearchRange(),
-    ):  # fmt: skip
+    ):
         super().__init__()
         self.translator, self.model = translator, translator.model.train()
         self.validation, self.optim, self.losses, self.searches = validation, optim, losses, searches

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from soke.data.clip import Clip
-from soke.data.words import Level, text_tokens
-from soke.translation.glosses import pseudo_glosses
-from soke.translation.vocabulary import GlossVocabulary, TextVocabulary
+from soke.text.pseudo_glosses import pseudo_glosses
+from soke.text.vocabulary import GlossVocabulary, TextVocabulary
+from soke.text.words import Level, text_tokens
 
 
 @dataclass(frozen=True)

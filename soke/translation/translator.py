@@ -15,16 +15,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from soke import __version__, processes
+from soke import __version__
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
 from soke.data.clip import Clip
 from soke.data.statistics import Statistics
-from soke.data.words import Level, joined
 from soke.errors import UserError
+from soke.run import processes
 from soke.storage import new_folder
+from soke.text.words import Level, joined
+from soke.translation.beam_search import beam_search
 from soke.translation.model import SignTranslationModel, TranslatorSettings
-from soke.translation.search import beam_search
 from soke.translation.targets import Targets
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "translator.json"
@@ -45,7 +46,7 @@ class BackTranslator:
     def __init__(
         self, model: SignTranslationModel, layout: MotionLayout, targets: Targets, language: str,
         provenance: dict[str, Any], beams: int = 1, alpha: float = 0.0, max_tokens: int = 100,
-    ):  # fmt: skip
+    ):
         self.model, self.layout, self.targets, self.language = model, layout, targets, language
         self.provenance, self.beams, self.alpha, self.max_tokens = dict(provenance), beams, alpha, max_tokens
 
@@ -53,7 +54,7 @@ class BackTranslator:
     def untrained(
         cls, clips: Sequence[Clip], layout: MotionLayout, statistics: Statistics, settings: TranslatorSettings,
         level: Level, pseudo_glosses: bool = False, max_tokens: int = 100, annotations: Mapping[str, str] = {},
-    ) -> BackTranslator:  # fmt: skip
+    ) -> BackTranslator:
         """With random weights and the vocabularies of these training clips.
 
         statistics:     of their features
@@ -124,7 +125,7 @@ class BackTranslator:
     def choose_search(
         self, features: Sequence[Tensor], references: Sequence[Sequence[str]], beams: Sequence[int],
         alphas: Sequence[float], batch_size: int = 32,
-    ) -> float:  # fmt: skip
+    ) -> float:
         """Takes the number of beams and the alpha with the highest BLEU-4, which it returns; the first among equals.
 
         Every process must call it, with its share of the clips; all choose by the clips of all.
@@ -210,7 +211,7 @@ class BackTranslator:
 
 
 def _bleu4(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> float:
-    """As soke.metrics.text.BLEU has it, but of tokens, and of this process alone."""
+    """As soke.metrics.text_scores.BLEU has it, but of tokens, and of this process alone."""
     found, right = ([" ".join(tokens) for tokens in sentences] for sentences in (hypotheses, references))
     return sacrebleu.corpus_bleu(
         found, [right], tokenize="none", smooth_method="none", force=True, use_effective_order=True

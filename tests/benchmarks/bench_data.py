@@ -107,7 +107,7 @@ def main() -> int:
          f"at least {MIN_FRAMES_PER_WORKER:,.0f}", delivered >= MIN_FRAMES_PER_WORKER),
         (f"resident memory of a worker: {grown:+.1f} MiB over {EPOCHS} epochs", f"below {MAX_GROWTH:.0f}",
          grown < MAX_GROWTH),
-    ]  # fmt: skip
+    ]
     for line, bound, reached in lines:
         print(f"{line} ({bound}{'' if reached else ', NOT REACHED'})")
     return int(check and not all(reached for _, _, reached in lines))

@@ -20,13 +20,12 @@ import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "metrics")]
-
-from dtw_reference import naive_dtw_jpe  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from soke.metrics.dtw import dtw_jpe, dtw_jpe_pairs  # noqa: E402
 from soke.metrics.dtw_torch import dtw_jpe_batch  # noqa: E402
 from soke.metrics.joint_sets import BODY_JOINTS, HAND_JOINTS, JointSet  # noqa: E402
+from tests.metrics.dtw_reference import naive_dtw_jpe  # noqa: E402
 
 FLOORS = {"root": 250.0, "procrustes": 40.0}
 FRAMES = (200, 220)

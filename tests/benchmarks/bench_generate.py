@@ -53,7 +53,7 @@ def make_generator(decoding: str, device: str, small: bool, tokenizer: str = "no
         decoder_layers=sizes["layers"], encoder_attention_heads=sizes["heads"],
         decoder_attention_heads=sizes["heads"], encoder_ffn_dim=4 * sizes["d_model"],
         decoder_ffn_dim=4 * sizes["d_model"], scale_embedding=True,
-    )  # fmt: skip
+    )
     spec = GeneratorSpec(["ASL"], CODEBOOKS, tokenizer, {"ASL": 24.0}, decoding=decoding, tied_heads=True)
     with torch.device(device):
         mbart = MBartModel(config)
@@ -147,12 +147,12 @@ def main(arguments: list[str] | None = None) -> int:
     per_step = base / steps
     least = floor(model, device)
     print(f"a step at batch 1: {per_step * 1e3:.2f} ms, reading the weights takes {least * 1e3:.2f} ms: "
-          f"{per_step / least:.2f}x the floor")  # fmt: skip
+          f"{per_step / least:.2f}x the floor")
     for mode, bound in MODES.items():
         other = make_generator(mode, device, options.small)
         seconds, _ = timed(lambda: fast(other, texts(1), steps), device, 3)
         state(f"{mode}: {seconds:.2f} s per video of {steps} codes, {seconds / base:.2f}x multi-head",
-              seconds / base, bound, at_most=True)  # fmt: skip
+              seconds / base, bound, at_most=True)
         del other
     model.for_inference("bfloat16", options.compile)
     fast(model, texts(1), 5)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 from soke.render.backends import make_renderer, pyvista_problem  # noqa: E402
 from soke.render.camera import Camera  # noqa: E402
 from soke.render.raster import project, rasterize  # noqa: E402
-from tests.render.conftest import make_ball  # noqa: E402
+from tests.render.shapes import make_ball  # noqa: E402
 
 FLOOR = 100.0
 SIZE = 512

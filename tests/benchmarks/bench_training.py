@@ -23,9 +23,9 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from soke import build  # noqa: E402
-from soke.config import load_config  # noqa: E402
+from soke.build.body import layout_of  # noqa: E402
 from soke.data.sampling import GroupedBatches, fitted_lengths  # noqa: E402
+from soke.run.config import load_config  # noqa: E402
 from soke.tokenizer.losses import smooth_l1  # noqa: E402
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer  # noqa: E402
 
@@ -73,10 +73,10 @@ def thinned(batches: list[np.ndarray]) -> list[np.ndarray]:
 def published_tokenizer() -> SignTokenizer:
     """As configs/deto.yaml has it, with statistics of nothing."""
     config = load_config("configs/deto.yaml")
-    layout, t = build.layout(config), config.TOKENIZER
+    layout, t = layout_of(config), config.tokenizer
     settings = {
-        part: AutoencoderSettings(size, t.CODE_DIM, t.WIDTH, t.DEPTH, t.DILATION_GROWTH, t.DOWNSAMPLE, t.EMA_DECAY)
-        for part, size in t.CODES.items()
+        part: AutoencoderSettings(size, t.code_dim, t.width, t.depth, t.dilation_growth, t.downsample, t.ema_decay)
+        for part, size in t.codes.items()
     }
     mean, std = ({p: value(layout.sizes[p]) for p in settings} for value in (torch.zeros, torch.ones))
     return SignTokenizer(layout, mean, std, settings).train()
@@ -120,7 +120,7 @@ def results() -> Iterator[tuple[str, str, bool]]:
     stages = {
         "tokenizer, batches of 320": (every, 320), "generator, batches of 32 codes": (every // 4, 32),
         **{f"back-translation of {name}, batches of 32": (lengths_of([name]), 32) for name in QUANTILES},
-    }  # fmt: skip
+    }
     for stage, (lengths, size) in stages.items():
         grouped, random = (computed(epoch(lengths, size, kind)) / lengths.sum() for kind in (True, False))
         line = f"{stage}: {grouped:.3f} of what is there is computed, {random:.2f} at random"

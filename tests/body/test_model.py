@@ -26,7 +26,7 @@ def reference(body: BodyModel, motion: Motion):
         jaw_pose=r[:, 22], leye_pose=r[:, 23], reye_pose=r[:, 24], left_hand_pose=r[:, 25:40].flatten(1),
         right_hand_pose=r[:, 40:].flatten(1), transl=torch.zeros(frames, 3),
         expression=torch.cat([motion.expression, torch.zeros(frames, body._model.num_expression_coeffs - 10)], 1),
-    )  # fmt: skip
+    )
 
 
 def test_vertices_are_those_of_smplx(body, motion, reference):

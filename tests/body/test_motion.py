@@ -77,7 +77,7 @@ def test_duration_is_in_seconds():
 @pytest.mark.parametrize(("frames", "fps", "target", "expected"), [
     (4, 24.0, 24.0, [0, 1, 2, 3]), (4, 12.0, 24.0, [0, 0, 1, 1, 2, 2, 3, 3]), (6, 30.0, 15.0, [0, 2, 4]),
     (1, 30.0, 10.0, [0]), (0, 25.0, 30.0, []),
-])  # fmt: skip
+])
 def test_another_frame_rate_keeps_the_seconds(frames, fps, target, expected):
     motion = Motion.rest(frames, fps)
     motion.expression[:, 0] = torch.arange(frames)
@@ -134,7 +134,7 @@ def test_resampling_turns_the_shorter_way():
 @pytest.mark.parametrize("motion", [
     replace(random_motion(), rotations=0.5 * random_motion().rotations, made_by="tokenizer 1a"),
     JointMotion(torch.randn(6, 2, 3), ("neck", "nose"), 25.0, "tokenizer 1a"),
-])  # fmt: skip
+])
 def test_laws_of_resampling(motion: Motion | JointMotion):
     assert motion.resampled(motion.fps) is motion
     for fps in (15.0, 20.0, 23.976, 24.0, 30.0, 60.0):

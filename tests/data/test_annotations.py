@@ -63,7 +63,7 @@ def test_a_sentence_of_several_lines_is_one_row(tmp_path):
     table = table_of(tmp_path / "t.csv", 'name,text,rate\na,"one,\ntwo ""and"" three\n",25\nb,x,30\n')
     assert table.rows == [
         {"name": "a", "text": 'one,\ntwo "and" three\n', "rate": "25"}, {"name": "b", "text": "x", "rate": "30"}
-    ]  # fmt: skip
+    ]
     assert table.malformed == {}
 
 

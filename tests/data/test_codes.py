@@ -116,7 +116,7 @@ def test_bad_words_are_named(tmp_path, streams):
 @pytest.mark.parametrize(("written", "read"), [("NFC", "NFD"), ("NFD", "NFC")])
 def test_codes_are_found_in_either_unicode_spelling(tmp_path, written, read):
     clips = {form: Clip(unicodedata.normalize(form, "dev/ü/ö"), "own", "val", "DGS", "x", tmp_path, 25.0)
-             for form in (written, read)}  # fmt: skip
+             for form in (written, read)}
     store = CodeStore(tmp_path)
     store.write(clips[written], torch.ones(5, 3, dtype=torch.int64))
     assert store.has(clips[read]) and len(store.read(clips[read])) == 5

@@ -269,7 +269,7 @@ def test_annotations_of_another_form(tmp_path, content, fault):
 def test_pickled_entries_without_name_or_text_or_with_a_second_name(tmp_path):
     write_phoenix(tmp_path, {"a": 5, "b": 5, "c": 5})
     names = [{"name": "dev/a", "text": "x"}, {"name": "dev/b"}, {"text": "y"}, {"name": "dev/a", "text": "z"},
-             {"name": "dev/c", "text": None}, {"name": "../c", "text": "x"}]  # fmt: skip
+             {"name": "dev/c", "text": None}, {"name": "../c", "text": "x"}]
     write_entries(tmp_path / "phoenix14t.dev", names)
     corpus = Phoenix14T(tmp_path)
     assert [(c.name, c.text) for c in corpus.clips("val")] == [("dev/a", "x")]
@@ -304,7 +304,7 @@ def test_pickled_texts_and_glosses_that_are_lists_are_joined(tmp_path, entry, te
     ("text", None, "NoneType"), ("text", 4, "int"), ("text", b"regen", "bytes"), ("text", {"de": "regen"}, "dict"),
     ("text", ["regen", 4], "list"), ("text", 0, "int"), ("gloss", 4.0, "float"), ("gloss", b"", "bytes"),
     ("gloss", [["REGEN"]], "list"), ("gloss", False, "bool"),
-])  # fmt: skip
+])
 def test_pickled_texts_and_glosses_that_are_none_are_skipped_with_their_type(tmp_path, key, value, kind):
     write_phoenix(tmp_path, {"a": 5, "b": 5})
     entries = [{"name": "dev/a", "text": "regen", key: value}, {"name": "dev/b", "text": "schnee"}]
@@ -443,7 +443,7 @@ def tensors(frame):
         (lambda f, path: torch.save(f, path), r"was written by torch\.save.*torch\.load.*numpy.*pickle\.dump"),
         (lambda f, path: torch.save(tensors(f), path, _use_new_zipfile_serialization=False), "was written by torch"),
     ],
-)  # fmt: skip
+)
 def test_frames_of_torch_say_so(tmp_path, write, fault):
     write_phoenix(tmp_path, {"a": 6})
     path = tmp_path / "dev/a/images0003.pkl"

@@ -60,7 +60,7 @@ class Silent:
         corpus = Growing(name, size)
         self.name, self.language, self.clips, self.skipped, self.load = (
             name, "DGS", corpus.clips, corpus.skipped, corpus.load
-        )  # fmt: skip
+        )
 
 
 @pytest.mark.parametrize("bad", [("0",), ("0", "1", "2")])
@@ -123,7 +123,7 @@ FRAMES = {"batch_length": 300, "weights": {"one": 2.0}}
         ({"every_n_train_steps": 3}, FRAMES), ({"every_n_train_steps": 3}, {**FRAMES, "workers": 2}),
         ({"every_n_epochs": 1}, {"workers": 2}),
     ],
-)  # fmt: skip
+)
 def test_a_resumed_run_sees_what_the_whole_run_sees(tmp_path, save, options):
     def data():
         return SignDataModule([Growing("one", 10), Growing("two", 10)], LAYOUT, batch_size=4, **options)
@@ -188,7 +188,7 @@ def test_motions_of_similar_length_make_a_batch(split):
     grouped, random = (
         padding(SignDataModule([Growing(size=300)], LAYOUT, group_by_length=on).loader(split, "motion", shuffle=True))
         for on in (True, False)
-    )  # fmt: skip
+    )
     assert grouped[1] == random[1] == 3 * sum(length // 4 * 4 for length in range(40, 140))
     assert grouped[0] < 1.06 * grouped[1] < 1.3 * random[1] < random[0]
 

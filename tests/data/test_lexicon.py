@@ -52,7 +52,7 @@ def test_signs_cut_from_val_and_test_are_refused_and_words_keep_their_other_reco
     root = write_lexicon(
         tmp_path / "lexicon", "regen,DGS,r1,../Phoenix/dev/b-2", "regen,DGS,r2,../Phoenix/train/a-1", "regen,DGS,r3,",
         f"wind,DGS,w1,{tmp_path}/Phoenix/test/../test/c-3", "sonne,DGS,s1,",
-    )  # fmt: skip
+    )
     lexicon = Lexicon(root, corpora=[phoenix])
     assert names(lexicon) == ["r2", "r3", "s1"]
     assert {s.name: s.reason for s in lexicon.skipped("train")} == {
@@ -71,7 +71,7 @@ def test_a_copy_of_the_corpus_and_a_link_to_it_are_seen_through(tmp_path, phoeni
     lexicon = write_lexicon(
         tmp_path / "lexicon", "regen,DGS,r1,../copy/test/c-3", "regen,DGS,r2,../linked/c-3",
         "rain,ASL,r3,../linked/c-3", "rain,ASL,r4,../copy/test/c-3", "regen,DGS,r5,../copy/train/a-1",
-    )  # fmt: skip
+    )
     assert names(Lexicon(lexicon, corpora=[phoenix])) == ["r4", "r5"]  # in a copy, names are those of a language
 
 
@@ -121,7 +121,7 @@ def test_of_two_rows_of_a_name_the_first_counts(tmp_path, phoenix):
     root = write_lexicon(
         tmp_path / "lexicon", "regen,DGS,r1,", "regen,DGS,r1,../Phoenix/test/c-3", "wind,DGS,w1,../Phoenix/train/a-1/",
         "wind,DGS,w1,../Phoenix/test/c-3",
-    )  # fmt: skip
+    )
     lexicon = Lexicon(root, corpora=[phoenix])
     r1, w1 = lexicon.clips("train")
     assert (len(lexicon.load(r1)), len(lexicon.load(w1))) == (9, 10)
@@ -152,7 +152,7 @@ def test_tables_made_without_the_corpora_are_sieved(phoenix, caplog):
     words = {
         "regen": [Recording("a", None, "phoenix/dev/b-2"), Recording("b", None, "../P/train/a-1")],
         "wind": [Recording("c", None, "../Phoenix/test/c-3")], "sonne": [Recording("d", None)],
-    }  # fmt: skip
+    }
     kept = without_held_out(words, "DGS", clips)
     assert {word: [r.name for r in recordings] for word, recordings in kept.items()} == {"regen": ["b"], "sonne": ["d"]}
     assert "2 signs of DGS are not used; the first: a, cut from phoenix/dev/b-2 of split val" in caplog.text

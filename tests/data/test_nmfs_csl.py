@@ -33,7 +33,7 @@ def test_labels_and_subsets(root, packed):
     corpus = NMFsCSL(root)
     assert [(c.name, c.text, c.gloss, c.signer, c.language) for c in corpus.clips("train")] == [
         ("s1/a", "高兴", "高兴", "1", "CSL"), ("s1/b", "水", "水", "1", "CSL")
-    ]  # fmt: skip
+    ]
     assert corpus.labels("train") == {"s1/a": SignLabel(0, "高兴", "confusing"), "s1/b": SignLabel(1, "水", "normal")}
     assert [c.name for c in corpus.subset("train", "normal")] == ["s1/b"]
     assert [c.name for c in corpus.subset("test", "confusing")] == ["s2/a"]

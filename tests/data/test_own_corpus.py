@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from soke import build
-from soke.config import load_config
+from soke.build.data import corpus_of
 from soke.data.dataset import MotionDataset
 from soke.errors import UserError
+from soke.run.config import load_config
 from tests.data.writing import LAYOUT, random_motion, write_frames
 
 PAGE = (Path(__file__).resolve().parents[2] / "soke" / "data" / "DATA.md").read_text(encoding="utf-8")
@@ -24,12 +24,12 @@ def test_the_example_of_the_readme(tmp_path, monkeypatch):
     for name in ("one", "two"):
         write_frames(tmp_path / "frames" / name, random_motion(80))
     config = load_config("configs/deto.yaml", None, ["DATASET.CORPORA.my_bsl.READER=my_bsl.MyBSL",
-                                                     f"DATASET.CORPORA.my_bsl.ROOT={tmp_path}"])  # fmt: skip
-    corpus = build.corpus("my_bsl", config.DATASET.CORPORA["my_bsl"])
+                                                     f"DATASET.CORPORA.my_bsl.ROOT={tmp_path}"])
+    corpus = corpus_of("my_bsl", config.dataset.corpora["my_bsl"])
     (sample,) = MotionDataset([corpus], "train", LAYOUT)
     assert (sample.clip.text, sample.clip.language, len(sample.motion), sample.motion.fps) == (
         "Hello there.", "BSL", 40, 25.0
-    )  # fmt: skip
+    )
     assert "rate 'fast', which is no number" in corpus.skipped("train")[0].reason
     sys.modules.pop("my_bsl")
 
@@ -48,4 +48,4 @@ OWN = ["DATASET.CORPORA={}", "DATASET.CORPORA.a.ROOT=x"]
 def test_readers_that_cannot_be_used(overrides, fault):
     with pytest.raises(UserError, match=fault):
         config = load_config("configs/deto.yaml", None, overrides)
-        build.corpus("a", config.DATASET.CORPORA["a"])
+        corpus_of("a", config.dataset.corpora["a"])

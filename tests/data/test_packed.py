@@ -59,7 +59,7 @@ def assert_equal_samples(first, second):
     assert len(first) == len(second) > 0
     for ours, theirs in zip(first, second):
         facts = [(s.clip.name, s.clip.text, s.clip.gloss, s.clip.signer, s.clip.fps, s.motion.fps)
-                 for s in (ours, theirs)]  # fmt: skip
+                 for s in (ours, theirs)]
         assert facts[0] == facts[1]
         for part in LAYOUT.names:
             assert torch.equal(ours.features[part], theirs.features[part])
@@ -93,7 +93,7 @@ def test_random_access_from_many_processes(root):
         loader = DataLoader(
             data, batch_size=1, num_workers=2, collate_fn=collate_motions, multiprocessing_context=context,
             sampler=[3, 1, 0, 2, 3],
-        )  # fmt: skip
+        )
         batches = list(loader)
         assert [batch.clips[0].name for batch in batches] == ["dev/e", "dev/b", "dev/a", "dev/c", "dev/e"]
         assert all(torch.equal(b.features["body"][0], data[i].features["body"]) for b, i in zip(batches, [3, 1, 0, 2]))
@@ -160,7 +160,7 @@ def test_killed_at_any_moment_the_result_is_the_same(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-c", script, str(tmp_path / "killed")], cwd=ROOT, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        )
         process.stdout.readline()
         while process.poll() is None and len(list(shards.glob("*.npy"))) < wanted:
             time.sleep(0.002)
@@ -420,7 +420,7 @@ def test_the_command_packs_again_after_the_annotation_has_changed(tmp_path, monk
     write_phoenix(tmp_path / "corpus", {"a": 41, "b": 40})
     config = ["--cfg", "configs/deto.yaml", "--workers", "0", "DATASET.LEXICON=null",
               f"DATASET.CORPORA={{phoenix: {{ROOT: {tmp_path}/corpus}}}}",
-              "DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null"]  # fmt: skip
+              "DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null"]
     pack_poses.main(config)
     annotation = tmp_path / "corpus/phoenix14t.dev"
     write_entries(annotation, [{"name": "dev/a", "text": "es schneit", "gloss": "SCHNEE"}])

@@ -74,7 +74,7 @@ WORD = [
     ("rule", "first", "second"),
     [("first", "odd", "long"), ("longest", "long", "also long"), ("shortest", "short", "odd"),
      ("medoid", "middle", "long")],
-)  # fmt: skip
+)
 def test_the_chosen_recording_and_the_next_best(rule, first, second):
     """middle is 4 steps from odd, 1 from both long ones and 2 from short: 8; long 5 + 1 + 1 + 3 = 10; others more."""
     assert [recording.name for recording in ranked(WORD, rule)][:2] == [first, second]
@@ -128,7 +128,7 @@ def test_malformed_tables_name_the_word_and_the_command(tmp_path, entry, fault):
     ("source", "cut"),
     [("phoenix/train/a-1", True), ("../Phoenix_2014T/train/a-1", True), ("train/a-1", True),
      ("phoenix/train/ba-1", False), ("phoenix/retrain/a-1", False), ("train/a-1/more", False), (None, False)],
-)  # fmt: skip
+)
 def test_a_recording_knows_the_clip_that_it_is_cut_from(source, cut):
     clip = Clip("train/a-1", "phoenix", "train", "DGS", "regen", Path("unused"), 25.0)
     assert Recording("x", steps(1), source).is_cut_from(clip) is cut
@@ -145,7 +145,7 @@ def test_the_published_table_holds_one_recording_of_each_word(tmp_path):
     words = published_recordings(path, SIZES, {"regen"})
     assert {language: list(entries) for language, entries in words.items()} == {
         "CSL": ["下雨"], "DGS": ["regen"], "ASL": ["rain"]
-    }  # fmt: skip
+    }
     (rain,) = words["ASL"]["rain"]
     assert torch.equal(rain.codes, steps(9)) and rain.name == "of word2code.json" and rain.source is None
 
@@ -154,7 +154,7 @@ def test_the_published_table_holds_one_recording_of_each_word(tmp_path):
     ("content", "fault"),
     [(None, "does not exist"), ("[]", "does not hold a table"), ('{"rain": {"body": [1]}}', "word 'rain' lacks codes"),
      ('{"rain": {"body": [1], "lhand": [10], "rhand": [1]}}', "word 'rain' has codes that the tokenizer's codebooks")],
-)  # fmt: skip
+)
 def test_a_published_table_that_does_not_fit_names_the_keys_to_set(tmp_path, content, fault):
     path = tmp_path / "word2code.json"
     if content is not None:

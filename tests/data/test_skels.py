@@ -39,7 +39,7 @@ def test_reading_is_the_inverse_of_writing(tmp_path, counter, scale):
         file.write_text("".join(
             " ".join("0.01600" if i % 151 in (3, 4, 5) else v for i, v in enumerate(row)) + "\n"
             for row in rows
-        ))  # fmt: skip
+        ))
     corpus = SkelsCorpus(tmp_path)
     clips = corpus.clips("train")
     assert [c.name for c in clips] == ["clip-0", "clip-1", "clip-2"] and clips[1].text == 'satz "1", ja'
@@ -123,7 +123,7 @@ def test_byte_order_marks_and_line_ends_are_no_letters(tmp_path, kind):
     ("kind", "encoding"),
     [("text", "latin-1"), ("files", "latin-1"), ("gloss", "latin-1"), ("text", "utf-16"), ("files", "utf-16-le"),
      ("skels", "utf-16"), ("skels", "utf-16-be")],
-)  # fmt: skip
+)
 def test_files_in_another_encoding_are_named(tmp_path, kind, encoding):
     write_corpus(tmp_path, [random_positions(6)])
     file = tmp_path / f"train.{kind}"

@@ -17,7 +17,6 @@ from soke.body.joints import BODY, LEFT_HAND, RIGHT_HAND, joint_indices
 from soke.data.csl_daily import CSLDaily
 from soke.data.frames import frames_from_motion
 from soke.data.how2sign import How2Sign
-from soke.data.keywords import TokenMatcher
 from soke.data.lexicon import Lexicon
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.synthetic import arms
@@ -28,6 +27,7 @@ from soke.data.synthetic.signs import MANUAL, invent_signs, stroke
 from soke.data.synthetic.vocabularies import LANGUAGES
 from soke.data.synthetic.writer import SIZES, STAMP, TAIL, plan_corpora, write_corpora
 from soke.errors import UserError
+from soke.text.keywords import TokenMatcher
 
 SEED = 7
 SPOKEN = [spoken.with_tail(TAIL["tiny"]) for spoken in LANGUAGES]

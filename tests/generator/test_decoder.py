@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from soke.generator.decoder import StepDecoder
-
-from .conftest import make_generator
+from tests.generator.helpers import make_generator
 
 
 def whole(model, inputs, states, mask, group):
@@ -17,7 +16,7 @@ def whole(model, inputs, states, mask, group):
     return model.mbart.decoder(
         inputs_embeds=inputs, encoder_hidden_states=states.repeat_interleave(group, 0),
         encoder_attention_mask=mask.repeat_interleave(group, 0), use_cache=False,
-    ).last_hidden_state  # fmt: skip
+    ).last_hidden_state
 
 
 @pytest.fixture(scope="module")

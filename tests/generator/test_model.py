@@ -10,8 +10,7 @@ from soke.errors import UserError
 from soke.generator.model import SignGenerator
 from soke.generator.schemes import ABSENT, SCHEMES
 from soke.generator.search import Search
-
-from .conftest import CODEBOOKS, make_generator
+from tests.generator.helpers import CODEBOOKS, make_generator
 
 TEXTS = ["rain tomorrow", "sun", "snow and rain come tomorrow to all of us", "morgen regen", "a", "xyz xyz xyz xyz"]
 LANGUAGES = ["ASL", "ASL", "ASL", "DGS", "DGS", "ASL"]

@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader
 from soke.data.clip import Clip
 from soke.data.dataset import CodeBatch
 from soke.errors import UserError
+from soke.evaluation.protocols import Typed
 from soke.generator.module import GeneratorModule
-from soke.generator.producer import SignProducer, Typed
-from soke.training import OptimSettings
-
-from ..tokenizer.helpers import small_tokenizer
-from .conftest import make_generator
+from soke.generator.producer import SignProducer
+from soke.run.training import OptimSettings
+from tests.generator.helpers import make_generator
+from tests.tokenizer.helpers import small_tokenizer
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_corpora_of_one_language_keep_their_rates(tokenizer, tmp_path):
     generator = matching(
         tokenizer, languages=["ASL", "DGS"], fps={"old": 15.0, "new": 24.0, "tv": 25.0},
         corpora={"old": "ASL", "new": "ASL", "tv": "DGS"},
-    )  # fmt: skip
+    )
     SignProducer(generator, tokenizer).save_pretrained(tmp_path / "model")
     producer = SignProducer.from_pretrained(tmp_path / "model")
     sentences = [
@@ -94,7 +94,7 @@ def test_a_generator_of_before_has_a_rate_per_language(tokenizer, tmp_path):
     clip = Clip("a", "phoenix", "test", "DGS", "regen", tmp_path, 25.0)
     assert [m.fps for m in SignProducer.from_pretrained(tmp_path / "model").produce([clip, Typed("sun", "ASL")])] == [
         25.0, 24.0,
-    ]  # fmt: skip
+    ]
 
 
 LENGTHS = [[5, 2, 9], [3], [4, 4]]  # of the clips of three batches
@@ -138,7 +138,7 @@ def fit(module: GeneratorModule, train: list[CodeBatch], val: list[CodeBatch] = 
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, **options,
-    )  # fmt: skip
+    )
     trainer.fit(module, *(DataLoader(list(part), batch_size=None) for part in (train, val)))
     return trainer
 

@@ -13,21 +13,21 @@ from tokenizers import Tokenizer
 from transformers import MBartConfig, MBartTokenizer
 
 from prepare.small_mbart import mbart_vocabulary
-from soke.data.spelling import spelled
 from soke.errors import UserError
 from soke.generator.pieces import AS_THEY_ARE, PIECES, TOKENIZER, Pieces, normaliser_of
 from soke.generator.source import load_pieces
+from soke.text.spelling import spelled
 
 TEXTS = [
     "你好，小张！今年四岁？", "他说：“今天（星期六）下雨。”", "tiefer luftdruck bestimmt unser wetter .",
     "Hi, what's your office like? It's fine!", "１２３ ＡＢＣ café ½ ﬁnal", "Regen, Schnee; und Wind!",
-]  # fmt: skip
+]
 # Full-width signs, letters and half-width kana, ligatures, fractions and squares; blanks of all widths and of none;
 # marks that combine with what stands before them, or with nothing; Hangul in parts; what no piece has.
 ODD = [
     *"，？！：；（）～％ＡａＺ１９￥", *"ｶﾞﾟｱﾊ", *"ﬁﬀĳǆ½²①㎏㍿℃™…ﷺ", *"\u00a0\u3000\u2003\u200b\u200c\u200d\ufeff\u00ad ",
     *"\u0301\u0308\u0323\u0302\u3099\ufe0f\u20e3", *"\u1112\u1161\u11ab한가", *"aEé犇水か。𝐀🙂", " regen ", "你好",
-]  # fmt: skip
+]
 
 
 def trained(rule: str) -> bytes:
@@ -35,7 +35,7 @@ def trained(rule: str) -> bytes:
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(TEXTS * 20), model_writer=model, vocab_size=150, hard_vocab_limit=False,
         character_coverage=1.0, normalization_rule_name=rule, num_threads=1, minloglevel=2,
-    )  # fmt: skip
+    )
     return model.getvalue()
 
 
@@ -70,7 +70,7 @@ def folder_of(tmp_path, rule: str, form: str):
 @pytest.mark.parametrize(("rule", "form"), [
     *((rule, form) for rule in MODELS for form in ("sentencepiece", "saved", "converted")),
     ("nmt_nfkc", "transformers"), ("identity", "transformers"),
-])  # fmt: skip
+])
 def test_odd_texts_are_cut_as_by_sentencepiece(tmp_path, rule, form):
     pieces, draw = load_pieces(folder_of(tmp_path, rule, form)), random.Random(0)
     parts = [*ODD, "\t", "\u2581"] if rule == "nmt_nfkc" else ODD  # which the other rules take for letters

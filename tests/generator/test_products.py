@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from soke.config import ROOT
 from soke.generator.products import linear
+from soke.run.config import ROOT
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 17])

@@ -4,13 +4,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soke.data.clip import TEXT_LOCALE
-from soke.data.words import words_of
 from soke.errors import UserError
 from soke.generator.schemes import ABSENT
-from soke.generator.vocabulary import SignVocabulary
-
-from .conftest import CODEBOOKS, make_generator
+from soke.generator.sign_vocabulary import SignVocabulary
+from soke.text.locales import TEXT_LOCALE
+from soke.text.words import words_of
+from tests.generator.helpers import CODEBOOKS, make_generator
 
 
 def test_blocks_of_ids_do_not_overlap():

@@ -20,10 +20,9 @@ from soke.generator.model import SignGenerator
 from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
 from soke.generator.schemes import ABSENT, SCHEMES
-from soke.training import BatchSeed, OptimSettings
-
-from ..tokenizer.helpers import small_tokenizer
-from .conftest import CODEBOOKS, make_generator
+from soke.run.training import BatchSeed, OptimSettings
+from tests.generator.helpers import CODEBOOKS, make_generator
+from tests.tokenizer.helpers import small_tokenizer
 
 TEXTS = ["rain, snow.", "sun tomorrow", "明天雨天", "morgen Regen, öfter", "regen"]
 LANGUAGES = ["ASL", "ASL", "CSL", "DGS", "DGS"]
@@ -78,7 +77,7 @@ def locale_of(model: SignGenerator, language: str) -> int:
 
 def said_of(
     model: SignGenerator, motions: list[Tensor], languages: list[str], monkeypatch, **search
-) -> list[list[int]]:  # fmt: skip
+) -> list[list[int]]:
     """The pieces that `translate` writes for each motion, the end among them, before they become text."""
     pieces, caught = model.source.pieces, []
     with monkeypatch.context() as patch:
@@ -298,7 +297,7 @@ def fit(
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, callbacks=[BatchSeed(7), *callbacks],
-    )  # fmt: skip
+    )
     trainer.fit(module, *(DataLoader(list(part), batch_size=None) for part in (train, val)))
     return trainer.callback_metrics
 

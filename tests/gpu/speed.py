@@ -24,19 +24,19 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 from bench_dtw import BODY_JOINTS, moving_points  # noqa: E402
 from bench_generate import fast, floor, make_generator, texts, timed  # noqa: E402
 
-from soke import build  # noqa: E402
 from soke.body.model import load_body_model  # noqa: E402
 from soke.body.motion import Motion  # noqa: E402
-from soke.config import load_config  # noqa: E402
+from soke.build.body import layout_of  # noqa: E402
 from soke.data.clip import Clip  # noqa: E402
 from soke.data.dataset import CodeBatch, MotionBatch  # noqa: E402
 from soke.data.statistics import Statistics  # noqa: E402
 from soke.generator.module import GeneratorModule  # noqa: E402
 from soke.metrics.dtw import dtw_jpe_pairs  # noqa: E402
 from soke.metrics.dtw_torch import dtw_jpe_batch  # noqa: E402
+from soke.run.config import load_config  # noqa: E402
+from soke.run.training import OptimSettings  # noqa: E402
 from soke.tokenizer.module import LossWeights, TokenizerModule  # noqa: E402
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer  # noqa: E402
-from soke.training import OptimSettings  # noqa: E402
 from soke.translation import BackTranslator  # noqa: E402
 from soke.translation.model import TranslatorSettings  # noqa: E402
 from soke.translation.module import TranslationModule  # noqa: E402
@@ -51,7 +51,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 def clips(count: int) -> list[Clip]:
     return [
         Clip(f"clip{i}", "speed", "train", "ASL", text, Path("."), 24.0) for i, text in enumerate(texts(count))
-    ]  # fmt: skip
+    ]
 
 
 def motion_batch(layout, count: int) -> MotionBatch:
@@ -75,7 +75,7 @@ class Stages:
     def __init__(self, small: bool):
         self.small = small
         config = load_config("configs/deto.yaml")
-        self.layout, self.codes = build.layout(config), config.TOKENIZER.CODES
+        self.layout, self.codes = layout_of(config), config.tokenizer.codes
         self.zero, self.one = (
             {part: torch.full((size,), value) for part, size in self.layout.sizes.items()} for value in (0.0, 1.0)
         )
@@ -131,7 +131,7 @@ def steps_per_second(stages: Stages, name: str, precision: str, compiled: bool) 
     trainer = pl.Trainer(
         accelerator="auto", devices=1, precision=precision, max_epochs=1, logger=False, callbacks=[watch],
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
+    )
     trainer.fit(module, torch.utils.data.DataLoader([batch] * (WARM + MEASURED), batch_size=None))
     memory = torch.cuda.max_memory_allocated() / 1e9 if DEVICE == "cuda" else 0.0
     return MEASURED / watch.seconds, memory
@@ -197,7 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{name}, torch {torch.__version__}")
     parts: list[Callable[[], Iterator]] = [
         lambda: warping(4 if small else PAIRS), lambda: training(Stages(small)), lambda: generation(small)
-    ]  # fmt: skip
+    ]
     failed = 0
     for part in parts:
         try:

@@ -13,8 +13,8 @@ import get_motion_code
 import test as test_entry
 import train
 from soke.body.model import load_body_model
-from soke.config import ROOT
 from soke.generator import Search, SignProducer
+from soke.run.config import ROOT
 from soke.tokenizer.autoencoder import ConvEncoder
 from tests.test_chain import Workshop
 

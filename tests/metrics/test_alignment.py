@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dtw_reference import similarity_aligned
 
 from soke.metrics.alignment import procrustes_align, root_align
+from tests.metrics.dtw_reference import similarity_aligned
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden_dtw_jpe.npz"
+GOLDEN = Path(__file__).parents[1] / "golden" / "dtw_jpe.npz"
 
 
 @pytest.fixture

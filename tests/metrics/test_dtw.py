@@ -7,14 +7,14 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from dtw_reference import frame_costs, naive_dtw_jpe, root_aligned, similarity_aligned
 
 from soke.errors import UserError
 from soke.metrics import dtw
 from soke.metrics.dtw import DtwResult, dtw_jpe, dtw_jpe_pairs
 from soke.metrics.joint_sets import BODY_JOINTS
+from tests.metrics.dtw_reference import frame_costs, naive_dtw_jpe, root_aligned, similarity_aligned
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden_dtw_jpe.npz"
+GOLDEN = Path(__file__).parents[1] / "golden" / "dtw_jpe.npz"
 ALIGN_OF = {"jpe": "root", "pa": "procrustes"}
 GOLDEN_SCORES = [
     f"case{case}_{align}_{what}" for case in (0, 4) for align in ALIGN_OF for what in ("body12", "body_all", "hand")

@@ -4,8 +4,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from dtw_reference import frame_costs
-from test_dtw import (
+
+from soke.metrics import dtw_torch
+from soke.metrics.dtw import DtwResult, dtw_jpe, dtw_jpe_pairs
+from soke.metrics.dtw_torch import dtw_jpe_batch
+from tests.metrics.dtw_reference import frame_costs
+from tests.metrics.test_dtw import (
     ALIGN_OF,
     GOLDEN,
     almost_mirrored,
@@ -15,10 +19,6 @@ from test_dtw import (
     smooth_track,
     tied_tracks,
 )
-
-from soke.metrics import dtw_torch
-from soke.metrics.dtw import DtwResult, dtw_jpe, dtw_jpe_pairs
-from soke.metrics.dtw_torch import dtw_jpe_batch
 
 
 @pytest.fixture

@@ -11,24 +11,24 @@ import pytest
 from rich.console import Console
 
 from prepare.ablation import _run, read_plan, results_table, row_config, scores
-from soke.config import load_config
 from soke.errors import UserError
+from soke.run.config import load_config
 
 
 def test_every_row_of_the_shipped_plan_is_a_configuration():
     base, seeds, rows = read_plan("configs/ablation/decoding.yaml")
     configs = [row_config("decoding", base, row, seed, changes)[0] for seed in seeds for row, changes in rows.items()]
-    assert len({config.NAME for config in configs}) == len(seeds) * len(rows) == 21
-    assert {(c.GENERATOR.DECODING, c.GENERATOR.RETRIEVAL.WORDS > 0) for c in configs} == {
+    assert len({config.name for config in configs}) == len(seeds) * len(rows) == 21
+    assert {(c.generator.decoding, c.generator.retrieval.words > 0) for c in configs} == {
         (mode, found) for mode in ("multi_head", "sequential", "parallel") for found in (True, False)
     }
-    assert {c.SEED for c in configs} == set(seeds)
+    assert {c.seed for c in configs} == set(seeds)
 
 
 def test_command_line_of_a_row_gives_its_configuration():
     config, argv = row_config("p", "configs/demo/soke.yaml", "a row", 7, ["GENERATOR.DECODING=parallel"])
     assert argv[:3] == ["--cfg", "configs/demo/soke.yaml", "--nodebug"]
-    assert load_config(argv[1], overrides=argv[3:]) == config and config.NAME == "ablation-p-a-row-7"
+    assert load_config(argv[1], overrides=argv[3:]) == config and config.name == "ablation-p-a-row-7"
 
 
 @pytest.mark.parametrize("content", ["ROWS: {}\n", "BASE: x\nSEEDS: [1]\nROWS: {}\nMORE: 1\n", "- 1\n"])

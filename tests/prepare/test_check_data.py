@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from prepare import check_data
+from prepare.survey import Moments, kind_of, survey
 from soke.body import Motion
 from soke.data.phoenix14t import Phoenix14T
-from soke.data.survey import Moments, kind_of, survey
 from tests.data.writing import random_motion, write_entries, write_frames, write_how2sign, write_how2sign_frames
 
 
@@ -19,10 +19,10 @@ from tests.data.writing import random_motion, write_entries, write_frames, write
 def root(tmp_path):
     """Four training clips, of which three are damaged or odd, and a test split that repeats a sentence."""
     entries = [{"name": f"train/{n}", "text": t, "gloss": "A B", "signer": "1"} for n, t in
-               (("a", "es regnet"), ("b", "es schneit"), ("c", "gone"), ("d", "cut"), ("e", ""))]  # fmt: skip
+               (("a", "es regnet"), ("b", "es schneit"), ("c", "gone"), ("d", "cut"), ("e", ""))]
     write_entries(tmp_path / "phoenix14t.train", entries)
     write_entries(tmp_path / "phoenix14t.test", [{"name": "test/a", "text": "es regnet"},
-                                                 {"name": "test/b", "text": "sonne"}])  # fmt: skip
+                                                 {"name": "test/b", "text": "sonne"}])
     for seed, name in enumerate(("train/a", "train/b", "train/d", "train/e", "test/a", "test/b")):
         motion = random_motion(20 + seed, seed)
         motion.rotations.mul_(0.01)
@@ -89,7 +89,7 @@ def test_odd_values_are_named(tmp_path):
 
 def test_like_reasons_fall_together():
     assert kind_of("clip a: /x/images0001.pkl holds nan in smplx_expr") == kind_of("clip b: /y/2.pkl holds nan in "
-                                                                                   "smplx_expr")  # fmt: skip
+                                                                                   "smplx_expr")
 
 
 def test_the_command(root, tmp_path, capsys):
@@ -145,7 +145,7 @@ def test_every_kind_of_damage_is_listed_with_what_was_found(tmp_path, capsys):
         f"{path.name} line 6: opens a quotation mark", "g_003_3D.pkl and g_3_3D.pkl, two files of frame 3",
         "h_7_3D.pkl was written by torch.save",
         "1 have files beside their frames, which are left out (e.g. f: f_3_3D (1).pkl)",
-    ):  # fmt: skip
+    ):
         assert sentence in screen
     faulty = (tmp_path / "out/how2sign/faulty_clips.tsv").read_text(encoding="utf-8").splitlines()[1:]
     assert [line.split("\t")[1] for line in faulty] == [f"{path.name} line 6", "c", "d", "b", "g", "h"]
@@ -181,4 +181,4 @@ def test_a_split_without_one_usable_clip_ends_in_an_error_status(tmp_path, capsy
     assert run(tmp_path / "out", how2sign=tmp_path) == int(emptied)
     screen = " ".join(capsys.readouterr().out.split())
     assert ("none of the 2 clips of split train can be used; 2 are dropped by the rule: of 30 s or more" in screen
-            and "are they milliseconds" in screen) == emptied  # fmt: skip
+            and "are they milliseconds" in screen) == emptied

@@ -17,11 +17,11 @@ from omegaconf import OmegaConf
 
 from prepare.import_soke import import_soke, largest_deviation, main, read_weights
 from soke.errors import UserError
-from soke.tokenizer.published import our_names
+from soke.tokenizer.soke_weights import our_names
 from soke.tokenizer.tokenizer import SignTokenizer
 from tests.tokenizer.helpers import SOKE
 
-GOLDEN = torch.load(Path(__file__).parent.parent / "data" / "golden_vqvae.pt", weights_only=True)
+GOLDEN = torch.load(Path(__file__).parents[1] / "golden" / "vqvae.pt", weights_only=True)
 WIDTH = 64
 
 
@@ -125,7 +125,7 @@ def test_the_golden_body_among_everything_else(tmp_path, mean, monkeypatch, capl
         path = saved(
             tmp_path / "last.ckpt", parts, legacy, epoch=3, hyper_parameters=hyper_parameters,
             optimizer_states=[torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))]).state_dict()],
-        )  # fmt: skip
+        )
         torch.load(path, weights_only=False)
     (tmp_path / "trap").rmdir()  # the payload works
 
@@ -158,7 +158,7 @@ def test_the_forms_that_tensors_are_saved_in(tmp_path, legacy):
     flat = torch.cat([torch.zeros(5), vae["decoder.model.0.bias"], vae["decoder.model.6.bias"]])
     vae["decoder.model.0.bias"], vae["decoder.model.6.bias"] = flat[5:17], flat[17:]
     for dtype, key in ((torch.float64, "decoder.model.4.bias"), (torch.float16, "encoder.model.4.bias"),
-                       (torch.bfloat16, "encoder.model.0.bias")):  # fmt: skip
+                       (torch.bfloat16, "encoder.model.0.bias")):
         vae[key] = vae[key].to(dtype)
         expected["vae"][key] = vae[key].float()
     weights = read_weights(saved(tmp_path / "a.ckpt", parts, legacy))
@@ -202,7 +202,7 @@ def test_no_warning_for_features_that_move(tmp_path, mean, caplog):
 
 
 @pytest.mark.parametrize("key", ["encoder.stages.1.residual.blocks.0.mix.bias", "decoder.stages.0.up.weight",
-                                 "quantizer.codebook"])  # fmt: skip
+                                 "quantizer.codebook"])
 def test_the_check_sees_one_wrong_weight(tmp_path, mean, key):
     parts = small_parts()
     tokenizer, _ = import_soke(saved(tmp_path / "a.ckpt", parts), mean, tmp_path / "tokenizer")
@@ -284,7 +284,7 @@ def changed(prefix, key, values):
     ("vae", "decoder.model.6.bias", torch.ones(43).long(), "vae.decoder.model.6.bias does not hold floating-point"),
     ("vae", "decoder.model.6.bias", torch.ones(0), "vae.decoder.model.6.bias claims [0] numbers"),
     ("vae", "a\nb", torch.ones(1), "a key of its state_dict is no plain text"),
-])  # fmt: skip
+])
 def test_weights_that_do_not_fit(tmp_path, mean, prefix, key, values, sentence):
     assert sentence in refusal(saved(tmp_path / "a.ckpt", changed(prefix, key, values)), mean, tmp_path)
 
@@ -334,7 +334,7 @@ STORAGE = torch.arange(8.0)._typed_storage()
     ("storage", 0, (4,), (1,)),
     (STORAGE,),
     (),
-])  # fmt: skip
+])
 def test_hostile_tensors_are_refused(tmp_path, mean, arguments, legacy):
     parts = changed("vae", "decoder.model.6.bias", Rebuilt(*arguments))
     path = saved(tmp_path / "a.ckpt", parts, legacy)
@@ -365,7 +365,7 @@ def test_storages_that_are_not_what_they_are_said_to_be(tmp_path, mean):
 
 
 @pytest.mark.parametrize("name", [b"torch._utils\n_rebuild_tensor_v2\n", b"torch._utils\n_rebuild_parameter\n",
-                                  b"collections\nOrderedDict\n", b"os\nmkdir\n", b"builtins\nobject\n"])  # fmt: skip
+                                  b"collections\nOrderedDict\n", b"os\nmkdir\n", b"builtins\nobject\n"])
 def test_a_file_cannot_change_what_stands_in_for_its_classes(tmp_path, mean, name):
     """A pickle that gives a state to a class itself, in both forms of a state."""
     path = saved(tmp_path / "a.ckpt", small_parts())
@@ -414,7 +414,7 @@ def test_an_empty_file_is_named(tmp_path, mean):
     lambda trap: {"state_dict": [1]},
     lambda trap: {"state_dict": Payload(trap)},
     lambda trap: Payload(trap),
-])  # fmt: skip
+])
 def test_checkpoints_of_other_things(tmp_path, mean, content, legacy):
     torch.save(content(tmp_path / "trap"), tmp_path / "a.ckpt", _use_new_zipfile_serialization=not legacy)
     assert "a.ckpt holds no state_dict: give the Lightning" in refusal(tmp_path / "a.ckpt", mean, tmp_path)

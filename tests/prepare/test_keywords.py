@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 from prepare import keywords
-from soke.data.keywords import read_keywords
+from soke.data.keyword_lists import read_keywords
 from soke.data.synthetic.writer import write_corpora
 
 
 def test_the_command(tmp_path):
     write_corpora(tmp_path, "tiny", 3)
     roots = [f"DATASET.CORPORA.{n}.ROOT={tmp_path / f}" for n, f in
-             (("how2sign", "How2Sign"), ("csl", "CSL-Daily"), ("phoenix", "Phoenix_2014T"))]  # fmt: skip
+             (("how2sign", "How2Sign"), ("csl", "CSL-Daily"), ("phoenix", "Phoenix_2014T"))]
     arguments = ["--cfg", "configs/soke.yaml", *roots, f"DATASET.LEXICON={tmp_path / 'lexicon'}", "--out"]
     keywords.main([*arguments, str(tmp_path / "token")])
     keywords.main([*arguments, str(tmp_path / "published"), "--match", "soke_substring"])

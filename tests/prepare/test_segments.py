@@ -15,7 +15,7 @@ from tests.data.writing import random_motion, write_frames
 def run(root, entries):
     (root / "iso.pkl").write_bytes(pickle.dumps(entries))
     segments.main(["--annotation", str(root / "iso.pkl"), "--language", "CSL", "--fps", "30", "--frames",
-                   str(root / "poses"), "--out", str(root / "lexicon/lexicon.csv")])  # fmt: skip
+                   str(root / "poses"), "--out", str(root / "lexicon/lexicon.csv")])
 
 
 def test_segments_join_the_isolated_signs(tmp_path):

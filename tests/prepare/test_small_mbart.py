@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, MBartModel, MBartTokenizer
 
 from prepare.small_mbart import LANGUAGE_CODES, PIECES, STAMP, corpus_texts, main, make_mbart
-from soke.data.clip import TEXT_LOCALE
 from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon
 from soke.data.synthetic.language import write_sentences
@@ -20,6 +19,7 @@ from soke.errors import UserError
 from soke.generator.model import GeneratorSpec, SignGenerator
 from soke.generator.retrieval import MARKERS
 from soke.generator.source import load_pieces
+from soke.text.locales import TEXT_LOCALE
 
 SEED = 7
 
@@ -143,14 +143,14 @@ def test_an_interruption_leaves_nothing_and_can_be_repeated(corpora, tmp_path, m
 
 def test_one_for_the_training_texts_of_a_configuration(corpora, tmp_path):
     roots = [f"DATASET.CORPORA.{n}.ROOT={corpora / f}" for n, f in
-             (("how2sign", "How2Sign"), ("csl", "CSL-Daily"), ("phoenix", "Phoenix_2014T"))]  # fmt: skip
+             (("how2sign", "How2Sign"), ("csl", "CSL-Daily"), ("phoenix", "Phoenix_2014T"))]
     assets = tmp_path / "assets.yaml"
     assets.write_text(f"DATASET: {{LEXICON: {corpora / 'lexicon'}}}\n")
     asked = ["--cfg", "configs/soke.yaml", "--cfg_assets", str(assets), "--size", "tiny"]
     main([*asked, "--out", str(tmp_path / "mbart"), *roots])
     pieces = load_pieces(tmp_path / "mbart")
     training = [clip.text for reader in (How2Sign(corpora / "How2Sign"), Lexicon(corpora / "lexicon"))
-                for clip in reader.clips("train")]  # fmt: skip
+                for clip in reader.clips("train")]
     assert all(pieces.unk_token_id not in ids for ids in pieces(training)["input_ids"])
     spec = GeneratorSpec(["DGS"], {"body": 8, "lhand": 8, "rhand": 8}, "tokenizer", {"DGS": 25.0})
     (codes,) = SignGenerator.from_mbart(tmp_path / "mbart", spec, {}).generate(["regen"], ["DGS"])

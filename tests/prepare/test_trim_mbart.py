@@ -149,7 +149,7 @@ def test_weights_of_half_precision_are_trained_in_float32(whole, tmp_path, dtype
 
 def test_the_command_reads_the_corpora_of_a_configuration(corpora, whole, tmp_path, capsys):
     roots = [f"DATASET.CORPORA.{n}.ROOT={corpora / f}" for n, f in
-             (("how2sign", "How2Sign"), ("csl", "CSL-Daily"), ("phoenix", "Phoenix_2014T"))]  # fmt: skip
+             (("how2sign", "How2Sign"), ("csl", "CSL-Daily"), ("phoenix", "Phoenix_2014T"))]
     assets = tmp_path / "assets.yaml"
     assets.write_text(f"DATASET: {{LEXICON: {corpora / 'lexicon'}}}\n")
     trim_mbart.main(["--model", str(whole), "--cfg_assets", str(assets), "--out", str(tmp_path / "out"), *roots])

@@ -8,10 +8,10 @@ import torch
 
 from soke.body.joints import UPPER_BODY
 from soke.body.layout import MotionLayout, PartSpec
-from soke.tokenizer.published import check_part, load_part, reference_forward
+from soke.tokenizer.soke_weights import check_part, load_part, reference_forward
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
 
-GOLDEN = Path(__file__).parent.parent / "data" / "golden_vqvae.pt"
+GOLDEN = Path(__file__).parents[1] / "golden" / "vqvae.pt"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_sizes_are_told_by_the_weights(tokenizer: SignTokenizer, golden: dict):
 @pytest.mark.parametrize(("given", "codes", "expected"), [
     ("input", "codes", "reconstruction"),
     ("input_long", "codes_long", "recon_long"),
-])  # fmt: skip
+])
 def test_the_reference_is_one(golden: dict, given: str, codes: str, expected: str):
     _, found, rebuilt = reference_forward(golden["state_dict"], golden[given])
     assert torch.equal(found, golden[codes])
@@ -52,7 +52,7 @@ def test_latents(tokenizer: SignTokenizer, golden: dict):
 @pytest.mark.parametrize(("given", "codes", "expected"), [
     ("input", "codes", "reconstruction"),
     ("input_long", "codes_long", "recon_long"),
-])  # fmt: skip
+])
 def test_codes_and_reconstruction(tokenizer: SignTokenizer, golden: dict, given: str, codes: str, expected: str):
     features = golden[given]
     lengths = torch.full((len(features),), features.shape[1])

@@ -30,7 +30,7 @@ def expected(prediction: dict, target: dict, lengths: list[int], frames: int, re
             distance(float(prediction[part][b, t, d] - target[part][b, t, d]))
             for b, length in enumerate(lengths) for t in range(length) for d in range(size)
         ] for part, size in SIZES.items()
-    }  # fmt: skip
+    }
     if reduction == "all":
         return sum(map(sum, values.values())) / (len(lengths) * frames * sum(SIZES.values()))
     return sum(sum(of_part) / len(of_part) for of_part in values.values())

@@ -21,10 +21,10 @@ from soke.data.clip import Clip
 from soke.data.dataset import MotionSample, collate_motions
 from soke.errors import UserError
 from soke.metrics.joint_sets import BODY_JOINTS
-from soke.tokenizer.evaluation import MotionErrors
+from soke.metrics.motion_errors import MotionErrors
+from soke.run.training import FiniteWeights, OptimSettings
 from soke.tokenizer.module import LossWeights, TokenizerModule
 from soke.tokenizer.tokenizer import SignTokenizer
-from soke.training import FiniteWeights, OptimSettings
 from tests.tokenizer.helpers import MIRRORED, SOKE, small_tokenizer, smooth_features
 
 FRAMES = (16, 12)
@@ -55,7 +55,7 @@ def trainer(folder: Path, epochs: int, more: Sequence[pl.Callback] = (), **optio
         accelerator="cpu", max_epochs=epochs, default_root_dir=folder, logger=CSVLogger(folder, name="", version="log"),
         callbacks=[ModelCheckpoint(folder, filename="last", save_weights_only=False), *more],
         enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=1, **options,
-    )  # fmt: skip
+    )
 
 
 def fit(
@@ -356,7 +356,7 @@ def test_vertices_move_with_pelvis_wrist_and_head(body: BodyModel):
     expected = {
         "all": distance(meshes, [j[:, 0] for j in joints]), "hand": sum(hands) / 2,
         "face": distance(faces, [j[:, 15] for j in joints]),
-    }  # fmt: skip
+    }
     assert {part: errors.compute()[f"MPVPE_{part}"] for part in expected} == pytest.approx(expected, rel=1e-4)
 
 

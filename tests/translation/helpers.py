@@ -15,7 +15,7 @@ from soke.body.layout import MotionLayout, PartSpec
 from soke.data.clip import Clip
 from soke.data.dataset import MotionSample, collate_motions
 from soke.data.statistics import compute_statistics
-from soke.data.words import Level
+from soke.text.words import Level
 from soke.translation.model import SignTranslationModel, TranslatorSettings
 from soke.translation.module import TranslationModule
 from soke.translation.translator import BackTranslator
@@ -53,7 +53,7 @@ def samples(glosses: bool = True) -> list[MotionSample]:
 def translator(
     trained_on: Sequence[MotionSample], seed: int = 0, settings: TranslatorSettings = SETTINGS, level: Level = "word",
     **options,
-) -> BackTranslator:  # fmt: skip
+) -> BackTranslator:
     torch.manual_seed(seed)
     statistics = compute_statistics((item.features for item in trained_on), LAYOUT)
     clips = [item.clip for item in trained_on]
@@ -66,12 +66,12 @@ def loader(items: Sequence[MotionSample], batch_size: int = 4) -> DataLoader:
 
 def fit(
     module: TranslationModule, train: DataLoader, val: DataLoader, epochs: int, resume: Path | None = None, **options
-) -> pl.Trainer:  # fmt: skip
+) -> pl.Trainer:
     """The trainer after training."""
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=epochs, logger=False, enable_progress_bar=False, enable_model_summary=False,
         num_sanity_val_steps=0, **{"enable_checkpointing": False, **options},
-    )  # fmt: skip
+    )
     trainer.fit(module, train, val, ckpt_path=resume, weights_only=True)
     return trainer
 
@@ -95,7 +95,7 @@ def bleu4(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str
 
 def random_model(
     texts: int = 9, glosses: int = 7, seed: int = 0, scale: float = 1.0, **settings
-) -> SignTranslationModel:  # fmt: skip
+) -> SignTranslationModel:
     """In evaluation mode, with running statistics that are not those of a new one; `scale` sharpens what it says."""
     torch.manual_seed(seed)
     sizes = {"width": 16, "layers": 2, "heads": 2, "feedforward": 32, "dropout": 0.1, **settings}

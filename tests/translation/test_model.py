@@ -6,10 +6,9 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
+from soke.text.vocabulary import GlossVocabulary, TextVocabulary
 from soke.translation.model import DecoderLayer, EncoderLayer, MaskedBatchNorm, TranslatorSettings, sinusoids
-from soke.translation.vocabulary import GlossVocabulary, TextVocabulary
-
-from .helpers import FEATURES, random_clips, random_model
+from tests.translation.helpers import FEATURES, random_clips, random_model
 
 LENGTHS = [7, 12, 9]
 TEXT = torch.tensor([[2, 4, 5, 6, 3], [2, 7, 3, 1, 1], [2, 8, 8, 3, 1]])

@@ -14,8 +14,7 @@ from soke.data.dataset import MotionSample, collate_motions
 from soke.errors import UserError
 from soke.translation import BackTranslator
 from soke.translation.module import PlateauSettings, SearchRange, TranslationLosses, TranslationModule
-
-from .helpers import SENTENCES, SETTINGS, bleu4, fit, loader, sample, samples, translator
+from tests.translation.helpers import SENTENCES, SETTINGS, bleu4, fit, loader, sample, samples, translator
 
 FEW = SearchRange(beams=(1, 2), alphas=(0.0, 1.0))
 QUICK = PlateauSettings(lr=5e-3)
@@ -59,7 +58,7 @@ def validated(module: TranslationModule, items: list[MotionSample], **options) -
     trainer = pl.Trainer(
         accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
         enable_model_summary=False, **options,
-    )  # fmt: skip
+    )
     return trainer.validate(module, loader(items, 3), verbose=False)[0]
 
 

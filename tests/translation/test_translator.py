@@ -11,13 +11,12 @@ from safetensors.torch import load_file, save_file
 
 from soke.body.motion import JointMotion, Motion
 from soke.data.statistics import compute_statistics
-from soke.data.words import text_tokens
 from soke.errors import UserError
+from soke.text.words import text_tokens
 from soke.translation import BackTranslator
 from soke.translation.module import PlateauSettings, TranslationModule
 from soke.translation.translator import CONFIG_FILE, WEIGHTS_FILE
-
-from .helpers import LAYOUT, SENTENCES, SETTINGS, bleu4, fit, loader, sample, samples, translator
+from tests.translation.helpers import LAYOUT, SENTENCES, SETTINGS, bleu4, fit, loader, sample, samples, translator
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_no_motions_and_motions_of_no_frames(trained):
     assert trained.translate([empty]) == [""]
     assert trained.translate([first, empty, second]) == [
         trained.translate([first])[0], "", trained.translate([second])[0],
-    ]  # fmt: skip
+    ]
 
 
 def test_the_model_of_generated_motion_is_no_obstacle(trained):

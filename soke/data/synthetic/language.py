@@ -19,7 +19,7 @@ RARE_AT_MOST = 2  # training sentences
 class SpokenLanguage:
     """Vocabulary and grammar of one language. Every word stands in the text exactly as the lexicon writes it.
 
-    language:   sign language, a key of `soke.data.clip.TEXT_LOCALE`
+    language:   sign language, a key of `soke.text.locales.TEXT_LOCALE`
     words:      category -> content words that are used equally often
     tail:       category -> words of which each is rarer than the one before, see `tail_words`
     templates:  sentences with a slot per category
@@ -74,14 +74,14 @@ class SpokenLanguage:
 
 
 @dataclass(frozen=True)
-class Sentence:
+class InventedSentence:
     """text: spoken-language sentence; words: its content words in the order in which they are signed."""
 
     text: str
     words: tuple[str, ...]
 
 
-def write_sentences(spoken: SpokenLanguage, counts: dict[str, int], seed: str) -> dict[str, list[Sentence]]:
+def write_sentences(spoken: SpokenLanguage, counts: dict[str, int], seed: str) -> dict[str, list[InventedSentence]]:
     """Split -> `counts[split]` sentences. Words of a category are used equally often, those of the tail as
     `tail_counts` says; val and test hold only the rare ones of the tail, but more often. No content of test or val
     returns in another split, and none returns within a split as long as others can be found."""
@@ -118,7 +118,7 @@ def _of_the_tail(spoken: SpokenLanguage, split: str, counts: dict[str, int], rng
 def _draw(
     spoken: SpokenLanguage, wanted: str | None, used: Counter[str], taken: set[tuple[str, ...]],
     own: set[tuple[str, ...]], rng: random.Random,
-) -> Sentence:  # fmt: skip
+) -> InventedSentence:
     """A sentence of the least used words that holds `wanted` and else no word of the tail, whose content is not in
     `taken`, and preferably not in `own`."""
     fallback = None
@@ -137,7 +137,7 @@ def _draw(
         if (wanted is not None and wanted not in words) or words in taken:
             continue
         phrases = {category: spoken.phrases.get(word, word) for category, word in chosen.items()}
-        sentence = Sentence(template.format(**phrases), words)
+        sentence = InventedSentence(template.format(**phrases), words)
         if words not in own:
             return sentence
         fallback = sentence

@@ -30,7 +30,7 @@ import torch
 from soke.body.motion import Motion
 from soke.data.clip import SPLITS
 from soke.data.frames import FRAME_SIZE, frame_dicts, frames_from_motion
-from soke.data.synthetic.language import Sentence, SpokenLanguage, write_sentences
+from soke.data.synthetic.language import InventedSentence, SpokenLanguage, write_sentences
 from soke.data.synthetic.motion import Signer, cite, perform
 from soke.data.synthetic.signs import SignForm, invent_signs
 from soke.data.synthetic.vocabularies import LANGUAGES
@@ -60,7 +60,7 @@ class Take:
 
     name: str
     split: str
-    sentence: Sentence
+    sentence: InventedSentence
     signer: int
     fps: float
     choices: tuple[int, ...]

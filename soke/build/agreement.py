@@ -1,0 +1,101 @@
+"""Whether a saved model agrees with the settings that are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from soke.body.layout import MotionLayout
+from soke.errors import UserError
+from soke.generator.model import SignGenerator
+from soke.run.changes import Changes, flat, told
+from soke.run.config import Config, resolve, to_plain
+from soke.tokenizer.tokenizer import SignTokenizer, saved_hash
+from soke.translation import BackTranslator
+
+# Key below GENERATOR -> field of GeneratorSpec; key below TOKENIZER -> field of AutoencoderSettings.
+_OF_SPEC = {
+    "DECODING": "decoding", "MAX_STEPS": "max_steps", "MAX_SOURCE": "max_pieces", "TRANSLATION": "translation",
+    "RETRIEVAL.WORDS": "retrieval_words", "RETRIEVAL.STEPS": "retrieval_steps", "RETRIEVAL.MATCH": "retrieval_match",
+    "RETRIEVAL.RECORDING": "retrieval_recording", "RETRIEVAL.FORM": "retrieval_form",
+    "RETRIEVAL.DROP": "retrieval_drop",
+}
+_OF_AUTOENCODER = {
+    "CODE_DIM": "code_dim", "WIDTH": "width", "DEPTH": "depth", "DILATION_GROWTH": "dilation_growth",
+    "DOWNSAMPLE": "downsample", "EMA_DECAY": "decay",
+}
+
+
+def check_tokenizer(config: Config, parts: MotionLayout, tokenizer: SignTokenizer, folder: Path) -> None:
+    """Raises UserError that names all settings, with both values, in which the tokenizer in `folder` contradicts the
+    configuration and its layout `parts`."""
+    _require(_of_tokenizer(config, parts, tokenizer), folder)
+
+
+def check_generator(
+    config: Config, parts: MotionLayout, generator: SignGenerator, tokenizer: SignTokenizer, folder: Path
+) -> None:
+    """Raises UserError as `check_tokenizer` does. GENERATOR.RETRIEVAL.SIMILAR may change with every test."""
+    asked, spec = flat(to_plain(config.generator)), generator.spec
+    pairs = _of_tokenizer(config, parts, tokenizer)
+    pairs |= {f"GENERATOR.{key}": (getattr(spec, field), asked[key]) for key, field in _OF_SPEC.items()}
+    pairs["GENERATOR.HEADS"] = ("tied" if spec.tied_heads else "separate", asked["HEADS"])
+    pairs["GENERATOR.FUSION"] = (spec.fusion, config.generator.fusion)
+    if spec.retrieval_words:
+        lexicon, word_codes = config.dataset.lexicon, asked["RETRIEVAL.WORD_CODES"]
+        knows_signs = any(generator.source.lexicon.recordings.values())
+        if knows_signs != (lexicon is not None or bool(word_codes)):
+            pairs["DATASET.LEXICON"] = ("a lexicon" if knows_signs else None, lexicon)
+        for key, made_of in (("KEYWORDS", spec.retrieval_keywords), ("WORD_CODES", spec.retrieval_word_codes)):
+            path = asked[f"RETRIEVAL.{key}"]
+            if bool(path) != bool(made_of):  # which files they are is for their hash to tell
+                pairs[f"GENERATOR.RETRIEVAL.{key}"] = (made_of, path)
+    named = saved_hash(resolve(config.tokenizer.path)) if config.tokenizer.path else None
+    if named is not None:
+        pairs["TOKENIZER.PATH"] = (f"tokenizer {tokenizer.hash}", f"tokenizer {named}")
+    _require(pairs, folder)
+
+
+def check_translator(config: Config, parts: MotionLayout, translator: BackTranslator, folder: Path) -> None:
+    """Raises UserError as `check_tokenizer` does."""
+    t, made, targets = config.translation, translator.model.settings, translator.targets
+    pairs = _of_layout(parts, translator.layout)
+    for key in ("WIDTH", "LAYERS", "HEADS", "FEEDFORWARD", "DROPOUT"):
+        pairs[f"TRANSLATION.{key}"] = (getattr(made, key.lower()), getattr(t, key.lower()))
+    if t.level != "auto":  # which depends on the texts that it was trained on
+        pairs["TRANSLATION.LEVEL"] = (targets.level, t.level)
+    pairs["TRANSLATION.PSEUDO_GLOSSES"] = (targets.pseudo, t.pseudo_glosses)
+    pairs["TRANSLATION.MAX_TOKENS"] = (translator.max_tokens, t.max_tokens)
+    for key, chosen in (("BEAMS", translator.beams), ("LENGTH_PENALTIES", translator.alpha)):
+        if chosen not in getattr(t, key.lower()):  # training has chosen it from the range
+            pairs[f"TRANSLATION.{key}"] = (chosen, getattr(t, key.lower()))
+    _require(pairs, folder)
+
+
+def _of_tokenizer(config: Config, parts: MotionLayout, tokenizer: SignTokenizer) -> Changes:
+    pairs = _of_layout(parts, tokenizer.layout)
+    pairs["TOKENIZER.CODES"] = (
+        {part: settings.num_codes for part, settings in tokenizer.settings.items()}, config.tokenizer.codes
+    )
+    for settings in tokenizer.settings.values():
+        for key, field in _OF_AUTOENCODER.items():
+            pair = (getattr(settings, field), getattr(config.tokenizer, key.lower()))
+            if pair[0] != pair[1]:
+                pairs[f"TOKENIZER.{key}"] = pair
+    return pairs
+
+
+def _of_layout(asked: MotionLayout, saved: MotionLayout) -> Changes:
+    pairs = {"PARTS": (", ".join(saved.names), ", ".join(asked.names))}
+    if saved.names == asked.names:
+        for name, *both in zip(saved.names, saved.to_list(), asked.to_list()):
+            pairs |= {f"PARTS {name}.{key}": (both[0][key], both[1][key]) for key in both[0]}
+    return pairs
+
+
+def _require(pairs: Changes, folder: Path) -> None:
+    found = {key: (saved, asked) for key, (saved, asked) in pairs.items() if saved != asked}
+    if found:
+        raise UserError(
+            f"the model in {folder} was trained with other settings than those asked for (trained -> asked), "
+            f"{told(found)}: leave them as they were trained, or train a model with them"
+        )

@@ -1,0 +1,140 @@
+"""Corpora, lexicon, statistics, data modules, extraction of codes."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from pathlib import Path
+from typing import Callable, Sequence
+
+from soke.body.layout import MotionLayout
+from soke.build.body import layout_of
+from soke.data.clip import Corpus
+from soke.data.codes import CodeStore
+from soke.data.csl_daily import CSLDaily
+from soke.data.datamodule import SignDataModule
+from soke.data.dataset import MotionDataset
+from soke.data.how2sign import How2Sign
+from soke.data.lexicon import Lexicon
+from soke.data.nmfs_csl import NMFsCSL
+from soke.data.phoenix14t import Phoenix14T
+from soke.data.statistics import Statistics, data_hashes, load_or_compute_statistics, published_statistics
+from soke.errors import UserError
+from soke.run import folders
+from soke.run.config import Config, CorpusConfig, resolve
+from soke.text.locales import TEXT_LOCALE
+
+log = logging.getLogger(__name__)
+
+CORPORA = {"how2sign": How2Sign, "csl": CSLDaily, "phoenix": Phoenix14T, "nmfs_csl": NMFsCSL}
+
+
+def corpora_of(config: Config) -> list[Corpus]:
+    """Raises UserError for a reader that cannot be imported or is no corpus, and as the readers do."""
+    return [corpus_of(name, settings) for name, settings in config.dataset.corpora.items()]
+
+
+def corpus_of(name: str, settings: CorpusConfig) -> Corpus:
+    reader = _imported(f"DATASET.CORPORA.{name}.READER", settings.reader) if settings.reader else CORPORA[name]
+    where = {"packed": resolve(settings.packed)} if settings.packed else {}
+    corpus = reader(resolve(settings.root), **where)
+    members = ("name", "language", "fps", "clips", "skipped", "load")
+    absent = [member for member in members if not hasattr(corpus, member)]
+    if absent:
+        raise UserError(f"DATASET.CORPORA.{name}.READER: {settings.reader} is no corpus, it lacks {', '.join(absent)}")
+    if corpus.name != name:
+        raise UserError(f"DATASET.CORPORA.{name}: its reader calls it {corpus.name}; use that name")
+    TEXT_LOCALE.setdefault(corpus.language, getattr(corpus, "locale", "en_XX"))
+    return corpus
+
+
+def _imported(key: str, path: str) -> Callable[..., Corpus]:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{key}: {path} cannot be imported ({error}); write package.module.Class") from error
+
+
+def lexicon_of(config: Config, corpora: Sequence[Corpus] = (), languages: Sequence[str] | None = None) -> Lexicon | None:
+    """The isolated signs, if there are any; see `Lexicon` for the rest."""
+    d = config.dataset
+    return None if d.lexicon is None else Lexicon(resolve(d.lexicon), corpora=corpora, languages=languages)
+
+
+def training_corpora(config: Config) -> list[Corpus]:
+    """What this stage is trained on: the corpora, and a tokenizer perhaps on the lexicon's signs of their languages.
+
+    Raises UserError for signs that are to be trained on, but are not there.
+    """
+    chosen = corpora_of(config)
+    if config.train.stage != "tokenizer" or not config.dataset.train_on_lexicon:
+        return chosen
+    signs = lexicon_of(config, chosen, [corpus.language for corpus in chosen])
+    if signs is None:
+        raise UserError(
+            "DATASET.LEXICON is null: name the folder of the isolated signs, or set DATASET.TRAIN_ON_LEXICON=false"
+        )
+    return [*chosen, signs]
+
+
+def code_store(config: Config) -> CodeStore:
+    return CodeStore(resolve(config.dataset.code_path))
+
+
+def data_module(config: Config, folder: Path) -> SignDataModule:
+    """Codes for the generator's stage, motions for the others; skipped clips are listed in `folder`."""
+    kind = "codes" if config.train.stage == "generator" else "motion"
+    d, downsample = config.dataset, config.tokenizer.downsample
+    return SignDataModule(
+        training_corpora(config), layout_of(config), kind, code_store(config), batch_size=config.train.batch_size,
+        eval_batch_size=config.eval.batch_size, workers=config.train.num_workers, folder=folder,
+        min_frames=d.min_frames, max_frames=d.max_frames, multiple=downsample, min_steps=d.min_frames // downsample,
+        max_steps=d.max_frames // downsample, strict=d.strict, cache_frames=d.cache_frames, seed=config.seed,
+        batch_length=config.train.batch_frames // (downsample if kind == "codes" else 1),
+        group_by_length=d.group_by_length, weights={name: corpus.weight for name, corpus in d.corpora.items()},
+    )
+
+
+def val_motions(config: Config, data: SignDataModule) -> MotionDataset:
+    """What generated motion is compared with. Raises UserError when it is not on this machine."""
+    try:
+        return data.dataset("val", "motion")
+    except UserError as error:
+        raise UserError(
+            f"EVAL.GENERATE_EVERY={config.eval.generate_every} compares generated motion with the poses of the val "
+            f"split, but {error}; with EVAL.GENERATE_EVERY=0 codes are enough"
+        ) from error
+
+
+def statistics_of(config: Config, parts: MotionLayout, corpora: list[Corpus]) -> Statistics:
+    """The file that the configuration names, or computed from the corpora's training splits and kept in the run's
+    folder. The lexicon's signs do not count: sentences are what is signed and scored."""
+    named = resolve(config.dataset.statistics) if config.dataset.statistics else None
+    if named is not None and named.suffix == ".pt":
+        return published_statistics(named, named.with_name("std.pt"), parts)
+    sentences = [corpus for corpus in corpora if not isinstance(corpus, Lexicon)]
+    dataset = MotionDataset(
+        sentences, "train", parts, *limits_of(config), config.tokenizer.downsample, config.dataset.strict
+    )
+    if named is not None and named.exists():
+        statistics = Statistics.load(named, parts)
+        if not statistics.fits(*data_hashes(dataset)):
+            log.warning("%s, which DATASET.STATISTICS names, was computed from other data than this run's", named)
+        return statistics
+    dataset.require_readable()
+    return load_or_compute_statistics(named or config.run_folder / folders.STATISTICS, dataset, config.train.num_workers)
+
+
+def extraction_setting(config: Config) -> dict[str, object]:
+    """Arguments of `extract_codes` besides the tokenizer."""
+    chosen = corpora_of(config)
+    return dict(
+        corpora=chosen, lexicon=lexicon_of(config, chosen), store=code_store(config), limits=limits_of(config),
+        batch_size=config.eval.batch_size, workers=config.train.num_workers, strict=config.dataset.strict,
+        rule=config.generator.retrieval.recording,
+    )
+
+
+def limits_of(config: Config) -> tuple[int, int]:
+    return config.dataset.min_frames, config.dataset.max_frames

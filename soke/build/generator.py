@@ -1,0 +1,121 @@
+"""Generators, new and trained, and what they retrieve."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from typing import Sequence
+
+from soke.build import agreement, devices
+from soke.build.body import layout_of
+from soke.build.data import lexicon_of, limits_of
+from soke.build.tokenizer import export_folder_of
+from soke.data.clip import Corpus
+from soke.data.codes import REMEDY, CodeStore
+from soke.data.datamodule import SignDataModule
+from soke.data.fingerprints import Watch
+from soke.data.keyword_lists import check_keywords, read_keyword_lists
+from soke.data.lexicon import SentenceClips, annotated_clips, german_glosses
+from soke.data.packed import file_hash
+from soke.data.recordings import published_recordings, read_recordings, without_held_out
+from soke.errors import UserError
+from soke.generator.model import GeneratorSpec, SignGenerator
+from soke.generator.producer import SignProducer
+from soke.generator.retrieval import Keywords, Signs
+from soke.generator.search import Search
+from soke.run.config import Config, resolve
+from soke.tokenizer.tokenizer import SignTokenizer
+
+log = logging.getLogger(__name__)
+
+
+def trained_producer(config: Config) -> SignProducer:
+    """The exported generator of this run, with its tokenizer."""
+    if config.train.stage != "generator":
+        raise UserError(f"{config.name} trains a tokenizer, which signs nothing: choose a generator's configuration")
+    t, folder = config.test, export_folder_of(config)
+    producer = SignProducer.from_pretrained(
+        folder, devices.device_of(config), config.generator.retrieval.similar, batch_size=t.batch_size,
+        search=search_of(config),
+    )
+    agreement.check_generator(config, layout_of(config), producer.generator, producer.tokenizer, folder)
+    producer.generator.for_inference(t.weights, t.compile)
+    return producer
+
+
+def search_of(config: Config) -> Search:
+    return Search(**dataclasses.asdict(config.test.search))
+
+
+def new_generator(config: Config, tokenizer: SignTokenizer, data: SignDataModule) -> SignGenerator:
+    store, g, chosen = data.code_store, config.generator, data.corpora
+    store.check(tokenizer.hash, chosen, limits_of(config))
+    languages = {corpus.name: corpus.language for corpus in chosen}
+    fps = {corpus.name: store.provenance.fps[corpus.name] for corpus in chosen}
+    signs = _signs(config, tokenizer, store, chosen)
+    keywords = _keywords(config, chosen, signs) if signs else {}
+    spec = GeneratorSpec(
+        languages=list(dict.fromkeys(languages.values())), codebooks=tokenizer.codebook_sizes,
+        tokenizer_hash=tokenizer.hash, fps=fps, corpora=languages,
+        decoding=g.decoding, fusion=g.fusion, tied_heads=g.heads == "tied", max_steps=g.max_steps,
+        max_pieces=g.max_source, retrieval_words=g.retrieval.words, retrieval_steps=g.retrieval.steps,
+        retrieval_match=g.retrieval.match, retrieval_similar=g.retrieval.similar, retrieval_form=g.retrieval.form,
+        retrieval_drop=g.retrieval.drop, translation=g.translation, retrieval_recording=g.retrieval.recording,
+        retrieval_keywords=_named(g.retrieval.keywords) if keywords else "",
+        retrieval_word_codes=_named(g.retrieval.word_codes) if signs else "",
+        data=store.digest(data.dataset("train", "codes").clips),
+    )
+    return SignGenerator.from_mbart(resolve(g.mbart), spec, signs, keywords)
+
+
+def _signs(config: Config, tokenizer: SignTokenizer, store: CodeStore, corpora: Sequence[Corpus]) -> Signs:
+    """The recordings that sentences may retrieve; none without retrieval."""
+    retrieval = config.generator.retrieval
+    if not retrieval.words or (config.dataset.lexicon is None and not retrieval.word_codes):
+        return {}
+    if retrieval.word_codes:
+        german = german_glosses(corpora)
+        if not german and retrieval.match == "token":
+            raise UserError(
+                "GENERATOR.RETRIEVAL.WORD_CODES does not say which of its words are German, glosses do: add phoenix to "
+                "DATASET.CORPORA, or set GENERATOR.RETRIEVAL.MATCH=soke_substring, for which all are of one language"
+            )
+        log.warning(
+            "the codes in %s are those of SOKE's public tokenizer, which nothing in the file tells: this run's "
+            "tokenizer %s must be the one that prepare.import_soke makes of it", retrieval.word_codes, tokenizer.hash,
+        )
+        return published_recordings(resolve(retrieval.word_codes), tokenizer.codebook_sizes, german)
+    files = {corpus.language: store.word_file(corpus.language) for corpus in corpora}
+    recordings = lexicon_of(config, corpora) if resolve(config.dataset.lexicon).is_dir() else None
+    reason = store.words_misfit(recordings, files, limits_of(config), Watch())
+    if reason:
+        raise UserError(f"the tables of words (word2code_*.json) in {store.path} do not fit: {reason}; {REMEDY}")
+    tables = {name: read_recordings(path, tokenizer.parts) for name, path in files.items() if path.is_file()}
+    if not tables:
+        raise UserError(f"{store.path} holds no codes of the lexicon's signs (word2code_*.json); {REMEDY}")
+    if any(r.source for words in tables.values() for recordings in words.values() for r in recordings):
+        sentences = SentenceClips(corpora)
+        return {name: without_held_out(words, name, sentences) for name, words in tables.items()}
+    return tables
+
+
+def _keywords(config: Config, corpora: Sequence[Corpus], signs: Signs) -> Keywords:
+    """The lists that GENERATOR.RETRIEVAL.KEYWORDS names, if it does."""
+    if not config.generator.retrieval.keywords:
+        return {}
+    folder = resolve(config.generator.retrieval.keywords)
+    lists, words = read_keyword_lists(folder), {word for entries in signs.values() for word in entries}
+    for split, of_split in lists.items():
+        clips = [clip for corpus in corpora for clip in annotated_clips(corpus, split)]
+        check_keywords(folder / f"name2kws_{split}.json", of_split, clips, words)
+    return lists
+
+
+def _named(path: str) -> str:
+    """Name and hash of a file, or of a folder's lists of keywords, for a model's record; "" for no path."""
+    if not path:
+        return ""
+    found = resolve(path)
+    files = sorted(found.glob("name2kws_*.json")) if found.is_dir() else [found]
+    return f"{found.name} {hashlib.sha256(''.join(map(file_hash, files)).encode()).hexdigest()[:12]}"

@@ -1,0 +1,65 @@
+"""The trainer and its loggers."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+
+from soke.build.devices import lightning_devices
+from soke.errors import UserError
+from soke.generator.module import GeneratorModule
+from soke.run import folders
+from soke.run.config import to_plain
+from soke.run.training import BatchSeed, BestCheckpoint, FiniteWeights, StepLog
+from soke.tokenizer.module import TokenizerModule
+from soke.translation.module import TranslationModule
+
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
+warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")  # inside Lightning
+warnings.filterwarnings("ignore", "The number of training batches")  # short epochs are no mistake
+warnings.filterwarnings("ignore", "Checkpoint directory")  # nor is a run that continues
+warnings.filterwarnings("ignore", "It is recommended to use `self.log")  # what is logged is of all processes already
+
+_BAR_BATCHES = 10  # between two looks of the progress bar at the loss, for which the device is waited for
+
+
+def new_trainer(run: folders.Run, module: TokenizerModule | GeneratorModule | TranslationModule) -> pl.Trainer:
+    config = run.config
+    continued = len(list(run.folder.glob("csv*")))  # a logger would delete the lines of the run that it continues
+    loggers = [CSVLogger(run.folder, name="", version=f"csv.{continued}" if continued else "csv")]
+    if config.logger.tensorboard:
+        loggers.append(TensorBoardLogger(run.folder, name="", version="tensorboard"))
+    last = ModelCheckpoint(
+        run.checkpoints, filename=Path(folders.LAST).stem, monitor=None, every_n_epochs=1, save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    if config.logger.wandb:
+        loggers.append(_wandb(run))
+    callbacks = [
+        BatchSeed(config.seed), FiniteWeights(), StepLog(config.logger.every_steps), last,
+        TQDMProgressBar(refresh_rate=_BAR_BATCHES),
+    ]
+    if module.monitor is not None:
+        callbacks.append(BestCheckpoint(run.checkpoints, Path(folders.BEST).stem, module.monitor, module.monitor_mode))
+    accelerator, devices = lightning_devices(config)
+    batches = dict.fromkeys(("limit_train_batches", "limit_val_batches"), folders.TRIAL_BATCHES) if run.debug else {}
+    return pl.Trainer(
+        accelerator=accelerator, devices=devices, num_nodes=config.num_nodes, precision=config.train.precision,
+        max_epochs=config.train.end_epoch, gradient_clip_val=config.train.grad_clip or None,
+        accumulate_grad_batches=config.train.accumulate,
+        check_val_every_n_epoch=min(config.eval.every_epochs, config.train.end_epoch),
+        logger=loggers, callbacks=callbacks, log_every_n_steps=config.logger.every_steps,
+        num_sanity_val_steps=0, enable_model_summary=False, use_distributed_sampler=False, **batches,
+    )
+
+
+def _wandb(run: folders.Run) -> WandbLogger:
+    try:
+        return WandbLogger(run.config.name, run.folder, project="soke", config=to_plain(run.config))
+    except ImportError as error:
+        raise UserError("LOGGER.WANDB=true needs wandb: `pip install wandb`, or set it to false") from error

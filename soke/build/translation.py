@@ -1,0 +1,109 @@
+"""Back-translation models, new and trained."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Callable, Sequence
+
+from soke.body.motion import Motion
+from soke.build import agreement, devices
+from soke.build.body import layout_of
+from soke.build.data import corpora_of, statistics_of
+from soke.build.generator import trained_producer
+from soke.data.clip import Corpus
+from soke.data.datamodule import SignDataModule
+from soke.data.fingerprints import annotation_hashes
+from soke.errors import UserError
+from soke.run.config import Config, resolve
+from soke.text.words import level_of
+from soke.translation import BackTranslator
+from soke.translation.model import TranslatorSettings
+from soke.translation.module import PlateauSettings, SearchRange, TranslationLosses, TranslationModule
+
+log = logging.getLogger(__name__)
+
+
+def translation_module(config: Config, data: SignDataModule) -> TranslationModule:
+    t, o, parts = config.translation, config.train.optim, layout_of(config)
+    (corpus,) = data.corpora
+    clips = data.dataset("train", "motion").clips
+    translator = BackTranslator.untrained(
+        clips, parts, statistics_of(config, parts, data.corpora),
+        TranslatorSettings(t.width, t.layers, t.heads, t.feedforward, t.dropout),
+        level_of((clip.text for clip in clips), t.level), t.pseudo_glosses, t.max_tokens,
+        annotation_hashes(corpus),
+    )
+    optim = PlateauSettings(o.lr, tuple(o.betas), o.weight_decay, t.decay, t.patience, o.eta_min)
+    losses = TranslationLosses(t.gloss_weight, t.text_weight, config.train.label_smoothing)
+    searches = SearchRange(tuple(t.beams), tuple(t.length_penalties))
+    return TranslationModule(translator, data.dataset("val", "motion"), optim, losses, searches)
+
+
+def _back_translator(config: Config, folder: Path, corpus: Corpus) -> BackTranslator:
+    """The model in `folder`, for the motions of a corpus. Raises UserError when it reads another sign language, or
+    parts of the body that this configuration's layout leaves at rest; warns when it was trained on other data."""
+    translator = BackTranslator.from_pretrained(folder, devices.device_of(config))
+    if translator.language != corpus.language:
+        raise UserError(
+            f"the back-translation model in {folder} reads {translator.language}, but {corpus.name} is "
+            f"{corpus.language}; train one on {corpus.name}"
+        )
+    unseen = translator.layout.covered - layout_of(config).covered
+    if unseen:
+        raise UserError(
+            f"the back-translation model in {folder} reads {', '.join(sorted(unseen))}, which PARTS leaves out; train "
+            "one with these PARTS"
+        )
+    reason = translator.other_data(corpus.name, annotation_hashes(corpus))
+    if reason:
+        log.warning("the back-translation model in %s %s: train one on this %s", folder, reason, corpus.name)
+    return translator
+
+
+def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[str]]]:
+    """Corpus -> motions to texts: by the generator, or by back-translation models of this run."""
+    if config.train.stage == "generator":
+        producer_ = trained_producer(config)
+
+        def translate(motions: Sequence[Motion], language: str) -> list[str]:
+            return producer_.translate(motions, [language] * len(motions))
+
+        return {corpus.name: partial(translate, language=corpus.language) for corpus in corpora_of(config)}
+    return {corpus.name: _translator(config, corpus).translate for corpus in corpora_of(config)}
+
+
+def _translator(config: Config, corpus: Corpus) -> BackTranslator:
+    """The back-translation model of this run."""
+    folder = folder_of_corpus(back_translation_folder(config), corpus.name)
+    translator = _back_translator(config, folder, corpus)
+    agreement.check_translator(config, layout_of(config), translator, folder)
+    return translator
+
+
+def back_translation_folder(config: Config) -> Path:
+    """Folder of the back-translation models that are to be tested."""
+    return resolve(config.test.checkpoint) if config.test.checkpoint else config.run_folder
+
+
+def folder_of_corpus(folder: Path, corpus: str) -> Path:
+    """Where the back-translation model of a corpus lies in the folder of all."""
+    return folder / corpus / "translation"
+
+
+def readers_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTranslator]:
+    """Corpus -> the back-translation model that reads what a generator makes, where there is one."""
+    if config.train.stage != "generator" or not config.metric.back_translation:
+        return {}
+    judges = {}
+    for corpus in corpora:
+        folder = folder_of_corpus(resolve(config.metric.back_translation), corpus.name)
+        if not folder.is_dir():
+            log.warning(
+                "no back-translation of %s: there is no model in %s; train it with `python -m train --cfg "
+                "configs/back_translation.yaml --nodebug`, or set METRIC.BACK_TRANSLATION", corpus.name, folder,
+            )
+            continue
+        judges[corpus.name] = _back_translator(config, folder, corpus)
+    return judges

@@ -1,0 +1,101 @@
+"""Validation by generation: motions of a few fixed sentences, scored against those of the signers."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import torch
+
+from soke.body.model import BodyModel
+from soke.body.motion import Motion
+from soke.data.clip import SkippedClip
+from soke.data.dataset import MotionDataset, MotionSample
+from soke.errors import UserError
+from soke.generator.producer import SignProducer
+from soke.metrics.joint_sets import Track, track_of
+from soke.metrics.motion_scores import DTWJPE
+
+NAMES = {"root": "DTW_JPE", "procrustes": "DTW_PA_JPE"}
+
+
+def spread_samples(dataset: MotionDataset, count: int) -> tuple[list[MotionSample], list[SkippedClip]]:
+    """At most `count` readable clips of each corpus, evenly spaced over its list, the same ones every time; and the
+    unreadable ones that were met.
+
+    The list is cut into equal runs of clips, and the first readable one of each is taken; no more clips are read.
+    """
+    samples, skipped = [], []
+    for corpus in dataset.corpora:
+        indices = [i for i, clip in enumerate(dataset.clips) if clip.corpus == corpus]
+        runs = min(count, len(indices))
+        for run in range(runs):
+            for index in indices[run * len(indices) // runs : (run + 1) * len(indices) // runs]:
+                sample = dataset[index]
+                if isinstance(sample, MotionSample):
+                    samples.append(sample)
+                    break
+                skipped.append(sample)
+    return samples, skipped
+
+
+class GenerationScore:
+    """DTW-JPE and DTW-PA-JPE of what `producer` makes of the samples' sentences, as a test scores them, at the frame
+    rate that it signs their corpus at.
+
+    The references' joints are computed once. Raises UserError for no samples, or motions that no body model can pose.
+
+    producer: with the generator that is in training
+    body:     makes joints of motions
+    samples:  sentences with their reference motions, at lengths that the tokenizer can keep
+    dtw:      exact or fastdtw
+    """
+
+    def __init__(self, producer: SignProducer, body: BodyModel, samples: Sequence[MotionSample], dtw: str = "exact"):
+        self.producer, self.body, self.samples, self.dtw = producer, body, list(samples), dtw
+        self._references: dict[int, Track] = {}  # of this process's share
+        if not self.samples:
+            raise UserError(
+                "no clip of the val split can be read, so generated motion has nothing to be compared with: check "
+                "DATASET.CORPORA, or set EVAL.GENERATE_EVERY=0"
+            )
+        strangers = [s.clip for s in self.samples if not isinstance(s.motion, Motion)]
+        if strangers:
+            raise UserError(
+                f"corpus {strangers[0].corpus} holds joint positions, which cannot be scored yet: set "
+                "EVAL.GENERATE_EVERY=0"
+            )
+
+    @torch.no_grad()
+    def compute(self, rank: int = 0, world_size: int = 1) -> dict[str, torch.Tensor]:
+        """Accumulated metres, each the mean over corpora of their clips' means.
+
+        DTW_JPE_body, DTW_JPE_hand, DTW_JPE, their average weighed by joints; the same of DTW_PA_JPE. Sample i is scored
+        by process i % world_size, and every process gets the scores of all. Draws no random number that training
+        would miss.
+        """
+        device = self.producer.generator.device
+        self.body.to(device)
+        self.producer.tokenizer.to(device)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            indices = range(rank, len(self.samples), world_size)
+            motions = self.producer.produce([self.samples[i].clip for i in indices])
+        corpora = dict.fromkeys(sample.clip.corpus for sample in self.samples)
+        metrics = {(c, align): DTWJPE(align, method=self.dtw).to(device) for c in corpora for align in NAMES}
+        tracks = [track_of(self.body, motion, face=False) for motion in motions]
+        for corpus in corpora:
+            own = [(i, track) for i, track in zip(indices, tracks) if self.samples[i].clip.corpus == corpus]
+            names, truth = [self.samples[i].clip.name for i, _ in own], [self._reference(i, t.fps) for i, t in own]
+            for align in NAMES:
+                metrics[corpus, align].update_many(names, [track for _, track in own], truth)
+        results = {key: metric.compute() for key, metric in metrics.items()}
+        return {
+            name + suffix: torch.stack([results[corpus, align][column]["m"] for corpus in corpora]).mean()
+            for align, name in NAMES.items() for column, suffix in (("body", "_body"), ("hand", "_hand"), ("avg", ""))
+        }
+
+    def _reference(self, index: int, fps: float) -> Track:
+        if index not in self._references:
+            sample, layout = self.samples[index], self.producer.layout
+            motion = layout.motion(sample.features, sample.motion.fps, sample.motion.betas).resampled(fps)
+            self._references[index] = track_of(self.body, motion, face=False)
+        return self._references[index]

@@ -1,0 +1,113 @@
+"""How far reconstructed motion is from its original: joint and vertex errors in millimetres, frame by frame."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from soke.body.model import BodyModel
+from soke.body.motion import Motion
+from soke.metrics.clips import Score
+from soke.metrics.joint_sets import JOINT_SETS, track_of
+from soke.metrics.motion_scores import JointError
+
+# name -> metric, alignment, part
+_ERRORS = {
+    f"{metric}_{part}".replace("-", "_"): (metric, align, part)
+    for metric, align, parts in (
+        ("MPJPE", "root", ("body", "hand")), ("PA-MPJPE", "procrustes", ("body", "hand")),
+        ("MPVPE", "root", ("all", "hand", "face")), ("PA-MPVPE", "procrustes", ("all", "hand", "face")),
+    ) for part in parts
+}
+
+
+class MotionErrors(nn.Module):
+    """MPJPE, PA-MPJPE, MPVPE and PA-MPVPE of pairs of motions with the same frames, in millimetres.
+
+    Joints are aligned as DTW-JPE aligns them and scored on the same points: 12 of 144 for `body`, the 21 of each hand
+    for `hand` (mean of both hands). Vertices are those of the whole mesh (`all`), of each hand and of the face; without
+    Procrustes they are moved with the pelvis, the wrist and the head joint.
+
+    body:               body model, which is no part of this module's state
+    layout, statistics: hashes for the signatures
+    vertex_frames:      of a clip, evenly spaced, are all that vertices are scored on, because whole meshes are slow
+    """
+
+    def __init__(
+        self, body: BodyModel, layout: str | None = None, statistics: str | None = None, vertex_frames: int = 8
+    ):
+        super().__init__()
+        self.body, self.vertex_frames = body, vertex_frames
+        self.errors = nn.ModuleDict(
+            {
+                key: JointError(
+                    name, align, part=part, body=body.label, layout=layout, statistics=statistics, **_points(name, part)
+                )
+                for key, (name, align, part) in _ERRORS.items()
+            }
+        )
+
+    def update(self, name: str, reconstructed: Motion, reference: Motion) -> None:
+        """Adds one clip, in float32. Raises ValueError that names the clip for motions of no frames, NaN, or different
+        lengths."""
+        if len(reconstructed) != len(reference):
+            raise ValueError(
+                f"clip {name} cannot be scored: {len(reconstructed)} frames against {len(reference)} of the reference"
+            )
+        device = reference.rotations.device
+        if self.body.template.device != device:
+            self.body.to(device)
+        with torch.autocast(device.type, enabled=False):
+            self._add(name, reconstructed, reference)
+
+    def _add(self, name: str, reconstructed: Motion, reference: Motion) -> None:
+        few = _evenly_spaced(len(reference), self.vertex_frames).to(reference.rotations.device)
+        tracks = [track_of(self.body, motion, face=False) for motion in (reconstructed, reference)]
+        still = [motion.frames(few) for motion in (reconstructed, reference)]
+        meshes = [self.body.vertices(motion) for motion in still]
+        joints = {"body": ("body",), "hand": ("left_hand", "right_hand")}
+        pelvis = [track.body[few][:, :1] for track in tracks]
+        wrists = [[getattr(track, part)[few][:, :1] for track in tracks] for part in joints["hand"]]
+        hands = self.body.hand_vertices.values()
+        vertices = {
+            "all": [_rooted(pelvis, meshes)],
+            "hand": [_rooted(root, [m[:, v] for m in meshes]) for root, v in zip(wrists, hands)],
+            "face": [[self.body.face_points(motion) for motion in still]],
+        }
+        for key, (metric, _, part) in _ERRORS.items():
+            if metric == "MPVPE":
+                pairs = vertices[part]
+            elif metric == "PA-MPVPE":
+                pairs = [[points[:, 1:] for points in pair] for pair in vertices[part]]
+            else:
+                pairs = [[getattr(track, p) for track in tracks] for p in joints[part]]
+            self.errors[key].update(name, *pairs)
+
+    def scores(self) -> list[Score]:
+        """Of every error, over all processes. Raises ValueError when no clip was added."""
+        return [score for error in self.errors.values() for score in error.scores()]
+
+    def compute(self) -> dict[str, float]:
+        """{name: millimetres} over all clips (of all processes). Raises ValueError when no clip was added."""
+        return {key: float(error.compute()[error.signatures[0].part]["mm"]) for key, error in self.errors.items()}
+
+    def reset(self) -> None:
+        for error in self.errors.values():
+            error.reset()
+
+
+def _evenly_spaced(frames: int, at_most: int) -> Tensor:
+    """Indices of the first, the last and evenly spaced frames between."""
+    return torch.linspace(0, max(frames - 1, 0), min(frames, at_most)).round().long()
+
+
+def _rooted(roots: list[Tensor], meshes: list[Tensor]) -> list[Tensor]:
+    """Vertices [T, V, 3] with their root [T, 1, 3] in front, of the prediction and of the reference."""
+    return [torch.cat(pair, dim=1) for pair in zip(roots, meshes)]
+
+
+def _points(name: str, part: str) -> dict[str, object]:
+    """Which points count, and what the signature says of them."""
+    if "MPVPE" in name:  # before Procrustes there is a root point in front
+        return {"joints": "mesh", "scored": slice(1, None) if name == "MPVPE" else None}
+    joints = JOINT_SETS[part]
+    return {"scored": joints.scored, "joints": joints.label}

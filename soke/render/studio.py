@@ -1,0 +1,95 @@
+"""Showing: motions as a video and a contact sheet, dressed and captioned."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Callable, Sequence
+
+import numpy as np
+
+from soke.body.model import STAND_IN_NAME, BodyModel
+from soke.body.motion import Motion
+from soke.data.clip import Corpus
+from soke.data.dataset import MotionDataset, MotionSample
+from soke.errors import UserError
+from soke.evaluation.protocols import Producer, Sentence, Typed
+from soke.render.figure import Figure, clothed_colors
+from soke.render.sheet import contact_sheet
+from soke.render.video import write_video
+
+
+class Studio:
+    """Draws motions of one body into a folder.
+
+    size:    pixels of each figure's picture
+    backend: auto, pyvista or software
+    """
+
+    def __init__(self, body: BodyModel, folder: Path, size: int = 512, backend: str = "auto"):
+        self.body, self.folder, self.size, self.backend = body, Path(folder), size, backend
+        self._faces = body.faces.cpu().numpy()
+        # the stand-in body names its lips and the inside of its mouth
+        extra = body.file.parent.parent / "standin_extra.npz"
+        marks = np.load(extra) if body.name == STAND_IN_NAME and extra.is_file() else {}
+        self._colors = clothed_colors(
+            body.weights.cpu().numpy(), body.template.cpu().numpy(), marks.get("lips"), marks.get("mouth_interior")
+        )
+
+    def draw(self, name: str, motions: dict[str, Motion], caption: str) -> list[Path]:
+        """<name>.mp4 and <name>.png with one labelled figure per motion; returns their paths."""
+        figures = []
+        for label, motion in motions.items():
+            vertices = self.body.vertices(motion.to(self.body.template.device)).cpu().numpy()
+            figures.append(Figure(vertices, self._faces, self._colors, label, motion.fps))
+        stem = re.sub(r"[^\w.-]+", "_", name).strip("._") or "clip"
+        size = (self.size, self.size)
+        return [
+            write_video(self.folder / f"{stem}.mp4", figures, caption, size, self.backend),
+            contact_sheet(self.folder / f"{stem}.png", figures, caption, backend=self.backend),
+        ]
+
+
+def sentence(
+    studio: Studio, producer: Producer, text: str, language: str, told: Callable[[Sentence], str] | None = None
+) -> list[Path]:
+    """Signs a typed sentence. Raises UserError for an empty text or an unknown language.
+
+    told: what is to be printed of a sentence
+    """
+    typed = Typed(text, language)
+    if told is not None:
+        print(told(typed))
+    (motion,) = producer.produce([typed])
+    return studio.draw(f"{language}_{text[:40]}", {"generated": motion}, text)
+
+
+def clips(
+    studio: Studio, producer: Producer, corpora: Sequence[Corpus], split: str, corpus_name: str | None, count: int,
+    told: Callable[[Sentence], str] | None = None,
+) -> list[Path]:
+    """Reference and generated figure side by side for the first `count` readable clips of a corpus's split.
+
+    told: what is to be printed of a sentence
+    """
+    chosen = [corpus for corpus in corpora if corpus_name in (None, corpus.name)]
+    if not chosen:
+        raise UserError(
+            f"the configuration has no corpus {corpus_name}: it has {', '.join(corpus.name for corpus in corpora)}"
+        )
+    dataset = MotionDataset([chosen[0]], split, producer.layout)
+    samples = []
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        if isinstance(sample, MotionSample):
+            samples.append(sample)
+        if len(samples) == count:
+            break
+    if told is not None:
+        for sample in samples:
+            print(f"{sample.clip.text}\n{told(sample.clip)}")
+    paths = []
+    for sample, motion in zip(samples, producer.produce([sample.clip for sample in samples])):
+        reference = producer.layout.motion(sample.features, sample.motion.fps).at_fps(motion.fps)
+        motions = {"reference": reference, producer.name: motion}
+        paths += studio.draw(f"{sample.clip.corpus}_{sample.clip.name}", motions, sample.clip.text)
+    return paths

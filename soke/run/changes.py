@@ -1,0 +1,107 @@
+"""In what a configuration differs from one that was saved, and what of that matters."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from omegaconf import OmegaConf
+
+from soke.errors import UserError
+from soke.run.config import DEFAULTS, Config, Stage, to_plain
+
+ABSENT = "absent"
+Changes = dict[str, tuple[Any, Any]]  # key -> (saved, asked)
+
+# What a training depends on: patterns of keys, by stage. Further settings of the same section are added by themselves.
+_TRAINED_BY: dict[Stage, tuple[str, ...]] = {
+    "tokenizer": ("SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "LOSS.*"),
+    "generator": (
+        "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "GENERATOR.*", "EVAL.GENERATE_CLIPS", "METRIC.DTW",
+        "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
+    ),
+    "translation": (
+        "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.DOWNSAMPLE", "TRANSLATION.*", "EVAL.EVERY_EPOCHS",
+    ),
+}
+_ALL_THE_SAME = (
+    "TRAIN.NUM_WORKERS", "TRAIN.RESUME", "TRAIN.EXTEND", "TRAIN.CHECKPOINTING", "DATASET.STRICT", "DATASET.CACHE_FRAMES"
+)
+# May move, but neither come nor go. What lies there is checked by the hashes of codes, statistics and tokenizers.
+_PLACES = (
+    "DATASET.CORPORA.*.ROOT", "DATASET.CORPORA.*.PACKED", "DATASET.LEXICON", "DATASET.CODE_PATH", "DATASET.STATISTICS",
+    "TOKENIZER.PATH", "GENERATOR.MBART",
+)
+_NAMED_BY_USERS = ("DATASET.CORPORA.*", "TOKENIZER.CODES.*", "GENERATOR.FUSION.*", "PARTS*")  # not by default.yaml
+_MODEL: dict[Stage, tuple[str, ...]] = {
+    "tokenizer": ("PARTS*", "TOKENIZER.*"),
+    "generator": ("PARTS*", "TOKENIZER.*", "GENERATOR.*"),
+    "translation": ("PARTS*", "TRANSLATION.*"),
+}
+_TESTED = ("TRAIN.STAGE", "NAME", "FOLDER", "TEST.CHECKPOINT")
+
+
+def changes(saved: Path, config: Config) -> Changes:
+    """In what a configuration differs from the config.yaml of a run or of results.
+
+    Keys that the program got since count as their defaults, those that it lost do not count. Raises UserError when the
+    file cannot be read.
+    """
+    try:
+        before = flat(OmegaConf.to_container(OmegaConf.load(saved)))
+    except Exception as error:  # PyYAML raises many kinds
+        raise UserError(f"{saved} cannot be read: {' '.join(str(error).split())}") from error
+    asked = flat(to_plain(config))
+    defaults = flat(OmegaConf.to_container(OmegaConf.load(DEFAULTS), resolve=True))
+    found: Changes = {}
+    for key, value in asked.items():
+        if key in before:
+            if value != before[key]:
+                found[key] = (before[key], value)
+        elif value and value != defaults.get(key):
+            found[key] = (ABSENT, value)
+    gone = [key for key in before if key not in asked and before[key] and _matches(key, _NAMED_BY_USERS)]
+    return found | {key: (before[key], ABSENT) for key in gone}
+
+
+def of_training(found: Changes, stage: Stage, extend: bool) -> Changes:
+    """Those without which a run would not have become what it is.
+
+    extend: whether TRAIN.END_EPOCH may differ
+    """
+    return {
+        key: pair for key, pair in found.items()
+        if _matches(key, _TRAINED_BY[stage]) and not _matches(key, _ALL_THE_SAME)
+        and not (_matches(key, _PLACES) and None not in pair and ABSENT not in pair)
+        and not (extend and key == "TRAIN.END_EPOCH")
+    }
+
+
+def of_model(found: Changes, stage: Stage) -> Changes:
+    """Those that make it another model that is tested."""
+    return {key: pair for key, pair in found.items() if _matches(key, (*_TESTED, *_MODEL[stage]))}
+
+
+def told(found: Changes) -> str:
+    """KEY: saved -> asked, of each."""
+    return ", ".join(f"{key}: {_shown(saved)} -> {_shown(asked)}" for key, (saved, asked) in found.items())
+
+
+def flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Dotted keys; entries of lists of sections by their number."""
+    if isinstance(value, Mapping) and value:
+        items = [(f"{key}.{name}" if key else str(name), item) for name, item in value.items()]
+    elif isinstance(value, Sequence) and value and isinstance(value[0], Mapping):
+        items = [(f"{key}[{number}]", item) for number, item in enumerate(value)]
+    else:
+        return {key: value}
+    return {name: leaf for path, item in items for name, leaf in flat(item, path).items()}
+
+
+def _matches(key: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else "''" if value == "" else str(value)

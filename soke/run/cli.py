@@ -1,0 +1,67 @@
+"""The command line that the entry points share: the field's flags, then KEY.SUB=value overrides."""
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from typing import Callable, Sequence
+
+from soke.errors import UserError
+from soke.run.config import Config, load_config
+
+_BATCH_SIZE_OF = {"train": "TRAIN.BATCH_SIZE", "test": "TEST.BATCH_SIZE"}
+
+
+def parser(program: str, description: str) -> argparse.ArgumentParser:
+    """Flags that every entry point takes; each adds its own."""
+    result = argparse.ArgumentParser(
+        prog=program, description=description, epilog="configs/default.yaml explains every configuration key."
+    )
+    result.add_argument("--cfg", required=True, help="configuration file, for instance configs/soke.yaml")
+    result.add_argument("--cfg_assets", help="a second file merged over it: your paths")
+    result.add_argument("--batch_size", type=int, help="clips per device")
+    result.add_argument("--num_nodes", type=int, help="machines of a distributed run")
+    result.add_argument("--device", nargs="+", help="ids of the devices; default: all that are visible")
+    result.add_argument("--use_gpus", help="ids of the GPUs that shall be visible, for instance 0,1")
+    result.add_argument(
+        "--nodebug", action="store_true",
+        help="train in full; without it train.py makes a short trial run under the name debug--NAME",
+    )
+    result.add_argument("overrides", nargs="*", metavar="KEY.SUB=value", help="for instance TRAIN.OPTIM.LR=1e-4")
+    return result
+
+
+def parse(arguments: argparse.ArgumentParser, argv: Sequence[str] | None) -> tuple[Config, argparse.Namespace]:
+    """The checked configuration and the flags. Raises UserError for everything wrong in the configuration."""
+    args, rest = arguments.parse_known_args(argv)
+    unknown = [item for item in rest if item.startswith("-")]
+    if unknown:
+        arguments.error(f"unknown flag {unknown[0]}")
+    overrides = [*args.overrides, *rest]
+    if args.batch_size is not None:
+        key = _BATCH_SIZE_OF.get(arguments.prog, "EVAL.BATCH_SIZE")
+        overrides.append(f"{key}={args.batch_size}")
+    if args.num_nodes is not None:
+        overrides.append(f"NUM_NODES={args.num_nodes}")
+    if args.device is not None:  # takes the overrides that follow it, too
+        overrides += [item for item in args.device if "=" in item]
+        overrides.append(f"DEVICE=[{','.join(item for item in args.device if '=' not in item)}]")
+    if args.use_gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = args.use_gpus
+    return load_config(args.cfg, args.cfg_assets, overrides), args
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs an entry point: what the user can mend ends in one sentence and exit status 2, without a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    for chatty in ("pytorch_lightning", "lightning", "numba", "matplotlib", "jieba", "httpx", "fsspec", "absl"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,145 @@
+"""What a saved model contradicts is named, key by key, with both values; what it was trained with is not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from soke.build import agreement
+from soke.build.body import layout_of
+from soke.errors import UserError
+from soke.generator.model import GeneratorSpec
+from soke.run.config import Config, load_config, to_plain
+from soke.translation.model import TranslatorSettings
+from tests.build.test_build import make_tokenizer
+
+FOLDER = Path("models/x")
+SMALL = ("TOKENIZER.WIDTH=8", "TOKENIZER.CODE_DIM=8", "TOKENIZER.DEPTH=1")
+
+
+def config(file: str, *overrides: str) -> Config:
+    return load_config(f"configs/{file}.yaml", overrides=[*SMALL, *overrides])
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return make_tokenizer("configs/deto.yaml", SMALL)
+
+
+def check_generator(tokenizer, *overrides: str, signs: bool = True, **spec) -> None:
+    """Against a generator that was trained with configs/soke.yaml."""
+    trained = GeneratorSpec(["ASL"], tokenizer.codebook_sizes, tokenizer.hash, {"ASL": 24.0})
+    lexicon = SimpleNamespace(recordings={"ASL": {"dog": torch.zeros(1, 3)}} if signs else {})
+    generator = SimpleNamespace(spec=replace(trained, **spec), source=SimpleNamespace(lexicon=lexicon))
+    asked = config("soke", *overrides)
+    agreement.check_generator(asked, layout_of(asked), generator, tokenizer, FOLDER)
+
+
+def refused(told: str):
+    return pytest.raises(UserError, match=f"the model in {FOLDER} was trained with .*{re.escape(told)}")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("GENERATOR.DECODING=parallel", "GENERATOR.DECODING: multi_head -> parallel"),
+        ("GENERATOR.HEADS=tied", "GENERATOR.HEADS: separate -> tied"),
+        ("GENERATOR.FUSION={body: 1, lhand: 2, rhand: 2}", "GENERATOR.FUSION: null -> {'body': 1.0"),
+        ("GENERATOR.MAX_STEPS=50", "GENERATOR.MAX_STEPS: 100 -> 50"),
+        ("GENERATOR.MAX_SOURCE=50", "GENERATOR.MAX_SOURCE: 256 -> 50"),
+        ("GENERATOR.TRANSLATION=0.5", "GENERATOR.TRANSLATION: 0.0 -> 0.5"),
+        ("GENERATOR.RETRIEVAL.WORDS=0", "GENERATOR.RETRIEVAL.WORDS: 3 -> 0"),
+        ("GENERATOR.RETRIEVAL.STEPS=3", "GENERATOR.RETRIEVAL.STEPS: 10 -> 3"),
+        ("GENERATOR.RETRIEVAL.MATCH=soke_substring", "GENERATOR.RETRIEVAL.MATCH: token -> soke_substring"),
+        ("GENERATOR.RETRIEVAL.FORM=fused", "GENERATOR.RETRIEVAL.FORM: interleaved -> fused"),
+        ("GENERATOR.RETRIEVAL.DROP=0.5", "GENERATOR.RETRIEVAL.DROP: 0.0 -> 0.5"),
+        ("GENERATOR.RETRIEVAL.RECORDING=medoid", "GENERATOR.RETRIEVAL.RECORDING: first -> medoid"),
+        ("GENERATOR.RETRIEVAL.KEYWORDS=lists", "GENERATOR.RETRIEVAL.KEYWORDS: '' -> lists"),
+        ("GENERATOR.RETRIEVAL.WORD_CODES=x.json", "GENERATOR.RETRIEVAL.WORD_CODES: '' -> x.json"),
+        ("DATASET.LEXICON=null", "DATASET.LEXICON: a lexicon -> null"),
+        ("TOKENIZER.CODES.lhand=8", "TOKENIZER.CODES: {'body': 96, 'lhand': 192, 'rhand': 192} -> {"),
+        ("TOKENIZER.DOWNSAMPLE=2", "TOKENIZER.DOWNSAMPLE: 4 -> 2"),
+    ],
+)
+def test_a_generator_s_settings(tokenizer, override, told):
+    with refused(told):
+        check_generator(tokenizer, override)
+
+
+def test_every_setting_of_a_generator_is_held_against_the_model(tokenizer):
+    """One that is added later must be, too: MBART is where training started, SIMILAR may change with every test."""
+    held = {key.partition(".")[0] for key in agreement._OF_SPEC} | {"HEADS", "FUSION"}
+    asked = to_plain(config("soke").generator)
+    assert set(asked) == held | {"MBART"}
+    of_retrieval = {key.partition(".")[2] for key in agreement._OF_SPEC} - {""}
+    assert set(asked["RETRIEVAL"]) == of_retrieval | {"SIMILAR", "KEYWORDS", "WORD_CODES"}
+
+
+def test_what_it_was_trained_with_and_what_a_test_may_change_is_not_refused(tokenizer):
+    check_generator(tokenizer)
+    check_generator(tokenizer, "GENERATOR.RETRIEVAL.SIMILAR=0.7", "TEST.SEARCH.METHOD=beam", "TRAIN.OPTIM.LR=1")
+    parallel = ("GENERATOR.DECODING=parallel", "GENERATOR.HEADS=tied")
+    check_generator(tokenizer, *parallel, decoding="parallel", tied_heads=True)
+    check_generator(tokenizer, "DATASET.LEXICON=null", signs=False)
+    check_generator(tokenizer, "GENERATOR.RETRIEVAL.WORDS=0", signs=False, retrieval_words=0)
+    with refused("DATASET.LEXICON: null -> data/lexicon"):
+        check_generator(tokenizer, signs=False)
+
+
+def test_another_tokenizer_is_named_where_it_is_there(tokenizer, tmp_path):
+    other = make_tokenizer("configs/deto.yaml", SMALL)
+    for saved in (tokenizer, other):
+        saved.save_pretrained(tmp_path / saved.hash)
+    check_generator(tokenizer, f"TOKENIZER.PATH={tmp_path}/{tokenizer.hash}")
+    check_generator(tokenizer, f"TOKENIZER.PATH={tmp_path}/moved")
+    with refused(f"TOKENIZER.PATH: tokenizer {tokenizer.hash} -> tokenizer {other.hash}"):
+        check_generator(tokenizer, f"TOKENIZER.PATH={tmp_path}/{other.hash}")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("TOKENIZER.WIDTH=16", "TOKENIZER.WIDTH: 8 -> 16"),
+        ("TOKENIZER.CODE_DIM=16", "TOKENIZER.CODE_DIM: 8 -> 16"),
+        ("TOKENIZER.EMA_DECAY=0.5", "TOKENIZER.EMA_DECAY: 0.99 -> 0.5"),
+        ("TOKENIZER.DILATION_GROWTH=2", "TOKENIZER.DILATION_GROWTH: 3 -> 2"),
+        ("PARTS=[{name: body, joints: [neck]}, {name: lhand, joints: [left_thumb1]}, {name: rhand, joints: "
+         "[right_thumb1]}]", "PARTS body.expression: 10 -> 0"),
+        ("PARTS=[{name: rhand, joints: [right_thumb1]}, {name: body, joints: [neck]}, {name: lhand, joints: "
+         "[left_thumb1]}]", "PARTS: body, lhand, rhand -> rhand, body, lhand"),
+    ],
+)
+def test_a_tokenizer_s_settings(tokenizer, override, told):
+    asked = config("deto")
+    agreement.check_tokenizer(asked, layout_of(asked), tokenizer, FOLDER)
+    asked = config("deto", override)
+    with refused(told):
+        agreement.check_tokenizer(asked, layout_of(asked), tokenizer, FOLDER)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("TRANSLATION.LAYERS=1", "TRANSLATION.LAYERS: 3 -> 1"),
+        ("TRANSLATION.DROPOUT=0.5", "TRANSLATION.DROPOUT: 0.1 -> 0.5"),
+        ("TRANSLATION.LEVEL=char", "TRANSLATION.LEVEL: word -> char"),
+        ("TRANSLATION.PSEUDO_GLOSSES=false", "TRANSLATION.PSEUDO_GLOSSES: True -> False"),
+        ("TRANSLATION.MAX_TOKENS=5", "TRANSLATION.MAX_TOKENS: 100 -> 5"),
+        ("TRANSLATION.BEAMS=[1, 2]", "TRANSLATION.BEAMS: 3 -> [1, 2]"),
+        ("TRANSLATION.LENGTH_PENALTIES=[5]", "TRANSLATION.LENGTH_PENALTIES: 1.0 -> [5.0]"),
+    ],
+)
+def test_a_translator_s_settings(override, told):
+    parts = layout_of(config("back_translation"))
+    translator = SimpleNamespace(
+        layout=parts, language="ASL", beams=3, alpha=1.0, max_tokens=100,
+        model=SimpleNamespace(settings=TranslatorSettings()), targets=SimpleNamespace(level="word", pseudo=True),
+    )
+    agreement.check_translator(config("back_translation"), parts, translator, FOLDER)
+    with refused(told):
+        agreement.check_translator(config("back_translation", override), parts, translator, FOLDER)

@@ -1,0 +1,77 @@
+"""Every shipped configuration builds its models."""
+from __future__ import annotations
+
+import typing
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from soke.build.body import layout_of
+from soke.build.data import CORPORA
+from soke.build.generator import search_of
+from soke.errors import UserError
+from soke.generator.schemes import SCHEMES
+from soke.generator.search import METHODS, Search
+from soke.run.config import KNOWN_CORPORA, Generator, SearchConfig, load_config, resolve
+from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+from tests.run.test_config import RUNNABLE
+
+
+def make_tokenizer(file: str, overrides: Sequence[str] = ()) -> SignTokenizer:
+    config = load_config(file, overrides=overrides)
+    layout, t = layout_of(config), config.tokenizer
+    blank = {part: torch.zeros(size) for part, size in layout.sizes.items()}
+    settings = {
+        part: AutoencoderSettings(size, t.code_dim, t.width, t.depth, t.dilation_growth, t.downsample, t.ema_decay)
+        for part, size in t.codes.items()
+    }
+    return SignTokenizer(layout, blank, blank, settings)
+
+
+@pytest.mark.parametrize("file", [file for file in RUNNABLE if "back_translation" not in file])
+def test_layout_and_tokenizer(file):
+    tokenizer = make_tokenizer(file)
+    coupled = "s_motiongpt" in file
+    assert tokenizer.layout.sizes == ({"whole": 133} if coupled else {"body": 43, "lhand": 45, "rhand": 45})
+    assert tokenizer.codebook_sizes == ({"whole": 512} if coupled else {"body": 96, "lhand": 192, "rhand": 192})
+
+
+def test_published_tokenizer_has_the_published_size():
+    """18.76 million weights per part, the codebook and its averages not counted."""
+    tokenizer = make_tokenizer("configs/deto.yaml")
+    for autoencoder in tokenizer.autoencoders.values():
+        assert sum(p.numel() for p in autoencoder.parameters()) == pytest.approx(18.76e6, rel=0.005)
+
+
+def test_wrong_joints_are_named():
+    parts = "PARTS=[{name: body, joints: [nek]}, {name: lhand, joints: [head]}, {name: rhand, joints: [neck]}]"
+    with pytest.raises(UserError, match="PARTS: .*nek"):
+        layout_of(load_config("configs/deto.yaml", overrides=[parts]))
+
+
+def test_every_choice_of_the_schema_exists():
+    assert set(typing.get_args(typing.get_type_hints(Generator)["decoding"])) == set(SCHEMES)
+    assert set(typing.get_args(typing.get_type_hints(SearchConfig)["method"])) == set(METHODS)
+    assert set(KNOWN_CORPORA) == set(CORPORA)
+
+
+def test_default_search_is_greedy():
+    assert search_of(load_config("configs/soke.yaml")) == Search()
+
+
+def test_senseless_searches_are_refused():
+    with pytest.raises(UserError, match="TOP_P must be above 0.*BEAMS must be at least 1"):
+        search_of(load_config("configs/soke.yaml", overrides=["TEST.SEARCH.TOP_P=0", "TEST.SEARCH.BEAMS=0"]))
+
+
+def test_every_corpus_has_a_back_translation_model_of_the_published_size():
+    config = load_config("configs/back_translation.yaml")
+    each = config.per_model()
+    assert [c.name for c in each] == [f"back_translation/{name}" for name in ("how2sign", "csl", "phoenix")]
+    assert [list(c.dataset.corpora) for c in each] == [["how2sign"], ["csl"], ["phoenix"]]
+    t, o = config.translation, config.train.optim
+    assert (t.width, t.layers, t.heads, t.feedforward, t.dropout) == (512, 3, 8, 2048, 0.1)
+    assert (o.lr, o.betas, o.weight_decay, o.eta_min, t.patience, t.decay) == (1e-3, [0.9, 0.998], 1e-3, 1e-7, 8, 0.7)
+    assert resolve(load_config("configs/soke.yaml").metric.back_translation) == config.run_folder
+    assert load_config("configs/soke.yaml").per_model() == [load_config("configs/soke.yaml")]

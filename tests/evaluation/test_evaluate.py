@@ -1,0 +1,216 @@
+"""The shuffled floor pairs every sentence with another; a saved evaluation reads back."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from soke.body import Motion
+from soke.data.clip import Clip, SkippedClip
+from soke.errors import UserError
+from soke.evaluation.evaluate import (
+    GROUND_TRUTH,
+    RECONSTRUCTION,
+    Evaluation,
+    Setting,
+    Shares,
+    derangement,
+    generation,
+    reconstruction,
+    translation,
+)
+from soke.generator.producer import SignProducer
+from soke.report.tables import ResultTable
+from tests.data.writing import LAYOUT, random_motion
+from tests.generator.helpers import make_generator
+from tests.tokenizer.helpers import small_tokenizer
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [list("abcdefg"), list("aabbcc"), list("aaabcd"), ["x", "y"], list("abacadabcd"), [str(i % 9) for i in range(99)]],
+)
+def test_every_sentence_gets_another_text(texts):
+    moved = derangement(texts)
+    assert sorted(moved) == list(range(len(texts)))
+    assert all(texts[i] != texts[j] for i, j in enumerate(moved))
+
+
+def test_what_cannot_be_moved_stays():
+    assert derangement([]) == [] and derangement(["a"]) == [0]
+    assert sorted(derangement(["a", "a", "a", "b"])) == [0, 1, 2, 3]
+
+
+def test_neighbours_in_the_alphabet_are_not_partners():
+    """Similar sentences begin alike; a floor made of near neighbours would be too high."""
+    texts = [f"{i:04d}" for i in range(500)]
+    distances = [abs(i - j) for i, j in enumerate(derangement(texts))]
+    assert 120 < np.mean(distances) < 220  # 500 / 3 for random partners
+
+
+def test_saved_evaluation(tmp_path):
+    motion = Motion(torch.randn(5, 55, 3), torch.randn(5, 10), torch.zeros(10), 24.0)
+    rows = [{"corpus": "phoenix", "clip": "test/a", "row": "generated", "DTW-JPE body m": 1.5}]
+    Evaluation(ResultTable("t"), (), rows, {("phoenix", "test/a"): motion}).save(tmp_path / "out", predictions=True)
+    with (tmp_path / "out" / "clips.csv").open(encoding="utf-8") as stream:
+        assert list(csv.DictReader(stream)) == [{k: str(v) for k, v in rows[0].items()}]
+    stored = np.load(tmp_path / "out" / "predictions" / "phoenix" / "test" / "a.npz")
+    assert np.array_equal(stored["rotations"], motion.rotations.numpy()) and stored["fps"] == 24.0
+    assert not (tmp_path / "out" / "unscored_clips.txt").exists()
+
+
+def test_predictions_say_who_made_them_and_unscored_clips_why(tmp_path):
+    motion = Motion(torch.randn(5, 55, 3), torch.randn(5, 10), torch.zeros(10), 24.0, made_by="tokenizer 12ab")
+    unscored = {("csl", "S1", "generated"): "clip S1 cannot be scored: no frames"}
+    Evaluation(ResultTable("t"), (), [], {("csl", "S1"): motion}, [], unscored).save(tmp_path, predictions=True)
+    assert np.load(tmp_path / "predictions" / "csl" / "S1.npz")["made_by"] == "tokenizer 12ab"
+    listed = (tmp_path / "unscored_clips.txt").read_text(encoding="utf-8")
+    assert listed == "csl/S1\tgenerated\tclip S1 cannot be scored: no frames\n"
+
+
+def test_the_table_says_what_was_left_out():
+    skipped = [SkippedClip("csl", "S2", "frame 3 is torn"), SkippedClip("csl", "S3", "empty")]
+    unscored = {("csl", "S1", "generated"): "clip S1 cannot be scored: no frames"}
+    notes = Evaluation(ResultTable("t"), (), [], {}, skipped, unscored).gather(Shares()).table.notes
+    assert notes == [
+        "2 clips could not be read; the first, csl/S2: frame 3 is torn",
+        "1 clips have no scores of motion, or of text, in any row; the first, generated on csl: clip S1 cannot be "
+        "scored: no frames",
+    ]
+
+
+class Corpus:
+    """Random motions of 9 frames and more, recorded at `rates` in turn."""
+
+    name, language, fps = "own", "ASL", 24.0
+
+    def __init__(self, size: int, rates: tuple[float, ...] = (24.0,)):
+        self.size, self.rates = size, rates
+
+    def clips(self, split: str) -> list[Clip]:
+        texts = ["rain", "sun and snow", "snow", "tomorrow rain", "rain tomorrow, sun"]
+        return [
+            Clip(f"c{i}", self.name, split, self.language, f"{texts[i % 5]} {i}", Path("nowhere"), self.fps)
+            for i in range(self.size)
+        ]
+
+    def skipped(self, split: str) -> list[SkippedClip]:
+        return []
+
+    def load(self, clip: Clip) -> Motion:
+        number = int(clip.name[1:])
+        motion = Motion.rest(9 + 4 * number, self.rates[number % len(self.rates)])
+        random = torch.Generator().manual_seed(number)
+        motion.rotations[:, 12:] = 0.2 * torch.randn(len(motion), 43, 3, generator=random).cumsum(0)
+        return motion
+
+
+def setting(body, corpus: Corpus, **more) -> Setting:
+    return Setting([corpus], "test", body, (8, 40), **more)
+
+
+class Echo:
+    """A producer that signs what the signer has signed, at the corpus's rate; the clips in `broken` become NaN."""
+
+    name = "generated"
+
+    def __init__(self, corpus: Corpus, tokenizer, broken: tuple[str, ...] = ()):
+        self.corpus, self.tokenizer, self.broken = corpus, tokenizer, broken
+
+    def produce(self, clips: list[Clip]) -> list[Motion]:
+        layout, motions = self.tokenizer.layout, []
+        for clip in clips:
+            motion = self.corpus.load(clip)
+            cut = motion.frames(slice((len(motion) % 4) // 2, (len(motion) % 4) // 2 + len(motion) // 4 * 4))
+            motion = layout.motion(layout.features(cut), cut.fps).resampled(self.corpus.fps)
+            motions.append(motion if clip.name not in self.broken else replace(motion, betas=motion.betas * np.nan))
+        return motions
+
+
+def motion_cells(evaluation: Evaluation) -> list:
+    return [cell for cell in evaluation.table.cells if cell.score.signature.body is not None]
+
+
+def test_motions_of_all_rates_are_scored_at_that_of_the_corpus(body):
+    corpus = Corpus(6, (24.0, 23.976, 20.0, 15.0, 60.0))
+    evaluation = generation(Echo(corpus, small_tokenizer().eval()), setting(body, corpus))
+    cells = motion_cells(evaluation)
+    assert not evaluation.unscored and {cell.row for cell in cells} > {"generated", RECONSTRUCTION, GROUND_TRUTH}
+    assert {cell.score.signature.fps for cell in cells} == {24.0} and {cell.score.clips for cell in cells} == {6}
+    generated = {cell.metric: cell.score.values for cell in cells if cell.row == "generated"}
+    assert generated["length", ""]["ratio"] == 1
+    assert generated["DTW-JPE", "avg"]["mm"] == pytest.approx(0, abs=1e-2)
+    of_tokenizer = motion_cells(reconstruction(small_tokenizer().eval(), setting(body, corpus)))
+    assert {cell.score.clips for cell in of_tokenizer} == {6}
+
+
+def test_every_row_scores_the_same_clips(body, tmp_path):
+    corpus = Corpus(6)
+    evaluation = generation(Echo(corpus, small_tokenizer().eval(), broken=("c3",)), setting(body, corpus))
+    assert len(evaluation.unscored) == 2  # it, and the one that it was shuffled to
+    assert {cell.score.clips for cell in motion_cells(evaluation)} == {4}
+    assert {cell.total for cell in evaluation.table.cells} == {6}
+    (why,) = (reason for (_, name, _), reason in evaluation.unscored.items() if name == "c3")
+    assert why == "clip c3 cannot be scored: the prediction holds NaN or infinite positions, first in frame 0"
+    everything = tuple(f"c{i}" for i in range(6))
+    with pytest.raises(UserError, match="no clip of own can be scored; the first, generated: clip c0 cannot be scored"):
+        generation(Echo(corpus, small_tokenizer().eval(), everything), setting(body, corpus))
+
+
+class Alone(Shares):
+    """One of several processes, which hears nothing of the others."""
+
+    def gathered(self, items):
+        return list(items)
+
+
+def test_numbers_do_not_depend_on_who_computes_them(body):
+    """The same batches, whatever the number of processes, so the very same numbers."""
+    corpus, tokenizer = Corpus(5), small_tokenizer().eval()
+    generator = make_generator(codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash)
+    producer = SignProducer(generator, tokenizer)
+    batches: list[list[str]] = []
+    produce = producer.produce
+    producer.produce = lambda clips: batches.append([clip.name for clip in clips]) or produce(clips)
+
+    def scores(shares: Shares) -> dict[tuple, dict]:
+        evaluation = generation(producer, setting(body, corpus, shares=shares, block=2))
+        clips = [clip for clip in evaluation.clips if "shuffled" not in clip["row"]]
+        return {(clip["row"], clip["clip"]): clip for clip in clips}
+
+    alone = scores(Shares())
+    assert [len(batch) for batch in batches] == [2, 2, 1] and len(alone) == 2 * 5
+    expected, together, batches[:] = batches[:], {}, []
+    for rank in range(2):
+        together |= scores(Alone(rank, processes=2))
+    assert sorted(batches) == sorted(expected) and together == alone
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_shares_are_all_clips_once(processes):
+    shares = [Shares(rank, processes).own(range(7)) for rank in range(processes)]
+    assert sorted(sum(shares, [])) == list(range(7))
+    assert Shares().gathered([1, 2]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "level"), [("今日はいい天気です。", "char"), ("今天 天气 很 好。", "jieba"), ("A fine day.", "word")]
+)
+def test_texts_are_counted_by_their_script_not_by_the_sign_language(text, level):
+    """A corpus of one's own, whose sign language nobody gave a locale."""
+    clip = Clip("a", "own", "test", "XSL", text, Path("a"), 24.0)
+    motion = random_motion(80, fps=24.0)
+    corpus = SimpleNamespace(
+        name="own", language="XSL", fps=24.0, clips=lambda split: [clip], skipped=lambda split: [],
+        load=lambda clip: motion,
+    )
+    perfect = {"own": lambda motions: [clip.text for _ in motions]}
+    evaluation = translation(perfect, "read", LAYOUT, Setting([corpus], "test", None))
+    assert {cell.score.signature.level for cell in evaluation.table.cells} == {level}
+    assert all(row["ROUGE-L percent"] == pytest.approx(100) and row["WER percent"] == 0 for row in evaluation.clips)

@@ -1,0 +1,146 @@
+"""Generated motion in validation is scored as a test scores it, and training does not notice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from soke.body.motion import JointMotion, Motion
+from soke.data.clip import Clip, ClipError, SkippedClip
+from soke.data.dataset import MotionDataset, MotionSample
+from soke.errors import UserError
+from soke.evaluation import validation
+from soke.evaluation.evaluate import Setting, generation
+from soke.evaluation.validation import GenerationScore, spread_samples
+from soke.generator.producer import SignProducer
+from tests.generator.helpers import make_generator
+from tests.tokenizer.helpers import SOKE, small_tokenizer
+
+LIMITS = (8, 40)
+
+
+class Corpus:
+    """Random motions of different lengths, number 1 recorded at 20 frames/s; those in `broken` cannot be read."""
+
+    def __init__(self, name: str, language: str, fps: float, size: int, broken: tuple[int, ...] = ()):
+        self.name, self.language, self.fps, self.size, self.broken = name, language, fps, size, broken
+        self.loaded: list[int] = []
+
+    def clips(self, split: str) -> list[Clip]:
+        words = ["rain", "sun", "snow", "morgen", "tomorrow rain"]
+        return [
+            Clip(f"{i}", self.name, split, self.language, f"{words[i % 5]} {i}", Path("nowhere"), self.fps)
+            for i in range(self.size)
+        ]
+
+    def skipped(self, split: str) -> list[SkippedClip]:
+        return []
+
+    def load(self, clip: Clip) -> Motion:
+        number = int(clip.name)
+        self.loaded.append(number)
+        if number in self.broken:
+            raise ClipError("torn")
+        motion = Motion.rest(9 + 5 * number, 20.0 if number == 1 else self.fps)
+        random = torch.Generator().manual_seed(number)
+        motion.rotations[:, 12:] = 0.2 * torch.randn(len(motion), 43, 3, generator=random)
+        return motion
+
+
+def corpora(**broken: tuple[int, ...]) -> list[Corpus]:
+    return [Corpus("a", "ASL", 24.0, 3, broken.get("a", ())), Corpus("d", "DGS", 25.0, 5, broken.get("d", ()))]
+
+
+def val_split(corpora: list[Corpus]) -> MotionDataset:
+    return MotionDataset(corpora, "val", SOKE, *LIMITS)
+
+
+@pytest.fixture(scope="module")
+def producer() -> SignProducer:
+    tokenizer = small_tokenizer()
+    generator = make_generator(codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash)
+    return SignProducer(generator, tokenizer)
+
+
+@pytest.fixture
+def score(producer, body) -> GenerationScore:
+    samples, _ = spread_samples(val_split(corpora()), 32)
+    return GenerationScore(producer, body, samples)
+
+
+def test_scores_are_those_of_a_test_of_the_same_clips(producer, score, body):
+    cells = generation(producer, Setting(corpora(), "val", body, LIMITS)).table.cells
+    expected = {}
+    for name in ("DTW-JPE", "DTW-PA-JPE"):
+        key = name.replace("-", "_")
+        for part, suffix in (("body", "_body"), ("hand", "_hand"), ("avg", "")):
+            values = [cell.score.values["m"] for cell in cells if (cell.row, *cell.metric) == ("generated", name, part)]
+            assert len(values) == 2  # corpora, whose clips are scored at 24 and 25 frames/s
+            expected[key + suffix] = sum(values) / 2
+        assert expected[key] == pytest.approx((12 * expected[f"{key}_body"] + 42 * expected[f"{key}_hand"]) / 54)
+    found = score.compute()
+    assert {key: value.item() for key, value in found.items()} == pytest.approx(expected, rel=1e-5)
+
+
+def test_references_are_posed_once(score, monkeypatch):
+    posed = []
+    original = validation.track_of
+    monkeypatch.setattr(validation, "track_of", lambda *args, **more: posed.append(1) or original(*args, **more))
+    first = score.compute()
+    assert len(posed) == 16  # 8 generated motions and their references
+    assert score.compute() == first and len(posed) == 24
+
+
+def test_training_mode_and_random_numbers_stay_as_they_are(score, monkeypatch):
+    expected = score.compute()
+    produce = score.producer.produce
+
+    def drawing(clips):
+        torch.rand(7)
+        return produce(clips)
+
+    monkeypatch.setattr(score.producer, "produce", drawing)
+    score.producer.generator.train()
+    try:
+        state = torch.get_rng_state()
+        assert score.compute() == expected  # without dropout
+        assert torch.equal(torch.get_rng_state(), state)
+        assert score.producer.generator.training
+    finally:
+        score.producer.generator.eval()
+
+
+def test_processes_share_the_clips(score, monkeypatch):
+    produce, seen = score.producer.produce, []
+    monkeypatch.setattr(score.producer, "produce", lambda clips: seen.append(clips) or produce(clips))
+    for rank in range(3):
+        score.compute(rank, 3)
+    assert sorted((c.corpus, c.name) for clips in seen for c in clips) == [("a", str(i)) for i in range(3)] + [
+        ("d", str(i)) for i in range(5)
+    ]
+
+
+def test_samples_are_evenly_spaced_and_no_others_are_read():
+    large = Corpus("a", "ASL", 24.0, 20)
+    samples, skipped = spread_samples(val_split([large, Corpus("d", "DGS", 25.0, 2)]), 4)
+    assert [(s.clip.corpus, s.clip.name) for s in samples] == [
+        *(("a", str(i)) for i in (0, 5, 10, 15)), ("d", "0"), ("d", "1"),
+    ]
+    assert large.loaded == [0, 5, 10, 15] and not skipped
+
+
+def test_an_unreadable_sample_gives_way_to_the_next_and_is_listed():
+    samples, skipped = spread_samples(val_split([Corpus("a", "ASL", 24.0, 6, broken=(0, 2, 3))]), 3)
+    assert [s.clip.name for s in samples] == ["1", "4"]
+    assert [str(clip) for clip in skipped] == ["a/0", "a/2", "a/3"]
+
+
+def test_what_cannot_be_scored_is_said_at_once(producer, body):
+    with pytest.raises(UserError, match="no clip of the val split can be read.*EVAL.GENERATE_EVERY=0"):
+        GenerationScore(producer, body, [])
+    clip = Clip("x", "skels", "val", "ASL", "rain", Path("nowhere"), 25.0)
+    positions = JointMotion(torch.zeros(8, 1, 3), ("neck",), 25.0)
+    with pytest.raises(UserError, match="corpus skels holds joint positions"):
+        GenerationScore(producer, body, [MotionSample(clip, {}, positions)])

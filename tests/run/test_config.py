@@ -1,0 +1,285 @@
+"""Every shipped configuration loads and means something; every mistake is reported at once, by name."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from soke.errors import UserError
+from soke.run.config import ROOT, load_config, resolve, to_yaml
+
+RUNNABLE = [
+    "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml",
+    *(f"configs/demo/{name}.yaml" for name in ("deto", "soke", "soke_comparison", "back_translation")),
+    *(f"configs/ablation/{name}.yaml" for name in (
+        "fused_retrieval", "monolingual", "no_retrieval", "parallel", "released_fusion", "s_motiongpt",
+        "s_motiongpt_tokenizer", "sequential", "tied_heads", "translation",
+    )),
+]
+
+
+@pytest.mark.parametrize("file", RUNNABLE)
+def test_shipped_configurations_load(file):
+    assert load_config(file).parts
+
+
+def test_all_runnable_configurations_are_listed():
+    """A file that names a run is one to test; the others are layers, or plans of several runs."""
+    named = [p for p in (ROOT / "configs").rglob("*.yaml") if "\nNAME:" in p.read_text() and p.name != "default.yaml"]
+    assert sorted(str(p.relative_to(ROOT)) for p in named) == sorted(RUNNABLE)
+
+
+def test_published_hyper_parameters():
+    tokenizer, generator = load_config("configs/deto.yaml"), load_config("configs/soke.yaml")
+    assert tokenizer.tokenizer.codes == {"body": 96, "lhand": 192, "rhand": 192}
+    t = tokenizer.tokenizer
+    assert (t.code_dim, t.width, t.depth, t.dilation_growth, t.downsample, t.ema_decay) == (512, 512, 3, 3, 4, 0.99)
+    assert (tokenizer.train.end_epoch, generator.train.end_epoch) == (500, 150)
+    assert (tokenizer.train.batch_size, generator.train.batch_size) == (320, 32)
+    for config in (tokenizer, generator):
+        optim = config.train.optim
+        assert (optim.lr, optim.betas, optim.weight_decay, optim.eta_min) == (2e-4, [0.9, 0.99], 0.0, 1e-6)
+    assert generator.generator.fusion is None  # equal: lambda = 1/3 for three parts
+    loss = tokenizer.loss
+    assert (loss.feature, loss.commitment, loss.velocity, loss.reduction) == (1.0, 0.02, 0.0, "all")
+    assert tokenizer.dataset.train_on_lexicon and tokenizer.dataset.lexicon
+    coupled = load_config("configs/ablation/s_motiongpt_tokenizer.yaml")
+    assert coupled.loss == loss and not coupled.dataset.train_on_lexicon  # one corpus, no lexicon
+
+
+def test_lists_of_keywords_need_signs():
+    lists = ["DATASET.LEXICON=null", "GENERATOR.RETRIEVAL.KEYWORDS=lists"]
+    with pytest.raises(UserError, match="GENERATOR.RETRIEVAL.KEYWORDS needs signs"):
+        load_config("configs/soke.yaml", overrides=lists)
+    load_config("configs/soke.yaml", overrides=[*lists, "GENERATOR.RETRIEVAL.WORD_CODES=word2code.json"])
+
+
+def test_an_override_without_a_value_is_empty_text():
+    assert load_config("configs/soke.yaml", overrides=["METRIC.BACK_TRANSLATION="]).metric.back_translation == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/data/Project #2/CSL", "a: b", "*star", "&and", "~/data", "~", "C:\\data\\new", "{x}", "[x]", "@x", "%x",
+        "`x`", "| x", "> x", "!x", "- x", "? x", "1e3", "007", "true", "null#", "it's", 'say "x"', " x ", "a = b", "#",
+        "日本 #1",
+    ],
+)
+def test_text_is_taken_as_it_is(text):
+    config = load_config(
+        "configs/soke.yaml",
+        overrides=[f"FOLDER={text}", f"DATASET.CORPORA.csl.ROOT={text}", f"DATASET.LEXICON={text}", f"NAME={text}"],
+    )
+    assert (config.folder, config.name, config.dataset.lexicon) == (text, text, text)
+    assert config.dataset.corpora["csl"].root == text and config.tokenizer.path.startswith(text)
+
+
+def test_quotes_around_texts_and_values_of_other_kinds_are_yaml():
+    config = load_config("configs/soke.yaml", overrides=[
+        "NAME='a b'", 'FOLDER="x # y"', "TRAIN.RESUME=''", "DATASET.LEXICON=null", "DEVICE=[0, 1]",
+        "METRIC.DTW=fastdtw", "DATASET.CORPORA={csl: {ROOT: '/data/Project #2'}}", "TRAIN.OPTIM.LR=1e-4",
+        "SEED=7", "BODY.BETAS=[]",
+    ])
+    assert (config.name, config.folder, config.train.resume, config.dataset.lexicon) == ("a b", "x # y", "", None)
+    assert config.dataset.corpora["csl"].root == "/data/Project #2" and config.train.optim.lr == 1e-4
+    assert (config.device, config.seed, config.metric.dtw, config.body.betas) == ([0, 1], 7, "fastdtw", [])
+
+
+@pytest.mark.parametrize("key", ["DATASET.LEXICON", "GENERATOR.FUSION"])
+def test_no_value_is_null_where_that_may_be(key):
+    section, name = key.split(".")
+    config = load_config("configs/soke.yaml", overrides=["GENERATOR.FUSION={body: 1, lhand: 1, rhand: 1}", f"{key}="])
+    assert getattr(getattr(config, section.lower()), name.lower()) is None
+
+
+@pytest.mark.parametrize("override", ["DATASET.CORPORA={csl: {ROOT: /data/Project #2}}", "BODY.BETAS=[1", "X.Y={a"])
+def test_broken_yaml_in_an_override_is_told(override):
+    with pytest.raises(UserError, match=re.escape(override) + " cannot be read .*quotes around texts"):
+        load_config("configs/soke.yaml", overrides=[override])
+
+
+@pytest.mark.parametrize("file", [file for file in RUNNABLE if "back_translation" not in file])
+def test_models_of_earlier_stages_follow_the_folder(file):
+    config = load_config(file, overrides=["FOLDER=/scratch/x"])
+    assert config.metric.back_translation.startswith("/scratch/x/translation/")
+    if config.train.stage == "generator":
+        assert config.tokenizer.path.startswith("/scratch/x/tokenizer/")
+    assert load_config(file).metric.back_translation.startswith("experiments/translation/")
+    assert load_config(file, overrides=["TOKENIZER.PATH=mine"]).tokenizer.path == "mine"
+
+
+def test_every_generator_finds_the_tokenizer_that_a_shipped_configuration_trains():
+    configs = [load_config(file) for file in RUNNABLE]
+    made = {f"{c.folder}/tokenizer/{c.name}/tokenizer" for c in configs if c.train.stage == "tokenizer"}
+    assert {c.tokenizer.path for c in configs if c.train.stage == "generator"} <= made
+
+
+def test_no_two_shipped_configurations_share_their_results():
+    configs = [load_config(file) for file in RUNNABLE]
+    assert len({(c.results, c.name) for c in configs}) == len(configs)
+
+
+def test_commands_that_are_advised_train_in_full():
+    pages = [ROOT / "README.md", ROOT / "soke" / "data" / "DATA.md"]
+    code = [*(ROOT / "soke").rglob("*.py"), *(ROOT / "prepare").glob("*.py"), *ROOT.glob("*.py")]
+    files = [*code, *(ROOT / "prepare").glob("*.sh"), *pages]
+    plain = (file.read_text(encoding="utf-8").replace('"', " ") for file in files)
+    text = " ".join(" ".join(content.split()) for content in plain)
+    commands = re.findall(r"python -m train --cfg \S+(?: [^`#]{0,40})?", text)
+    assert len(commands) > 8 and [command for command in commands if "--nodebug" not in command] == []
+
+
+def test_written_configuration_reads_back(tmp_path):
+    config = load_config(
+        "configs/soke.yaml", overrides=["TRAIN.BATCH_SIZE=7", "GENERATOR.FUSION={body: 1, lhand: 0, rhand: 0}"]
+    )
+    file = tmp_path / "config.yaml"
+    file.write_text(to_yaml(config))
+    assert load_config(file) == config
+
+
+def test_layers_override_in_order(tmp_path):
+    assets = tmp_path / "assets.yaml"
+    assets.write_text("SEED: 5\nTRAIN: {BATCH_SIZE: 6}\n")
+    config = load_config("configs/soke.yaml", assets, ["TRAIN.BATCH_SIZE=7"])
+    assert (config.seed, config.train.batch_size, config.train.end_epoch) == (5, 7, 150)
+
+
+def test_every_mistake_is_reported_at_once_with_the_nearest_name():
+    overrides = [
+        "TRAIN.BATCHSIZE=3",
+        "TRIAN.X=1",
+        "SEED=many",
+        "TRAIN.STAGE=tokeniser",
+        "DATASET.CORPORA.how2sing.ROOT=x",
+    ]
+    with pytest.raises(UserError) as error:
+        load_config("configs/soke.yaml", overrides=overrides)
+    message = str(error.value)
+    for expected in (
+        "TRAIN.BATCHSIZE (did you mean BATCH_SIZE?)", "TRIAN (did you mean TRAIN?)", "SEED must be a whole number",
+        "did you mean tokenizer?", "did you mean how2sign?",
+    ):
+        assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("TOKENIZER.CODES.face=3", "TOKENIZER.CODES names body, lhand, rhand, face"),
+        ("TOKENIZER.DOWNSAMPLE=3", "power of two"),
+        ("DATASET.MIN_FRAMES=42", "multiples of TOKENIZER.DOWNSAMPLE"),
+        ("DATASET.MIN_FRAMES=800", "above DATASET.MAX_FRAMES"),
+        ("GENERATOR.FUSION={body: 1}", "GENERATOR.FUSION"),
+        ("BODY.BETAS=[1]", "10 numbers"),
+        ("TRAIN.BATCH_SIZE=0", "at least 1"),
+        ("TRAIN.BATCH_FRAMES=399", "must be 0, or hold the longest clip, DATASET.MAX_FRAMES (400), not 399"),
+        ("DATASET.CORPORA.csl.WEIGHT=0", "DATASET.CORPORA.csl.WEIGHT must be a number above 0, not 0.0"),
+        ("DATASET.CORPORA.csl.WEIGHT=.nan", "DATASET.CORPORA.csl.WEIGHT must be a number above 0, not nan"),
+        ("SEED=true", "SEED must be a whole number"),
+        ("PARTS=[{name: body}]", "PARTS[0].joints is missing"),
+        ("nonsense", "no override"),
+    ],
+)
+def test_bad_values_and_combinations(override, expected):
+    with pytest.raises(UserError, match=re.escape(expected)):
+        load_config("configs/soke.yaml", overrides=[override])
+
+
+def test_batches_by_frames_need_lengths():
+    overrides = ["TRAIN.BATCH_FRAMES=12800", "DATASET.GROUP_BY_LENGTH=false"]
+    with pytest.raises(UserError, match="TRAIN.BATCH_FRAMES needs DATASET.GROUP_BY_LENGTH=true"):
+        load_config("configs/soke.yaml", overrides=overrides)
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(UserError, match="did you mean configs/soke.yaml"):
+        load_config("configs/sokee.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("A: [1\n")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_config(broken)
+    circle = tmp_path / "circle.yaml"
+    circle.write_text(f"BASE: {circle}\n")
+    with pytest.raises(UserError, match="back to itself"):
+        load_config(circle)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "fault"), [("utf-8-sig", None), ("latin-1", "its line 2 holds the byte 0xfc"), ("utf-16", "UTF-16")]
+)
+def test_a_file_in_another_encoding_is_named(tmp_path, encoding, fault):
+    file = tmp_path / "mine.yaml"
+    file.write_bytes("BASE: [configs/deto.yaml]\r\nNAME: grün\r\n".encode(encoding))
+    if fault is None:
+        assert load_config(file).name == "grün"
+    else:
+        with pytest.raises(UserError, match=f"mine.yaml is not in UTF-8: .*{fault}"):
+            load_config(file)
+
+
+def test_paths_do_not_depend_on_where_the_caller_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resolve("data") == ROOT / "data" and resolve("/data").as_posix() == "/data"
+    assert load_config("configs/soke.yaml").name == "soke"
+
+
+@pytest.mark.parametrize("program", ["train", "test", "get_motion_code", "vis_mesh"])
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "configs/soke.yaml", "TRIAN.X=1"]])
+def test_help_and_configuration_errors_load_no_library(program, arguments):
+    """Torch alone takes seconds to import; without it the answer comes at once."""
+    code = (
+        f"import sys, {program}, soke.run.cli\n"
+        f"sys.argv = ['{program}']\n"
+        "try:\n"
+        f"    {program}.main({arguments!r})\n"
+        "except BaseException as error:\n"
+        "    print('ended by', type(error).__name__)\n"
+        "print('torch' in sys.modules, 'transformers' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    ended = "SystemExit" if arguments == ["--help"] else "UserError"
+    assert f"ended by {ended}\nFalse False" in done.stdout, done.stderr
+
+
+def test_user_errors_end_without_traceback():
+    done = subprocess.run(
+        [sys.executable, "-m", "train", "--cfg", "configs/soke.yaml", "TRIAN.X=1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip() == "error: configs/soke.yaml: unknown key TRIAN (did you mean TRAIN?)"
+
+
+def test_flags_become_overrides():
+    from soke.run import cli
+
+    config, args = cli.parse(
+        cli.parser("train", ""),
+        [
+            "--cfg",
+            "configs/soke.yaml",
+            "--batch_size",
+            "5",
+            "--device",
+            "0",
+            "1",
+            "SEED=9",
+            "--num_nodes",
+            "2",
+            "--nodebug",
+        ],
+    )
+    assert (config.train.batch_size, config.device, config.seed, config.num_nodes, args.nodebug) == (
+        5,
+        [0, 1],
+        9,
+        2,
+        True,
+    )

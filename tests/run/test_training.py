@@ -1,0 +1,259 @@
+"""What both trainings share: the schedule, and what the configuration makes of the trainer."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import math
+import re
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from soke.build.trainer import new_trainer
+from soke.errors import UserError
+from soke.run import training
+from soke.run.config import load_config
+from soke.run.folders import Run
+from soke.run.training import OptimSettings, adamw_with_cosine
+
+
+class Line(pl.LightningModule):
+    """Fits a weight to batches of numbers; logs scores[epoch] where there is one; `seen` is a weight like any other."""
+
+    monitor, monitor_mode = "val/score", "min"
+
+    def __init__(self, epochs: int = 1, scores: dict[int, float] | None = None, warmup: int = 0):
+        super().__init__()
+        self.weight, self.scores = nn.Parameter(torch.zeros(3)), scores or {}
+        self.optim = OptimSettings(epochs, warmup_epochs=warmup)
+        self.register_buffer("seen", torch.tensor(0))
+        self.norms: list[float] = []
+
+    def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+        self.seen += 1
+        return (batch - self.weight).pow(2).sum(1).mean()
+
+    def validation_step(self, batch: torch.Tensor, index: int) -> None:
+        self.log("val/loss", 1.0)
+
+    def on_validation_epoch_end(self) -> None:
+        if self.current_epoch + 1 in self.scores:
+            self.log("val/score", self.scores[self.current_epoch + 1])
+
+    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
+        super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        self.norms.append(self.weight.grad.norm().item())
+
+    def configure_optimizers(self):
+        return adamw_with_cosine(self.parameters(), self.optim)
+
+
+def run(folder: Path, *overrides: str, resume: bool = False, scores: dict[int, float] | None = None) -> Line:
+    """Trains a `Line` with the trainer of a configuration: per epoch four batches of two."""
+    config = load_config(
+        "configs/deto.yaml", overrides=[f"FOLDER={folder}", "ACCELERATOR=cpu", "LOGGER.TENSORBOARD=false", *overrides]
+    )
+    run = Run(config, folder, str(folder / "checkpoints" / "last.ckpt") if resume else None, debug=False)
+    module = Line(config.train.end_epoch, scores, config.train.optim.warmup_epochs)
+    if scores is None:
+        module.monitor = None
+    numbers = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)) * 100
+    loader = DataLoader(numbers, batch_size=2)
+    trainer = new_trainer(run, module)
+    trainer.fit(module, loader, loader, ckpt_path=run.resume_from, weights_only=True)
+    return module
+
+
+def rates(settings: OptimSettings) -> list[float]:
+    made = adamw_with_cosine([nn.Parameter(torch.zeros(1))], settings)
+    optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    found = []
+    for _ in range(settings.epochs + 1):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+def test_warm_up_rises_linearly_then_the_cosine_falls():
+    found = rates(OptimSettings(epochs=7, lr=1.0, eta_min=0.2, warmup_epochs=3))
+    cosine = [0.2 + 0.8 * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(5)]
+    assert found == pytest.approx([0.25, 0.5, 0.75, *cosine])
+    assert (found[3], found[5], found[7]) == pytest.approx((1.0, 0.6, 0.2))
+
+
+def test_without_warm_up_the_cosine_covers_all_epochs():
+    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=1.0)
+    plain = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 5, 1e-6)
+    made = adamw_with_cosine([nn.Parameter(torch.zeros(1))], OptimSettings(epochs=5, lr=1.0))
+    assert made["lr_scheduler"]["scheduler"].state_dict() == plain.state_dict()
+    assert rates(OptimSettings(epochs=4, lr=1.0, eta_min=0.0)) == pytest.approx(
+        [(1 + math.cos(math.pi * e / 4)) / 2 for e in range(5)], abs=1e-9
+    )
+
+
+def test_a_trial_shorter_than_its_warm_up_runs():
+    assert rates(OptimSettings(epochs=1, lr=1.0, warmup_epochs=3)) == pytest.approx([0.25, 0.5])
+
+
+def test_clipping_bounds_the_norm(tmp_path):
+    free = run(tmp_path / "a", "TRAIN.END_EPOCH=1")
+    clipped = run(tmp_path / "b", "TRAIN.END_EPOCH=1", "TRAIN.GRAD_CLIP=0.5")
+    assert min(free.norms) > 1
+    assert clipped.norms == pytest.approx([0.5] * 4, rel=1e-4)
+
+
+def test_accumulation_takes_one_step_for_several_batches(tmp_path):
+    assert len(run(tmp_path, "TRAIN.END_EPOCH=1", "TRAIN.ACCUMULATE=3").norms) == 2  # the epoch's last step has one
+
+
+def best(folder: Path) -> tuple[int, float]:
+    """Batches seen, and the weight."""
+    state = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    return int(state["seen"]), float(state["weight"][0])
+
+
+EVERY_EPOCH = ("TRAIN.END_EPOCH=6", "EVAL.EVERY_EPOCHS=1")
+
+
+@pytest.mark.parametrize(
+    ("scores", "chosen"),
+    [({2: 0.5, 4: 0.3, 6: 0.4}, 4), ({3: 0.5}, 3), ({2: 0.5, 4: 0.6, 6: 0.1}, 6), ({2: math.nan, 4: 0.3}, 4)],
+)
+def test_the_best_of_the_epochs_with_a_score_is_kept(tmp_path, scores, chosen):
+    run(tmp_path, *EVERY_EPOCH, scores=scores)
+    assert best(tmp_path)[0] == 4 * chosen
+
+
+def test_without_any_score_there_is_no_best(tmp_path):
+    run(tmp_path, *EVERY_EPOCH, scores={})
+    assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize("broken_at", [2, 4, 5])
+def test_a_resumed_run_keeps_best_score_rates_and_weights(tmp_path, monkeypatch, broken_at, warmup):
+    """Also the score of the epoch that was the last before the interruption."""
+    settings, scores = (*EVERY_EPOCH, f"TRAIN.OPTIM.WARMUP_EPOCHS={warmup}"), {2: 0.5, 4: 0.3, 5: 0.6, 6: 0.4}
+    whole = run(tmp_path / "whole", *settings, scores=scores)
+    step = Line.training_step
+
+    def failing(self, batch, index):
+        if self.current_epoch == broken_at:
+            raise RuntimeError("power cut")
+        return step(self, batch, index)
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
+        patch.setattr(Line, "training_step", failing)
+        run(tmp_path / "broken", *settings, scores=scores)
+    again = run(tmp_path / "broken", *settings, scores=scores, resume=True)
+    assert torch.equal(again.weight, whole.weight)
+    assert best(tmp_path / "broken") == best(tmp_path / "whole")
+    assert best(tmp_path / "whole")[0] == 16
+
+
+def logged(folder: Path, name: str) -> list[float]:
+    """What a run and those that continued it have logged by the step."""
+    found = []
+    for file in sorted(folder.glob("csv*/metrics.csv"), key=lambda path: path.parent.name):
+        with file.open(encoding="utf-8") as stream:
+            found += [float(line[name]) for line in csv.DictReader(stream) if line.get(name)]
+    return found
+
+
+STEPS = ("LOGGER.EVERY_STEPS=4", "EVAL.EVERY_EPOCHS=1")  # one log per epoch
+
+
+@pytest.mark.parametrize("warmup", [0, 2])
+@pytest.mark.parametrize(("first", "then"), [(4, 9), (3, 4), (9, 5)])
+def test_a_run_that_is_extended_never_climbs_and_ends_at_the_lowest_rate(tmp_path, monkeypatch, first, then, warmup):
+    """After its schedule has ended, and in the midst of one, to which an interruption in the fourth epoch leads."""
+    step = Line.training_step
+
+    def failing(self, batch, index):
+        if self.current_epoch == 4:
+            raise RuntimeError("power cut")
+        return step(self, batch, index)
+
+    warm = f"TRAIN.OPTIM.WARMUP_EPOCHS={warmup}"
+    with monkeypatch.context() as patch, nullcontext() if first <= 4 else pytest.raises(RuntimeError):
+        patch.setattr(Line, "training_step", failing)
+        run(tmp_path, *STEPS, warm, f"TRAIN.END_EPOCH={first}")
+    before = logged(tmp_path, "train/lr")
+    run(tmp_path, *STEPS, warm, f"TRAIN.END_EPOCH={then}", resume=True)
+    rates = logged(tmp_path, "train/lr")
+    assert len(before) == min(first, 4) and len(rates) == then and rates[: len(before)] == before
+    falling = rates[warmup:]
+    assert all(a >= b for a, b in zip(falling, falling[1:])) and falling[0] == pytest.approx(2e-4)
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(1e-6, rel=1e-3)
+    if first == 9:  # in the midst: the rates still fall by themselves
+        assert all(a > b for a, b in zip(falling, falling[1:]))
+
+
+def test_rate_norm_and_speed_are_logged_every_so_many_steps(tmp_path):
+    module = run(tmp_path, "TRAIN.END_EPOCH=3", "LOGGER.EVERY_STEPS=2", "TRAIN.GRAD_CLIP=0.5")
+    assert logged(tmp_path, "train/lr") == pytest.approx(
+        [rate for rate in rates(OptimSettings(3))[:3] for _ in range(2)]
+    )
+    with (tmp_path / "csv" / "metrics.csv").open(encoding="utf-8") as stream:
+        lines = [line for line in csv.DictReader(stream) if line["train/grad_norm"]]
+    assert [int(line["step"]) for line in lines] == [2, 4, 6, 8, 10, 12] and module.norms  # 4 steps per epoch
+    assert min(logged(tmp_path, "train/grad_norm")) > 1  # not what clipping leaves of it
+    assert min(logged(tmp_path, "train/samples_per_second")) > 0
+
+
+def test_accumulated_batches_are_one_step_and_all_samples_count(monkeypatch):
+    times = iter(range(100))
+    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(times)))
+    log, lines = training.StepLog(2), []
+    logger = SimpleNamespace(log_metrics=lambda values, step: lines.append((step, values)))
+    trainer = SimpleNamespace(global_step=0, is_global_zero=True, world_size=3, loggers=[logger], current_epoch=7)
+    weight = nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([3.0, 4.0])
+    optimizer = torch.optim.SGD([weight], lr=0.5)
+    log.on_train_epoch_start(trainer, None)  # at 0 s
+    for index in range(6):  # two batches of 5 a step
+        if index % 2:
+            log.on_before_optimizer_step(trainer, None, optimizer)
+            trainer.global_step += 1
+        log.on_train_batch_end(trainer, None, None, SimpleNamespace(lengths=torch.ones(5)), index)
+    speed = 3 * 20 / 1  # four batches until the second step, at 1 s
+    values = {"train/lr": 0.5, "train/grad_norm": 5.0, "train/samples_per_second": speed, "epoch": 7}
+    assert lines == [(2, values)]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="wandb is installed")
+def test_wandb_says_what_to_install(tmp_path):
+    with pytest.raises(UserError, match="LOGGER.WANDB=true needs wandb: `pip install wandb`"):
+        run(tmp_path, "LOGGER.WANDB=true")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("LOGGER.EVERY_STEPS=0", "LOGGER.EVERY_STEPS must be at least 1, not 0"),
+        ("TRAIN.GRAD_CLIP=-1", "TRAIN.GRAD_CLIP must be a gradient norm, or 0 for no clipping, not -1.0"),
+        ("TRAIN.ACCUMULATE=0", "TRAIN.ACCUMULATE must be at least 1, not 0"),
+        ("TRAIN.LABEL_SMOOTHING=1", "TRAIN.LABEL_SMOOTHING must be at least 0 and below 1, not 1.0"),
+        ("TRAIN.OPTIM.WARMUP_EPOCHS=150", "must be at least 0 and below TRAIN.END_EPOCH (150), not 150"),
+        ("TRAIN.PRECISION=bf16-mixd", "did you mean bf16-mixed?"),
+        ("EVAL.GENERATE_EVERY=15", "EVAL.GENERATE_EVERY must be a multiple of EVAL.EVERY_EPOCHS (10)"),
+        ("EVAL.GENERATE_EVERY=-10", "or 0 for never, not -10"),
+        ("EVAL.GENERATE_CLIPS=0", "EVAL.GENERATE_CLIPS must be at least 1, not 0"),
+    ],
+)
+def test_impossible_settings_are_named(override, expected):
+    with pytest.raises(UserError, match=re.escape(expected)):
+        load_config("configs/soke.yaml", overrides=[override])
+
+
+def test_a_tokenizer_has_no_generation_to_time():
+    load_config("configs/deto.yaml", overrides=["EVAL.EVERY_EPOCHS=7"])

@@ -1,0 +1,75 @@
+"""The rooms of the house: a room imports only from rooms on lower floors, read from the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from soke.run.config import ROOT
+
+# Highest floor first. Rooms that share a floor know nothing of each other.
+FLOORS: list[tuple[str, ...]] = [
+    ("prepare",),
+    ("soke.build",),
+    ("soke.generator",),
+    ("soke.tokenizer", "soke.translation", "soke.render"),
+    ("soke.evaluation",),
+    ("soke.report",),
+    ("soke.metrics",),
+    ("soke.data",),
+    ("soke.run",),
+    ("soke.text", "soke.body"),
+    ("soke.storage",),
+    ("soke.errors", "soke"),
+]
+FLOOR = {room: len(FLOORS) - number for number, rooms in enumerate(FLOORS) for room in rooms}
+# What plain rooms do without, besides higher floors.
+WITHOUT = {
+    "soke.body": ("pytorch_lightning", "transformers", "omegaconf"),
+    "soke.text": ("pytorch_lightning", "transformers", "omegaconf", "torch"),
+    "soke.metrics": ("pytorch_lightning", "transformers", "omegaconf", "soke.run"),
+}
+NOT_YET = {"soke.evaluation.evaluate", "soke.evaluation.timing", "soke.evaluation.validation"}  # know the generator
+SOURCES = [path for folder in ("soke", "prepare") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def room_of(module: str) -> str | None:
+    """The longest room that a module lies in, or None for a package of others."""
+    parts = module.split(".")
+    names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((name for name in names if name in FLOOR), None)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_a_room_imports_only_from_lower_floors(path):
+    own = room_of(module_of(path))
+    if module_of(path) in NOT_YET:
+        pytest.xfail("knows the generator")
+    for module in imports(path):
+        other = room_of(module)
+        if other is not None and other != own:
+            assert FLOOR[other] < FLOOR[own], f"{path.relative_to(ROOT)} imports {module}, which is no lower floor"
+        for absent in WITHOUT.get(own, ()):
+            assert not (module + ".").startswith(absent + "."), f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_every_room_has_a_floor():
+    rooms = {f"soke.{path.name}" for path in (ROOT / "soke").iterdir() if (path / "__init__.py").is_file()}
+    assert rooms <= set(FLOOR)
