@@ -14,9 +14,12 @@ import pytest
 from soke.errors import UserError
 from soke.metrics.clips import Score, hash_of_clips
 from soke.metrics.signature import Signature, comparable
-from soke.report import compare as tool
-from soke.report.compare import Comparison, compare, gaps, main
-from soke.report.published import TABLES, Column, Measure, PaperTable, Row, Value
+from soke.report import formats as tool
+from soke.report.compare import main
+from soke.report.comparison import Comparison, compare
+from soke.report.gaps import gaps
+from soke.report.paper_table import Column, Measure, PaperTable, Row, Value
+from soke.report.published import TABLES
 from soke.report.tables import ResultTable
 
 BODY = Signature("DTW-PA-JPE", "body", "procrustes", "12of144", "exact", ("m", "mm"), 24.0, "stand-in", "ab12", "cd34")
@@ -232,7 +235,7 @@ def test_an_incomplete_row_is_marked_and_not_ranked(tmp_path):
     (table, *_) = compare(folders, ["soke-1"])
     assert best_of_ours(table) == {"good"}
     assert "1.00 [i]" in "".join(lines_of(tool.text([table]), "few"))
-    line = next(l for l in csv.DictReader(io.StringIO(tool.csv_text([table]))) if l["row"] == "few")
+    line = next(line for line in csv.DictReader(io.StringIO(tool.csv_text([table]))) if line["row"] == "few")
     assert (line["remark"], line["group"], line["best"]) == ("incomplete", "", "no")
     assert "1.00$^{i}$" in tool.latex([table]) and "1.00<sup>i</sup>" in tool.markdown([table])
 

@@ -1,13 +1,104 @@
-"""The published numbers obey the arithmetic that the papers state about them."""
+"""The published numbers are those that were printed, and obey the arithmetic that the papers state about them."""
 from __future__ import annotations
 
+from pathlib import Path
 from statistics import mean
 
 import pytest
 
-from soke.report.published import CORPORA, SPEED, TABLES, Column, Row
+import soke.report
+from soke.errors import UserError
+from soke.report.paper_table import CORPORA, SPEED, Column, Row
+from soke.report.published import TABLES, read_tables
 
+# As printed, typed a second time: a corpus's numbers in the order of the measures, corpora between bars, then those of
+# no single corpus; - where there is none, a letter where the table has a remark.
+PRINTED = {
+    "soke-1": """
+        NAR: 13.94 11.80 - - - | - - - - - | - - - - - |
+        Prog. Trans.: 14.15 11.57 14.74 30.17 - | 15.98 12.91 16.30 32.63 - | 13.67 11.95 15.01 31.77 - |
+        Text2Mesh: 13.99 13.47 15.50 32.97 - | 13.47 12.10 13.76 30.37 - | 13.48 12.06 14.04 31.64 - |
+        Adv. Train.: 13.78 11.17 - - - | - - - - - | - - - - - |
+        T2S-GPT: 11.48 6.39 12.65 18.44 - | 11.94 5.93 12.32 15.43 - | 10.38 6.47 11.65 19.09 - |
+        NSA: 7.83 7.33 - - - | - - - - - | - - - - - |
+        S-MotionGPT: 11.23 4.39 12.41 13.74 11.45 | 10.81 3.78 11.58 11.31 - | 9.45 3.41 10.42 9.08 - |
+        SOKE: 6.82 2.35 7.75 10.08 14.48 | 6.24 1.71 7.38 9.68 11.30 | 4.77 1.38 6.04 7.72 11.87 |
+    """,
+    "soke-2": """
+        sequential: 4.64 | - | - | 3.26
+        parallel: 5.06 | - | - | 1.39
+        multi-head: 4.17 | 3.38a | 2.80a | 1.46
+        multi-head + retrieval: 3.34 | 2.72 | 2.13 | 1.55b
+    """,
+    "soke-3": """
+        How2Sign: 7.92 3.07 | - - | - - |
+        How2Sign + CSL-Daily: 7.11 2.63 | 6.79 2.14 | - - |
+        all three corpora: 6.82 2.35 | 6.24 1.71 | 4.77 1.38 |
+    """,
+    "m3t-1": """
+        NAR: 13.94 11.80 - - - | - - - - - | - - - - - |
+        Prog. Trans.: 14.15 11.57 14.74 30.17 - | 15.98 12.91 16.30 32.63 - | 13.67 11.95 15.01 31.77 - |
+        Text2Mesh: 13.99 13.47 15.50 32.97 - | 13.47 12.10 13.76 30.37 - | 13.48 12.06 14.04 31.64 - |
+        Adv. Train.: 13.78 11.17 - - - | - - - - - | - - - - - |
+        T2S-GPT: 11.48 6.39 12.65 18.44 - | 11.94 5.93 12.32 15.43 - | 10.38 6.47 11.65 19.09 - |
+        NSA: 7.83 7.33 - - - | - - - - - | - - - - - |
+        S-MotionGPT: 11.23 4.39 12.41 13.74 - | 10.81 3.78 11.58 11.31 - | 9.45 3.41 10.42 9.08 - |
+        SOKE: 6.82 2.35 7.75 10.08 - | 6.24 1.71 7.38 9.68 - | 4.77 1.38 6.04 7.72 - |
+        M3T w/o SLT: 4.52 2.42 5.02 8.94 - | 4.13 1.59 4.77 9.94 - | 3.54 1.54 4.17 9.14 - |
+        M3T w/ SLT: 4.28 2.28 4.86 9.44 1.85a | 3.97 1.51 4.63 9.28 1.91a | 3.41 1.46 4.02 8.55 2.23a |
+    """,
+    "m3t-2": """
+        GT 3DMM: 18.68 2.04 | 27.14 7.11 | 35.83 11.84 |
+        M3T w/o SLT: 12.32 1.58 | 17.27 4.74 | 31.14 10.16 |
+        M3T w/ SLT: 13.15 1.72 | 20.23 5.80 | 32.12 10.58 |
+    """,
+    "m3t-3": """
+        VQ (BS 16, HS 1024): | | | 20.67 5.61 1.35 67.3 72.5 78.8
+        FSQ (BS 16, HS 1024): | | | 16.11 4.94 1.18 96.4 98.1 99.0
+        FSQ (BS 128, HS 1024): | | | 24.85 6.52 1.55 84.1 86.9 89.3
+        FSQ (BS 64, HS 1024): | | | 21.73 5.98 1.42 89.7 92.4 94.1
+        FSQ (BS 32, HS 1024): | | | 18.92 5.37 1.30 93.2 95.7 97.0
+        FSQ (BS 16, HS 512): | | | 17.03 5.12 1.08 94.9 97.2 99.5
+        FSQ (BS 16, HS 2048): | | | 16.84 4.98 1.22 97.1 98.5 99.3
+    """,
+}
 SOKE_ROW = "multi-head + retrieval"
+
+
+SIGNATURES = {
+    "soke-1": """
+        DTW-PA-JPE|body|align:procrustes|joints:12of144|units:m|body:smplx|v:published
+        DTW-PA-JPE|hand|align:procrustes|joints:21of21|units:m|body:smplx|v:published
+        DTW-JPE|body|align:root|joints:12of144|units:m|body:smplx|v:published
+        DTW-JPE|hand|align:root|joints:21of21|units:m|body:smplx|v:published
+        BLEU-4|units:percent|judge:SOKE's, unpublished|v:published
+    """,
+    "soke-2": """
+        DTW-PA-JPE|avg|align:procrustes|units:m|body:smplx|v:published
+        s/video|units:s|v:published
+    """,
+    "m3t-1": """
+        DTW-PA-JPE|body|align:procrustes|units:m|body:smpl-fx|v:published
+        DTW-PA-JPE|hand|align:procrustes|units:m|body:smpl-fx|v:published
+        DTW-JPE|body|align:root|units:m|body:smpl-fx|v:published
+        DTW-JPE|hand|align:root|units:m|body:smpl-fx|v:published
+        DTW-VPE|face|units:m|body:smpl-fx|v:published
+    """,
+    "m3t-2": """
+        ROUGE-L|units:percent|judge:M3T's, unpublished|v:published
+        BLEU-4|units:percent|judge:M3T's, unpublished|v:published
+        ROUGE-L|units:percent|level:jieba|judge:M3T's, unpublished|v:published
+        BLEU-4|units:percent|level:jieba|judge:M3T's, unpublished|v:published
+    """,
+    "m3t-3": """
+        PA-MPVPE|all|align:procrustes|units:mm|body:smpl-fx|v:published
+        PA-MPVPE|hand|align:procrustes|units:mm|body:smpl-fx|v:published
+        PA-MPVPE|face|align:procrustes|units:mm|body:smpl-fx|v:published
+        codebook-use|body|units:percent|v:published
+        codebook-use|lhand+rhand|units:percent|v:published
+        codebook-use|face|units:percent|v:published
+    """,
+}  # of a table's last row
 
 
 def row(table: str, name: str) -> Row:
@@ -29,6 +120,93 @@ def by_name(table: str, name: str) -> dict[Column, float]:
 
 def part(name: str, corpus: str, label: str, table: str = "m3t-1") -> float:
     return number(table, name, corpus, "DTW-PA-JPE", label)
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize("key", TABLES)
+def test_every_number_is_the_printed_one(key):
+    table, found = TABLES[key], []
+    for published in table.published:
+        blocks = []
+        for corpus in [*CORPORA, ""]:
+            columns = [column for column in table.columns() if column.corpus == corpus]
+            values = [(published.values.get(column), column.measure.decimals) for column in columns]
+            blocks.append(" ".join(f"{v.number:.{digits}f}{v.remark}" if v else "-" for v, digits in values))
+        found.append(f"{published.name}: {' | '.join(blocks)}")
+    assert [" ".join(line.split()) for line in found] == lines(PRINTED[key])
+
+
+def test_every_table_has_been_typed_twice():
+    assert list(TABLES) == list(PRINTED)
+
+
+@pytest.mark.parametrize("key", SIGNATURES)
+def test_a_signature_says_what_is_known_of_a_published_score(key):
+    values = TABLES[key].published[-1].values.values()
+    assert list(dict.fromkeys(str(value.signature) for value in values)) == lines(SIGNATURES[key])
+    fits = "SMPL-FX fits of M3T" if key.startswith("m3t") else "SMPL-X fits of SOKE"
+    for value in values:
+        origin = {"sentences of": "How2Sign"} if value.signature.name == SPEED else {"ground truth": fits}
+        assert value.conditions == origin | {"split": "test"}
+
+
+def test_a_table_names_its_rows_sources_bounds_remarks_and_notes():
+    shown = {
+        key: (t.system, t.bounds, [row.name for row in t.published if row.bound], "".join(t.remarks), len(t.notes))
+        for key, t in TABLES.items()
+    }
+    bounds = ("ground truth", "tokenizer reconstruction", "generated, shuffled")
+    assert shown == {
+        "soke-1": ("generated", (), [], "", 3),
+        "soke-2": ("generated", (), [], "ab", 3),
+        "soke-3": ("generated", (), [], "", 1),
+        "m3t-1": ("generated", (), [], "a", 2),
+        "m3t-2": ("generated", bounds, ["GT 3DMM"], "", 1),
+        "m3t-3": ("tokenizer reconstruction", (), [], "", 2),
+    }
+    assert {row.source for key in ("soke-3", "m3t-1") for row in TABLES[key].published} == {
+        "SOKE (arXiv 2411.17799), table 3", "M3T (arXiv 2603.23617), table 1"
+    }
+    assert TABLES["soke-2"].notes[1] == "Avg is (12 body + 42 hand) / 54, the mean over scored joints."
+
+
+FILE = Path(soke.report.__file__).with_name("published.yaml")
+
+
+def test_the_file_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_tables() == TABLES
+
+
+@pytest.mark.parametrize(("old", "new", "fault"), [
+    ("[11.45]", "[11.45, 3]", "scores.baselines-read.rows.S-MotionGPT.how2sign holds 2 numbers for 1 measures"),
+    ("[11.45]", "['11.45']", "scores.baselines-read.rows.S-MotionGPT.how2sign holds '11.45', which is no number"),
+    ("[11.45]", "[.nan]", "holds nan, which is no number"),
+    ("[11.45]", "[-1]", "holds -1, which is no number"),
+    ("[11.45]", "[true]", "holds True, which is no number"),
+    ("[11.45]", "11.45", "scores.baselines-read.rows.S-MotionGPT.how2sign is no list"),
+    ("[11.45]", "[[11.45, c]]", r"tables.soke-1.remarks explains \[\], but at numbers stand \['c'\]"),
+    ("S-MotionGPT: {how2sign: [11.45]}", "S-MotionGPT: {how2: [11.45]}", "rows.S-MotionGPT names how2, which is none"),
+    ("S-MotionGPT: {how2sign: [11.45]}", "SOKE: {}", "found duplicate key SOKE"),
+    ("scores: [baselines, baselines-read]", "scores: [baselines, other]", "tables.soke-1.rows names other"),
+    ("scores: [baselines, baselines-read]", "scores: [baselines, baselines]", "has two values of NAR in one column"),
+    ("scores: [baselines, baselines-read]", "scores: [m3t]", "tables.soke-1 has no column for DTW-VPE Face of M3T"),
+    ("source: SOKE (arXiv 2411.17799), table 3", "source: somewhere", "tables.soke-3 has the source 'somewhere'; name"),
+    ("notes: [m3t-truth", "notes: [m3t-false", "tables.m3t-1.notes names m3t-false, which is none of soke-dtw"),
+    ("    bounds:", "    bound:", "tables.m3t-2.bound is unknown; there are title, measures"),
+    ("    body: smplx\n", "", "conditions.smplx lacks body"),
+    ("label: Avg,", "label: 3,", "measures.pa-average.label is 3, it must be of type str"),
+    ("tables:", "tables: [", "."),
+])
+def test_a_faulty_file_is_named_with_the_place(tmp_path, old, new, fault):
+    text = FILE.read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "numbers.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"numbers\.yaml: .*{fault}"):
+        read_tables(tmp_path / "numbers.yaml")
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
