@@ -23,11 +23,13 @@ FLOORS: list[tuple[str, ...]] = [
     ("soke.run",),
     ("soke.text", "soke.body"),
     ("soke.storage",),
-    ("soke.errors", "soke"),
+    ("settings",),  # soke/settings.py and each room's
+    ("soke.errors", "soke.lazy", "soke"),
 ]
 FLOOR = {room: len(FLOORS) - number for number, rooms in enumerate(FLOORS) for room in rooms}
 # What plain rooms do without, besides higher floors.
 WITHOUT = {
+    "settings": ("torch", "pytorch_lightning", "transformers", "omegaconf", "numpy"),
     "soke.body": ("pytorch_lightning", "transformers", "omegaconf"),
     "soke.text": ("pytorch_lightning", "transformers", "omegaconf", "torch"),
     "soke.metrics": ("pytorch_lightning", "transformers", "omegaconf", "soke.run"),
@@ -37,8 +39,10 @@ SOURCES = [path for folder in ("soke", "prepare") for path in sorted((ROOT / fol
 
 
 def room_of(module: str) -> str | None:
-    """The longest room that a module lies in, or None for a package of others."""
+    """The longest room that a module lies in, or None for a package of others; settings are a room of their own."""
     parts = module.split(".")
+    if parts[0] == "soke" and "settings" in parts[1:3]:
+        return "settings"
     names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
     return next((name for name in names if name in FLOOR), None)
 

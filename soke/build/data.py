@@ -18,10 +18,11 @@ from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon
 from soke.data.nmfs_csl import NMFsCSL
 from soke.data.phoenix14t import Phoenix14T
+from soke.data.settings import CorpusSettings
 from soke.data.statistics import Statistics, data_hashes, load_or_compute_statistics, published_statistics
 from soke.errors import UserError
 from soke.run import folders
-from soke.run.config import Config, CorpusConfig, resolve
+from soke.run.config import Config, resolve
 from soke.text.locales import TEXT_LOCALE
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def corpora_of(config: Config) -> list[Corpus]:
     return [corpus_of(name, settings) for name, settings in config.dataset.corpora.items()]
 
 
-def corpus_of(name: str, settings: CorpusConfig) -> Corpus:
+def corpus_of(name: str, settings: CorpusSettings) -> Corpus:
     reader = _imported(f"DATASET.CORPORA.{name}.READER", settings.reader) if settings.reader else CORPORA[name]
     where = {"packed": resolve(settings.packed)} if settings.packed else {}
     corpus = reader(resolve(settings.root), **where)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import logging
 from typing import Sequence
@@ -23,7 +22,6 @@ from soke.errors import UserError
 from soke.generator.model import GeneratorSpec, SignGenerator
 from soke.generator.producer import SignProducer
 from soke.generator.retrieval import Keywords, Signs
-from soke.generator.search import Search
 from soke.run.config import Config, resolve
 from soke.tokenizer.tokenizer import SignTokenizer
 
@@ -37,15 +35,11 @@ def trained_producer(config: Config) -> SignProducer:
     t, folder = config.test, export_folder_of(config)
     producer = SignProducer.from_pretrained(
         folder, devices.device_of(config), config.generator.retrieval.similar, batch_size=t.batch_size,
-        search=search_of(config),
+        search=t.search,
     )
     agreement.check_generator(config, layout_of(config), producer.generator, producer.tokenizer, folder)
     producer.generator.for_inference(t.weights, t.compile)
     return producer
-
-
-def search_of(config: Config) -> Search:
-    return Search(**dataclasses.asdict(config.test.search))
 
 
 def new_generator(config: Config, tokenizer: SignTokenizer, data: SignDataModule) -> SignGenerator:

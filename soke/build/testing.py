@@ -7,7 +7,6 @@ import dataclasses
 from soke import __version__
 from soke.build.body import body_model
 from soke.build.data import corpora_of, limits_of
-from soke.build.generator import search_of
 from soke.build.tokenizer import export_folder_of
 from soke.build.translation import back_translation_folder, folder_of_corpus, readers_of
 from soke.evaluation.evaluate import Setting, Shares
@@ -42,5 +41,5 @@ def conditions_of(config: Config, task: str) -> dict[str, object]:
     if stage == "generator":
         found |= {"task": task, "weights": t.weights, "retrieval_similar": config.generator.retrieval.similar}
     if stage == "generator" and task == "t2m":
-        found["search"] = dataclasses.asdict(search_of(config))
+        found["search"] = dataclasses.asdict(t.search)
     return found

@@ -1,6 +1,10 @@
 """Text to codes: vocabulary, decoding schemes, retrieval, search, the mBART model and its training."""
 
-from soke.generator.producer import SignProducer
-from soke.generator.search import Search
+from soke.lazy import lazy
 
-__all__ = ["Search", "SignProducer"]
+_HOMES = {
+    "Search": "soke.generator.settings",
+    "SignProducer": "soke.generator.producer",
+}
+__all__ = list(_HOMES)
+__getattr__ = lazy(__name__, _HOMES)

@@ -21,7 +21,8 @@ from soke.generator.decoder import StepDecoder, rows_of
 from soke.generator.heads import Heads
 from soke.generator.retrieval import Keywords, Retriever, Signs
 from soke.generator.schemes import ABSENT, IGNORE, SCHEMES, Steps
-from soke.generator.search import Search, decision
+from soke.generator.search import decision
+from soke.generator.settings import Search
 from soke.generator.sign_vocabulary import SignVocabulary
 from soke.generator.source import SourceEncoder, load_pieces
 from soke.generator.translation import ReadingOutput, text_logits, written

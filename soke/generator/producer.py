@@ -12,7 +12,7 @@ from soke.errors import UserError
 from soke.evaluation.protocols import Sentence
 from soke.generator.model import SignGenerator
 from soke.generator.retrieval import explained
-from soke.generator.search import Search
+from soke.generator.settings import Search
 from soke.storage import new_folder
 from soke.tokenizer.tokenizer import SignTokenizer
 

@@ -7,73 +7,14 @@ largest codebook. Scores are [N, P, V + 1], the last column the end, -inf where 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Sequence
 
 import torch
 from torch import Tensor
 
-from soke.errors import UserError
 from soke.generator.decoder import rows_of
 from soke.generator.schemes import ABSENT, DecodingScheme
-
-METHODS = ("greedy", "sample", "beam")
-
-
-@dataclass(frozen=True)
-class Search:
-    """How codes are searched for.
-
-    method:         greedy; sample: each part's code is drawn; beam: the likeliest sequence of all parts together
-    temperature:    of sampling; below 1 sharper
-    top_k:          sampling draws from this many likeliest codes of each part; 0: from all
-    top_p:          sampling draws from the likeliest codes that together have this probability; 1: from all
-    seed:           of sampling; a sentence's sample depends on it, its text and its language, not on its company
-    beams:          hypotheses kept per sentence
-    length_penalty: log-probabilities of hypotheses are divided by their length to this power; 0: not at all
-    min_steps:      no end before so many codes per part
-    max_steps:      codes per part at most; None: the model's
-    no_repeat:      no sequence of so many time steps is said twice, all parts together; 0: it may be
-
-    Raises UserError for values that make no sense.
-    """
-
-    method: str = "greedy"
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    seed: int = 0
-    beams: int = 4
-    length_penalty: float = 1.0
-    min_steps: int = 1
-    max_steps: int | None = None
-    no_repeat: int = 0
-
-    def __post_init__(self):
-        problems = [
-            problem
-            for wrong, problem in (
-                (self.method not in METHODS, f"METHOD is {self.method}, but must be one of {', '.join(METHODS)}"),
-                (self.temperature <= 0, f"TEMPERATURE must be above 0, not {self.temperature}"),
-                (self.top_k < 0, f"TOP_K must be at least 0, not {self.top_k}"),
-                (not 0 < self.top_p <= 1, f"TOP_P must be above 0 and at most 1, not {self.top_p}"),
-                (self.beams < 1, f"BEAMS must be at least 1, not {self.beams}"),
-                (self.min_steps < 1, f"MIN_STEPS must be at least 1, not {self.min_steps}"),
-                (self.no_repeat == 1 or self.no_repeat < 0, f"NO_REPEAT must be 0 or above 1, not {self.no_repeat}"),
-                (
-                    self.max_steps is not None and self.max_steps < self.min_steps,
-                    f"MIN_STEPS is {self.min_steps}, above the longest output of {self.max_steps} steps",
-                ),
-            )
-            if wrong
-        ]
-        if problems:
-            raise UserError("TEST.SEARCH: " + "; ".join(problems))
-
-    @property
-    def hypotheses(self) -> int:
-        """Rows per row of the scheme."""
-        return self.beams if self.method == "beam" else 1
+from soke.generator.settings import Search
 
 
 def best_joint(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:

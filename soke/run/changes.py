@@ -9,13 +9,13 @@ from typing import Any, Mapping, Sequence
 from omegaconf import OmegaConf
 
 from soke.errors import UserError
-from soke.run.config import DEFAULTS, Config, Stage, to_plain
+from soke.run.config import DEFAULTS, Config, to_plain
 
 ABSENT = "absent"
 Changes = dict[str, tuple[Any, Any]]  # key -> (saved, asked)
 
 # What a training depends on: patterns of keys, by stage. Further settings of the same section are added by themselves.
-_TRAINED_BY: dict[Stage, tuple[str, ...]] = {
+_TRAINED_BY: dict[str, tuple[str, ...]] = {
     "tokenizer": ("SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "LOSS.*"),
     "generator": (
         "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "GENERATOR.*", "EVAL.GENERATE_CLIPS", "METRIC.DTW",
@@ -34,7 +34,7 @@ _PLACES = (
     "TOKENIZER.PATH", "GENERATOR.MBART",
 )
 _NAMED_BY_USERS = ("DATASET.CORPORA.*", "TOKENIZER.CODES.*", "GENERATOR.FUSION.*", "PARTS*")  # not by default.yaml
-_MODEL: dict[Stage, tuple[str, ...]] = {
+_MODEL: dict[str, tuple[str, ...]] = {
     "tokenizer": ("PARTS*", "TOKENIZER.*"),
     "generator": ("PARTS*", "TOKENIZER.*", "GENERATOR.*"),
     "translation": ("PARTS*", "TRANSLATION.*"),
@@ -65,7 +65,7 @@ def changes(saved: Path, config: Config) -> Changes:
     return found | {key: (before[key], ABSENT) for key in gone}
 
 
-def of_training(found: Changes, stage: Stage, extend: bool) -> Changes:
+def of_training(found: Changes, stage: str, extend: bool) -> Changes:
     """Those without which a run would not have become what it is.
 
     extend: whether TRAIN.END_EPOCH may differ
@@ -78,7 +78,7 @@ def of_training(found: Changes, stage: Stage, extend: bool) -> Changes:
     }
 
 
-def of_model(found: Changes, stage: Stage) -> Changes:
+def of_model(found: Changes, stage: str) -> Changes:
     """Those that make it another model that is tested."""
     return {key: pair for key, pair in found.items() if _matches(key, (*_TESTED, *_MODEL[stage]))}
 

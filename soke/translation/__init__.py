@@ -1,5 +1,9 @@
 """Back-translation: motion to text, by a Sign Language Transformer, to score generated motion with."""
 
-from soke.translation.translator import BackTranslator
+from soke.lazy import lazy
 
-__all__ = ["BackTranslator"]
+_HOMES = {
+    "BackTranslator": "soke.translation.translator",
+}
+__all__ = list(_HOMES)
+__getattr__ = lazy(__name__, _HOMES)

@@ -21,7 +21,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from soke.generator.model import GeneratorSpec, SignGenerator  # noqa: E402
-from soke.generator.search import Search  # noqa: E402
+from soke.generator.settings import Search  # noqa: E402
 
 CODEBOOKS = {"body": 96, "lhand": 192, "rhand": 192}
 PIECES = 19_012  # of the text, after trimming to the corpora

@@ -9,11 +9,11 @@ import torch
 
 from soke.build.body import layout_of
 from soke.build.data import CORPORA
-from soke.build.generator import search_of
+from soke.data.settings import KNOWN_CORPORA
 from soke.errors import UserError
 from soke.generator.schemes import SCHEMES
-from soke.generator.search import METHODS, Search
-from soke.run.config import KNOWN_CORPORA, Generator, SearchConfig, load_config, resolve
+from soke.generator.settings import Generator, Search
+from soke.run.config import load_config, resolve
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
 from tests.run.test_config import RUNNABLE
 
@@ -52,17 +52,11 @@ def test_wrong_joints_are_named():
 
 def test_every_choice_of_the_schema_exists():
     assert set(typing.get_args(typing.get_type_hints(Generator)["decoding"])) == set(SCHEMES)
-    assert set(typing.get_args(typing.get_type_hints(SearchConfig)["method"])) == set(METHODS)
     assert set(KNOWN_CORPORA) == set(CORPORA)
 
 
 def test_default_search_is_greedy():
-    assert search_of(load_config("configs/soke.yaml")) == Search()
-
-
-def test_senseless_searches_are_refused():
-    with pytest.raises(UserError, match="TOP_P must be above 0.*BEAMS must be at least 1"):
-        search_of(load_config("configs/soke.yaml", overrides=["TEST.SEARCH.TOP_P=0", "TEST.SEARCH.BEAMS=0"]))
+    assert load_config("configs/soke.yaml").test.search == Search()
 
 
 def test_every_corpus_has_a_back_translation_model_of_the_published_size():

@@ -9,7 +9,7 @@ import torch
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
 from soke.generator.schemes import ABSENT, SCHEMES
-from soke.generator.search import Search
+from soke.generator.settings import Search
 from tests.generator.helpers import CODEBOOKS, make_generator
 
 TEXTS = ["rain tomorrow", "sun", "snow and rain come tomorrow to all of us", "morgen regen", "a", "xyz xyz xyz xyz"]

@@ -183,11 +183,59 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
         ("SEED=true", "SEED must be a whole number"),
         ("PARTS=[{name: body}]", "PARTS[0].joints is missing"),
         ("nonsense", "no override"),
+        ("TRAIN.LABEL_SMOOTHING=1", "TRAIN.LABEL_SMOOTHING must be at least 0 and below 1, not 1.0"),
+        ("TRAIN.GRAD_CLIP=.nan", "TRAIN.GRAD_CLIP must be a gradient norm, or 0 for no clipping, not nan"),
+        ("TRAIN.OPTIM.WARMUP_EPOCHS=150", "TRAIN.OPTIM.WARMUP_EPOCHS must be at least 0 and below TRAIN.END_EPOCH (150)"),
+        ("TEST.SEARCH.TOP_P=0", "TEST.SEARCH.TOP_P must be above 0 and at most 1, not 0.0"),
+        ("TEST.SEARCH.MIN_STEPS=101", "TEST.SEARCH.MIN_STEPS is 101, above the longest output of 100 steps"),
+        ("TEST.SEARCH.MAX_STEPS=0", "TEST.SEARCH.MIN_STEPS is 1, above the longest output of 0 steps"),
+        ("GENERATOR.RETRIEVAL.DROP=1.5", "GENERATOR.RETRIEVAL.DROP must be between 0 and 1, not 1.5"),
+        ("GENERATOR.TRANSLATION=-1", "GENERATOR.TRANSLATION must be between 0 and 1, not -1.0"),
+        ("TRANSLATION.HEADS=0", "a multiple of TRANSLATION.HEADS (0), and neither TRANSLATION.LAYERS (3) nor"),
+        ("DATASET.CORPORA.how2sing.PACKED=x", "DATASET.CORPORA.how2sing.ROOT is missing"),
+        ("DATASET.CORPORA.mine.ROOT=x", "needs DATASET.CORPORA.mine.READER, the class"),
+        ("EVAL.GENERATE_EVERY=3", "EVAL.GENERATE_EVERY must be a multiple of EVAL.EVERY_EPOCHS (10)"),
+        ("NUM_NODES=0", "NUM_NODES must be at least 1, not 0"),
     ],
 )
 def test_bad_values_and_combinations(override, expected):
     with pytest.raises(UserError, match=re.escape(expected)):
         load_config("configs/soke.yaml", overrides=[override])
+
+
+def test_mistakes_within_and_between_sections_are_reported_at_once():
+    overrides = [
+        "TRAIN.BATCH_SIZE=0", "TRAIN.STAGE=tokeniser", "TEST.SEARCH.BEAMS=0", "GENERATOR.RETRIEVAL.SIMILAR=2",
+        "GENERATOR.RETRIEVAL.MATCH=soke_substring", "DATASET.CORPORA.how2sing.PACKED=x", "TRAIN.BATCH_FRAMES=5",
+    ]
+    with pytest.raises(UserError) as error:
+        load_config("configs/soke.yaml", overrides=overrides)
+    assert str(error.value) == (
+        "configs/soke.yaml: "
+        "TRAIN.BATCH_SIZE must be at least 1, not 0; "
+        "TRAIN.STAGE is 'tokeniser', but must be one of tokenizer, generator, translation (did you mean tokenizer?); "
+        "TEST.SEARCH.BEAMS must be at least 1, not 0; "
+        "DATASET.CORPORA.how2sing.ROOT is missing; "
+        "DATASET.CORPORA.how2sing is none of how2sign, csl, phoenix, nmfs_csl (did you mean how2sign?); a corpus of "
+        "your own needs DATASET.CORPORA.how2sing.READER, the class that reads it, as package.module.Class; "
+        "GENERATOR.RETRIEVAL.SIMILAR must be between 0 and 1, not 2.0; "
+        "GENERATOR.RETRIEVAL.SIMILAR needs GENERATOR.RETRIEVAL.MATCH=token; "
+        "TRAIN.BATCH_FRAMES must be 0, or hold the longest clip, DATASET.MAX_FRAMES (400), not 5"
+    )
+
+
+def test_what_matters_to_another_stage_alone_is_no_mistake():
+    load_config("configs/deto.yaml", overrides=["EVAL.EVERY_EPOCHS=3", "GENERATOR.RETRIEVAL.KEYWORDS=lists"])
+    load_config("configs/back_translation.yaml", overrides=["TOKENIZER.CODES={face: 3}"])
+    with pytest.raises(UserError, match="WARMUP_EPOCHS must be 0 for back-translation"):
+        load_config("configs/back_translation.yaml", overrides=["TRAIN.OPTIM.WARMUP_EPOCHS=1"])
+
+
+def test_settings_check_themselves_where_no_configuration_is():
+    from soke.generator.settings import Search
+
+    with pytest.raises(UserError, match="^Search: `beams` must be at least 1, not 0; `top_p` must be above 0"):
+        Search("beam", beams=0, top_p=2.0)
 
 
 def test_batches_by_frames_need_lengths():
@@ -244,6 +292,15 @@ def test_help_and_configuration_errors_load_no_library(program, arguments):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     ended = "SystemExit" if arguments == ["--help"] else "UserError"
     assert f"ended by {ended}\nFalse False" in done.stdout, done.stderr
+
+
+def test_settings_load_no_library():
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "soke").rglob("settings.py")]
+    assert len(modules) > 7
+    code = f"import sys, {', '.join(modules)}\nprint(*sorted(name.partition('.')[0] for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert not {"torch", "numpy", "transformers", "pytorch_lightning", "omegaconf"} & set(done.stdout.split())
 
 
 def test_user_errors_end_without_traceback():

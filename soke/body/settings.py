@@ -1,0 +1,30 @@
+"""Settings of body models and of the parts of the body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from soke.settings import Settings
+
+
+@dataclass(frozen=True)
+class Body(Settings):
+    root: str
+    flat_hand_mean: bool
+    betas: list[float]
+
+    def problems(self) -> list[str]:
+        shapes = len(self.betas)
+        return [] if shapes in (0, 10) else [f"`betas` must hold 10 numbers or none, not {shapes}"]
+
+
+@dataclass(frozen=True)
+class Part(Settings):
+    name: str
+    joints: list[str]
+    jaw: bool = False
+    expression: int = 0
+    eyelids: bool = False
+    rotation: Literal["axis_angle", "6d", "position"] = "axis_angle"
+    mirrors: str | None = None

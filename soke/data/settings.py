@@ -1,0 +1,49 @@
+"""Settings of corpora and of what is read from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from soke.settings import Settings, near
+
+KNOWN_CORPORA = ("how2sign", "csl", "phoenix", "nmfs_csl")
+
+
+@dataclass(frozen=True)
+class CorpusSettings(Settings):
+    root: str = ""
+    packed: str = ""
+    reader: str = ""
+    weight: float = 1.0
+
+    def problems(self) -> list[str]:
+        found = [] if self.root else ["`root` is missing"]
+        if not 0 < self.weight < math.inf:
+            found.append(f"`weight` must be a number above 0, not {self.weight}; null for a corpus leaves it out")
+        return found
+
+
+@dataclass(frozen=True)
+class Dataset(Settings):
+    corpora: dict[str, CorpusSettings]
+    lexicon: str | None
+    train_on_lexicon: bool
+    code_path: str
+    statistics: str
+    min_frames: int
+    max_frames: int
+    strict: bool
+    cache_frames: int
+    group_by_length: bool
+
+    def problems(self) -> list[str]:
+        found = [] if self.corpora else ["`corpora` is empty: name at least one corpus"]
+        found += [
+            f"`corpora.{name}` is none of {', '.join(KNOWN_CORPORA)}{near(name, KNOWN_CORPORA)}; a corpus of your own "
+            f"needs `corpora.{name}.reader`, the class that reads it, as package.module.Class"
+            for name, corpus in self.corpora.items() if name not in KNOWN_CORPORA and not corpus.reader
+        ]
+        if self.min_frames > self.max_frames:
+            found.append("`min_frames` is above `max_frames`")
+        return found

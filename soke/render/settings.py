@@ -1,0 +1,14 @@
+"""Settings of pictures and videos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from soke.settings import Settings
+
+
+@dataclass(frozen=True)
+class Render(Settings):
+    size: int
+    backend: Literal["auto", "pyvista", "software"]

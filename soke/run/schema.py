@@ -1,0 +1,93 @@
+"""The whole configuration: its sections, which check themselves, and what of them contradicts each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from soke.body.settings import Body, Part
+from soke.data.settings import Dataset
+from soke.evaluation.settings import Metric
+from soke.generator.settings import Generator
+from soke.render.settings import Render
+from soke.run.settings import Eval, Logger, Test, Train
+from soke.settings import Settings
+from soke.tokenizer.settings import Loss, Tokenizer
+from soke.translation.settings import Translation
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Config(Settings):
+    name: str
+    seed: int
+    accelerator: str
+    device: list[int] | int | str
+    num_nodes: int
+    folder: str
+    results: str
+    train: Train
+    eval: Eval
+    test: Test
+    dataset: Dataset
+    body: Body
+    parts: list[Part]
+    tokenizer: Tokenizer
+    loss: Loss
+    generator: Generator
+    translation: Translation
+    metric: Metric
+    logger: Logger
+    render: Render
+
+    def problems(self) -> list[str]:
+        return self.below(1, "num_nodes")
+
+    @property
+    def run_folder(self) -> Path:
+        """Where this stage's run writes: `FOLDER`/<stage>/<NAME>."""
+        return resolve(self.folder) / self.train.stage / self.name
+
+    def per_model(self) -> list[Config]:
+        """This configuration, or for back-translation one per corpus: each has its own model, <NAME>/<corpus>."""
+        if self.train.stage != "translation":
+            return [self]
+        return [
+            dataclasses.replace(
+                self, name=f"{self.name}/{name}", dataset=dataclasses.replace(self.dataset, corpora={name: corpus})
+            )
+            for name, corpus in self.dataset.corpora.items()
+        ]
+
+
+def resolve(path: str | Path) -> Path:
+    """A path of a configuration: absolute, or relative to the repository, never to the caller's folder."""
+    return ROOT / Path(path).expanduser()
+
+
+def contradictions(config: Config) -> list[str]:
+    """What sections say that no run could make sense of together, a sentence each."""
+    found = []
+    dataset, down = config.dataset, max(config.tokenizer.downsample, 1)
+    if dataset.min_frames < down or dataset.min_frames % down or dataset.max_frames % down:
+        found.append(f"DATASET.MIN_FRAMES and DATASET.MAX_FRAMES must be multiples of TOKENIZER.DOWNSAMPLE ({down})")
+    frames = config.train.batch_frames
+    if frames and frames < dataset.max_frames:
+        found.append(
+            f"TRAIN.BATCH_FRAMES must be 0, or hold the longest clip, DATASET.MAX_FRAMES ({dataset.max_frames}), not "
+            f"{frames}"
+        )
+    if frames and not dataset.group_by_length:
+        found.append("TRAIN.BATCH_FRAMES needs DATASET.GROUP_BY_LENGTH=true")
+    fusion, names = config.generator.fusion, [part.name for part in config.parts]
+    if fusion is not None and (set(fusion) != set(names) or min(fusion.values()) < 0 or sum(fusion.values()) <= 0):
+        found.append(f"GENERATOR.FUSION must give each of {', '.join(names)} a weight of at least 0, not all 0")
+    least, most = config.test.search.min_steps, config.generator.max_steps
+    if least > most:
+        found.append(
+            f"TEST.SEARCH.MIN_STEPS is {least}, above the longest output of {most} steps, GENERATOR.MAX_STEPS"
+        )
+    trained = getattr(config, config.train.stage, None)  # the section of the stage's name
+    return found + (trained.training_problems(config) if isinstance(trained, Settings) else [])

@@ -1,0 +1,87 @@
+"""Settings of trainings, of their validation and of tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from soke.generator.settings import Search
+from soke.settings import Settings, near
+
+STAGES = ("tokenizer", "generator", "translation")  # each with the section of its name; their rows: soke/build/stages.py
+
+
+@dataclass(frozen=True)
+class Optim(Settings):
+    lr: float
+    betas: list[float]
+    weight_decay: float
+    eta_min: float
+    warmup_epochs: int
+
+
+@dataclass(frozen=True)
+class Train(Settings):
+    stage: str
+    batch_size: int
+    batch_frames: int
+    num_workers: int
+    end_epoch: int
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    grad_clip: float
+    accumulate: int
+    checkpointing: bool
+    label_smoothing: float
+    resume: str
+    extend: bool
+    optim: Optim
+
+    def problems(self) -> list[str]:
+        found = self.below(1, "batch_size", "end_epoch", "accumulate")
+        if self.stage not in STAGES:
+            found.append(f"`stage` is {self.stage!r}, but must be one of {', '.join(STAGES)}{near(self.stage, STAGES)}")
+        if not self.grad_clip >= 0:
+            found.append(f"`grad_clip` must be a gradient norm, or 0 for no clipping, not {self.grad_clip}")
+        if not 0 <= self.label_smoothing < 1:
+            found.append(f"`label_smoothing` must be at least 0 and below 1, not {self.label_smoothing}")
+        if not 0 <= self.optim.warmup_epochs < max(self.end_epoch, 1):
+            found.append(
+                f"`optim.warmup_epochs` must be at least 0 and below `end_epoch` ({self.end_epoch}), "
+                f"not {self.optim.warmup_epochs}"
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Eval(Settings):
+    batch_size: int
+    every_epochs: int
+    generate_every: int
+    generate_clips: int
+
+    def problems(self) -> list[str]:
+        return self.below(1, "generate_clips", "batch_size", "every_epochs")
+
+
+@dataclass(frozen=True)
+class Test(Settings):
+    batch_size: int
+    split: Literal["train", "val", "test"]
+    checkpoint: str
+    save_predictions: bool
+    weights: Literal["float32", "bfloat16"]
+    compile: bool
+    search: Search
+
+    def problems(self) -> list[str]:
+        return self.below(1, "batch_size")
+
+
+@dataclass(frozen=True)
+class Logger(Settings):
+    tensorboard: bool
+    wandb: bool
+    every_steps: int
+
+    def problems(self) -> list[str]:
+        return self.below(1, "every_steps")

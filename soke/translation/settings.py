@@ -1,0 +1,50 @@
+"""Settings of back-translation models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from soke.settings import Settings
+
+
+@dataclass(frozen=True)
+class Translation(Settings):
+    width: int
+    layers: int
+    heads: int
+    feedforward: int
+    dropout: float
+    level: Literal["auto", "word", "char", "jieba"]
+    gloss_weight: float
+    text_weight: float
+    pseudo_glosses: bool
+    max_tokens: int
+    beams: list[int]
+    length_penalties: list[float]
+    patience: int
+    decay: float
+
+    def problems(self) -> list[str]:
+        found = []
+        if min(self.layers, self.heads, self.feedforward, self.width) < 1 or self.width % max(self.heads, 1) or (
+            self.width % 2
+        ):
+            found.append(
+                f"`width` ({self.width}) must be even and a multiple of `heads` ({self.heads}), and neither "
+                f"`layers` ({self.layers}) nor `feedforward` ({self.feedforward}) below 1"
+            )
+        if not 0 <= self.dropout < 1:
+            found.append(f"`dropout` must be at least 0 and below 1, not {self.dropout}")
+        if min(self.gloss_weight, self.text_weight) < 0 or self.text_weight == 0:
+            found.append("`gloss_weight` must be at least 0, and `text_weight` above 0")
+        if not self.beams or min(self.beams) < 1 or not self.length_penalties:
+            found.append("`beams` must list beam sizes of at least 1, `length_penalties` at least one number")
+        if not 0 < self.decay < 1:
+            found.append(f"`decay` must be between 0 and 1, not {self.decay}")
+        return found + self.below(1, "max_tokens") + self.below(0, "patience")
+
+    def training_problems(self, config: Any) -> list[str]:
+        if config.train.optim.warmup_epochs:
+            return ["TRAIN.OPTIM.WARMUP_EPOCHS must be 0 for back-translation, whose learning rate follows BLEU-4"]
+        return []
