@@ -29,8 +29,8 @@ from soke.data.lexicon import Lexicon
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.synthetic.writer import STAMP as CORPORA_STAMP
 from soke.errors import UserError
-from soke.generator.pieces import PIECES, Pieces, normaliser_of
 from soke.generator.retrieval import MARKERS
+from soke.generator.text_tokenizer import SENTENCEPIECE_FILE, TextTokenizer, normaliser_of
 from soke.run.config import Config, load_config
 from soke.storage import new_folder
 from soke.text.locales import TEXT_LOCALE
@@ -78,7 +78,7 @@ def corpus_texts(corpora: Path) -> list[str]:
     return [clip.text for reader in readers for split in SPLITS for clip in reader.clips(split)]
 
 
-def train_pieces(texts: Sequence[str], vocabulary: int) -> bytes:
+def train_sentencepiece(texts: Sequence[str], vocabulary: int) -> bytes:
     """A sentencepiece unigram model of at most `vocabulary` pieces that covers every character of `texts`.
 
     Text is normalised as for mbart-large-cc25. Raises UserError when the characters alone are more.
@@ -99,9 +99,9 @@ def train_pieces(texts: Sequence[str], vocabulary: int) -> bytes:
     return model.getvalue()
 
 
-def mbart_vocabulary(pieces: bytes, languages: Sequence[str] = LANGUAGE_CODES) -> list[tuple[str, float]]:
+def mbart_vocabulary(sentencepieces: bytes, languages: Sequence[str] = LANGUAGE_CODES) -> list[tuple[str, float]]:
     """(token, score) in the order of mBART's ids: specials, pieces, language codes, mask."""
-    model = sentencepiece.SentencePieceProcessor(model_proto=pieces)
+    model = sentencepiece.SentencePieceProcessor(model_proto=sentencepieces)
     trained = [(model.id_to_piece(i), model.get_score(i)) for i in range(_PIECES_OF_SENTENCEPIECE, len(model))]
     unscored = [(token, 0.0) for token in (*_SPECIALS, *languages, "<mask>")]
     return [*unscored[: len(_SPECIALS)], *trained, *unscored[len(_SPECIALS) :]]
@@ -112,7 +112,7 @@ def make_mbart(texts: Sequence[str], out: Path, size: str, seed: int, locales: I
 
     locales: of the texts; those that mbart-large-cc25 lacks follow its own
 
-    Raises UserError when `out` holds anything else, and as `train_pieces` does.
+    Raises UserError when `out` holds anything else, and as `train_sentencepiece` does.
     """
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
     others = sorted(set(locales) - set(LANGUAGE_CODES))
@@ -127,8 +127,8 @@ def make_mbart(texts: Sequence[str], out: Path, size: str, seed: int, locales: I
     settings = SIZES[size]
     # The words that announce retrieved signs belong to every source, several times.
     markers = [marker.format(i) for marker in MARKERS.values() for i in (1, 2, 3)]
-    pieces = train_pieces([*texts, *markers], settings["vocabulary"])
-    vocabulary = mbart_vocabulary(pieces, [*LANGUAGE_CODES, *others])
+    sentencepieces = train_sentencepiece([*texts, *markers], settings["vocabulary"])
+    vocabulary = mbart_vocabulary(sentencepieces, [*LANGUAGE_CODES, *others])
     config = MBartConfig(
         vocab_size=len(vocabulary),
         d_model=settings["d_model"],
@@ -147,8 +147,8 @@ def make_mbart(texts: Sequence[str], out: Path, size: str, seed: int, locales: I
     with new_folder(out) as folder:
         model.save_pretrained(folder)
         tokenizer = MBartTokenizer(vocab=vocabulary, additional_special_tokens=others)
-        Pieces(tokenizer, normaliser_of(pieces)).save_pretrained(folder)
-        (folder / PIECES).write_bytes(pieces)
+        TextTokenizer(tokenizer, normaliser_of(sentencepieces)).save_pretrained(folder)
+        (folder / SENTENCEPIECE_FILE).write_bytes(sentencepieces)
         (folder / STAMP).write_text(json.dumps(stamp), encoding="utf-8")
     return True
 

@@ -20,8 +20,7 @@ from transformers import MBartForConditionalGeneration, MBartTokenizer
 
 from prepare.small_mbart import LANGUAGE_CODES, configured_texts
 from soke.errors import UserError
-from soke.generator.pieces import PIECES, TOKENIZER, Pieces
-from soke.generator.source import load_pieces
+from soke.generator.text_tokenizer import SENTENCEPIECE_FILE, TOKENIZER_FILE, TextTokenizer, load_text_tokenizer
 from soke.run import cli
 from soke.run.config import load_config, resolve
 from soke.storage import new_folder
@@ -30,7 +29,7 @@ STAMP = "trim.json"
 VERSION = 2  # to be raised whenever the same model and texts give another result
 _CORPORA = "configs/data/h2s_csl_phoenix.yaml"
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
-_PIECES = (TOKENIZER, PIECES)
+_TOKENIZERS = (TOKENIZER_FILE, SENTENCEPIECE_FILE)
 _LAST_LATIN = "\u024f"  # single letters, digits and signs up to here are kept whether the corpora have them or not
 _SPACE = "▁"
 _BATCH = 4096
@@ -39,7 +38,7 @@ _BATCH = 4096
 def check_files(model: Path) -> None:
     """Raises UserError that names every missing file of an mBART."""
     missing = [] if (model / "config.json").is_file() else ["config.json"]
-    for alternatives in (_WEIGHTS, _PIECES):
+    for alternatives in (_WEIGHTS, _TOKENIZERS):
         if not any((model / name).is_file() for name in alternatives):
             missing.append(" or ".join(alternatives))
     if missing:
@@ -49,28 +48,30 @@ def check_files(model: Path) -> None:
         )
 
 
-def kept_ids(pieces: Pieces, texts: Iterable[str]) -> list[int]:
+def kept_ids(tokenizer: TextTokenizer, texts: Iterable[str]) -> list[int]:
     """Ids that stay, in order: what segments `texts`, specials, language codes, single Latin characters.
 
     The best segmentation of a text into the pieces of a unigram model is made of pieces that stay, and taking others
     away gives it no new rivals; the piece of the lowest score stays, because it sets the cost of <unk>.
     """
-    scores = _scores(pieces)
-    used = set(pieces.all_special_ids) | {i for i in range(len(pieces)) if _is_latin(pieces.convert_ids_to_tokens(i))}
-    used |= set(pieces.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>", *LANGUAGE_CODES, "<mask>"]))
+    scores = _scores(tokenizer)
+    latin = {i for i in range(len(tokenizer)) if _is_latin(tokenizer.convert_ids_to_tokens(i))}
+    used = latin | set(tokenizer.all_special_ids)
+    used |= set(tokenizer.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>", *LANGUAGE_CODES, "<mask>"]))
     lowest = min(scores, key=scores.get)
-    used.add(pieces.convert_tokens_to_ids(lowest))
+    used.add(tokenizer.convert_tokens_to_ids(lowest))
     for batch in _batches(list(texts)):
-        for ids in pieces(batch, add_special_tokens=False)["input_ids"]:
+        for ids in tokenizer(batch, add_special_tokens=False)["input_ids"]:
             used.update(ids)
     return sorted(used)
 
 
-def trimmed_pieces(pieces: Pieces, kept: Sequence[int]) -> Pieces:
+def trimmed_tokenizer(tokenizer: TextTokenizer, kept: Sequence[int]) -> TextTokenizer:
     """The tokenizer whose id i is the piece of id kept[i] before."""
-    scores = _scores(pieces)
-    tokens = [pieces.convert_ids_to_tokens(i) for i in kept]
-    return Pieces(MBartTokenizer(vocab=[(token, scores.get(token, 0.0)) for token in tokens]), pieces.normaliser)
+    scores = _scores(tokenizer)
+    tokens = [tokenizer.convert_ids_to_tokens(i) for i in kept]
+    vocabulary = [(token, scores.get(token, 0.0)) for token in tokens]
+    return TextTokenizer(MBartTokenizer(vocab=vocabulary), tokenizer.normaliser)
 
 
 def trim_model(model: MBartForConditionalGeneration, kept: Sequence[int]) -> None:
@@ -89,7 +90,7 @@ def trim_model(model: MBartForConditionalGeneration, kept: Sequence[int]) -> Non
                 setattr(config, key, new[value])
 
 
-def check_segmentation(before: Pieces, after: Pieces, kept: Sequence[int], texts: Sequence[str]) -> None:
+def check_segmentation(before: TextTokenizer, after: TextTokenizer, kept: Sequence[int], texts: Sequence[str]) -> None:
     """Raises UserError that quotes the first text that is cut into other pieces than before."""
     for batch in _batches(texts):
         rows = zip(batch, *(t(batch, add_special_tokens=False)["input_ids"] for t in (before, after)))
@@ -98,14 +99,14 @@ def check_segmentation(before: Pieces, after: Pieces, kept: Sequence[int], texts
                 raise UserError(f"the trimmed pieces cut this text differently, so nothing was written: {text!r}")
 
 
-def check_by_sentencepiece(model: Path, pieces: Pieces, texts: Sequence[str]) -> None:
-    """Raises UserError that quotes the first text of which `pieces` know another part than a sentencepiece model does,
-    or spell another text."""
+def check_by_sentencepiece(model: Path, tokenizer: TextTokenizer, texts: Sequence[str]) -> None:
+    """Raises UserError that quotes the first text of which `tokenizer` knows another part than a sentencepiece model,
+    or spells another text."""
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.read_bytes())
     for batch in _batches(texts):
-        rows = zip(batch, processor.encode(batch), pieces(batch, add_special_tokens=False)["input_ids"])
+        rows = zip(batch, processor.encode(batch), tokenizer(batch, add_special_tokens=False)["input_ids"])
         for text, right, found in rows:
-            right, found = processor.id_to_piece(right), pieces.convert_ids_to_tokens(found)
+            right, found = processor.id_to_piece(right), tokenizer.convert_ids_to_tokens(found)
             if "".join(right) != "".join(found):
                 raise UserError(
                     f"{model} reads {text!r} as {' '.join(right)}, but the trimmed pieces read {' '.join(found)}, so "
@@ -120,7 +121,8 @@ def trim(model: Path, texts: Sequence[str], out: Path) -> bool:
     """
     check_files(model)
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
-    sizes = {path.name: path.stat().st_size for path in sorted(model.iterdir()) if path.name in (*_WEIGHTS, *_PIECES)}
+    known = (*_WEIGHTS, *_TOKENIZERS)
+    sizes = {path.name: path.stat().st_size for path in sorted(model.iterdir()) if path.name in known}
     stamp = {"version": VERSION, "source": sizes, "sentences": len(texts), "texts": digest}
     if (out / STAMP).is_file():
         found = json.loads((out / STAMP).read_text(encoding="utf-8"))
@@ -132,26 +134,26 @@ def trim(model: Path, texts: Sequence[str], out: Path) -> bool:
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is there already and holds no trimmed mBART: choose another folder with --out")
-    pieces = load_pieces(model)
-    kept = kept_ids(pieces, texts)
+    tokenizer = load_text_tokenizer(model)
+    kept = kept_ids(tokenizer, texts)
     with new_folder(out) as folder:
-        trimmed_pieces(pieces, kept).save_pretrained(folder)
+        trimmed_tokenizer(tokenizer, kept).save_pretrained(folder)
         network = MBartForConditionalGeneration.from_pretrained(model, local_files_only=True)
-        if network.config.vocab_size < len(pieces):
-            raise UserError(f"{model}: {len(pieces)} pieces, but {network.config.vocab_size} rows of embeddings")
+        if network.config.vocab_size < len(tokenizer):
+            raise UserError(f"{model}: {len(tokenizer)} pieces, but {network.config.vocab_size} rows of embeddings")
         before = network.config.vocab_size
         trim_model(network, kept)
         network.save_pretrained(folder)
-        made = load_pieces(folder)  # as it will be loaded
-        check_segmentation(pieces, made, kept, texts)
-        if (model / PIECES).is_file():
-            check_by_sentencepiece(model / PIECES, made, texts)
+        made = load_text_tokenizer(folder)  # as it will be loaded
+        check_segmentation(tokenizer, made, kept, texts)
+        if (model / SENTENCEPIECE_FILE).is_file():
+            check_by_sentencepiece(model / SENTENCEPIECE_FILE, made, texts)
         (folder / STAMP).write_text(json.dumps({**stamp, "before": before, "after": len(kept)}), encoding="utf-8")
     return True
 
 
-def _scores(pieces: Pieces) -> dict[str, float]:
-    content = json.loads(pieces.backend_tokenizer.to_str())
+def _scores(tokenizer: TextTokenizer) -> dict[str, float]:
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
     return {token: score for token, score in content["model"]["vocab"]}
 
 

@@ -511,7 +511,7 @@ def test_unknown_language_and_empty_sentence(shop):
         shop.run(vis_mesh, "soke", "--text=hello", "--language=LSF")
     with pytest.raises(UserError, match="empty"):
         shop.run(vis_mesh, "soke", "--text= ")
-    with pytest.raises(UserError, match="no piece that the text tokenizer knows"):
+    with pytest.raises(UserError, match="no token that the text tokenizer knows"):
         shop.run(vis_mesh, "soke", "--text=\U0001f600\U0001f680")
 
 

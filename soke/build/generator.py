@@ -19,9 +19,10 @@ from soke.data.lexicon import SentenceClips, annotated_clips, german_glosses
 from soke.data.packed import file_hash
 from soke.data.recordings import published_recordings, read_recordings, without_held_out
 from soke.errors import UserError
-from soke.generator.model import GeneratorSpec, SignGenerator
+from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.generator.retrieval import Keywords, Signs
+from soke.generator.spec import GeneratorSpec
 from soke.run.config import Config, resolve
 from soke.tokenizer.tokenizer import SignTokenizer
 

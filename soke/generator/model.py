@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from soke import __version__
 from soke.data.clip import Clip
-from soke.data.recordings import Recording
 from soke.errors import UserError
 from soke.generator.decoder import StepDecoder, rows_of
+from soke.generator.files import MBART, WEIGHTS, read_settings, trained_mbart, untrained_mbart, write_settings
 from soke.generator.heads import Heads
+from soke.generator.motion_to_text import TextOutput, text_logits, written_texts
 from soke.generator.retrieval import Keywords, Retriever, Signs
 from soke.generator.schemes import ABSENT, IGNORE, SCHEMES, Steps
 from soke.generator.search import decision
 from soke.generator.settings import Search
 from soke.generator.sign_vocabulary import SignVocabulary
-from soke.generator.source import SourceEncoder, load_pieces
-from soke.generator.translation import ReadingOutput, text_logits, written
+from soke.generator.source import SourceEncoder
+from soke.generator.spec import GeneratorSpec
+from soke.generator.text_tokenizer import TextTokenizer, load_text_tokenizer
 from soke.storage import new_folder
 
 _LOOK_EVERY = 8  # steps between looks at who is done, on devices that would have to wait for the answer
@@ -46,84 +46,33 @@ class GeneratorOutput:
     accuracy: dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class GeneratorSpec:
-    """What rebuilds a generator besides its weights; plain types only.
-
-    languages:      sign languages
-    codebooks:      part -> number of codes
-    tokenizer_hash: of the SignTokenizer whose codes it speaks
-    fps:            corpus -> frames per second of its motions
-    decoding:       name in SCHEMES
-    fusion:         part -> weight in the decoder's input; None: equal
-    tied_heads:     heads are rows of the embedding table, see `Heads`
-    max_steps:      longest output in codes per part
-    max_pieces:     longest text in pieces
-    retrieval_words, retrieval_steps, retrieval_match, retrieval_similar, retrieval_recording: see `Retriever`
-    retrieval_keywords: name and hash of the lists of keywords that the corpora's sentences take; empty: they have none
-    retrieval_word_codes: name and hash of the published table that the signs are from; empty: they are the lexicon's
-    retrieval_form: name in FORMS
-    retrieval_drop: probability with which training leaves out a retrieved sign
-    translation:    share of the training batches that learn sign to text (M3T, section 3.3); 0: it cannot translate
-    corpora:        corpus -> its sign language; None: `fps` is of sign languages
-    data:           hash of the sentences and codes that it was trained on
-    """
-
-    languages: list[str]
-    codebooks: dict[str, int]
-    tokenizer_hash: str
-    fps: dict[str, float]
-    decoding: str = "multi_head"
-    fusion: dict[str, float] | None = None
-    tied_heads: bool = False
-    max_steps: int = 100
-    max_pieces: int = 256
-    retrieval_words: int = 3
-    retrieval_steps: int = 10
-    retrieval_match: str = "token"
-    retrieval_similar: float = 0.0
-    retrieval_recording: str = "first"
-    retrieval_keywords: str = ""
-    retrieval_word_codes: str = ""
-    retrieval_form: str = "interleaved"
-    retrieval_drop: float = 0.0
-    translation: float = 0.0
-    corpora: dict[str, str] | None = None
-    data: str = ""
-
-    def rate(self, language: str, corpus: str | None = None) -> float:
-        """Frames per second of motions of a corpus; without one that it was trained on, of the language's first."""
-        languages = self.corpora or {}
-        of_language = {name: fps for name, fps in self.fps.items() if languages.get(name, name) == language}
-        return of_language.get(corpus, next(iter(of_language.values())))
-
-
 class SignGenerator(nn.Module):
-    """mbart: a transformers MBartModel, whose embedding table is extended by languages and codes in place
-    pieces: its text tokenizer
+    """mbart:           a transformers MBartModel, whose embedding table is extended by languages and codes in place
+    text_tokenizer:  its text tokenizer
     signs, keywords: see `Retriever`
     """
 
     def __init__(
-        self, spec: GeneratorSpec, mbart: nn.Module, pieces, signs: Signs, keywords: Keywords | None = None
+        self, spec: GeneratorSpec, mbart: nn.Module, text_tokenizer: TextTokenizer, signs: Signs,
+        keywords: Keywords | None = None,
     ):
         super().__init__()
         self.spec, self.mbart, self.compile = spec, mbart, False
         sizes = list(spec.codebooks.values())
         self.scheme = SCHEMES[spec.decoding](sizes)
-        self.vocabulary = SignVocabulary(len(pieces), spec.languages, spec.codebooks, self.scheme.rows)
+        self.vocabulary = SignVocabulary(len(text_tokenizer), spec.languages, spec.codebooks, self.scheme.rows)
         if mbart.shared.num_embeddings != self.vocabulary.size:
-            # cc25's table has a few rows more than its tokenizer has pieces; they are not used
+            # cc25's table has a few rows more than its tokenizer has tokens; they are not used
             mbart.resize_token_embeddings(self.vocabulary.size, mean_resizing=False)
         self.register_buffer("first_codes", self.vocabulary.first_codes, persistent=False)
         lexicon = Retriever(
             signs, spec.retrieval_words, spec.retrieval_steps, spec.retrieval_match, spec.retrieval_similar,
             spec.retrieval_recording, keywords, codebooks=spec.codebooks,
         )
-        self.source = SourceEncoder(pieces, self.vocabulary, lexicon, spec.max_pieces, spec.retrieval_form)
+        self.source = SourceEncoder(text_tokenizer, self.vocabulary, lexicon, spec.max_pieces, spec.retrieval_form)
         tied = None
         if spec.tied_heads:
-            end = torch.tensor([pieces.eos_token_id])
+            end = torch.tensor([text_tokenizer.eos_token_id])
             tied = [
                 torch.cat([torch.arange(first, first + size), end])
                 for first, size in zip(self.vocabulary.first_codes.tolist(), sizes)
@@ -170,7 +119,7 @@ class SignGenerator(nn.Module):
         parts are fused as the decoder reads them, then end and language token."""
         codes = pad(codes.to(self.device), (0, 0, 0, 2))
         self._check_length(codes, "a motion", "cut it into sentences, in training by a lower DATASET.MAX_FRAMES")
-        end = self.source.pieces.eos_token_id
+        end = self.source.text_tokenizer.eos_token_id
         tokens = torch.tensor([[end, self.vocabulary.language_ids(language)[0]] for language in languages])
         after = torch.arange(codes.shape[1], device=self.device) - lengths.to(self.device)[:, None]
         fused = self._inputs(codes.masked_fill((after >= 0)[..., None], ABSENT))
@@ -283,7 +232,7 @@ class SignGenerator(nn.Module):
 
     def translation(
         self, codes: Tensor, lengths: Tensor, texts: Sequence[str], languages: Sequence[str]
-    ) -> ReadingOutput:
+    ) -> TextOutput:
         """Teacher forcing from motion to text, M3T's auxiliary objective (section 3.3).
 
         codes [B, K, P], padded with anything beyond lengths [B]. Raises UserError as `forward` does, and for a motion
@@ -298,9 +247,10 @@ class SignGenerator(nn.Module):
             encoder_attention_mask=mask, use_cache=False,
         ).last_hidden_state  # [B, L, D]
         asked = targets != IGNORE
-        logits, target = text_logits(hidden[asked], self.mbart.shared.weight, self.source.pieces), targets[asked]
+        logits = text_logits(hidden[asked], self.mbart.shared.weight, self.source.text_tokenizer)
+        target = targets[asked]
         accuracy = (logits.argmax(-1) == target).float().mean()
-        return ReadingOutput(nn.functional.cross_entropy(logits, target), accuracy, len(target))
+        return TextOutput(nn.functional.cross_entropy(logits, target), accuracy, len(target))
 
     @torch.no_grad()
     def translate(
@@ -315,7 +265,7 @@ class SignGenerator(nn.Module):
 
         beams:          hypotheses kept per sentence, 1: greedy
         length_penalty: log-probabilities of hypotheses are divided by their length to this power
-        max_tokens:     longest sentence in pieces
+        max_tokens:     longest sentence in tokens of the text tokenizer
         """
         if not self.spec.translation:
             raise UserError("this generator was not trained to translate: train one with GENERATOR.TRANSLATION=0.5")
@@ -328,7 +278,9 @@ class SignGenerator(nn.Module):
         starts = [self.source.locale_id(language) for _, language in zip(codes, languages, strict=True)]
         with _evaluating(self):
             states, mask = self._motion_sources(padded, lengths, languages)
-            texts = written(self.mbart, self.source.pieces, states, mask, starts, beams, length_penalty, max_tokens)
+            texts = written_texts(
+                self.mbart, self.source.text_tokenizer, states, mask, starts, beams, length_penalty, max_tokens
+            )
         return [text if len(motion) else "" for text, motion in zip(texts, codes)]
 
     def save_pretrained(self, folder: Path) -> None:
@@ -337,44 +289,24 @@ class SignGenerator(nn.Module):
         from safetensors.torch import save_model
 
         with new_folder(folder) as target:
-            save_model(self, str(target / "model.safetensors"))
-            self.mbart.config.save_pretrained(target / "mbart")
-            self.source.pieces.save_pretrained(target / "mbart")
+            save_model(self, str(target / WEIGHTS))
+            self.mbart.config.save_pretrained(target / MBART)
+            self.source.text_tokenizer.save_pretrained(target / MBART)
             lexicon = self.source.lexicon
-            signs = {
-                language: {word: [_plain(r) for r in recordings] for word, recordings in entries.items()}
-                for language, entries in lexicon.recordings.items()
-            }
-            for name, content in (("lexicon", signs), ("keywords", lexicon.keywords)):
-                (target / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-            settings = {"version": __version__, "spec": self.spec.__dict__}
-            (target / "generator.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
+            write_settings(target, self.spec, lexicon.recordings, lexicon.keywords)
 
     @classmethod
     def from_pretrained(cls, folder: Path, similar: float | None = None) -> SignGenerator:
         """similar: in place of the `retrieval_similar` that it was trained with. Raises UserError when the folder holds
         no generator."""
         from safetensors.torch import load_model
-        from transformers import MBartConfig, MBartModel
 
         folder = Path(folder)
-        if not (folder / "generator.json").is_file():
-            raise UserError(
-                f"no generator in {folder}: train one with `python -m train --cfg configs/soke.yaml --nodebug`"
-            )
-        spec = GeneratorSpec(**json.loads((folder / "generator.json").read_text(encoding="utf-8"))["spec"])
+        spec, signs, keywords = read_settings(folder)
         if similar is not None:
             spec = replace(spec, retrieval_similar=similar)
-        lexicon = json.loads((folder / "lexicon.json").read_text(encoding="utf-8"))
-        lists = folder / "keywords.json"  # which older ones do not have
-        keywords = json.loads(lists.read_text(encoding="utf-8")) if lists.is_file() else {}
-        signs = {
-            language: {word: _recordings(plain) for word, plain in entries.items()}
-            for language, entries in lexicon.items()
-        }
-        mbart = MBartModel(MBartConfig.from_pretrained(folder / "mbart"))
-        generator = cls(spec, mbart, load_pieces(folder / "mbart"), signs, keywords)
-        load_model(generator, str(folder / "model.safetensors"))
+        generator = cls(spec, untrained_mbart(folder / MBART), load_text_tokenizer(folder / MBART), signs, keywords)
+        load_model(generator, str(folder / WEIGHTS))
         return generator.eval()
 
     @classmethod
@@ -382,32 +314,8 @@ class SignGenerator(nn.Module):
         cls, folder: Path, spec: GeneratorSpec, signs: Signs, keywords: Keywords | None = None
     ) -> SignGenerator:
         """A generator to be trained, from a folder in mBART's format. Raises UserError when files are missing."""
-        from safetensors import SafetensorError
-        from transformers import MBartModel, logging
-
-        pieces = load_pieces(folder)
-        logging.set_verbosity_error()  # it reports at length that a model without a text head has no text head
-        try:
-            mbart, report = MBartModel.from_pretrained(
-                str(folder), local_files_only=True, output_loading_info=True, dtype=torch.float32
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            raise UserError(f"the model weights in {folder} cannot be read: {str(error).splitlines()[0]}") from None
-        missing = report["missing_keys"]
-        if missing:
-            raise UserError(f"{folder} lacks {len(missing)} of mBART's weights, {min(missing)} among them")
-        return cls(spec, mbart, pieces, signs, keywords)
-
-
-def _plain(recording: Recording) -> dict[str, Any]:
-    return {"name": recording.name, "source": recording.source, "codes": recording.codes.tolist()}
-
-
-def _recordings(plain: Sequence) -> list[Recording]:
-    """The inverse of `_plain` for a word's recordings; older generators have one without a name, as its codes alone."""
-    if not isinstance(plain[0], dict):
-        return [Recording("unknown", torch.tensor(plain))]
-    return [Recording(r["name"], torch.tensor(r["codes"]), r["source"]) for r in plain]
+        text_tokenizer = load_text_tokenizer(folder)
+        return cls(spec, trained_mbart(folder), text_tokenizer, signs, keywords)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""SignVocabulary: one id space for pieces of text, sign languages and the codes of every part."""
+"""SignVocabulary: one id space for tokens of text, sign languages and the codes of every part."""
 from __future__ import annotations
 
 from typing import Mapping, Sequence

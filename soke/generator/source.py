@@ -6,7 +6,6 @@ import logging
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import torch
@@ -15,10 +14,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from soke.data.clip import Clip
 from soke.errors import UserError
-from soke.generator.pieces import PIECES, TOKENIZER, Pieces, stored_normaliser
 from soke.generator.retrieval import Retriever, marker
 from soke.generator.schemes import ABSENT, IGNORE
 from soke.generator.sign_vocabulary import SignVocabulary
+from soke.generator.text_tokenizer import TextTokenizer
 from soke.text.locales import TEXT_LOCALE
 from soke.text.spelling import spelled
 
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 
 FORMS = ("interleaved", "fused")  # how a retrieved sign's codes enter: an id each as published, or fused per time step
 _REMEMBERED = 65_536  # sentences; How2Sign, CSL-Daily and Phoenix-2014T have some 57,000 to train on
-_SPACE = "▁"  # the piece that sentencepiece writes for a blank
+_SPACE = "▁"  # the token that sentencepiece writes for a blank
 _CHINESE = re.compile("[\u3400-\u9fff]+")
 
 
@@ -45,19 +44,19 @@ class Source:
 
 
 class SourceEncoder:
-    """Pieces of the text, then per retrieved sign its marker and its codes, then end and locale.
+    """Tokens of the text, then per retrieved sign its marker and its codes, then end and locale.
 
-    pieces:     the text tokenizer of an mBART
-    max_pieces: longer texts are cut, with a warning
-    form:       of the signs' codes, see `FORMS`
+    text_tokenizer: of an mBART
+    max_tokens:     longer texts are cut, with a warning
+    form:           of the signs' codes, see `FORMS`
     """
 
     def __init__(
-        self, pieces: Pieces, vocabulary: SignVocabulary, lexicon: Retriever, max_pieces: int = 256,
+        self, text_tokenizer: TextTokenizer, vocabulary: SignVocabulary, lexicon: Retriever, max_tokens: int = 256,
         form: str = "interleaved",
     ):
-        self.pieces, self.vocabulary, self.lexicon, self.max_pieces = pieces, vocabulary, lexicon, max_pieces
-        self.form = form
+        self.text_tokenizer, self.vocabulary, self.lexicon = text_tokenizer, vocabulary, lexicon
+        self.max_tokens, self.form = max_tokens, form
         self._read: OrderedDict[tuple, list[int]] = OrderedDict()  # the latest last
         self._retrieved: OrderedDict[tuple, list[Tensor]] = OrderedDict()
         self._markers: dict[tuple[str, int], list[int]] = {}
@@ -77,18 +76,18 @@ class SourceEncoder:
         """
         of = [None] * len(texts) if clips is None else clips
         rows = [self._rows(*sentence, drop) for sentence in zip(texts, languages, of, strict=True)]
-        ids = pad_sequence([row[0] for row in rows], batch_first=True, padding_value=self.pieces.pad_token_id)
+        ids = pad_sequence([row[0] for row in rows], batch_first=True, padding_value=self.text_tokenizer.pad_token_id)
         codes = pad_sequence([row[1] for row in rows], batch_first=True, padding_value=ABSENT)
         lengths = torch.tensor([len(row[0]) for row in rows])
         return Source(ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long(), codes)
 
     def targets(self, texts: Sequence[str], languages: Sequence[str]) -> Tensor:
-        """[B, L] locale, pieces of the text, end; then IGNORE: what a decoder that writes the sentences reads and says.
+        """[B, L] locale, tokens of the text, end; then IGNORE: what a decoder of sentences reads and writes.
 
         Raises UserError as `batch` does.
         """
         rows = [
-            torch.tensor([self.locale_id(language), *self._text(text, language), self.pieces.eos_token_id])
+            torch.tensor([self.locale_id(language), *self._text(text, language), self.text_tokenizer.eos_token_id])
             for text, language in zip(texts, languages, strict=True)
         ]
         return pad_sequence(rows, batch_first=True, padding_value=IGNORE)
@@ -99,8 +98,8 @@ class SourceEncoder:
         Raises UserError for an unknown language, and for one whose locale mBART does not have.
         """
         self.vocabulary.language_ids(language)
-        token = self.pieces.convert_tokens_to_ids(TEXT_LOCALE[language])
-        if token == self.pieces.unk_token_id:
+        token = self.text_tokenizer.convert_tokens_to_ids(TEXT_LOCALE[language])
+        if token == self.text_tokenizer.unk_token_id:
             raise UserError(
                 f"this mBART does not have {TEXT_LOCALE[language]}, the locale of {language}: give the corpus one that "
                 "mBART has, or make a small mBART for it with `python -m prepare.small_mbart --cfg`"
@@ -130,11 +129,11 @@ class SourceEncoder:
             ids += self._marker(locale, number)
             codes.append(torch.full((len(ids) - sum(map(len, codes)), parts), ABSENT))
             if self.form == "fused":
-                ids += [self.pieces.pad_token_id] * len(sign)
+                ids += [self.text_tokenizer.pad_token_id] * len(sign)
                 codes.append(sign)
             else:
                 ids += self.vocabulary.code_ids(sign).flatten().tolist()
-        ids += [self.pieces.eos_token_id, self.locale_id(language)]
+        ids += [self.text_tokenizer.eos_token_id, self.locale_id(language)]
         codes.append(torch.full((len(ids) - sum(map(len, codes)), parts), ABSENT))
         return torch.tensor(ids), torch.cat(codes)
 
@@ -145,12 +144,12 @@ class SourceEncoder:
         if not text.strip():
             raise UserError("the sentence is empty: there is nothing to sign")
         ids = self._text_ids(text)
-        if {self.pieces.unk_token_id, self.pieces.convert_tokens_to_ids(_SPACE)}.issuperset(ids):
-            raise UserError(f"the sentence {shown!r} has no piece that the text tokenizer knows: write it in words")
-        if len(ids) > self.max_pieces:
+        if {self.text_tokenizer.unk_token_id, self.text_tokenizer.convert_tokens_to_ids(_SPACE)}.issuperset(ids):
+            raise UserError(f"the sentence {shown!r} has no token that the text tokenizer knows: write it in words")
+        if len(ids) > self.max_tokens:
             log.warning(
-                "the sentence %r has %d pieces, of which the first %d are signed: split it, or raise "
-                "GENERATOR.MAX_SOURCE and train again", shown, len(ids), self.max_pieces,
+                "the sentence %r has %d tokens, of which the first %d are signed: split it, or raise "
+                "GENERATOR.MAX_SOURCE and train again", shown, len(ids), self.max_tokens,
             )
         foreign = self._foreign(text, TEXT_LOCALE[language])
         if foreign:
@@ -158,11 +157,11 @@ class SourceEncoder:
                 "the sentence %r for %s holds %r, which is of another language: no sign is looked up for it",
                 shown, language, foreign,
             )
-        return ids[: self.max_pieces]
+        return ids[: self.max_tokens]
 
     @staticmethod
     def _foreign(text: str, locale: str) -> str | None:
-        """A piece of the text in a script that its language is not written in, as far as scripts can tell."""
+        """A part of the text in a script that its language is not written in, as far as scripts can tell."""
         chinese = _CHINESE.search(text)
         if locale == "zh_CN":
             return None if chinese or not re.search(r"[^\W\d_]", text) else text[:40]
@@ -174,27 +173,7 @@ class SourceEncoder:
         return self._markers[locale, number]
 
     def _text_ids(self, text: str) -> list[int]:
-        return self.pieces(text, add_special_tokens=False)["input_ids"]
-
-
-def load_pieces(folder: Path) -> Pieces:
-    """The text tokenizer of a folder in mBART's format. Raises UserError when files are missing or cannot be read."""
-    from transformers import MBartTokenizer
-
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise UserError(
-            f"no mBART in {folder}: put mbart-large-cc25's files there, or make a small one with "
-            "`python -m prepare.small_mbart`"
-        )
-    if not any((folder / name).is_file() for name in (TOKENIZER, PIECES)):
-        raise UserError(f"{folder} has neither {TOKENIZER} nor {PIECES}: download them with the model")
-    try:
-        tokenizer = MBartTokenizer.from_pretrained(str(folder), local_files_only=True)
-        return Pieces(tokenizer, stored_normaliser(folder, tokenizer))
-    except Exception as error:  # damaged files can raise nearly anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"the text tokenizer in {folder} cannot be read ({reason}): download it again") from error
+        return self.text_tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def _remembered(cache: OrderedDict, key: tuple, make: Callable[[], Any]) -> Any:

@@ -20,18 +20,19 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from soke.generator.model import GeneratorSpec, SignGenerator  # noqa: E402
+from soke.generator.model import SignGenerator  # noqa: E402
 from soke.generator.settings import Search  # noqa: E402
+from soke.generator.spec import GeneratorSpec  # noqa: E402
 
 CODEBOOKS = {"body": 96, "lhand": 192, "rhand": 192}
-PIECES = 19_012  # of the text, after trimming to the corpora
+TOKENS = 19_012  # of the text, after trimming to the corpora
 WORDS = 38  # with end and locale a source of 40
 STATED = [(1, 50, 3.5), (8, 100, 9.0)]  # batch, steps, times faster than the loop without cache
 MODES = {"sequential": 3.3, "parallel": 1.2}  # times the seconds of multi-head, at most
 
 
-def make_pieces(size: int):
-    """A text tokenizer with `size` pieces: invented words w0, w1, …"""
+def make_text_tokenizer(size: int):
+    """A text tokenizer with `size` tokens: invented words w0, w1, …"""
     from transformers import MBartTokenizer
     from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES
 
@@ -46,10 +47,10 @@ def make_generator(decoding: str, device: str, small: bool, tokenizer: str = "no
     from transformers import MBartConfig, MBartModel
 
     torch.manual_seed(0)
-    pieces = make_pieces(2_000 if small else PIECES)
+    text_tokenizer = make_text_tokenizer(2_000 if small else TOKENS)
     sizes = dict(d_model=256, layers=3, heads=4) if small else dict(d_model=1024, layers=12, heads=16)
     config = MBartConfig(
-        vocab_size=len(pieces), d_model=sizes["d_model"], encoder_layers=sizes["layers"],
+        vocab_size=len(text_tokenizer), d_model=sizes["d_model"], encoder_layers=sizes["layers"],
         decoder_layers=sizes["layers"], encoder_attention_heads=sizes["heads"],
         decoder_attention_heads=sizes["heads"], encoder_ffn_dim=4 * sizes["d_model"],
         decoder_ffn_dim=4 * sizes["d_model"], scale_embedding=True,
@@ -57,7 +58,7 @@ def make_generator(decoding: str, device: str, small: bool, tokenizer: str = "no
     spec = GeneratorSpec(["ASL"], CODEBOOKS, tokenizer, {"ASL": 24.0}, decoding=decoding, tied_heads=True)
     with torch.device(device):
         mbart = MBartModel(config)
-    return SignGenerator(spec, mbart.to(device), pieces, {}).to(device).eval()
+    return SignGenerator(spec, mbart.to(device), text_tokenizer, {}).to(device).eval()
 
 
 def texts(batch: int) -> list[str]:

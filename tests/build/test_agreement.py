@@ -13,7 +13,7 @@ import torch
 from soke.build import agreement
 from soke.build.body import layout_of
 from soke.errors import UserError
-from soke.generator.model import GeneratorSpec
+from soke.generator.spec import GeneratorSpec
 from soke.run.config import Config, load_config, to_plain
 from soke.translation.model import TranslatorSettings
 from tests.build.test_build import make_tokenizer

@@ -6,19 +6,20 @@ from transformers import MBartConfig, MBartModel, MBartTokenizer
 from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES
 
 from soke.data.recordings import Recording
-from soke.generator.model import GeneratorSpec, SignGenerator
-from soke.generator.pieces import AS_THEY_ARE, Pieces
+from soke.generator.model import SignGenerator
+from soke.generator.spec import GeneratorSpec
+from soke.generator.text_tokenizer import AS_THEY_ARE, TextTokenizer
 
 CODEBOOKS = {"body": 7, "lhand": 11, "rhand": 5}
 
 
-def make_pieces() -> Pieces:
+def make_text_tokenizer() -> TextTokenizer:
     characters = "▁abcdefghijklmnopqrstuvwxyzäöüßABCDEFGHIJKLMNOPQRSTUVWXYZ,.0123456789雨天关键词明"
     words = [(f"▁{word}", -3.0) for word in ("rain", "sun", "snow", "tomorrow", "morgen", "regen")]
     specials = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
     languages = [(code, 0.0) for code in FAIRSEQ_LANGUAGE_CODES]
     vocabulary = [*specials, *((c, -8.0) for c in characters), *words, *languages, ("<mask>", 0.0)]
-    return Pieces(MBartTokenizer(vocab=vocabulary), AS_THEY_ARE)
+    return TextTokenizer(MBartTokenizer(vocab=vocabulary), AS_THEY_ARE)
 
 
 def recorded(entries: dict[str, torch.Tensor]) -> dict[str, list[Recording]]:
@@ -28,9 +29,9 @@ def recorded(entries: dict[str, torch.Tensor]) -> dict[str, list[Recording]]:
 
 def make_generator(seed: int = 0, keywords=None, **changes) -> SignGenerator:
     torch.manual_seed(seed)
-    pieces = make_pieces()
+    text_tokenizer = make_text_tokenizer()
     config = MBartConfig(
-        vocab_size=len(pieces), d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        vocab_size=len(text_tokenizer), d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
         decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=160,
         scale_embedding=True, init_std=0.3,
     )
@@ -40,5 +41,6 @@ def make_generator(seed: int = 0, keywords=None, **changes) -> SignGenerator:
     )
     signs = {"ASL": {"rain": torch.randint(0, 5, (14, 3)), "sun": torch.randint(0, 5, (4, 3))}, "DGS": {}}
     signs = {language: recorded(entries) for language, entries in signs.items()}
-    return SignGenerator(GeneratorSpec(**{**settings, **changes}), MBartModel(config), pieces, signs, keywords).eval()
+    spec = GeneratorSpec(**{**settings, **changes})
+    return SignGenerator(spec, MBartModel(config), text_tokenizer, signs, keywords).eval()
 

@@ -144,7 +144,7 @@ def test_tied_heads_score_with_the_embedding_table():
     model = make_generator(0, tied_heads=True)
     table, hidden = model.mbart.shared.weight, torch.randn(2, 32)
     full = hidden @ table.T  # the whole vocabulary, of which each part's mask leaves its codes and the end
-    end = model.source.pieces.eos_token_id
+    end = model.source.text_tokenizer.eos_token_id
     for first, (part, size) in zip(model.vocabulary.first_codes.tolist(), CODEBOOKS.items()):
         kept = torch.cat([full[:, first : first + size], full[:, end : end + 1]], dim=1)
         torch.testing.assert_close(model.heads(hidden, table)[part], kept)

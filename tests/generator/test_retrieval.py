@@ -216,7 +216,7 @@ def test_what_is_read_depends_on_whose_sentence_it_is(tmp_path):
     model = make_generator(retrieval_recording="longest", retrieval_keywords="lists 0123", keywords=lists)
     cut = Recording("rain-2", codes(4) % 5, "phoenix/train/b")
     signs = {"ASL": {**model.source.lexicon.recordings["ASL"]}, "DGS": {"rain": [Recording("x", codes(6) % 5), cut]}}
-    model = SignGenerator(model.spec, model.mbart, model.source.pieces, signs, lists).eval()
+    model = SignGenerator(model.spec, model.mbart, model.source.text_tokenizer, signs, lists).eval()
     model.save_pretrained(tmp_path / "generator")
     loaded = SignGenerator.from_pretrained(tmp_path / "generator")
     assert (loaded.spec.retrieval_recording, loaded.spec.retrieval_keywords) == ("longest", "lists 0123")

@@ -28,18 +28,19 @@ def sign_of(source, word):
 
 
 def test_source_ends_with_end_and_locale(generator):
-    pieces = generator.source.pieces
+    text_tokenizer = generator.source.text_tokenizer
     ids = generator.source.batch(["snow"], ["DGS"]).ids[0].tolist()
-    assert ids == [*pieces("snow", add_special_tokens=False)["input_ids"], 2, pieces.convert_tokens_to_ids("de_DE")]
+    text = text_tokenizer("snow", add_special_tokens=False)["input_ids"]
+    assert ids == [*text, 2, text_tokenizer.convert_tokens_to_ids("de_DE")]
 
 
 def test_retrieved_signs_follow_the_text(generator):
     source = generator.source
-    pieces, signs = source.pieces, sign_of(source, "sun")
-    text = pieces("sun", add_special_tokens=False)["input_ids"]
-    marker = pieces("Key word 1, ", add_special_tokens=False)["input_ids"]
+    text_tokenizer, signs = source.text_tokenizer, sign_of(source, "sun")
+    text = text_tokenizer("sun", add_special_tokens=False)["input_ids"]
+    marker = text_tokenizer("Key word 1, ", add_special_tokens=False)["input_ids"]
     codes = source.vocabulary.code_ids(signs).flatten().tolist()
-    expected = [*text, *marker, *codes, 2, pieces.convert_tokens_to_ids("en_XX")]
+    expected = [*text, *marker, *codes, 2, text_tokenizer.convert_tokens_to_ids("en_XX")]
     assert source.batch(["sun"], ["ASL"]).ids[0].tolist() == expected
 
 
@@ -67,20 +68,20 @@ def test_signs_are_dropped_at_the_given_rate():
     texts, languages = ["rain and sun"] * 400, ["ASL"] * 400
     whole, lengths = source.length(texts[0], "ASL"), source.batch(texts, languages, drop=0.3).mask.sum(1)
     assert abs((lengths == whole).float().mean() - 0.49) < 0.08
-    assert abs((lengths == len(source.pieces("rain and sun")["input_ids"])).float().mean() - 0.09) < 0.05
+    assert abs((lengths == len(source.text_tokenizer("rain and sun")["input_ids"])).float().mean() - 0.09) < 0.05
     torch.manual_seed(0)
     assert torch.equal(lengths, source.batch(texts, languages, drop=0.3).mask.sum(1))
     assert source.batch(texts, languages).mask.all()
 
 
 def test_a_text_without_a_known_piece_is_refused(generator):
-    with pytest.raises(UserError, match="no piece that the text tokenizer knows"):
+    with pytest.raises(UserError, match="no token that the text tokenizer knows"):
         generator.source.batch(["\U0001f600 \U0001f600\U0001f680"], ["ASL"])
 
 
 def test_an_endless_sentence_is_cut_and_said_so(generator, caplog):
     assert generator.source.length("rain " * 1000, "ASL") < 256 + 60
-    assert "has 1000 pieces, of which the first 256 are signed" in caplog.text
+    assert "has 1000 tokens, of which the first 256 are signed" in caplog.text
 
 
 def test_a_sentence_of_another_script_is_said_so(generator, caplog):
@@ -100,7 +101,7 @@ def test_sentences_are_looked_up_once_until_many_others_were(monkeypatch):
     look = source._checked_ids
     monkeypatch.setattr(source, "_checked_ids", lambda text, language: looked.append(text) or look(text, language))
     for text in ("a", "b", "a", "c", "a", "d", "a", "b"):
-        assert source.length(text, "ASL") == len(source.pieces(text)["input_ids"])
+        assert source.length(text, "ASL") == len(source.text_tokenizer(text)["input_ids"])
     assert looked == ["a", "b", "c", "d", "b"], "b is the one that was not asked for longest"
 
 

@@ -9,16 +9,17 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, MBartModel, MBartTokenizer
 
-from prepare.small_mbart import LANGUAGE_CODES, PIECES, STAMP, corpus_texts, main, make_mbart
+from prepare.small_mbart import LANGUAGE_CODES, SENTENCEPIECE_FILE, STAMP, corpus_texts, main, make_mbart
 from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon
 from soke.data.synthetic.language import write_sentences
 from soke.data.synthetic.vocabularies import LANGUAGES
 from soke.data.synthetic.writer import SIZES, TAIL, write_corpora
 from soke.errors import UserError
-from soke.generator.model import GeneratorSpec, SignGenerator
+from soke.generator.model import SignGenerator
 from soke.generator.retrieval import MARKERS
-from soke.generator.source import load_pieces
+from soke.generator.spec import GeneratorSpec
+from soke.generator.text_tokenizer import load_text_tokenizer
 from soke.text.locales import TEXT_LOCALE
 
 SEED = 7
@@ -44,71 +45,72 @@ def without(folder, target, *names):
 
 
 @pytest.fixture(params=["both", "sentencepiece", "tokenizer.json"])
-def pieces(request, folder, tmp_path):
+def tokenizer(request, folder, tmp_path):
     """The tokenizer as a folder gives it that holds both of its files, or one, as downloads do."""
     missing = {
         "both": (),
         "sentencepiece": ("tokenizer.json", "tokenizer_config.json"),
-        "tokenizer.json": (PIECES, "tokenizer_config.json"),
+        "tokenizer.json": (SENTENCEPIECE_FILE, "tokenizer_config.json"),
     }[request.param]
     return MBartTokenizer.from_pretrained(str(without(folder, tmp_path / "copy", *missing)), local_files_only=True)
 
 
-def test_ids_are_laid_out_as_in_mbart(pieces):
-    assert pieces.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>"]) == [0, 1, 2, 3]
-    codes = pieces.convert_tokens_to_ids(list(LANGUAGE_CODES))
-    assert codes == list(range(len(pieces) - 26, len(pieces) - 1)) and len(codes) == 25
-    assert pieces.convert_tokens_to_ids("<mask>") == len(pieces) - 1
-    assert (pieces.bos_token_id, pieces.pad_token_id, pieces.eos_token_id, pieces.unk_token_id) == (0, 1, 2, 3)
+def test_ids_are_laid_out_as_in_mbart(tokenizer):
+    assert tokenizer.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>"]) == [0, 1, 2, 3]
+    codes = tokenizer.convert_tokens_to_ids(list(LANGUAGE_CODES))
+    assert codes == list(range(len(tokenizer) - 26, len(tokenizer) - 1)) and len(codes) == 25
+    assert tokenizer.convert_tokens_to_ids("<mask>") == len(tokenizer) - 1
+    names = ("bos", "pad", "eos", "unk")
+    assert [getattr(tokenizer, f"{name}_token_id") for name in names] == [0, 1, 2, 3]
     assert set(TEXT_LOCALE.values()) <= set(LANGUAGE_CODES)
 
 
-def test_sources_end_with_the_end_and_the_language(pieces):
+def test_sources_end_with_the_end_and_the_language(tokenizer):
     for locale, text in {"en_XX": "the dog sleeps", "zh_CN": "小狗睡觉。", "de_DE": "der wind kommt ."}.items():
-        pieces.src_lang = locale
-        ids = pieces(text)["input_ids"]
-        assert ids[-2:] == [pieces.eos_token_id, pieces.convert_tokens_to_ids(locale)]
-        body = pieces(text, add_special_tokens=False)["input_ids"]
-        assert ids[:-2] == body and min(body) > 3 and max(body) < len(pieces) - 26
+        tokenizer.src_lang = locale
+        ids = tokenizer(text)["input_ids"]
+        assert ids[-2:] == [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(locale)]
+        body = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert ids[:-2] == body and min(body) > 3 and max(body) < len(tokenizer) - 26
 
 
-def test_every_sentence_of_the_corpora_returns(pieces):
+def test_every_sentence_of_the_corpora_returns(tokenizer):
     for spoken in LANGUAGES:
         for sentences in write_sentences(spoken.with_tail(TAIL["tiny"]), SIZES["tiny"], "another seed").values():
             for sentence in sentences:
-                ids = pieces(sentence.text, add_special_tokens=False)["input_ids"]
-                assert pieces.decode(ids) == sentence.text and pieces.unk_token_id not in ids
+                ids = tokenizer(sentence.text, add_special_tokens=False)["input_ids"]
+                assert tokenizer.decode(ids) == sentence.text and tokenizer.unk_token_id not in ids
 
 
-def test_markers_of_retrieved_signs_are_known(pieces):
+def test_markers_of_retrieved_signs_are_known(tokenizer):
     for marker in MARKERS.values():
-        assert pieces.unk_token_id not in pieces(marker.format(3), add_special_tokens=False)["input_ids"]
+        assert tokenizer.unk_token_id not in tokenizer(marker.format(3), add_special_tokens=False)["input_ids"]
 
 
-def test_unseen_text_is_unknown_not_an_error(pieces):
-    ids = pieces("Ωmega 犇 🙂", add_special_tokens=False)["input_ids"]
-    assert ids.count(pieces.unk_token_id) == 3
-    assert pieces("", add_special_tokens=False)["input_ids"] == []
+def test_unseen_text_is_unknown_not_an_error(tokenizer):
+    ids = tokenizer("Ωmega 犇 🙂", add_special_tokens=False)["input_ids"]
+    assert ids.count(tokenizer.unk_token_id) == 3
+    assert tokenizer("", add_special_tokens=False)["input_ids"] == []
 
 
 def test_all_ways_to_load_agree(folder, corpora, tmp_path):
     ways = [
         MBartTokenizer.from_pretrained(folder),
         AutoTokenizer.from_pretrained(folder),
-        load_pieces(folder),
+        load_text_tokenizer(folder),
         MBartTokenizer.from_pretrained(without(folder, tmp_path / "a", "tokenizer.json", "tokenizer_config.json")),
     ]
     for text in corpus_texts(corpora):
-        assert len({tuple(pieces(text)["input_ids"]) for pieces in ways}) == 1
+        assert len({tuple(tokenizer(text)["input_ids"]) for tokenizer in ways}) == 1
 
 
 def test_model_loads_and_runs(folder):
-    pieces = MBartTokenizer.from_pretrained(folder)
+    tokenizer = MBartTokenizer.from_pretrained(folder)
     model = MBartModel.from_pretrained(folder).eval()
     saved = load_file(folder / "model.safetensors")
     assert torch.equal(model.shared.weight, saved["model.shared.weight"])
-    assert model.shared.weight.shape == (len(pieces), 32) and model.config.scale_embedding
-    source = pieces(["the dog sleeps", "im norden"], padding=True, return_tensors="pt")
+    assert model.shared.weight.shape == (len(tokenizer), 32) and model.config.scale_embedding
+    source = tokenizer(["the dog sleeps", "im norden"], padding=True, return_tensors="pt")
     with torch.no_grad():
         out = model(**source, decoder_input_ids=torch.tensor([[2, 5], [2, 6]])).last_hidden_state
     assert out.shape == (2, 2, 32) and out.isfinite().all()
@@ -116,7 +118,7 @@ def test_model_loads_and_runs(folder):
 
 def test_the_seed_decides_everything(folder, corpora, tmp_path):
     assert make_mbart(corpus_texts(corpora), tmp_path / "same", "tiny", SEED)
-    for name in ("model.safetensors", "tokenizer.json", "config.json", PIECES):
+    for name in ("model.safetensors", "tokenizer.json", "config.json", SENTENCEPIECE_FILE):
         assert (tmp_path / "same" / name).read_bytes() == (folder / name).read_bytes()
     assert make_mbart(corpus_texts(corpora), tmp_path / "other", "tiny", SEED + 1)
     assert (tmp_path / "other" / "model.safetensors").read_bytes() != (folder / "model.safetensors").read_bytes()
@@ -148,10 +150,10 @@ def test_one_for_the_training_texts_of_a_configuration(corpora, tmp_path):
     assets.write_text(f"DATASET: {{LEXICON: {corpora / 'lexicon'}}}\n")
     asked = ["--cfg", "configs/soke.yaml", "--cfg_assets", str(assets), "--size", "tiny"]
     main([*asked, "--out", str(tmp_path / "mbart"), *roots])
-    pieces = load_pieces(tmp_path / "mbart")
+    tokenizer = load_text_tokenizer(tmp_path / "mbart")
     training = [clip.text for reader in (How2Sign(corpora / "How2Sign"), Lexicon(corpora / "lexicon"))
                 for clip in reader.clips("train")]
-    assert all(pieces.unk_token_id not in ids for ids in pieces(training)["input_ids"])
+    assert all(tokenizer.unk_token_id not in ids for ids in tokenizer(training)["input_ids"])
     spec = GeneratorSpec(["DGS"], {"body": 8, "lhand": 8, "rhand": 8}, "tokenizer", {"DGS": 25.0})
     (codes,) = SignGenerator.from_mbart(tmp_path / "mbart", spec, {}).generate(["regen"], ["DGS"])
     assert codes.shape[1] == 3
@@ -159,10 +161,10 @@ def test_one_for_the_training_texts_of_a_configuration(corpora, tmp_path):
 
 def test_locales_that_mbart_lacks_are_added(tmp_path):
     assert make_mbart(["um dois tr\u00eas"] * 9, tmp_path / "mbart", "tiny", SEED, ["pt_XX", "en_XX", "ku_TR"])
-    pieces = load_pieces(tmp_path / "mbart")
-    added = pieces.convert_tokens_to_ids(["ku_TR", "pt_XX"])
-    assert added == [len(pieces) - 3, len(pieces) - 2] and set(added) < set(pieces.all_special_ids)
-    assert pieces.convert_tokens_to_ids("zh_CN") == len(pieces) - 4
+    tokenizer = load_text_tokenizer(tmp_path / "mbart")
+    added = tokenizer.convert_tokens_to_ids(["ku_TR", "pt_XX"])
+    assert added == [len(tokenizer) - 3, len(tokenizer) - 2] and set(added) < set(tokenizer.all_special_ids)
+    assert tokenizer.convert_tokens_to_ids("zh_CN") == len(tokenizer) - 4
 
 
 def test_more_characters_than_pieces(tmp_path):
@@ -172,9 +174,9 @@ def test_more_characters_than_pieces(tmp_path):
 
 
 def test_full_width_signs_are_known(folder):
-    pieces = load_pieces(folder)
-    ids = pieces("小狗，睡觉？！", add_special_tokens=False)["input_ids"]
-    assert pieces.unk_token_id not in ids and pieces.decode(ids) == "小狗,睡觉?!"
+    tokenizer = load_text_tokenizer(folder)
+    ids = tokenizer("小狗，睡觉？！", add_special_tokens=False)["input_ids"]
+    assert tokenizer.unk_token_id not in ids and tokenizer.decode(ids) == "小狗,睡觉?!"
 
 
 def test_mistakes_end_in_one_sentence(folder, corpora, tmp_path):

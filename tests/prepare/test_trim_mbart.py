@@ -10,13 +10,13 @@ import torch
 from transformers import MBartForConditionalGeneration
 
 from prepare import trim_mbart
-from prepare.small_mbart import LANGUAGE_CODES, corpus_texts, make_mbart, train_pieces
+from prepare.small_mbart import LANGUAGE_CODES, corpus_texts, make_mbart, train_sentencepiece
 from prepare.trim_mbart import kept_ids, trim
 from soke.data.synthetic.writer import write_corpora
 from soke.errors import UserError
-from soke.generator.model import GeneratorSpec, SignGenerator
-from soke.generator.pieces import PIECES
-from soke.generator.source import load_pieces
+from soke.generator.model import SignGenerator
+from soke.generator.spec import GeneratorSpec
+from soke.generator.text_tokenizer import SENTENCEPIECE_FILE, load_text_tokenizer
 
 SPEC = GeneratorSpec(["DGS"], {"body": 8, "lhand": 8, "rhand": 8}, "tokenizer", {"DGS": 25.0})
 
@@ -49,7 +49,7 @@ def trimmed(whole, texts, tmp_path_factory):
 
 
 def test_every_sentence_is_cut_as_before(whole, trimmed, texts):
-    before, after = load_pieces(whole), load_pieces(trimmed)
+    before, after = load_text_tokenizer(whole), load_text_tokenizer(trimmed)
     assert len(after) < len(before)
     for text in texts:
         tokens = [t.convert_ids_to_tokens(t(text)["input_ids"]) for t in (before, after)]
@@ -57,21 +57,21 @@ def test_every_sentence_is_cut_as_before(whole, trimmed, texts):
 
 
 def test_ids_are_contiguous_and_specials_in_place(trimmed):
-    pieces = load_pieces(trimmed)
-    assert [pieces.convert_tokens_to_ids(t) for t in ("<s>", "<pad>", "</s>", "<unk>")] == [0, 1, 2, 3]
-    tokens = pieces.convert_ids_to_tokens(range(len(pieces)))
+    tokenizer = load_text_tokenizer(trimmed)
+    assert [tokenizer.convert_tokens_to_ids(t) for t in ("<s>", "<pad>", "</s>", "<unk>")] == [0, 1, 2, 3]
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     assert None not in tokens and len(set(tokens)) == len(tokens)
     assert tokens[-26:] == [*LANGUAGE_CODES, "<mask>"]
     config = json.loads((trimmed / "config.json").read_text())
-    assert config["vocab_size"] == len(pieces) == json.loads((trimmed / "trim.json").read_text())["after"]
+    assert config["vocab_size"] == len(tokenizer) == json.loads((trimmed / "trim.json").read_text())["after"]
 
 
 def test_the_model_says_the_same_of_the_pieces_that_are_left(whole, trimmed, texts):
-    kept = torch.tensor(kept_ids(load_pieces(whole), texts))
+    kept = torch.tensor(kept_ids(load_text_tokenizer(whole), texts))
     logits = []
     for folder in (whole, trimmed):
         model = MBartForConditionalGeneration.from_pretrained(folder).eval()
-        inputs = load_pieces(folder)(texts[:4], return_tensors="pt", padding=True)
+        inputs = load_text_tokenizer(folder)(texts[:4], return_tensors="pt", padding=True)
         with torch.no_grad():
             logits.append(model(**inputs, decoder_input_ids=inputs["input_ids"]).logits)
     torch.testing.assert_close(logits[1], logits[0][..., kept], atol=1e-5, rtol=1e-5)
@@ -79,10 +79,10 @@ def test_the_model_says_the_same_of_the_pieces_that_are_left(whole, trimmed, tex
 
 
 def test_other_text_can_still_be_encoded(trimmed):
-    pieces = load_pieces(trimmed)
+    tokenizer = load_text_tokenizer(trimmed)
     for text in ("Xylophon", "Übergrößenträger", "zoé 42%"):
-        assert pieces.decode(pieces(text, add_special_tokens=False)["input_ids"]).strip()
-    assert pieces.unk_token_id in pieces("🙂 明天", add_special_tokens=False)["input_ids"]
+        assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]).strip()
+    assert tokenizer.unk_token_id in tokenizer("🙂 明天", add_special_tokens=False)["input_ids"]
 
 
 def test_the_generator_starts_from_it(trimmed):
@@ -109,7 +109,7 @@ def test_missing_files_are_all_named(whole, tmp_path):
 
 
 def test_a_text_that_would_be_cut_differently_stops_it(whole, texts, tmp_path, monkeypatch):
-    few = kept_ids(load_pieces(whole), texts[:1])
+    few = kept_ids(load_text_tokenizer(whole), texts[:1])
     monkeypatch.setattr(trim_mbart, "kept_ids", lambda *_: few)
     with pytest.raises(UserError, match="cut this text differently, so nothing was written"):
         trim(whole, texts, tmp_path / "out")
@@ -119,15 +119,15 @@ def test_a_text_that_would_be_cut_differently_stops_it(whole, texts, tmp_path, m
 def test_texts_are_read_as_sentencepiece_itself_reads_them(whole, tmp_path):
     text = "今天，下雨？！ ﬁn"
     assert trim(whole, [text], tmp_path / "out")
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(whole / PIECES))
-    pieces = load_pieces(tmp_path / "out")
-    tokens = pieces.convert_ids_to_tokens(pieces(text, add_special_tokens=False)["input_ids"])
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(whole / SENTENCEPIECE_FILE))
+    tokenizer = load_text_tokenizer(tmp_path / "out")
+    tokens = tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False)["input_ids"])
     assert tokens == processor.id_to_piece(processor.encode(text)) and {",", "?", "!"} <= set(tokens)
 
 
 def test_a_sentencepiece_model_of_another_download_stops_it(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "mixed")
-    (tmp_path / "mixed" / PIECES).write_bytes(train_pieces(["something else"], 100))
+    (tmp_path / "mixed" / SENTENCEPIECE_FILE).write_bytes(train_sentencepiece(["something else"], 100))
     with pytest.raises(UserError, match="reads '今天' as .*<unk>, but .* nothing was written"):
         trim(tmp_path / "mixed", ["今天"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -154,6 +154,6 @@ def test_the_command_reads_the_corpora_of_a_configuration(corpora, whole, tmp_pa
     assets.write_text(f"DATASET: {{LEXICON: {corpora / 'lexicon'}}}\n")
     trim_mbart.main(["--model", str(whole), "--cfg_assets", str(assets), "--out", str(tmp_path / "out"), *roots])
     assert "is made" in capsys.readouterr().out
-    before, after = load_pieces(whole), load_pieces(tmp_path / "out")
+    before, after = load_text_tokenizer(whole), load_text_tokenizer(tmp_path / "out")
     for text in corpus_texts(corpora):
         assert before.tokenize(text) == after.tokenize(text)

@@ -14,8 +14,14 @@ from transformers import MBartConfig, MBartTokenizer
 
 from prepare.small_mbart import mbart_vocabulary
 from soke.errors import UserError
-from soke.generator.pieces import AS_THEY_ARE, PIECES, TOKENIZER, Pieces, normaliser_of
-from soke.generator.source import load_pieces
+from soke.generator.text_tokenizer import (
+    AS_THEY_ARE,
+    SENTENCEPIECE_FILE,
+    TOKENIZER_FILE,
+    TextTokenizer,
+    load_text_tokenizer,
+    normaliser_of,
+)
 from soke.text.spelling import spelled
 
 TEXTS = [
@@ -53,17 +59,17 @@ def folder_of(tmp_path, rule: str, form: str):
     model = MODELS[rule]
     tokenizer = MBartTokenizer(vocab=mbart_vocabulary(model))
     if form == "sentencepiece":
-        (tmp_path / PIECES).write_bytes(model)
+        (tmp_path / SENTENCEPIECE_FILE).write_bytes(model)
     elif form == "transformers":
         tokenizer.save_pretrained(tmp_path)
     elif form == "saved":
-        Pieces(tokenizer, normaliser_of(model)).save_pretrained(tmp_path)
+        TextTokenizer(tokenizer, normaliser_of(model)).save_pretrained(tmp_path)
     else:  # as the converters of transformers 4 wrote it
         tokenizer.save_pretrained(tmp_path)
-        content = json.loads((tmp_path / TOKENIZER).read_text(encoding="utf-8"))
+        content = json.loads((tmp_path / TOKENIZER_FILE).read_text(encoding="utf-8"))
         blanks = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
         content["normalizer"] = {"type": "Sequence", "normalizers": [normaliser_of(model), blanks]}
-        (tmp_path / TOKENIZER).write_text(json.dumps(content), encoding="utf-8")
+        (tmp_path / TOKENIZER_FILE).write_text(json.dumps(content), encoding="utf-8")
     return tmp_path
 
 
@@ -72,49 +78,50 @@ def folder_of(tmp_path, rule: str, form: str):
     ("nmt_nfkc", "transformers"), ("identity", "transformers"),
 ])
 def test_odd_texts_are_cut_as_by_sentencepiece(tmp_path, rule, form):
-    pieces, draw = load_pieces(folder_of(tmp_path, rule, form)), random.Random(0)
+    tokenizer, draw = load_text_tokenizer(folder_of(tmp_path, rule, form)), random.Random(0)
     parts = [*ODD, "\t", "\u2581"] if rule == "nmt_nfkc" else ODD  # which the other rules take for letters
     odd = [*parts, *("".join(draw.choices(parts, k=draw.randint(0, 8))) for _ in range(500))]
     texts = [*TEXTS, *map(spelled, odd)]
     if rule != "identity":  # which takes all blanks but one for letters
         texts += odd
-    for text, found in zip(texts, pieces(texts, add_special_tokens=False)["input_ids"]):
+    for text, found in zip(texts, tokenizer(texts, add_special_tokens=False)["input_ids"]):
         assert found == ids_of_sentencepiece(MODELS[rule], text), ascii(text)
-    assert pieces.encode(texts[0])[:-2] == pieces.convert_tokens_to_ids(pieces.tokenize(texts[0]))
-    assert pieces.unk_token_id not in pieces(TEXTS[0])["input_ids"]
+    assert tokenizer.encode(texts[0])[:-2] == tokenizer.convert_tokens_to_ids(tokenizer.tokenize(texts[0]))
+    assert tokenizer.unk_token_id not in tokenizer(TEXTS[0])["input_ids"]
 
 
 def test_a_missing_normaliser_is_replaced_and_said_so(tmp_path, caplog):
-    assert load_pieces(folder_of(tmp_path, "nmt_nfkc", "transformers")).normaliser == normaliser_of(MODELS["nmt_nfkc"])
+    tokenizer = load_text_tokenizer(folder_of(tmp_path, "nmt_nfkc", "transformers"))
+    assert tokenizer.normaliser == normaliser_of(MODELS["nmt_nfkc"])
     assert "names no normaliser: mBART's own (nmt_nfkc) is taken" in caplog.text
 
 
 def test_pieces_of_texts_that_were_not_normalised_stay_without(tmp_path, caplog):
-    pieces = load_pieces(folder_of(tmp_path, "identity", "transformers"))
-    assert pieces.normaliser == AS_THEY_ARE and "，" in pieces.tokenize(TEXTS[0]) and not caplog.records
+    tokenizer = load_text_tokenizer(folder_of(tmp_path, "identity", "transformers"))
+    assert tokenizer.normaliser == AS_THEY_ARE and "，" in tokenizer.tokenize(TEXTS[0]) and not caplog.records
 
 
 @pytest.mark.parametrize("rule", MODELS)
 def test_what_is_written_is_read_again(tmp_path, rule):
-    first = load_pieces(folder_of(tmp_path / "a", rule, "sentencepiece"))
+    first = load_text_tokenizer(folder_of(tmp_path / "a", rule, "sentencepiece"))
     first.save_pretrained(tmp_path / "b")
     MBartConfig().save_pretrained(tmp_path / "b")
-    again = load_pieces(tmp_path / "b")
+    again = load_text_tokenizer(tmp_path / "b")
     assert len(again) == len(first) and [again.encode(t) for t in TEXTS] == [first.encode(t) for t in TEXTS]
     # other programs find the normaliser, too
-    other = Tokenizer.from_file(str(tmp_path / "b" / TOKENIZER))
+    other = Tokenizer.from_file(str(tmp_path / "b" / TOKENIZER_FILE))
     assert other.encode(TEXTS[0], add_special_tokens=False).ids == first.encode(TEXTS[0], add_special_tokens=False)
 
 
-@pytest.mark.parametrize("copied", [deepcopy, lambda pieces: pickle.loads(pickle.dumps(pieces))])
+@pytest.mark.parametrize("copied", [deepcopy, lambda tokenizer: pickle.loads(pickle.dumps(tokenizer))])
 def test_a_copy_reads_the_same(tmp_path, copied):
-    pieces = load_pieces(folder_of(tmp_path, "nmt_nfkc", "sentencepiece"))
-    assert copied(pieces).encode(TEXTS[0]) == pieces.encode(TEXTS[0])
+    tokenizer = load_text_tokenizer(folder_of(tmp_path, "nmt_nfkc", "sentencepiece"))
+    assert copied(tokenizer).encode(TEXTS[0]) == tokenizer.encode(TEXTS[0])
 
 
-@pytest.mark.parametrize("name", [PIECES, TOKENIZER])
+@pytest.mark.parametrize("name", [SENTENCEPIECE_FILE, TOKENIZER_FILE])
 def test_a_damaged_file_is_named(tmp_path, name):
     MBartConfig().save_pretrained(tmp_path)
     (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(UserError, match="the text tokenizer in .* cannot be read .*: download it again"):
-        load_pieces(tmp_path)
+        load_text_tokenizer(tmp_path)

@@ -58,7 +58,7 @@ def slow_states(model: SignGenerator, motion: Tensor, language: str) -> Tensor:
     """Encoder states [1, K + 2, D] of one motion, read one time step after the other."""
     table, first = model.mbart.shared, model.vocabulary.first_codes
     read = [torch.stack([table(first[p] + code) for p, code in enumerate(step)]).mean(0) for step in motion]
-    ending = [model.source.pieces.eos_token_id, model.vocabulary.language_ids(language)[0]]
+    ending = [model.source.text_tokenizer.eos_token_id, model.vocabulary.language_ids(language)[0]]
     read += [table(torch.tensor(token)) for token in ending]
     return model.mbart.encoder(inputs_embeds=torch.stack(read)[None]).last_hidden_state
 
@@ -68,25 +68,27 @@ def slow_scores(model: SignGenerator, states: Tensor, prefix: list[int]) -> Tens
     hidden = model.mbart.decoder(
         input_ids=torch.tensor([prefix]), encoder_hidden_states=states, use_cache=False
     ).last_hidden_state[0, -1]
-    return (model.mbart.shared.weight[: len(model.source.pieces)] @ hidden).log_softmax(-1)
+    return (model.mbart.shared.weight[: len(model.source.text_tokenizer)] @ hidden).log_softmax(-1)
 
 
 def locale_of(model: SignGenerator, language: str) -> int:
-    return model.source.pieces.convert_tokens_to_ids({"ASL": "en_XX", "CSL": "zh_CN", "DGS": "de_DE"}[language])
+    return model.source.text_tokenizer.convert_tokens_to_ids({"ASL": "en_XX", "CSL": "zh_CN", "DGS": "de_DE"}[language])
 
 
 def said_of(
     model: SignGenerator, motions: list[Tensor], languages: list[str], monkeypatch, **search
 ) -> list[list[int]]:
     """The pieces that `translate` writes for each motion, the end among them, before they become text."""
-    pieces, caught = model.source.pieces, []
+    text_tokenizer, caught = model.source.text_tokenizer, []
     with monkeypatch.context() as patch:
-        decode = pieces.batch_decode
-        patch.setattr(pieces, "batch_decode", lambda ids, **how: caught.extend(ids.tolist()) or decode(ids, **how))
+        decode = text_tokenizer.batch_decode
+        patch.setattr(
+            text_tokenizer, "batch_decode", lambda ids, **how: caught.extend(ids.tolist()) or decode(ids, **how)
+        )
         model.translate(motions, languages, **search)
     for row, language in zip(caught, languages):
         assert row[0] == locale_of(model, language)
-    end = pieces.eos_token_id
+    end = text_tokenizer.eos_token_id
     return [row[1 : row.index(end) + 1] if end in row else row[1:] for row in caught]
 
 
@@ -98,8 +100,8 @@ def test_loss_is_that_of_its_samples_one_piece_after_the_other(decoding, padding
     losses, right = [], []
     for motion, text, language in zip(motions, TEXTS, LANGUAGES):
         states, prefix = slow_states(model, motion, language), [locale_of(model, language)]
-        ids = model.source.pieces(text, add_special_tokens=False)["input_ids"]
-        for piece in [*ids, model.source.pieces.eos_token_id]:
+        ids = model.source.text_tokenizer(text, add_special_tokens=False)["input_ids"]
+        for piece in [*ids, model.source.text_tokenizer.eos_token_id]:
             scores = slow_scores(model, states, prefix)
             losses.append(-scores[piece])
             right.append(float(scores.argmax() == piece))
@@ -128,12 +130,12 @@ def test_the_language_of_the_motion_decides_that_of_the_text(trained):
 @pytest.mark.parametrize("seed", range(3))
 def test_greedy_equals_the_uncached_single(seed, monkeypatch):
     model, motions = translator(seed), random_motions(seed=seed)
-    pieces = model.source.pieces
-    barred = sorted(set(pieces.all_special_ids) - {pieces.eos_token_id})
+    text_tokenizer = model.source.text_tokenizer
+    barred = sorted(set(text_tokenizer.all_special_ids) - {text_tokenizer.eos_token_id})
     said = said_of(model, motions, LANGUAGES, monkeypatch, max_tokens=12)
     for motion, language, found in zip(motions, LANGUAGES, said):
         states, prefix = slow_states(model, motion, language), [locale_of(model, language)]
-        while len(prefix) <= 12 and prefix[-1] != pieces.eos_token_id:
+        while len(prefix) <= 12 and prefix[-1] != text_tokenizer.eos_token_id:
             scores = slow_scores(model, states, prefix)
             scores[barred] = -math.inf
             prefix.append(int(scores.argmax()))
@@ -175,8 +177,9 @@ def test_beams_find_likelier_sentences(length_penalty, monkeypatch):
 def test_only_pieces_of_text_are_written(beams, monkeypatch):
     """Whatever the model would rather say: codes, sign languages, locales, marks."""
     model = translator(2)
-    pieces = model.source.pieces
-    barred = {*pieces.all_special_ids, *range(len(pieces), model.vocabulary.size)} - {pieces.eos_token_id}
+    text_tokenizer = model.source.text_tokenizer
+    barred = {*text_tokenizer.all_special_ids, *range(len(text_tokenizer), model.vocabulary.size)}
+    barred -= {text_tokenizer.eos_token_id}
     with torch.no_grad():
         model.mbart.shared.weight[sorted(barred)] *= 50
     motions = random_motions([4] * 40)
@@ -189,7 +192,7 @@ def test_a_sentence_ends_where_it_must(trained, monkeypatch):
     assert model.translate(random_motions()[1:2], ["ASL"], max_tokens=1) == ["sun"]
     endless = translator(0)
     with torch.no_grad():
-        endless.mbart.shared.weight[endless.source.pieces.eos_token_id] = 0
+        endless.mbart.shared.weight[endless.source.text_tokenizer.eos_token_id] = 0
     (said,) = said_of(endless, random_motions([3]), ["ASL"], monkeypatch, max_tokens=10_000)
     assert len(said) == endless.mbart.config.max_position_embeddings
 

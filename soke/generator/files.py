@@ -1,0 +1,85 @@
+"""The files of a generator's folder, and of an mBART's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Sequence
+
+import torch
+from torch import nn
+
+from soke import __version__
+from soke.data.recordings import Recording
+from soke.errors import UserError
+from soke.generator.retrieval import Keywords, Signs
+from soke.generator.spec import GeneratorSpec
+
+WEIGHTS, MBART = "model.safetensors", "mbart"
+_SETTINGS, _LEXICON, _KEYWORDS = "generator.json", "lexicon.json", "keywords.json"
+
+
+def write_settings(folder: Path, spec: GeneratorSpec, signs: Signs, keywords: Keywords) -> None:
+    plain = {
+        language: {word: [_plain(recording) for recording in recordings] for word, recordings in entries.items()}
+        for language, entries in signs.items()
+    }
+    for name, content in ((_LEXICON, plain), (_KEYWORDS, keywords)):
+        (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    settings = {"version": __version__, "spec": asdict(spec)}
+    (folder / _SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def read_settings(folder: Path) -> tuple[GeneratorSpec, Signs, Keywords]:
+    """What `write_settings` wrote. Raises UserError when the folder holds no generator."""
+    if not (folder / _SETTINGS).is_file():
+        raise UserError(f"no generator in {folder}: train one with `python -m train --cfg configs/soke.yaml --nodebug`")
+    spec = GeneratorSpec(**_content(folder / _SETTINGS)["spec"])
+    keywords = _content(folder / _KEYWORDS) if (folder / _KEYWORDS).is_file() else {}  # which older ones do not have
+    signs = {
+        language: {word: _recordings(plain) for word, plain in entries.items()}
+        for language, entries in _content(folder / _LEXICON).items()
+    }
+    return spec, signs, keywords
+
+
+def untrained_mbart(folder: Path) -> nn.Module:
+    """A transformers MBartModel of the size that the folder's config.json states."""
+    from transformers import MBartConfig, MBartModel
+
+    return MBartModel(MBartConfig.from_pretrained(folder))
+
+
+def trained_mbart(folder: Path) -> nn.Module:
+    """The transformers MBartModel of a folder in mBART's format, in float32. Raises UserError when weights are missing
+    or cannot be read."""
+    from safetensors import SafetensorError
+    from transformers import MBartModel, logging
+
+    logging.set_verbosity_error()  # it reports at length that a model without a text head has no text head
+    try:
+        mbart, report = MBartModel.from_pretrained(
+            str(folder), local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(f"the model weights in {folder} cannot be read: {str(error).splitlines()[0]}") from None
+    missing = report["missing_keys"]
+    if missing:
+        raise UserError(f"{folder} lacks {len(missing)} of mBART's weights, {min(missing)} among them")
+    return mbart
+
+
+def _content(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _plain(recording: Recording) -> dict[str, Any]:
+    return {"name": recording.name, "source": recording.source, "codes": recording.codes.tolist()}
+
+
+def _recordings(plain: Sequence) -> list[Recording]:
+    """The inverse of `_plain` for a word's recordings; older generators have one without a name, as its codes alone."""
+    if not isinstance(plain[0], dict):
+        return [Recording("unknown", torch.tensor(plain))]
+    return [Recording(r["name"], torch.tensor(r["codes"]), r["source"]) for r in plain]
