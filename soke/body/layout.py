@@ -59,7 +59,7 @@ class PartSpec:
 class MotionLayout:
     """The ordered parts of a body. Raises ValueError for parts that contradict each other.
 
-    `motion(features(m))` equals `m` on everything the layout covers and is zero elsewhere.
+    `covered(m)` is `m` on everything the layout covers and zero elsewhere; `motion` is the inverse of `features`.
     """
 
     def __init__(self, parts: Sequence[PartSpec]):
@@ -67,11 +67,11 @@ class MotionLayout:
         by_name = {part.name: part for part in self.parts}
         if len(by_name) != len(self.parts) or not self.parts:
             raise ValueError("a layout needs at least one part, and parts of different names")
-        covered = Counter(joint for part in self.parts for joint in part.rotated_joints)
-        covered["expression"] = sum(part.expression > 0 for part in self.parts)
-        covered["eyelids"] = sum(part.eyelids for part in self.parts)
-        if max(covered.values()) > 1:
-            raise ValueError(f"{covered.most_common(1)[0][0]} belongs to two parts")
+        claims = Counter(joint for part in self.parts for joint in part.rotated_joints)
+        claims["expression"] = sum(part.expression > 0 for part in self.parts)
+        claims["eyelids"] = sum(part.eyelids for part in self.parts)
+        if max(claims.values()) > 1:
+            raise ValueError(f"{claims.most_common(1)[0][0]} belongs to two parts")
         if len({part.rotation == "position" for part in self.parts}) > 1:
             raise ValueError("positions and rotations cannot be mixed in one layout")
         for part in self.parts:
@@ -106,11 +106,11 @@ class MotionLayout:
         return {part.name: part.mirrors or part.name for part in self.parts}
 
     @property
-    def covered(self) -> set[str]:
+    def covers(self) -> set[str]:
         """Names of the joints that some part sees, and `expression` and `eyelids` where one does."""
-        covered = {joint for part in self.parts for joint in part.rotated_joints}
+        joints = {joint for part in self.parts for joint in part.rotated_joints}
         extra = {"expression": any(p.expression for p in self.parts), "eyelids": any(p.eyelids for p in self.parts)}
-        return covered | {name for name, seen in extra.items() if seen}
+        return joints | {name for name, seen in extra.items() if seen}
 
     @cached_property
     def hash(self) -> str:
@@ -164,6 +164,11 @@ class MotionLayout:
                 eyelids = lids
         shape = torch.zeros(10, device=first.device) if betas is None else betas.to(first.device)
         return Motion(rotations, expression, shape, fps, eyelids, made_by)
+
+    def covered(self, motion: Motion | JointMotion) -> Motion | JointMotion:
+        """What the layout keeps of a motion, whose rate, body shape and maker stay. Raises as `features` does."""
+        betas = None if isinstance(motion, JointMotion) else motion.betas
+        return self.motion(self.features(motion), motion.fps, betas, motion.made_by)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MotionLayout) and self.parts == other.parts

@@ -59,11 +59,6 @@ class Motion:
             eyelids=None if self.eyelids is None else self.eyelids[index],
         )
 
-    def at_fps(self, fps: float) -> Motion:
-        """The same seconds at another frame rate, by the frame that is shown at each moment."""
-        index = (_moments(len(self), self.fps, fps) + 1e-6).long()
-        return replace(self.frames(index.to(self.rotations.device)), fps=fps)
-
     def resampled(self, fps: float) -> Motion:
         """The same seconds at another frame rate, between frames: rotations by slerp, all else linearly.
 

@@ -50,7 +50,7 @@ def _back_translator(config: Config, folder: Path, corpus: Corpus) -> BackTransl
             f"the back-translation model in {folder} reads {translator.language}, but {corpus.name} is "
             f"{corpus.language}; train one on {corpus.name}"
         )
-    unseen = translator.layout.covered - layout_of(config).covered
+    unseen = translator.layout.covers - layout_of(config).covers
     if unseen:
         raise UserError(
             f"the back-translation model in {folder} reads {', '.join(sorted(unseen))}, which PARTS leaves out; train "

@@ -8,7 +8,7 @@ import torch
 
 from soke.body.joints import LEFT_HAND, RIGHT_HAND, SMPLX_JOINTS, UPPER_BODY, joint_indices
 from soke.body.layout import MotionLayout, PartSpec
-from soke.body.motion import Motion
+from soke.body.motion import JointMotion, Motion
 from soke.body.rotations import axis_angle_to_6d, mirror_axis_angle
 
 EYES = ("left_eye_smplhf", "right_eye_smplhf")
@@ -69,6 +69,28 @@ def test_motion_inverts_features(layout: MotionLayout, frames: int):
         assert back.eyelids is None
     for part, values in layout.features(back).items():
         torch.testing.assert_close(values, features[part], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("frames", [0, 1, 7])
+def test_what_a_layout_keeps_of_a_motion(layout: MotionLayout, frames: int):
+    motion = replace(random_motion(frames), betas=torch.arange(10.0), made_by="tokenizer 12ab")
+    kept = layout.covered(motion)
+    expected = layout.motion(layout.features(motion), motion.fps, motion.betas, motion.made_by)
+    for name, value in vars(expected).items():
+        found = getattr(kept, name)
+        assert torch.equal(found, value) if isinstance(value, torch.Tensor) else found == value
+    assert kept.made_by == "tokenizer 12ab" and torch.equal(kept.betas, torch.arange(10.0)) and kept.fps == 25.0
+    again = layout.covered(kept)  # what is left out once is out
+    torch.testing.assert_close(again.rotations, kept.rotations, atol=1e-4, rtol=0)
+    assert torch.equal(again.expression, kept.expression)
+
+
+def test_what_a_layout_keeps_of_positions():
+    layout = MotionLayout([PartSpec("hand", ("wrist", "thumb"), rotation="position")])
+    kept = layout.covered(JointMotion(torch.arange(18.0).reshape(2, 3, 3), ("thumb", "nose", "wrist"), 25.0, "x"))
+    assert (kept.joints, kept.fps, kept.made_by) == (("wrist", "thumb"), 25.0, "x")
+    assert kept.positions[0].tolist() == [[6, 7, 8], [0, 1, 2]]
 
 
 def test_the_order_of_features_is_joints_jaw_expression_eyelids():
@@ -164,5 +186,5 @@ def test_features_of_a_wrong_shape_are_refused():
 
 def test_what_a_layout_covers():
     layout = MotionLayout([PartSpec("face", ("neck",), jaw=True, expression=3), PartSpec("rest", ("head",))])
-    assert layout.covered == {"neck", "jaw", "expression", "head"}
-    assert MotionLayout([PartSpec("lids", (), eyelids=True)]).covered == {"eyelids"}
+    assert layout.covers == {"neck", "jaw", "expression", "head"}
+    assert MotionLayout([PartSpec("lids", (), eyelids=True)]).covers == {"eyelids"}

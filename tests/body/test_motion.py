@@ -75,13 +75,13 @@ def test_duration_is_in_seconds():
 
 
 @pytest.mark.parametrize(("frames", "fps", "target", "expected"), [
-    (4, 24.0, 24.0, [0, 1, 2, 3]), (4, 12.0, 24.0, [0, 0, 1, 1, 2, 2, 3, 3]), (6, 30.0, 15.0, [0, 2, 4]),
+    (4, 24.0, 24.0, [0, 1, 2, 3]), (4, 12.0, 24.0, [0, 0.5, 1, 1.5, 2, 2.5, 3, 3]), (6, 30.0, 15.0, [0, 2, 4]),
     (1, 30.0, 10.0, [0]), (0, 25.0, 30.0, []),
 ])
 def test_another_frame_rate_keeps_the_seconds(frames, fps, target, expected):
     motion = Motion.rest(frames, fps)
     motion.expression[:, 0] = torch.arange(frames)
-    other = motion.at_fps(target)
+    other = motion.resampled(target)
     assert other.expression[:, 0].tolist() == expected and other.fps == target
 
 

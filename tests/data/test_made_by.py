@@ -96,8 +96,8 @@ def test_saved_motions(tmp_path):
 
 
 @pytest.mark.parametrize("change", [
-    lambda m: m.to("cpu"), lambda m: m.frames(slice(3, 9)), lambda m: m.at_fps(12.0), lambda m: m.resampled(12.0),
-    lambda m: m.mirrored(), lambda m: LAYOUT.motion(LAYOUT.features(m), m.fps, m.betas, m.made_by),
+    lambda m: m.to("cpu"), lambda m: m.frames(slice(3, 9)), lambda m: m.resampled(12.0),
+    lambda m: m.mirrored(), LAYOUT.covered,
 ])
 def test_what_is_made_of_it(change):
     assert change(MADE).made_by == MAKER and change(SIGNED).made_by == ""
