@@ -6,6 +6,7 @@ python -m test --cfg configs/back_translation.yaml
 """
 from __future__ import annotations
 
+from functools import partial
 from typing import Sequence
 
 from soke.run import cli
@@ -22,39 +23,40 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from soke.build.body import layout_of
     from soke.build.data import corpora_of
-    from soke.build.devices import start_processes
+    from soke.build.devices import device_of, start_processes
     from soke.build.generator import trained_producer
     from soke.build.testing import conditions_of, evaluation_setting
     from soke.build.tokenizer import trained_tokenizer
     from soke.build.translation import translators
     from soke.errors import UserError
-    from soke.evaluation import evaluate, timing
+    from soke.evaluation import rows, timing
     from soke.run import folders
+    from soke.tokenizer.reconstruction import Reconstruction, reconstruction
 
     stage, reads = config.train.stage, args.task == "m2t" and config.train.stage == "generator"
     if args.count_time and (stage != "generator" or reads):
         raise UserError(f"--count_time times a generator that makes motion, which {config.name} does not: leave it out")
     folders.seed(config)
-    config, shares = start_processes(config)
+    config, world = start_processes(config)
     makers = {"tokenizer": trained_tokenizer, "translation": translators, "generator": trained_producer}
     model = makers["translation" if reads else stage](config)
     folder = folders.results_folder(config, args.out_dir, *["m2t"] * reads)
-    setting = evaluation_setting(config, shares)
+    setting = evaluation_setting(config, world)
     if stage == "tokenizer":
-        evaluation = evaluate.reconstruction(model, setting)
+        evaluation = reconstruction(model, setting)
     elif stage == "translation" or reads:
         name = "generator" if reads else "back-translation model"
-        evaluation = evaluate.translation(model, name, layout_of(config), setting)
+        evaluation = rows.translation(model, name, layout_of(config), setting)
     else:
-        evaluation = evaluate.generation(model, setting)
-    evaluation = evaluation.gather(shares)
-    if shares.rank == 0:
+        evaluation = rows.generation(model, setting, partial(Reconstruction, model.tokenizer))
+    evaluation = evaluation.gather(world)
+    if world.rank == 0:
         evaluation.table.conditions = conditions_of(config, args.task)
         folders.replace_results(folder, config)
         evaluation.save(folder, predictions=config.test.save_predictions)
         evaluation.table.print_summary(evaluation.summary)
         if args.count_time:
-            timing.report(model, corpora_of(config), config.test.split, folder)
+            timing.report(model.batched, corpora_of(config), config.test.split, folder, device_of(config))
         print(f"\nall scores and their signatures: {folder / 'table.txt'}")
 
 

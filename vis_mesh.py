@@ -34,12 +34,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = folders.results_folder(config, args.out_dir, "pictures")
     drawn = studio.Studio(body_model(config), folder, config.render.size, config.render.backend)
     producer = trained_producer(config)
-    told = producer.retrieved if args.show_retrieval else None
+    explain = producer.retrieved if args.show_retrieval else None
     if args.text is not None:
-        paths = studio.sentence(drawn, producer, args.text, args.language, told)
+        paths = studio.sentence(drawn, producer, args.text, args.language, explain)
     else:
         paths = studio.clips(
-            drawn, producer, corpora_of(config), config.test.split, args.demo_dataset, args.clips, told
+            drawn, producer, corpora_of(config), config.test.split, args.demo_dataset, args.clips, explain
         )
     print(*paths, sep="\n")
 

@@ -624,22 +624,22 @@ def test_a_run_does_not_continue_on_other_sentences(shop):
 
 
 def test_back_translation_models_of_other_data_are_told(shop, tmp_path, caplog):
-    def judges(*changes: str):
+    def readers(*changes: str):
         config = load_config("configs/demo/soke.yaml", overrides=[*shop.overrides, *changes])
-        return evaluation_setting(config).judges
+        return evaluation_setting(config).readers
 
-    assert set(judges()) == set(CORPORA) and "was trained" not in caplog.text
+    assert set(readers()) == set(CORPORA) and "was trained" not in caplog.text
     copy = tmp_path / "CSL-Daily"
     shutil.copytree(shop.folder("data", "CSL-Daily"), copy)
     shutil.copy(copy / "csl_clean.val", copy / "csl_clean.train")
-    assert set(judges(f"DATASET.CORPORA.csl.ROOT={copy}")) == set(CORPORA)
+    assert set(readers(f"DATASET.CORPORA.csl.ROOT={copy}")) == set(CORPORA)
     assert "csl/translation was trained with another csl_clean.train, so its words may be others" in caplog.text
     parts = (
         "PARTS=[{name: body, joints: [head]}, {name: lhand, joints: [left_wrist]}, "
         "{name: rhand, joints: [right_wrist]}]"
     )
     with pytest.raises(UserError, match="reads expression, jaw, left_.*, which PARTS leaves out"):
-        judges(parts)
+        readers(parts)
 
 
 def test_codes_of_another_tokenizer_are_refused(shop):

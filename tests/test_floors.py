@@ -34,7 +34,6 @@ WITHOUT = {
     "soke.text": ("pytorch_lightning", "transformers", "omegaconf", "torch"),
     "soke.metrics": ("pytorch_lightning", "transformers", "omegaconf", "soke.run"),
 }
-NOT_YET = {"soke.evaluation.evaluate", "soke.evaluation.timing", "soke.evaluation.validation"}  # know the generator
 SOURCES = [path for folder in ("soke", "prepare") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -64,8 +63,6 @@ def module_of(path: Path) -> str:
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_a_room_imports_only_from_lower_floors(path):
     own = room_of(module_of(path))
-    if module_of(path) in NOT_YET:
-        pytest.xfail("knows the generator")
     for module in imports(path):
         other = room_of(module)
         if other is not None and other != own:

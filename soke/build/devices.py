@@ -8,11 +8,11 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
-from soke.evaluation.evaluate import Shares
 from soke.run.config import Config
+from soke.run.processes import World
 
 
-def start_processes(config: Config) -> tuple[Config, Shares]:
+def start_processes(config: Config) -> tuple[Config, World]:
     """Starts a process per chosen device for a test, and says which one this is: the configuration is then that of this
     process alone."""
     accelerator, devices = lightning_devices(config)
@@ -23,7 +23,7 @@ def start_processes(config: Config) -> tuple[Config, Shares]:
         fabric.launch()
     if fabric.device.type == "cuda":
         config = dataclasses.replace(config, device=[fabric.device.index])
-    return config, Shares(fabric.global_rank, fabric.world_size)
+    return config, World(fabric.global_rank, fabric.world_size)
 
 
 def device_of(config: Config) -> str:

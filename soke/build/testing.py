@@ -9,23 +9,24 @@ from soke.build.body import body_model
 from soke.build.data import corpora_of, limits_of
 from soke.build.tokenizer import export_folder_of
 from soke.build.translation import back_translation_folder, folder_of_corpus, readers_of
-from soke.evaluation.evaluate import Setting, Shares
+from soke.evaluation.references import Setting
 from soke.run.config import Config
+from soke.run.processes import World
 from soke.storage import folder_hash
 
 
-def evaluation_setting(config: Config, shares: Shares = Shares()) -> Setting:
+def evaluation_setting(config: Config, world: World = World()) -> Setting:
     chosen = corpora_of(config)
     return Setting(
         chosen, config.test.split, body_model(config), limits_of(config), config.tokenizer.downsample,
-        config.dataset.strict, config.metric.dtw, config.metric.level, readers_of(config, chosen), shares,
+        config.dataset.strict, config.metric.dtw, config.metric.level, readers_of(config, chosen), world,
         config.test.batch_size,
     )
 
 
 def conditions_of(config: Config, task: str) -> dict[str, object]:
     """What the numbers of a test depend on besides clips and metrics, in plain types: the tested models, and how they
-    were asked.
+    were used.
 
     task: of a generator, t2m or m2t
     """

@@ -96,7 +96,7 @@ def readers_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTrans
     """Corpus -> the back-translation model that reads what a generator makes, where there is one."""
     if config.train.stage != "generator" or not config.metric.back_translation:
         return {}
-    judges = {}
+    readers = {}
     for corpus in corpora:
         folder = folder_of_corpus(resolve(config.metric.back_translation), corpus.name)
         if not folder.is_dir():
@@ -105,5 +105,5 @@ def readers_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTrans
                 "configs/back_translation.yaml --nodebug`, or set METRIC.BACK_TRANSLATION", corpus.name, folder,
             )
             continue
-        judges[corpus.name] = _back_translator(config, folder, corpus)
-    return judges
+        readers[corpus.name] = _back_translator(config, folder, corpus)
+    return readers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Sequence
+from typing import Mapping, Protocol, Sequence
 
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
@@ -27,11 +27,42 @@ class Typed:
 
 
 class Producer(Protocol):
-    """Text to motion."""
+    """Sentences to motion: a generator and its tokenizer, a regressor, the references themselves, a mean pose.
 
-    name: str  # row of the result table
-    layout: MotionLayout
+    name:       row of the result table
+    layout:     which of a reference's joints and coefficients it can move; it is compared with these
+    conditions: what its scores depend on, for their signatures: `layout`, the layout's hash, and where features are
+                normalised `statistics`, the hash of theirs
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def layout(self) -> MotionLayout: ...
+
+    @property
+    def conditions(self) -> Mapping[str, str]: ...
 
     def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
-        """One motion per sentence. Raises UserError for an empty text or an unknown language."""
+        """One motion per sentence, in their order, on the CPU. Raises UserError for an empty text or an unknown
+        language."""
+        ...
+
+
+class Reader(Protocol):
+    """Motion to text: a back-translation model of one sign language.
+
+    hash:     12 hex digits that change with anything that changes its texts
+    language: sign language that it reads
+    """
+
+    @property
+    def hash(self) -> str: ...
+
+    @property
+    def language(self) -> str: ...
+
+    def translate(self, motions: Sequence[Motion]) -> list[str]:
+        """One text per motion, in their order."""
         ...

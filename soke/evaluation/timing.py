@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice, zip_longest
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from soke.data.clip import Corpus
-from soke.evaluation.protocols import Sentence
-from soke.generator.producer import SignProducer
+from soke.evaluation.protocols import Producer, Sentence
 from soke.storage import new_file
 
 BATCH_SIZES = (1, 8, 64)
@@ -26,10 +25,10 @@ _VIDEOS = 32  # timed at least, per batch size
 
 @dataclass(frozen=True)
 class Timing:
-    """Text to motion, retrieval and decoding of the codes included, at one batch size.
+    """Text to motion, everything included, at one batch size.
 
     mean, p50, p95: seconds per video; of a batch, its seconds divided by its videos
-    steps_per_second, videos_per_second: codes per part, and videos, made in a second
+    frames_per_second, videos_per_second: frames of motion, and videos, made in a second
     """
 
     batch_size: int
@@ -37,14 +36,16 @@ class Timing:
     mean: float
     p50: float
     p95: float
-    steps_per_second: float
+    frames_per_second: float
     videos_per_second: float
 
 
 def count_time(
-    producer: SignProducer, sentences: Sequence[Sentence], batch_sizes: Sequence[int] | None = None
+    batched: Callable[[int], Producer], sentences: Sequence[Sentence], batch_sizes: Sequence[int] | None = None
 ) -> list[Timing]:
     """One timing per batch size. The first batch is made twice, and counted the second time.
+
+    batched: number of sentences -> the producer that works on so many together
 
     Raises ValueError without sentences; fewer than a batch are used again.
     """
@@ -54,27 +55,32 @@ def count_time(
     for size in batch_sizes or BATCH_SIZES:
         count = -(-_VIDEOS // size) * size
         chosen = list(islice(cycle(sentences), count))
-        timed = SignProducer(producer.generator, producer.tokenizer, batch_size=size, search=producer.search)
-        timed.produce(chosen[:size])
-        per_video, steps = [], 0
+        producer = batched(size)
+        producer.produce(chosen[:size])
+        per_video, frames = [], 0
         for start in range(0, count, size):
             begun = _now()
-            motions = timed.produce(chosen[start : start + size])
+            motions = producer.produce(chosen[start : start + size])
             per_video.append((_now() - begun) / size)
-            steps += sum(len(motion) for motion in motions) // producer.tokenizer.downsample
+            frames += sum(map(len, motions))
         total = sum(per_video) * size
         p50, p95 = np.percentile(per_video, [50, 95])
-        timings.append(Timing(size, count, total / count, float(p50), float(p95), steps / total, count / total))
+        timings.append(Timing(size, count, total / count, float(p50), float(p95), frames / total, count / total))
     return timings
 
 
-def report(producer: SignProducer, corpora: Sequence[Corpus], split: str, folder: Path) -> list[Timing]:
-    """Times sentences of all corpora in turn, prints the table and writes timing.json into `folder`."""
+def report(
+    batched: Callable[[int], Producer], corpora: Sequence[Corpus], split: str, folder: Path, device: str
+) -> list[Timing]:
+    """Times sentences of all corpora in turn, prints the table and writes timing.json into `folder`.
+
+    batched: see `count_time`
+    device:  which works
+    """
     in_turn = zip_longest(*(corpus.clips(split) for corpus in corpora))
     clips = [clip for together in in_turn for clip in together if clip is not None]
-    timings = count_time(producer, clips)
-    device = producer.generator.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    timings = count_time(batched, clips)
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"CPU, {torch.get_num_threads()} threads"
     Console().print(table(timings, name))
     with new_file(Path(folder) / "timing.json") as path:
         path.write_text(json.dumps({"device": name, "timings": [asdict(t) for t in timings]}, indent=2) + "\n")
@@ -83,11 +89,11 @@ def report(producer: SignProducer, corpora: Sequence[Corpus], split: str, folder
 
 def table(timings: Sequence[Timing], device: str) -> Table:
     result = Table(title=f"Generation on {device}, warm", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("batch", "videos", "s/video", "p50", "p95", "steps/s", "videos/s"):
+    for name in ("batch", "videos", "s/video", "p50", "p95", "frames/s", "videos/s"):
         result.add_column(name, justify="right")
     for row in map(asdict, timings):
-        batch, videos, *seconds, steps, speed = row.values()
-        result.add_row(str(batch), str(videos), *(f"{s:.3f}" for s in seconds), f"{steps:.0f}", f"{speed:.2f}")
+        batch, videos, *seconds, frames, speed = row.values()
+        result.add_row(str(batch), str(videos), *(f"{s:.3f}" for s in seconds), f"{frames:.0f}", f"{speed:.2f}")
     return result
 
 

@@ -11,7 +11,7 @@ from soke.body.motion import Motion
 from soke.data.clip import SkippedClip
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.errors import UserError
-from soke.generator.producer import SignProducer
+from soke.evaluation.protocols import Producer
 from soke.metrics.joint_sets import Track, track_of
 from soke.metrics.motion_scores import DTWJPE
 
@@ -44,13 +44,13 @@ class GenerationScore:
 
     The references' joints are computed once. Raises UserError for no samples, or motions that no body model can pose.
 
-    producer: with the generator that is in training
+    producer: of the model that is in training
     body:     makes joints of motions
-    samples:  sentences with their reference motions, at lengths that the tokenizer can keep
+    samples:  sentences with their reference motions, at lengths that the producer can make
     dtw:      exact or fastdtw
     """
 
-    def __init__(self, producer: SignProducer, body: BodyModel, samples: Sequence[MotionSample], dtw: str = "exact"):
+    def __init__(self, producer: Producer, body: BodyModel, samples: Sequence[MotionSample], dtw: str = "exact"):
         self.producer, self.body, self.samples, self.dtw = producer, body, list(samples), dtw
         self._references: dict[int, Track] = {}  # of this process's share
         if not self.samples:
@@ -66,16 +66,18 @@ class GenerationScore:
             )
 
     @torch.no_grad()
-    def compute(self, rank: int = 0, world_size: int = 1) -> dict[str, torch.Tensor]:
+    def compute(
+        self, rank: int = 0, world_size: int = 1, device: torch.device = torch.device("cpu")
+    ) -> dict[str, torch.Tensor]:
         """Accumulated metres, each the mean over corpora of their clips' means.
 
         DTW_JPE_body, DTW_JPE_hand, DTW_JPE, their average weighed by joints; the same of DTW_PA_JPE. Sample i is scored
         by process i % world_size, and every process gets the scores of all. Draws no random number that training
         would miss.
+
+        device: where the model in training is, and where is scored
         """
-        device = self.producer.generator.device
         self.body.to(device)
-        self.producer.tokenizer.to(device)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             indices = range(rank, len(self.samples), world_size)
             motions = self.producer.produce([self.samples[i].clip for i in indices])
@@ -83,7 +85,7 @@ class GenerationScore:
         metrics = {(c, align): DTWJPE(align, method=self.dtw).to(device) for c in corpora for align in NAMES}
         tracks = [track_of(self.body, motion, face=False) for motion in motions]
         for corpus in corpora:
-            own = [(i, track) for i, track in zip(indices, tracks) if self.samples[i].clip.corpus == corpus]
+            own = [(i, track) for i, track in zip(indices, tracks, strict=True) if self.samples[i].clip.corpus == corpus]
             names, truth = [self.samples[i].clip.name for i, _ in own], [self._reference(i, t.fps) for i, t in own]
             for align in NAMES:
                 metrics[corpus, align].update_many(names, [track for _, track in own], truth)
@@ -95,7 +97,6 @@ class GenerationScore:
 
     def _reference(self, index: int, fps: float) -> Track:
         if index not in self._references:
-            sample, layout = self.samples[index], self.producer.layout
-            motion = layout.motion(sample.features, sample.motion.fps, sample.motion.betas).resampled(fps)
+            motion = self.producer.layout.covered(self.samples[index].motion).resampled(fps)
             self._references[index] = track_of(self.body, motion, face=False)
         return self._references[index]

@@ -40,7 +40,7 @@ class GeneratorModule(pl.LightningModule):
     ):
         super().__init__()
         self.generator, self.optim = generator.train(), optim  # Lightning would leave a loaded model in evaluation mode
-        self._producer = [SignProducer(generator, tokenizer)]  # in a list, so that checkpoints leave the tokenizer out
+        self._producer = SignProducer(generator, tokenizer)  # no torch module: checkpoints leave the tokenizer out
         self.label_smoothing, self.generation, self.generate_every = label_smoothing, generation, generate_every
         self.monitor, self.monitor_mode = None if generation is None else "val/DTW_JPE", "min"
         if checkpointing:
@@ -98,7 +98,7 @@ class GeneratorModule(pl.LightningModule):
         self._log_means("val")
         epoch = self.current_epoch + 1
         if self.generation is not None and (epoch % self.generate_every == 0 or epoch == self.trainer.max_epochs):
-            scores = self.generation.compute(self.global_rank, self.trainer.world_size)
+            scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
             self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
 
     def _log_means(self, stage: str) -> None:
@@ -112,14 +112,14 @@ class GeneratorModule(pl.LightningModule):
     def export(self, folder: Path) -> None:
         """Writes generator and tokenizer for `SignProducer.from_pretrained`; of several processes, the first does."""
         if self.global_rank == 0:
-            self._producer[0].save_pretrained(folder)
+            self._producer.save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
         """What the run's models are made of, in plain types."""
-        (producer,) = self._producer
+        tokenizer = self._producer.tokenizer
         return {
-            **producer.tokenizer.provenance(),
-            "tokenizer hash": producer.tokenizer.hash,
+            **tokenizer.provenance(),
+            "tokenizer hash": tokenizer.hash,
             **asdict(self.generator.spec),
         }
 

@@ -1,4 +1,4 @@
-"""Producers: whatever makes motions of sentences, behind one interface for testing and showing."""
+"""SignProducer: a generator and its tokenizer as the `Producer` that tests and pictures take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SignProducer:
     """A generator and the tokenizer whose codes it speaks. Raises UserError when they do not belong together.
 
     batch_size: sentences generated together
-    search:     how codes are searched for, where `generate` is not told otherwise
+    search:     how codes are searched for, where `generate` is given no other search
     """
 
     def __init__(
@@ -40,6 +40,14 @@ class SignProducer:
     def layout(self) -> MotionLayout:
         return self.tokenizer.layout
 
+    @property
+    def conditions(self) -> dict[str, str]:
+        return self.tokenizer.conditions
+
+    def batched(self, batch_size: int) -> SignProducer:
+        """The same one, which works on so many sentences together."""
+        return SignProducer(self.generator, self.tokenizer, self.name, batch_size, self.search)
+
     def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
         """One motion per sentence, on the CPU; batches of sentences whose sources are of similar length."""
         clips = [_clip_of(sentence) for sentence in sentences]
@@ -53,6 +61,7 @@ class SignProducer:
         of = [None] * len(texts) if clips is None else clips
         lengths = [self.generator.source.length(*sentence) for sentence in zip(texts, languages, of, strict=True)]
         motions: dict[int, Motion] = {}
+        self._on_one_device()
         for rows in self._batches(lengths):
             codes = self.generator.generate(
                 [texts[i] for i in rows], [languages[i] for i in rows], search or self.search, [of[i] for i in rows]
@@ -69,10 +78,16 @@ class SignProducer:
         `SignGenerator.translate` does.
         """
         pairs, texts = list(zip(motions, languages, strict=True)), {}
+        self._on_one_device()
         for rows in self._batches([len(motion) for motion in motions]):
             codes = self.tokenizer.encode_motions([pairs[i][0] for i in rows], self.batch_size)
             texts.update(zip(rows, self.generator.translate(codes, [pairs[i][1] for i in rows], beams)))
         return [texts[i] for i in range(len(pairs))]
+
+    def _on_one_device(self) -> None:
+        """The tokenizer goes where the generator is, which a training has moved."""
+        if self.tokenizer.device != self.generator.device:
+            self.tokenizer.to(self.generator.device)
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Indices of what is worked on together, which is of similar length."""

@@ -50,26 +50,26 @@ class Studio:
 
 
 def sentence(
-    studio: Studio, producer: Producer, text: str, language: str, told: Callable[[Sentence], str] | None = None
+    studio: Studio, producer: Producer, text: str, language: str, explain: Callable[[Sentence], str] | None = None
 ) -> list[Path]:
     """Signs a typed sentence. Raises UserError for an empty text or an unknown language.
 
-    told: what is to be printed of a sentence
+    explain: what is to be printed of a sentence
     """
     typed = Typed(text, language)
-    if told is not None:
-        print(told(typed))
+    if explain is not None:
+        print(explain(typed))
     (motion,) = producer.produce([typed])
     return studio.draw(f"{language}_{text[:40]}", {"generated": motion}, text)
 
 
 def clips(
     studio: Studio, producer: Producer, corpora: Sequence[Corpus], split: str, corpus_name: str | None, count: int,
-    told: Callable[[Sentence], str] | None = None,
+    explain: Callable[[Sentence], str] | None = None,
 ) -> list[Path]:
     """Reference and generated figure side by side for the first `count` readable clips of a corpus's split.
 
-    told: what is to be printed of a sentence
+    explain: what is to be printed of a sentence
     """
     chosen = [corpus for corpus in corpora if corpus_name in (None, corpus.name)]
     if not chosen:
@@ -84,12 +84,12 @@ def clips(
             samples.append(sample)
         if len(samples) == count:
             break
-    if told is not None:
+    if explain is not None:
         for sample in samples:
-            print(f"{sample.clip.text}\n{told(sample.clip)}")
+            print(f"{sample.clip.text}\n{explain(sample.clip)}")
     paths = []
     for sample, motion in zip(samples, producer.produce([sample.clip for sample in samples])):
-        reference = producer.layout.motion(sample.features, sample.motion.fps).at_fps(motion.fps)
+        reference = producer.layout.covered(sample.motion).resampled(motion.fps)
         motions = {"reference": reference, producer.name: motion}
         paths += studio.draw(f"{sample.clip.corpus}_{sample.clip.name}", motions, sample.clip.text)
     return paths

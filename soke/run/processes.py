@@ -5,6 +5,7 @@ What has "all" in its name must be called by every process, in the same order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, distributed
@@ -45,3 +46,23 @@ def first_to_all(tensors: Iterable[Tensor]) -> None:
     if count() > 1:
         for tensor in tensors:
             distributed.broadcast(tensor, src=0)
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that test together, and which of them this is; by default there is one.
+
+    rank: of this process
+    size: number of processes
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    def own(self, items: Sequence[Any]) -> list[Any]:
+        """Those of the items that this process works on; the processes together have each of them once."""
+        return list(items[self.rank :: self.size])
+
+    def gathered(self, items: Sequence[Any]) -> list[Any]:
+        """The items of all processes, process by process. Every process must call it."""
+        return items_of_all(items) if self.size > 1 else list(items)

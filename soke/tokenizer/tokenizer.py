@@ -222,6 +222,11 @@ class SignTokenizer(nn.Module):
         return Statistics(mean, std, self.layout.hash).hash
 
     @property
+    def conditions(self) -> dict[str, str]:
+        """What scores of its motions depend on, for their signatures."""
+        return {"layout": self.layout.hash, "statistics": self.statistics_hash}
+
+    @property
     def hash(self) -> str:
         """12 hex digits that change with anything that changes codes or motions: layout, statistics, sizes, weights."""
         state = self.state_dict()

@@ -12,7 +12,8 @@ from soke.data.clip import Clip, ClipError, SkippedClip
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.errors import UserError
 from soke.evaluation import validation
-from soke.evaluation.evaluate import Setting, generation
+from soke.evaluation.references import Setting
+from soke.evaluation.rows import generation
 from soke.evaluation.validation import GenerationScore, spread_samples
 from soke.generator.producer import SignProducer
 from tests.generator.helpers import make_generator
@@ -71,7 +72,7 @@ def score(producer, body) -> GenerationScore:
 
 
 def test_scores_are_those_of_a_test_of_the_same_clips(producer, score, body):
-    cells = generation(producer, Setting(corpora(), "val", body, LIMITS)).table.cells
+    cells = generation(producer, Setting(corpora(), "val", body, LIMITS, 4)).table.cells
     expected = {}
     for name in ("DTW-JPE", "DTW-PA-JPE"):
         key = name.replace("-", "_")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,19 +15,13 @@ import torch
 from soke.body import Motion
 from soke.data.clip import Clip, SkippedClip
 from soke.errors import UserError
-from soke.evaluation.evaluate import (
-    GROUND_TRUTH,
-    RECONSTRUCTION,
-    Evaluation,
-    Setting,
-    Shares,
-    derangement,
-    generation,
-    reconstruction,
-    translation,
-)
+from soke.evaluation.outcome import Evaluation
+from soke.evaluation.references import GROUND_TRUTH, Setting
+from soke.evaluation.rows import derangement, generation, translation
 from soke.generator.producer import SignProducer
 from soke.report.tables import ResultTable
+from soke.run.processes import World
+from soke.tokenizer.reconstruction import Reconstruction, reconstruction
 from tests.data.writing import LAYOUT, random_motion
 from tests.generator.helpers import make_generator
 from tests.tokenizer.helpers import small_tokenizer
@@ -77,7 +72,7 @@ def test_predictions_say_who_made_them_and_unscored_clips_why(tmp_path):
 def test_the_table_says_what_was_left_out():
     skipped = [SkippedClip("csl", "S2", "frame 3 is torn"), SkippedClip("csl", "S3", "empty")]
     unscored = {("csl", "S1", "generated"): "clip S1 cannot be scored: no frames"}
-    notes = Evaluation(ResultTable("t"), (), [], {}, skipped, unscored).gather(Shares()).table.notes
+    notes = Evaluation(ResultTable("t"), (), [], {}, skipped, unscored).gather(World()).table.notes
     assert notes == [
         "2 clips could not be read; the first, csl/S2: frame 3 is torn",
         "1 clips have no scores of motion, or of text, in any row; the first, generated on csl: clip S1 cannot be "
@@ -112,7 +107,7 @@ class Corpus:
 
 
 def setting(body, corpus: Corpus, **more) -> Setting:
-    return Setting([corpus], "test", body, (8, 40), **more)
+    return Setting([corpus], "test", body, (8, 40), 4, **more)
 
 
 class Echo:
@@ -121,14 +116,15 @@ class Echo:
     name = "generated"
 
     def __init__(self, corpus: Corpus, tokenizer, broken: tuple[str, ...] = ()):
-        self.corpus, self.tokenizer, self.broken = corpus, tokenizer, broken
+        self.corpus, self.broken = corpus, broken
+        self.layout, self.conditions = tokenizer.layout, tokenizer.conditions
 
     def produce(self, clips: list[Clip]) -> list[Motion]:
-        layout, motions = self.tokenizer.layout, []
+        motions = []
         for clip in clips:
             motion = self.corpus.load(clip)
             cut = motion.frames(slice((len(motion) % 4) // 2, (len(motion) % 4) // 2 + len(motion) // 4 * 4))
-            motion = layout.motion(layout.features(cut), cut.fps).resampled(self.corpus.fps)
+            motion = self.layout.covered(cut).resampled(self.corpus.fps)
             motions.append(motion if clip.name not in self.broken else replace(motion, betas=motion.betas * np.nan))
         return motions
 
@@ -139,20 +135,23 @@ def motion_cells(evaluation: Evaluation) -> list:
 
 def test_motions_of_all_rates_are_scored_at_that_of_the_corpus(body):
     corpus = Corpus(6, (24.0, 23.976, 20.0, 15.0, 60.0))
-    evaluation = generation(Echo(corpus, small_tokenizer().eval()), setting(body, corpus))
+    tokenizer = small_tokenizer()
+    evaluation = generation(Echo(corpus, tokenizer), setting(body, corpus), partial(Reconstruction, tokenizer))
     cells = motion_cells(evaluation)
-    assert not evaluation.unscored and {cell.row for cell in cells} > {"generated", RECONSTRUCTION, GROUND_TRUTH}
+    assert not evaluation.unscored and {cell.row for cell in cells} > {"generated", Reconstruction.name, GROUND_TRUTH}
     assert {cell.score.signature.fps for cell in cells} == {24.0} and {cell.score.clips for cell in cells} == {6}
     generated = {cell.metric: cell.score.values for cell in cells if cell.row == "generated"}
     assert generated["length", ""]["ratio"] == 1
     assert generated["DTW-JPE", "avg"]["mm"] == pytest.approx(0, abs=1e-2)
-    of_tokenizer = motion_cells(reconstruction(small_tokenizer().eval(), setting(body, corpus)))
+    of_tokenizer = motion_cells(reconstruction(tokenizer, setting(body, corpus)))
     assert {cell.score.clips for cell in of_tokenizer} == {6}
 
 
 def test_every_row_scores_the_same_clips(body, tmp_path):
     corpus = Corpus(6)
-    evaluation = generation(Echo(corpus, small_tokenizer().eval(), broken=("c3",)), setting(body, corpus))
+    tokenizer = small_tokenizer()
+    producer = Echo(corpus, tokenizer, broken=("c3",))
+    evaluation = generation(producer, setting(body, corpus), partial(Reconstruction, tokenizer))
     assert len(evaluation.unscored) == 2  # it, and the one that it was shuffled to
     assert {cell.score.clips for cell in motion_cells(evaluation)} == {4}
     assert {cell.total for cell in evaluation.table.cells} == {6}
@@ -160,10 +159,10 @@ def test_every_row_scores_the_same_clips(body, tmp_path):
     assert why == "clip c3 cannot be scored: the prediction holds NaN or infinite positions, first in frame 0"
     everything = tuple(f"c{i}" for i in range(6))
     with pytest.raises(UserError, match="no clip of own can be scored; the first, generated: clip c0 cannot be scored"):
-        generation(Echo(corpus, small_tokenizer().eval(), everything), setting(body, corpus))
+        generation(Echo(corpus, tokenizer, everything), setting(body, corpus))
 
 
-class Alone(Shares):
+class Alone(World):
     """One of several processes, which hears nothing of the others."""
 
     def gathered(self, items):
@@ -179,24 +178,26 @@ def test_numbers_do_not_depend_on_who_computes_them(body):
     produce = producer.produce
     producer.produce = lambda clips: batches.append([clip.name for clip in clips]) or produce(clips)
 
-    def scores(shares: Shares) -> dict[tuple, dict]:
-        evaluation = generation(producer, setting(body, corpus, shares=shares, block=2))
+    def scores(world: World) -> dict[tuple, dict]:
+        evaluation = generation(
+            producer, setting(body, corpus, world=world, block=2), partial(Reconstruction, tokenizer)
+        )
         clips = [clip for clip in evaluation.clips if "shuffled" not in clip["row"]]
         return {(clip["row"], clip["clip"]): clip for clip in clips}
 
-    alone = scores(Shares())
+    alone = scores(World())
     assert [len(batch) for batch in batches] == [2, 2, 1] and len(alone) == 2 * 5
     expected, together, batches[:] = batches[:], {}, []
     for rank in range(2):
-        together |= scores(Alone(rank, processes=2))
+        together |= scores(Alone(rank, size=2))
     assert sorted(batches) == sorted(expected) and together == alone
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_shares_are_all_clips_once(processes):
-    shares = [Shares(rank, processes).own(range(7)) for rank in range(processes)]
-    assert sorted(sum(shares, [])) == list(range(7))
-    assert Shares().gathered([1, 2]) == [1, 2]
+def test_processes_have_all_clips_once(processes):
+    own = [World(rank, processes).own(range(7)) for rank in range(processes)]
+    assert sorted(sum(own, [])) == list(range(7))
+    assert World().gathered([1, 2]) == [1, 2]
 
 
 @pytest.mark.parametrize(

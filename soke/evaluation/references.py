@@ -1,0 +1,138 @@
+"""What a test is run on: the clips of a split, and what a layout keeps of their motions, in fixed blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Callable, Literal, Mapping, Sequence, TypeVar
+
+from tqdm import tqdm
+
+from soke.body.layout import MotionLayout
+from soke.body.model import BodyModel
+from soke.body.motion import Motion
+from soke.data.clip import Clip, Corpus, SkippedClip
+from soke.data.dataset import MotionDataset, MotionSample
+from soke.errors import UserError
+from soke.evaluation.protocols import Producer, Reader, Sentence
+from soke.run.processes import World
+from soke.text.words import Level
+
+GROUND_TRUTH = "ground truth"
+
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a test is run on.
+
+    corpora, split: the clips
+    body:           makes joints of motions; its name stands in every signature
+    limits:         shortest and longest reference in frames
+    multiple:       every reference's length is a multiple of it: of a tokenizer's frames per step, so that it can keep
+                    them all
+    strict:         an unreadable clip is an error
+    dtw:            exact or fastdtw
+    level:          tokens of texts, or auto
+    readers:        corpus -> what reads the motions that are made for it
+    world:          the processes that test together, and which of them this is
+    block:          clips that are worked on together, the same ones however many processes there are: what a model
+                    computes may depend, in the last digit, on what else is in its batch
+    """
+
+    corpora: Sequence[Corpus]
+    split: str
+    body: BodyModel
+    limits: tuple[int, int] = (40, 400)
+    multiple: int = 1
+    strict: bool = False
+    dtw: str = "exact"
+    level: Level | Literal["auto"] = "auto"
+    readers: Mapping[str, Reader] = field(default_factory=dict)
+    world: World = World()
+    block: int = 32
+
+
+@dataclass(frozen=True)
+class References:
+    """This process's clips of a corpus, with what the layout keeps of their motions, block after block; and, as a
+    `Producer`, the signers, who have signed every sentence as it should be.
+
+    blocks:  which of the clips are one
+    places:  position of each clip in the corpus's list
+    total:   clips of the corpus, over all processes, unreadable ones included
+    skipped: the unreadable ones that this process met
+    """
+
+    corpus: Corpus
+    layout: MotionLayout
+    blocks: list[slice]
+    places: list[int]
+    clips: list[Clip]
+    motions: list[Motion]
+    total: int
+    skipped: list[SkippedClip]
+    name: str = GROUND_TRUTH
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        return {"layout": self.layout.hash}
+
+    def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
+        """What was signed. Raises KeyError for a sentence that is none of these clips."""
+        return [self._signed[sentence.name] for sentence in sentences]
+
+    @cached_property
+    def _signed(self) -> dict[str, Motion]:
+        return {clip.name: motion for clip, motion in zip(self.clips, self.motions)}
+
+    def by_block(
+        self, make: Callable[[Sequence[_Item]], Sequence[_Made]], items: Sequence[_Item], work: str
+    ) -> list[_Made]:
+        """What `make` makes of the items of each block, one item per clip, in the order of the clips.
+
+        Raises ValueError when it makes more or fewer than it was given.
+        """
+        made: list[_Made] = []
+        for block in tqdm(self.blocks, desc=f"{work} {self.corpus.name}", leave=False):
+            made += make(items[block])
+            if len(made) != block.stop:
+                raise ValueError(
+                    f"{work} {self.corpus.name}: {len(items[block])} clips gave {len(made) - block.start} results"
+                )
+        return made
+
+    def produced_by(self, producer: Producer, work: str = "produce") -> list[Motion]:
+        """The producer's motion for each of the clips."""
+        return self.by_block(producer.produce, self.clips, work)
+
+
+def read_references(corpus: Corpus, layout: MotionLayout, setting: Setting) -> References:
+    """Raises UserError when no clip of the corpus can be read."""
+    dataset = MotionDataset([corpus], setting.split, layout, *setting.limits, setting.multiple, setting.strict)
+    skipped = list(dataset.skipped) if setting.world.rank == 0 else []
+    blocks, places, clips, motions = [], [], [], []
+    own = setting.world.own(_blocks([clip.text for clip in dataset.clips], setting.block))
+    for block in tqdm(own, desc=f"read {corpus.name}"):
+        start = len(clips)
+        for place in block:
+            sample = dataset[place]
+            if not isinstance(sample, MotionSample):
+                skipped.append(sample)
+                continue
+            places.append(place)
+            clips.append(sample.clip)
+            motions.append(layout.covered(sample.motion))
+        if len(clips) > start:
+            blocks.append(slice(start, len(clips)))
+    if not setting.world.gathered(places):
+        raise UserError(f"no clip of split {setting.split} of {corpus.name} can be read: check DATASET.CORPORA")
+    return References(corpus, layout, blocks, places, clips, motions, len(dataset) + len(dataset.skipped), skipped)
+
+
+def _blocks(texts: Sequence[str], size: int) -> list[list[int]]:
+    """Positions of the texts in blocks of `size`, those of similar length together."""
+    order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
+    return [order[start : start + size] for start in range(0, len(order), size)]

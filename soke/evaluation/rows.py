@@ -1,0 +1,125 @@
+"""Tests: which rows the table of one has, and how each is made."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any, Callable, Mapping, Sequence
+
+import numpy as np
+
+from soke.body.layout import MotionLayout
+from soke.body.motion import Motion
+from soke.data.clip import Corpus
+from soke.evaluation.outcome import Evaluation
+from soke.evaluation.protocols import Producer, Reader
+from soke.evaluation.references import GROUND_TRUTH, References, Setting, read_references
+from soke.evaluation.scoring import score_motions, score_texts
+from soke.report.tables import ResultTable
+from soke.run.processes import World
+
+log = logging.getLogger(__name__)
+
+SHUFFLED = "{}, shuffled"
+# Metric and part of the columns that a test ends with on the screen; all others are in the files.
+_OF_MOTIONS = ((("DTW-PA-JPE", "hand"), ("DTW-PA-JPE", "body"), ("BLEU-4", ""), ("length", "")),)
+_OF_TEXTS = ((("BLEU-4", ""), ("ROUGE-L", ""), ("WER", "")),)
+
+
+def generation(
+    producer: Producer, setting: Setting, ceiling: Callable[[Producer], Producer] | None = None
+) -> Evaluation:
+    """Scores of produced motion; beside it the same motions shuffled between sentences, a floor that any use of the
+    text must beat, and, where there is one, the producer's ceiling. A corpus's reader reads all of them, and the
+    references.
+
+    ceiling: makes of the signers, as a producer, the best that this producer could be, such as a tokenizer's
+             reconstruction of what was signed
+
+    Raises UserError when no clip of a corpus can be read or scored.
+    """
+    table = ResultTable(f"Text to motion, {setting.split} split", [GROUND_TRUTH], setting.split)
+    evaluation, shuffled = Evaluation(table, _OF_MOTIONS), SHUFFLED.format(producer.name)
+    for corpus in setting.corpora:
+        references = read_references(corpus, producer.layout, setting)
+        evaluation.skipped += references.skipped
+        log.info("generating %d sentences of %s", len(references.clips), corpus.name)
+        produced, upper = references.produced_by(producer, "generate"), {}
+        if ceiling is not None:
+            best = _comparable(ceiling(references), producer)
+            table.first, upper = (GROUND_TRUTH, best.name), {best.name: references.produced_by(best, "reconstruct")}
+        rows = {producer.name: produced, shuffled: _shuffled(references, produced, setting.world), **upper}
+        score_motions(references, rows, producer.conditions, setting, evaluation)
+        reader = _reader_of(corpus, setting)
+        if reader is not None:
+            read = {GROUND_TRUTH: references.motions, producer.name: produced, **upper}
+            texts = {row: references.by_block(reader.translate, motions, "read") for row, motions in read.items()}
+            texts[shuffled] = _shuffled(references, texts[producer.name], setting.world)
+            score_texts(references, texts, reader.hash, setting, evaluation)
+        evaluation.keep(references.clips, produced)
+    return evaluation
+
+
+def translation(
+    translators: Mapping[str, Callable[[Sequence[Motion]], list[str]]], name: str, layout: MotionLayout,
+    setting: Setting,
+) -> Evaluation:
+    """Texts that a translator makes of the references, and the same texts shuffled between the clips.
+
+    translators: corpus -> motions to texts, such as a reader's `translate`
+    name:        of the row
+    layout:      what of a motion is translated
+
+    Raises UserError when no clip of a corpus can be read or scored.
+    """
+    table = ResultTable(f"Motion to text, {setting.split} split", split=setting.split)
+    evaluation = Evaluation(table, _OF_TEXTS)
+    for corpus in setting.corpora:
+        references = read_references(corpus, layout, setting)
+        evaluation.skipped += references.skipped
+        log.info("translating %d clips of %s", len(references.clips), corpus.name)
+        texts = references.by_block(translators[corpus.name], references.motions, "translate")
+        rows = {name: texts, SHUFFLED.format(name): _shuffled(references, texts, setting.world)}
+        score_texts(references, rows, None, setting, evaluation)
+    return evaluation
+
+
+def derangement(texts: Sequence[str]) -> list[int]:
+    """For every position another one with another text, each used once where the texts allow it; always the same.
+
+    A single text, or one that fills more than half of the list, keeps what cannot be moved.
+    """
+    ranks = dict(zip(dict.fromkeys(texts), np.random.default_rng(0).permutation(len(set(texts))).tolist()))
+    order = sorted(range(len(texts)), key=lambda i: (ranks[texts[i]], i))  # equal texts stand together,
+    most = max(Counter(texts).values(), default=0)  # so a shift by the largest group parts them all
+    moved = [0] * len(texts)
+    for position, index in enumerate(order):
+        moved[index] = order[(position + most) % len(order)]
+    return moved
+
+
+def _shuffled(references: References, made: Sequence[Any], world: World) -> list[Any]:
+    """What was made for other clips of the corpus, of whichever process."""
+    everything = world.gathered(list(zip(references.places, (clip.text for clip in references.clips), made)))
+    everything.sort(key=lambda entry: entry[0])
+    moved = derangement([text for _, text, _ in everything])
+    partner = {place: everything[other][2] for (place, _, _), other in zip(everything, moved)}
+    return [partner[place] for place in references.places]
+
+
+def _comparable(ceiling: Producer, producer: Producer) -> Producer:
+    """Raises ValueError for a ceiling whose scores could not stand beside the producer's."""
+    if ceiling.conditions != producer.conditions or ceiling.name == producer.name:
+        raise ValueError(
+            f"{ceiling.name} {dict(ceiling.conditions)} is no ceiling of {producer.name} {dict(producer.conditions)}: "
+            "it must have another name, and the same layout and statistics"
+        )
+    return ceiling
+
+
+def _reader_of(corpus: Corpus, setting: Setting) -> Reader | None:
+    """Raises ValueError for a reader of another sign language."""
+    reader = setting.readers.get(corpus.name)
+    if reader is not None and reader.language != corpus.language:
+        raise ValueError(f"the reader of {corpus.name}, which is {corpus.language}, reads {reader.language}")
+    return reader

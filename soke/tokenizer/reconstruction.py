@@ -1,0 +1,97 @@
+"""What a tokenizer leaves of motions: the ceiling of a generator that speaks its codes, and a tokenizer's own test."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from tqdm import tqdm
+
+from soke.body.layout import MotionLayout
+from soke.body.motion import Motion
+from soke.evaluation.outcome import Evaluation
+from soke.evaluation.protocols import Producer, Sentence
+from soke.evaluation.references import References, Setting, read_references
+from soke.evaluation.scoring import score_motions
+from soke.metrics.clips import Score, hash_of_clips
+from soke.metrics.codebook import CodebookUse
+from soke.metrics.motion_errors import MotionErrors
+from soke.report.tables import ResultTable
+from soke.tokenizer.tokenizer import SignTokenizer
+
+# Metric and part of the columns that a test ends with on the screen; all others are in the files.
+_OF_ERRORS = (
+    ("PA-MPJPE", "body"), ("PA-MPJPE", "hand"), ("PA-MPVPE", "all"), ("PA-MPVPE", "hand"), ("PA-MPVPE", "face"),
+)
+
+
+class Reconstruction:
+    """A `Producer`: the motions of another one, such as the signers, through a tokenizer's codes and back.
+
+    use: part -> which of its codes were used
+    """
+
+    name = "tokenizer reconstruction"
+
+    def __init__(self, tokenizer: SignTokenizer, source: Producer):
+        self.tokenizer, self.source = tokenizer, source
+        sizes = tokenizer.codebook_sizes.items()
+        self.use = {part: CodebookUse(size, part, **tokenizer.conditions) for part, size in sizes}
+
+    @property
+    def layout(self) -> MotionLayout:
+        return self.tokenizer.layout
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        return self.tokenizer.conditions
+
+    def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
+        """With the frame rate and the shape of the source's motions, in batches of similar length, on the CPU."""
+        motions = self.source.produce(sentences)
+        codes = self.tokenizer.encode_motions(motions)
+        for of_motion in codes:
+            for counter, column in zip(self.use.values(), of_motion.cpu().T):
+                counter.update(column)
+        rebuilt = self.tokenizer.decode_motions(codes, [m.fps for m in motions], [m.betas for m in motions])
+        return [motion.to("cpu") for motion in rebuilt]
+
+
+def reconstruction(tokenizer: SignTokenizer, setting: Setting) -> Evaluation:
+    """DTW scores, joint and vertex errors frame by frame, and codebook use of a tokenizer.
+
+    Raises UserError when no clip of a corpus can be read or scored.
+    """
+    table = ResultTable(f"Tokenizer, {setting.split} split", split=setting.split)
+    evaluation = Evaluation(table, [_OF_ERRORS, [("codebook-use", part) for part in tokenizer.parts]])
+    for corpus in setting.corpora:
+        references = read_references(corpus, tokenizer.layout, setting)
+        evaluation.skipped += references.skipped
+        producer = Reconstruction(tokenizer, references)
+        rebuilt = references.produced_by(producer, "reconstruct")
+        scored = score_motions(references, {producer.name: rebuilt}, producer.conditions, setting, evaluation)
+        for score in [*_errors(references, rebuilt, scored, tokenizer, setting), *_use(references, producer, setting)]:
+            table.add(producer.name, corpus.name, score, references.total)
+        evaluation.keep(references.clips, rebuilt)
+    return evaluation
+
+
+def _errors(
+    references: References, rebuilt: Sequence[Motion], scored: set[str], tokenizer: SignTokenizer, setting: Setting
+) -> list[Score]:
+    """Of the clips that have scores."""
+    errors, device = MotionErrors(setting.body, **tokenizer.conditions), setting.body.template.device
+    clips = tqdm(references.clips, desc=f"errors {references.corpus.name}")
+    for clip, ours, motion in zip(clips, rebuilt, references.motions):
+        if clip.name in scored:
+            errors.update(clip.name, ours.to(device), motion.to(device))
+    return errors.scores()
+
+
+def _use(references: References, producer: Reconstruction, setting: Setting) -> list[Score]:
+    """Of the codebooks."""
+    counted = setting.world.gathered([clip.name for clip in references.clips])
+    scores = []
+    for counter in producer.use.values():
+        values = {unit: float(value) for unit, value in counter.compute().items()}
+        scores.append(Score(counter.signature, values, {}, len(counted), True, hash_of_clips(counted)))
+    return scores
