@@ -213,7 +213,7 @@ def test_no_back_translation_model_is_trained_on_what_a_model_has_made(shop, tmp
 
 
 READER = """
-from soke.data.base import Listing
+from soke.data.listing import Listing
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.saved import read_motion
 

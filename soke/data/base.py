@@ -6,34 +6,28 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from soke.body.motion import Motion
-from soke.data.annotations import Table, read_entries, safe_name
+from soke.data.annotations import Table
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
 from soke.data.fingerprints import Fingerprint, Watch
 from soke.data.frames import motion_from_frames
 from soke.data.lengths import downsampled_indices
-from soke.data.loading import FrameFiles, count_frames, frame_files, maker_of, read_frames
+from soke.data.listing import FEW_FRAMES, MAX_FPS, MIN_FPS, MIN_FRAMES, Listing, nothing_left, report, with_frames
+from soke.data.loading import FrameFiles, frame_files, maker_of, read_frames
 from soke.data.packed import REMEDY, PackedStore, file_hash
 from soke.errors import UserError
-from soke.storage import existing
 
 _log = logging.getLogger(__name__)
-MIN_FRAMES = 4  # stored frames; shorter clips are dropped (SOKE's released data)
-MIN_FPS, MAX_FPS = 5.0, 240.0  # recordings of signers lie between them; other rates are mistakes
 # A clip may last so many times as long as its annotation says, and half a second more or less: annotated ends are
 # rough, and public poses lack frames. What lies outside has another clip's frames, or times in another unit.
 SHORTEST, LONGEST, SLACK = 0.4, 2.0, 0.5
-_FEW_FRAMES = f"of fewer than {MIN_FRAMES} frames"
-_NAMED_IN_LOG = 5
 _FRAME_FILES_ALONE: ContextVar[bool] = ContextVar("_FRAME_FILES_ALONE", default=False)
 
 
@@ -45,24 +39,6 @@ def frame_files_alone() -> Iterator[None]:
         yield
     finally:
         _FRAME_FILES_ALONE.reset(token)
-
-
-@dataclass
-class Listing:
-    """The clips of one split.
-
-    clips:   usable ones, in annotation order
-    skipped: faulty ones
-    dropped: number of clips that a rule of the corpus excludes, per rule
-    """
-
-    clips: list[Clip] = field(default_factory=list)
-    skipped: list[SkippedClip] = field(default_factory=list)
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def total(self) -> int:
-        return len(self.clips) + len(self.skipped) + sum(self.dropped.values())
 
 
 class FrameFolderCorpus(ABC):
@@ -83,7 +59,7 @@ class FrameFolderCorpus(ABC):
     language: str
     fps: float
     splits: tuple[str, ...] = SPLITS
-    likely_causes: Mapping[str, str] = {_FEW_FRAMES: "are the frame files complete?"}
+    likely_causes: Mapping[str, str] = {FEW_FRAMES: "are the frame files complete?"}
 
     def __init__(self, root: Path | str, packed: Path | str | None = None):
         self.root = Path(root)
@@ -145,7 +121,7 @@ class FrameFolderCorpus(ABC):
         raises as `annotated` does."""
         if self._is_packed(split):
             return self._listing(split)
-        return self._admitted(self._with_frames(self._annotated(split), needed=False))
+        return self._admitted(with_frames(self._annotated(split), self.name, needed=False))
 
     def fingerprint(self, clip: Clip, watch: Watch) -> Fingerprint | None:
         """Of the clip's stored frames, packed or not; None when they are not on this machine."""
@@ -247,7 +223,7 @@ class FrameFolderCorpus(ABC):
     def _from_files(self, split: str) -> Listing:
         if split not in SPLITS:
             raise UserError(f"corpus {self.name}: no split {split}; the splits are {', '.join(SPLITS)}")
-        return self._with_frames(self._annotated(split))
+        return with_frames(self._annotated(split), self.name)
 
     def _listing(self, split: str) -> Listing:
         if split not in self._listings:
@@ -257,7 +233,7 @@ class FrameFolderCorpus(ABC):
             else:
                 listing = self._from_files(split)
             listing = self._admitted(listing)
-            self._report(listing, split)
+            report(listing, self.name, split)
             self._listings[split] = listing
         return self._listings[split]
 
@@ -289,74 +265,16 @@ class FrameFolderCorpus(ABC):
                 f"changed since {store.folder} was packed; {REMEDY}, or remove that folder"
             )
 
-    def _with_frames(self, annotated: Listing, needed: bool = True) -> Listing:
-        listing = Listing([], list(annotated.skipped), Counter(annotated.dropped))
-        names: set[str] = set()
-        for clip in annotated.clips:
-            frames = count_frames(clip.frames, enough=MIN_FRAMES)
-            if frames is None:
-                clip = replace(clip, frames=existing(clip.frames))
-                frames = count_frames(clip.frames, enough=MIN_FRAMES)
-            if not frames and not needed:
-                frames = MIN_FRAMES
-            fault = self._fault(clip, names, frames)
-            if fault is not None:
-                listing.skipped.append(SkippedClip(self.name, clip.name, fault))
-                continue
-            names.add(clip.name)
-            if frames < MIN_FRAMES:
-                listing.dropped[_FEW_FRAMES] += 1
-            else:
-                listing.clips.append(clip)
-        return listing
-
-    def _fault(self, clip: Clip, names: Collection[str], frames: int | None) -> str | None:
-        """Why the annotated clip cannot be used; `names` are those of the clips before it, `frames` its number."""
-        try:
-            safe_name(clip.name)
-        except ValueError as error:
-            return str(error)
-        if clip.name in names:
-            return "another clip of the split has the same name; the first is kept"
-        if not clip.text:
-            return "its text is empty"
-        if not MIN_FPS <= clip.fps <= MAX_FPS:
-            return f"its frame rate of {clip.fps:g} is none of a recording ({MIN_FPS:g} to {MAX_FPS:g} frames/s)"
-        if clip.seconds is not None and clip.seconds <= 0:
-            return f"its annotation says that it lasts {clip.seconds:g} s"
-        if not frames:
-            return f"{clip.frames} {'does not exist' if frames is None else 'holds no frame files, which end in .pkl'}"
-        return None
-
     def _require_clips(self, listing: Listing, split: str) -> None:
         """Raises UserError when no clip is left of a split that the corpus has."""
-        if listing.clips or (not listing.total and split not in self.splits):
-            return
-        if not listing.total:
+        if listing.total and not listing.clips:
+            raise UserError(
+                f"corpus {self.name}: none of the {listing.total} clips of split {split} can be used; "
+                f"{nothing_left(listing, self.likely_causes)}"
+            )
+        if not listing.total and split in self.splits:
             files = ", ".join(map(str, self.annotation_paths(split))) or f"the annotation of {self.root}"
             raise UserError(f"corpus {self.name}: split {split} has no clips; {files} names none")
-        reasons = []
-        for rule, count in listing.dropped.items():
-            cause = f" ({self.likely_causes[rule]})" if rule in self.likely_causes else ""
-            reasons.append(f"{count} are dropped by the rule: {rule}{cause}")
-        if listing.skipped:
-            many = f"{len(listing.skipped)} are faulty; " if reasons else ""
-            reasons.append(f"{many}the first, {listing.skipped[0].name}: {listing.skipped[0].reason}")
-        raise UserError(
-            f"corpus {self.name}: none of the {listing.total} clips of split {split} can be used; {'; '.join(reasons)}"
-        )
-
-    def _report(self, listing: Listing, split: str) -> None:
-        """Log what a listing leaves out."""
-        if listing.dropped:
-            rules = ", ".join(f"{count} {rule}" for rule, count in listing.dropped.items())
-            _log.info("%s %s: dropped by rule: %s", self.name, split, rules)
-        if listing.skipped:
-            names = ", ".join(skipped.name for skipped in listing.skipped[:_NAMED_IN_LOG])
-            _log.warning(
-                "%s %s: %d of %d clips skipped: %s%s (the first: %s)", self.name, split, len(listing.skipped),
-                listing.total, names, ", …" if len(listing.skipped) > _NAMED_IN_LOG else "", listing.skipped[0].reason,
-            )
 
     def _existing(self, candidates: Iterable[Path]) -> Path:
         """The first annotation file that exists. Raises UserError that names them all."""
@@ -419,56 +337,3 @@ def parsed_fps(row: dict[str, str], column: str = "fps") -> float:
             f"{column} {row[column]!r}, which is no frame rate of a recording ({MIN_FPS:g} to {MAX_FPS:g} frames/s)"
         )
     return fps
-
-
-class PickledCorpus(FrameFolderCorpus):
-    """A corpus whose annotation is a gzipped pickle: a list of dicts with name, text, and perhaps gloss and signer.
-
-    annotation_files: split -> names under the root, of which the first that exists is read
-    frames_folder:    folder under the root that holds one folder per clip name
-    """
-
-    annotation_files: dict[str, tuple[str, ...]]
-    frames_folder: str
-
-    def annotation_paths(self, split: str) -> list[Path]:
-        return [self._existing(self.root / name for name in self.annotation_files[split])]
-
-    def _annotated(self, split: str) -> Listing:
-        (path,) = self.annotation_paths(split)
-        listing = Listing()
-        for number, entry in enumerate(read_entries(path)):
-            if not isinstance(entry.get("name"), str):
-                listing.skipped.append(SkippedClip(self.name, f"{path.name} entry {number}", "has no name"))
-                continue
-            try:
-                listing.clips.append(self._clip(entry, split))
-            except ClipError as error:
-                listing.skipped.append(SkippedClip(self.name, entry["name"], str(error)))
-        return listing
-
-    def _clip(self, entry: dict[str, Any], split: str) -> Clip:
-        signer = entry.get("signer")
-        return Clip(
-            name=entry["name"],
-            corpus=self.name,
-            split=split,
-            language=self.language,
-            text=_sentence(entry.get("text", "")),
-            frames=self.root / self.frames_folder / entry["name"],
-            fps=self.fps,
-            gloss=_sentence(entry.get("gloss")),
-            signer=None if signer is None else str(signer),
-            seconds=_seconds(entry.get("num_frames"), self.fps),
-        )
-
-
-def _seconds(frames: Any, fps: float) -> float | None:
-    """How long an annotated number of frames lasts."""
-    return frames / fps if isinstance(frames, (int, np.integer)) else None
-
-
-def _sentence(value: Any) -> Any:
-    """A list of words as the sentence that they are; all else as it is."""
-    words = isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value)
-    return " ".join(value) if words else value

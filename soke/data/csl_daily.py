@@ -1,7 +1,7 @@
 """CSL-Daily (Chinese sign language, Zhou et al. 2021) in the layout that SOKE publishes."""
 from __future__ import annotations
 
-from soke.data.base import PickledCorpus
+from soke.data.pickled_corpus import PickledCorpus
 
 
 class CSLDaily(PickledCorpus):

@@ -1,7 +1,7 @@
 """RWTH-PHOENIX-Weather 2014T (German sign language, Camgoz et al. 2018) in the layout that SOKE publishes."""
 from __future__ import annotations
 
-from soke.data.base import PickledCorpus
+from soke.data.pickled_corpus import PickledCorpus
 
 
 class Phoenix14T(PickledCorpus):

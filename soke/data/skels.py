@@ -2,16 +2,14 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from soke.body.motion import JointMotion
-from soke.data.annotations import safe_name
-from soke.data.base import MIN_FRAMES
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
+from soke.data.listing import MIN_FRAMES, fault_of_words
 from soke.errors import UserError
 from soke.storage import UTF_16_MARKS, new_file, not_utf8, read_text
 
@@ -136,15 +134,17 @@ class SkelsCorpus:
         if len(set(counts.values())) > 1:
             listed = ", ".join(f"{name} {count}" for name, count in counts.items())
             raise UserError(f"corpus {self.name}: the files of {self.root} differ in their number of lines: {listed}")
-        clips, skipped, seen = [], [], Counter()
+        clips, skipped, seen = [], [], set()
         for i, (start, size) in enumerate(bounds):
             name = names[i].strip()
             name = next((name.removeprefix(p) for p in _PREFIXES if name.startswith(p)), name)
-            fault = _fault(name, texts[i], size, seen)
+            fault = fault_of_words(name, texts[i].strip(), seen)
+            if fault is None and size < 2:
+                fault = "its line of positions is empty"
             if fault is not None:
                 skipped.append(SkippedClip(self.name, name or f"line {i + 1}", fault))
                 continue
-            seen[name] += 1
+            seen.add(name)
             gloss = None if glosses is None else glosses[i].strip()
             clips.append(Clip(name, self.name, split, self.language, texts[i].strip(), file, self.fps, gloss))
             self._lines[split, name] = start, size, "" if makers is None else makers[i].strip()
@@ -183,18 +183,6 @@ def write_skels(path: Path, motions: list[JointMotion], counter: str = "t/T", di
             file.write(" ".join(f"{value:.5f}" for value in frames.ravel()) + "\n")
     if not made:
         makers.unlink(missing_ok=True)  # of motions that were there before
-
-
-def _fault(name: str, text: str, size: int, seen: Counter[str]) -> str | None:
-    try:
-        safe_name(name)
-    except ValueError as error:
-        return str(error)
-    if name in seen:
-        return "another clip of the split has the same name; the first is kept"
-    if not text.strip():
-        return "its text is empty"
-    return "its line of positions is empty" if size < 2 else None
 
 
 def _line_bounds(path: Path) -> list[tuple[int, int]]:

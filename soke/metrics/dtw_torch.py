@@ -12,10 +12,6 @@ import torch
 from torch import Tensor
 
 from soke.metrics.dtw import (
-    NEWTON_PRECISION,
-    NEWTON_STEPS,
-    POINT_EXTENT,
-    SEPARATION,
     DtwResult,
     check_alignment,
     check_pairing,
@@ -24,6 +20,7 @@ from soke.metrics.dtw import (
     common_joints,
     pair_named,
 )
+from soke.metrics.dtw_kernels import NEWTON_PRECISION, NEWTON_STEPS, POINT_EXTENT, SEPARATION
 
 FRAME_PAIRS = 2**18  # whose costs are computed together; procrustes takes about 0.2 GB for them
 
@@ -145,7 +142,7 @@ def _lengths(vectors: Tensor) -> Tensor:
 
 
 def _similarities(c: Tensor, variance: Tensor) -> Tensor:
-    """As in soke.metrics.dtw: the best proper rotations of frames with covariances c [3, 3, ...], times their scales.
+    """As in soke.metrics.dtw_kernels: the best proper rotations of frames with covariances c [3, 3, ...], times their scales.
 
     variance broadcasts with [...]. Returns [3, 3, ...]; zero where c is, and where more than one rotation is best, or
     nearly, from the singular value decomposition.
@@ -170,7 +167,7 @@ def _similarities(c: Tensor, variance: Tensor) -> Tensor:
 
 
 def _traces(squares: Tensor, determinant: Tensor, cofactors: Tensor) -> Tensor:
-    """The largest roots of soke.metrics.dtw's polynomial, for the sums of squares of c and cof(c) and det(c)."""
+    """The largest roots of soke.metrics.dtw_kernels' polynomial, for the sums of squares of c and cof(c) and det(c)."""
     constant = squares.square() - 4.0 * cofactors
     trace = (squares + 2.0 * (3.0 * cofactors).sqrt()).sqrt()  # not below the root
     for _ in range(NEWTON_STEPS):
@@ -184,7 +181,7 @@ def _traces(squares: Tensor, determinant: Tensor, cofactors: Tensor) -> Tensor:
 
 
 def _cheapest_paths(costs: Tensor, lengths: Tensor) -> list[DtwResult]:
-    """The results of costs [B, T1, T2] of tracks of `lengths` [2, B]; ties go as in soke.metrics.dtw."""
+    """The results of costs [B, T1, T2] of tracks of `lengths` [2, B]; ties go as in soke.metrics.dtw_kernels."""
     accumulated = _accumulated(costs)
     diagonals, pairs = costs.shape[1] + costs.shape[2] - 1, torch.arange(len(costs), device=costs.device)
     frames = lengths - 1

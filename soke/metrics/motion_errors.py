@@ -1,15 +1,20 @@
 """How far reconstructed motion is from its original: joint and vertex errors in millimetres, frame by frame."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from soke.body.model import BodyModel
 from soke.body.motion import Motion
-from soke.metrics.clips import Score
+from soke.metrics.alignment import procrustes_align, root_align
+from soke.metrics.clips import ClipMetric, Score
 from soke.metrics.joint_sets import JOINT_SETS, track_of
-from soke.metrics.motion_scores import JointError
+from soke.metrics.signature import Signature
 
+_ALIGN = {"root": root_align, "procrustes": procrustes_align}
 # name -> metric, alignment, part
 _ERRORS = {
     f"{metric}_{part}".replace("-", "_"): (metric, align, part)
@@ -18,6 +23,61 @@ _ERRORS = {
         ("MPVPE", "root", ("all", "hand", "face")), ("PA-MPVPE", "procrustes", ("all", "hand", "face")),
     ) for part in parts
 }
+
+
+class JointError(ClipMetric):
+    """Mean distance of points over all frames, in millimetres, prediction and reference paired frame by frame.
+
+    MPJPE is JointError("MPJPE", "root"), PA-MPJPE JointError("PA-MPJPE", "procrustes"), and MPVPE and PA-MPVPE the
+    same on vertices. `compute` gives {"mm": mean}; long clips weigh more than short ones.
+
+    Args:
+        name: metric, as it stands in tables.
+        align: "root" moves point 0 onto point 0; "procrustes" fits a similarity with scale, in every frame.
+        part: what the points are of, for the signature; so are the following.
+        scored: the points whose error counts, among those that are aligned; None: all.
+        joints: which points, for example "12of144" or "mesh".
+        conditions: fps, body, layout and statistics of the signature.
+    """
+
+    def __init__(
+        self, name: str, align: str, *, part: str | None = None, scored: Sequence[int] | slice | None = None,
+        joints: str | None = None, **conditions: float | str | None,
+    ) -> None:
+        super().__init__([Signature(name, part, align, joints, units=("mm",), **conditions)], 2)
+        self._align = _ALIGN[align]
+        self._scored = scored if isinstance(scored, slice) else slice(None) if scored is None else list(scored)
+
+    def update(self, name: str, *pairs: tuple[Tensor, Tensor]) -> None:
+        """Adds one clip.
+
+        Args:
+            name: the clip's.
+            pairs: prediction and reference, [T, V, 3] points in metres without padding; several where the clip has
+                several point sets, both hands for instance.
+
+        Raises:
+            ValueError: no frames, NaN, or shapes that differ; names the clip.
+        """
+        added = [self._errors(name, *pair) for pair in pairs]
+        self._add(name, np.array([sum(error.sum().item() for error in added), sum(map(len, added))]))
+
+    def _errors(self, name: str, pred: Tensor, ref: Tensor) -> Tensor:
+        """[T] metres."""
+        if pred.ndim != 3 or pred.shape[-1] != 3 or pred.shape != ref.shape:
+            raise ValueError(
+                f"clip {name} cannot be scored: the prediction has shape {list(pred.shape)} and the reference "
+                f"{list(ref.shape)}, both must be [T, V, 3]"
+            )
+        if pred.numel() == 0:
+            raise ValueError(f"clip {name} cannot be scored: it has no frames")
+        pred, ref = pred.detach().double(), ref.detach().double()
+        if not (torch.isfinite(pred).all() and torch.isfinite(ref).all()):  # before the SVD, which may raise on NaN
+            raise ValueError(f"clip {name} cannot be scored: it holds NaN or infinite positions")
+        return (self._align(pred, ref) - ref)[:, self._scored].norm(dim=-1).mean(dim=-1)
+
+    def _values(self, sums: np.ndarray, clips: int) -> np.ndarray:
+        return 1000 * sums[..., :1] / sums[..., 1:]
 
 
 class MotionErrors(nn.Module):

@@ -1,4 +1,4 @@
-"""Scores of motion against a reference, as torchmetrics: warped in time, or frame by frame."""
+"""Scores of motion against a reference that are warped in time, as torchmetrics, and all of them together."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import torch
 
-from soke.metrics.alignment import procrustes_align, root_align
 from soke.metrics.clips import ClipMetric, Scorecard
 from soke.metrics.dtw import DtwResult, dtw_jpe_pairs
 from soke.metrics.dtw_torch import dtw_jpe_batch
@@ -14,7 +13,6 @@ from soke.metrics.joint_sets import TRACK_JOINTS, WEIGHTS, Array, Track
 from soke.metrics.signature import Signature
 
 DTW_NAMES = {"root": "DTW-JPE", "procrustes": "DTW-PA-JPE"}
-ALIGN = {"root": root_align, "procrustes": procrustes_align}
 # Column -> weight of each part of a track in it.
 _COLUMNS = {
     "body": {"body": 1.0},
@@ -249,61 +247,6 @@ class Diversity(TrackMetric):
     def per_clip(self) -> dict[str, np.ndarray]:
         """Nothing: a single clip has no diversity."""
         return {}
-
-
-class JointError(ClipMetric):
-    """Mean distance of points over all frames, in millimetres, prediction and reference paired frame by frame.
-
-    MPJPE is JointError("MPJPE", "root"), PA-MPJPE JointError("PA-MPJPE", "procrustes"), and MPVPE and PA-MPVPE the
-    same on vertices. `compute` gives {"mm": mean}; long clips weigh more than short ones.
-
-    Args:
-        name: metric, as it stands in tables.
-        align: "root" moves point 0 onto point 0; "procrustes" fits a similarity with scale, in every frame.
-        part: what the points are of, for the signature; so are the following.
-        scored: the points whose error counts, among those that are aligned; None: all.
-        joints: which points, for example "12of144" or "mesh".
-        conditions: fps, body, layout and statistics of the signature.
-    """
-
-    def __init__(
-        self, name: str, align: str, *, part: str | None = None, scored: Sequence[int] | slice | None = None,
-        joints: str | None = None, **conditions: float | str | None,
-    ) -> None:
-        super().__init__([Signature(name, part, align, joints, units=("mm",), **conditions)], 2)
-        self._align = ALIGN[align]
-        self._scored = scored if isinstance(scored, slice) else slice(None) if scored is None else list(scored)
-
-    def update(self, name: str, *pairs: tuple[torch.Tensor, torch.Tensor]) -> None:
-        """Adds one clip.
-
-        Args:
-            name: the clip's.
-            pairs: prediction and reference, [T, V, 3] points in metres without padding; several where the clip has
-                several point sets, both hands for instance.
-
-        Raises:
-            ValueError: no frames, NaN, or shapes that differ; names the clip.
-        """
-        added = [self._errors(name, *pair) for pair in pairs]
-        self._add(name, np.array([sum(error.sum().item() for error in added), sum(map(len, added))]))
-
-    def _errors(self, name: str, pred: torch.Tensor, ref: torch.Tensor) -> torch.Tensor:
-        """[T] metres."""
-        if pred.ndim != 3 or pred.shape[-1] != 3 or pred.shape != ref.shape:
-            raise ValueError(
-                f"clip {name} cannot be scored: the prediction has shape {list(pred.shape)} and the reference "
-                f"{list(ref.shape)}, both must be [T, V, 3]"
-            )
-        if pred.numel() == 0:
-            raise ValueError(f"clip {name} cannot be scored: it has no frames")
-        pred, ref = pred.detach().double(), ref.detach().double()
-        if not (torch.isfinite(pred).all() and torch.isfinite(ref).all()):  # before the SVD, which may raise on NaN
-            raise ValueError(f"clip {name} cannot be scored: it holds NaN or infinite positions")
-        return (self._align(pred, ref) - ref)[:, self._scored].norm(dim=-1).mean(dim=-1)
-
-    def _values(self, sums: np.ndarray, clips: int) -> np.ndarray:
-        return 1000 * sums[..., :1] / sums[..., 1:]
 
 
 class MotionScores(Scorecard):

@@ -38,19 +38,7 @@ def write_video(
     if len({figure.fps for figure in figures}) > 1:
         rates = ", ".join(f"'{figure.label}' {figure.fps}" for figure in figures)
         raise ValueError(f"figures side by side need one frame rate, these have: {rates}")
-    width, height = size
-    left = [number * (width + _GAP) for number in range(len(figures))]
-    label_size = max(12, height // 22)
-    labels = [text_strip(figure.label, width, label_size) for figure in figures]
-    top = max(len(label) for label in labels)
-    foot = text_strip(caption, left[-1] + width, max(14, height // 18))
-    total_height, total_width = top + height + len(foot), left[-1] + width
-    # even sizes, as yuv420p halves the colour planes
-    canvas = np.full((total_height + total_height % 2, total_width + total_width % 2, 3), PAPER, dtype=np.uint8)
-    for label, x in zip(labels, left):
-        canvas[: len(label), x : x + width] = label
-    canvas[top + height : total_height, :total_width] = foot
-
+    (width, height), (canvas, top) = size, _canvas(figures, caption, size)
     camera = upper_body_camera([figure.vertices for figure in figures], width / height)
     renderer = make_renderer(size, camera, backend)
     frames = max(len(figure) for figure in figures)
@@ -70,7 +58,7 @@ def write_video(
             with contextlib.closing(writer):
                 writer.send(None)
                 for t in tqdm(range(frames), desc=f"drawing {path.name}", unit="frame", disable=not progress):
-                    for figure, x in zip(figures, left):
+                    for figure, x in zip(figures, _left_edges(len(figures), width)):
                         if t < len(figure):
                             picture = renderer.draw(figure.vertices[t], figure.faces, figure.colors)
                             canvas[top : top + height, x : x + width] = picture
@@ -78,3 +66,24 @@ def write_video(
     finally:
         renderer.close()
     return path
+
+
+def _left_edges(figures: int, width: int) -> list[int]:
+    """Where the pictures of figures side by side begin."""
+    return [number * (width + _GAP) for number in range(figures)]
+
+
+def _canvas(figures: list[Figure], caption: str, size: tuple[int, int]) -> tuple[np.ndarray, int]:
+    """Labels and caption around the place of the pictures, uint8 [H, W, 3]; and the row where the pictures begin."""
+    (width, height), left = size, _left_edges(len(figures), size[0])
+    label_size = max(12, height // 22)
+    labels = [text_strip(figure.label, width, label_size) for figure in figures]
+    top = max(len(label) for label in labels)
+    foot = text_strip(caption, left[-1] + width, max(14, height // 18))
+    total_height, total_width = top + height + len(foot), left[-1] + width
+    # even sizes, as yuv420p halves the colour planes
+    canvas = np.full((total_height + total_height % 2, total_width + total_width % 2, 3), PAPER, dtype=np.uint8)
+    for label, x in zip(labels, left):
+        canvas[: len(label), x : x + width] = label
+    canvas[top + height : total_height, :total_width] = foot
+    return canvas, top

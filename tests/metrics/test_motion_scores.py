@@ -18,7 +18,6 @@ from soke.metrics.motion_scores import (
     DTWVPE,
     Diversity,
     DynamicsError,
-    JointError,
     LengthRatio,
     MotionScores,
     TrackMetric,
@@ -274,69 +273,9 @@ def test_signatures() -> None:
     )
     assert "joints:12of144+21of21" in lines["avg"]
     assert DTWJPE("root").signatures[0].name == "DTW-JPE"
-    assert str(JointError("PA-MPVPE", "procrustes", joints="mesh").signatures[0]) == (
-        "PA-MPVPE|align:procrustes|joints:mesh|units:mm|v:1"
-    )
 
 
-def mm(metric: JointError) -> float:
-    (score,) = metric.scores()
-    return score.values["mm"]
-
-
-def test_joint_error_is_the_mean_over_frames_not_clips() -> None:
-    metric = JointError("MPJPE", "root")
-    ref = torch.zeros(1, 2, 3)
-    moved = torch.tensor([[[0.0, 0.0, 0.0], [0.2, 0.0, 0.0]]])  # mean error 100 mm
-    metric.update("a", (moved + 5.0, ref))  # where it stands does not matter
-    metric.update("b", (ref.expand(3, 2, 3), ref.expand(3, 2, 3)))
-    assert mm(metric) == pytest.approx(25.0)
-
-
-def test_a_clip_of_two_point_sets_is_the_mean_of_both() -> None:
-    ref, moved = torch.zeros(1, 2, 3), torch.tensor([[[0.0, 0.0, 0.0], [0.2, 0.0, 0.0]]])
-    metric = JointError("MPJPE", "root")
-    metric.update("a", (moved, ref), (ref, ref))
-    assert mm(metric) == pytest.approx(50.0)
-    assert metric.scores()[0].clips == 1
-
-
-def test_pa_joint_error_ignores_similarity() -> None:
-    ref = torch.from_numpy(track(0, 4).body[:, :6])
-    metric = JointError("PA-MPJPE", "procrustes")
-    metric.update("a", (2.0 * ref.flip(-1) * torch.tensor([1.0, 1.0, -1.0]) + 1.0, ref))  # a proper rotation, doubled
-    assert mm(metric) == pytest.approx(0.0, abs=1e-9)
-    metric.update("b", (torch.from_numpy(track(1, 4).body[:, :6]), ref))
-    assert mm(metric) > 10
-
-
-def test_all_points_are_aligned_and_only_some_scored() -> None:
-    ref = torch.zeros(1, 3, 3)
-    moved = torch.tensor([[[0.0, 0.0, 0.0], [0.2, 0.0, 0.0], [0.6, 0.0, 0.0]]])
-    metric = JointError("MPJPE", "root", scored=(1,))
-    metric.update("a", (moved, ref))
-    assert mm(metric) == pytest.approx(200.0)
-
-
-@pytest.mark.parametrize("align", ["root", "procrustes"])
-@pytest.mark.parametrize(
-    ("pred", "ref", "message"),
-    [
-        (torch.zeros(0, 5, 3), torch.zeros(0, 5, 3), "no frames"),
-        (torch.full((2, 5, 3), float("nan")), torch.zeros(2, 5, 3), "NaN"),
-        (torch.zeros(2, 5, 3), torch.full((2, 5, 3), float("inf")), "NaN or infinite"),
-        (torch.zeros(2, 5, 3), torch.zeros(3, 5, 3), "shape"),
-    ],
-)
-def test_bad_points_name_the_clip(pred: torch.Tensor, ref: torch.Tensor, align: str, message: str) -> None:
-    metric = JointError("MPJPE", align)
-    with pytest.raises(ValueError, match=f"clip x cannot be scored: .*{message}"):
-        metric.update("x", (pred, ref))
-    with pytest.raises(ValueError, match="before any clip"):
-        metric.scores()
-
-
-SHARES = {"uneven, overlapping": [[0, 1, 2], [2, 3]], "one process without clips": [[0, 1], []]}
+OF_RANKS = {"uneven, overlapping": [[0, 1, 2], [2, 3]], "one process without clips": [[0, 1], []]}
 
 
 def everything(indices: list[int]) -> tuple[MotionScores, BLEU]:
@@ -347,10 +286,10 @@ def everything(indices: list[int]) -> tuple[MotionScores, BLEU]:
     return motion, text
 
 
-def _score_shares(rank: int, address: str, results: mp.SimpleQueue) -> None:
+def _score_ranks(rank: int, address: str, results: mp.SimpleQueue) -> None:
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
-    for name, shares in SHARES.items():
-        motion, text = everything(shares[rank])
+    for name, of_ranks in OF_RANKS.items():
+        motion, text = everything(of_ranks[rank])
         scores = [*motion.scores(), *text.scores()]
         results.put((name, rank, scores, sorted(motion.per_clip())))
     dist.barrier()
@@ -360,11 +299,11 @@ def _score_shares(rank: int, address: str, results: mp.SimpleQueue) -> None:
 @pytest.mark.skipif(not dist.is_available(), reason="torch was built without distributed")
 def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
     results = mp.get_context("spawn").SimpleQueue()
-    mp.spawn(_score_shares, (f"file://{tmp_path / 'rendezvous'}", results), nprocs=2)
+    mp.spawn(_score_ranks, (f"file://{tmp_path / 'rendezvous'}", results), nprocs=2)
     gathered = {(name, rank): (scores, own) for name, rank, scores, own in (results.get() for _ in range(4))}
-    for name, shares in SHARES.items():
-        motion, text = everything(sorted(set().union(*shares)))
-        for rank, share in enumerate(shares):
+    for name, of_ranks in OF_RANKS.items():
+        motion, text = everything(sorted(set().union(*of_ranks)))
+        for rank, own_clips in enumerate(of_ranks):
             scores, own = gathered[name, rank]
             assert_close(scores, [*motion.scores(), *text.scores()])
-            assert own == [f"clip{index}" for index in share]  # each process holds its own clips again
+            assert own == [f"clip{index}" for index in own_clips]  # each process holds its own clips again
