@@ -339,7 +339,7 @@ def test_all_recordings_of_a_word_have_codes_and_one_is_chosen(shop, tmp_path, c
     shop.run(vis_mesh, "soke", f"--text={word}", "--language=CSL", "--show_retrieval", "NAME=recordings", *changes)
     assert f"(CSL, word, recording {entry['chosen']}, " in capsys.readouterr().out
     exported = shop.folder("experiments", "generator", "recordings", "generator")
-    assert json.loads((exported / "generator.json").read_text())["spec"]["retrieval_recording"] == "longest"
+    assert json.loads((exported / "generator.json").read_text())["spec"]["settings"]["retrieval"]["recording"] == "longest"
     travelling = json.loads((exported / "lexicon.json").read_text(encoding="utf-8"))["CSL"][word]
     assert travelling[0]["name"] == entry["chosen"] and {r["name"] for r in travelling} == set(lengths)
 
@@ -360,8 +360,8 @@ def test_published_lists_and_word_codes_are_used_and_travel_with_the_generator(s
     assert "word2code.json are those of SOKE's public tokenizer" in caplog.text
     exported = shop.folder("experiments", "generator", "published", "generator")
     spec = json.loads((exported / "generator.json").read_text())["spec"]
-    assert re.fullmatch("lists [0-9a-f]{12}", spec["retrieval_keywords"])
-    assert re.fullmatch("word2code.json [0-9a-f]{12}", spec["retrieval_word_codes"])
+    assert re.fullmatch("lists [0-9a-f]{12}", spec["settings"]["retrieval"]["keywords"])
+    assert re.fullmatch("word2code.json [0-9a-f]{12}", spec["settings"]["retrieval"]["word_codes"])
     shutil.rmtree(lists)  # the export does without
     shop.run(vis_mesh, "soke", "--demo_dataset=csl", "--show_retrieval", *changes)
     assert "(CSL, list, recording of word2code.json, " in capsys.readouterr().out

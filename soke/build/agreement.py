@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from soke.body.layout import MotionLayout
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
-from soke.run.changes import Changes, flat, told
-from soke.run.config import Config, resolve, to_plain
+from soke.run.changes import Changes, told
+from soke.run.config import Config, resolve
+from soke.settings import Settings
 from soke.tokenizer.tokenizer import SignTokenizer, saved_hash
 from soke.translation import BackTranslator
 
-# Key below GENERATOR -> field of GeneratorSpec; key below TOKENIZER -> field of AutoencoderSettings.
-_OF_SPEC = {
-    "DECODING": "decoding", "MAX_STEPS": "max_steps", "MAX_SOURCE": "max_pieces", "TRANSLATION": "translation",
-    "RETRIEVAL.WORDS": "retrieval_words", "RETRIEVAL.STEPS": "retrieval_steps", "RETRIEVAL.MATCH": "retrieval_match",
-    "RETRIEVAL.RECORDING": "retrieval_recording", "RETRIEVAL.FORM": "retrieval_form",
-    "RETRIEVAL.DROP": "retrieval_drop",
-}
+# Key below TOKENIZER -> field of AutoencoderSettings.
 _OF_AUTOENCODER = {
     "CODE_DIM": "code_dim", "WIDTH": "width", "DEPTH": "depth", "DILATION_GROWTH": "dilation_growth",
     "DOWNSAMPLE": "downsample", "EMA_DECAY": "decay",
@@ -34,21 +30,21 @@ def check_tokenizer(config: Config, parts: MotionLayout, tokenizer: SignTokenize
 def check_generator(
     config: Config, parts: MotionLayout, generator: SignGenerator, tokenizer: SignTokenizer, folder: Path
 ) -> None:
-    """Raises UserError as `check_tokenizer` does. GENERATOR.RETRIEVAL.SIMILAR may change with every test."""
-    asked, spec = flat(to_plain(config.generator)), generator.spec
-    pairs = _of_tokenizer(config, parts, tokenizer)
-    pairs |= {f"GENERATOR.{key}": (getattr(spec, field), asked[key]) for key, field in _OF_SPEC.items()}
-    pairs["GENERATOR.HEADS"] = ("tied" if spec.tied_heads else "separate", asked["HEADS"])
-    pairs["GENERATOR.FUSION"] = (spec.fusion, config.generator.fusion)
-    if spec.retrieval_words:
-        lexicon, word_codes = config.dataset.lexicon, asked["RETRIEVAL.WORD_CODES"]
+    """Raises UserError as `check_tokenizer` does. GENERATOR.MBART, where training started, does not matter afterwards,
+    and GENERATOR.RETRIEVAL.SIMILAR may change with every test."""
+    pairs, settings = _of_tokenizer(config, parts, tokenizer), generator.spec.settings
+    made = _of_section("GENERATOR", settings, config.generator)
+    del made["GENERATOR.MBART"], made["GENERATOR.RETRIEVAL.SIMILAR"]
+    for key in ("GENERATOR.RETRIEVAL.KEYWORDS", "GENERATOR.RETRIEVAL.WORD_CODES"):
+        of, path = made[key]
+        if not settings.retrieval.words or bool(path) == bool(of):  # which files they are is for their hash to tell
+            del made[key]
+    if settings.retrieval.words:
+        lexicon, word_codes = config.dataset.lexicon, config.generator.retrieval.word_codes
         knows_signs = any(generator.source.lexicon.recordings.values())
         if knows_signs != (lexicon is not None or bool(word_codes)):
-            pairs["DATASET.LEXICON"] = ("a lexicon" if knows_signs else None, lexicon)
-        for key, made_of in (("KEYWORDS", spec.retrieval_keywords), ("WORD_CODES", spec.retrieval_word_codes)):
-            path = asked[f"RETRIEVAL.{key}"]
-            if bool(path) != bool(made_of):  # which files they are is for their hash to tell
-                pairs[f"GENERATOR.RETRIEVAL.{key}"] = (made_of, path)
+            made["DATASET.LEXICON"] = ("a lexicon" if knows_signs else None, lexicon)
+    pairs |= made
     named = saved_hash(resolve(config.tokenizer.path)) if config.tokenizer.path else None
     if named is not None:
         pairs["TOKENIZER.PATH"] = (f"tokenizer {tokenizer.hash}", f"tokenizer {named}")
@@ -81,6 +77,15 @@ def _of_tokenizer(config: Config, parts: MotionLayout, tokenizer: SignTokenizer)
             pair = (getattr(settings, field), getattr(config.tokenizer, key.lower()))
             if pair[0] != pair[1]:
                 pairs[f"TOKENIZER.{key}"] = pair
+    return pairs
+
+
+def _of_section(key: str, saved: Settings, asked: Settings) -> Changes:
+    """Every setting of a section, and of those in it."""
+    pairs: Changes = {}
+    for field in dataclasses.fields(saved):
+        both, name = (getattr(saved, field.name), getattr(asked, field.name)), f"{key}.{field.name.upper()}"
+        pairs |= _of_section(name, *both) if isinstance(both[0], Settings) else {name: both}
     return pairs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import replace
 from typing import Sequence
 
 from soke.build import agreement, devices
@@ -23,7 +24,7 @@ from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.generator.retrieval import Keywords, Signs
 from soke.generator.spec import GeneratorSpec
-from soke.run.config import Config, resolve
+from soke.run.config import Config, keyed, resolve
 from soke.tokenizer.tokenizer import SignTokenizer
 
 log = logging.getLogger(__name__)
@@ -34,10 +35,11 @@ def trained_producer(config: Config) -> SignProducer:
     if config.train.stage != "generator":
         raise UserError(f"{config.name} trains a tokenizer, which signs nothing: choose a generator's configuration")
     t, folder = config.test, export_folder_of(config)
-    producer = SignProducer.from_pretrained(
-        folder, devices.device_of(config), config.generator.retrieval.similar, batch_size=t.batch_size,
-        search=t.search,
-    )
+    with keyed():
+        producer = SignProducer.from_pretrained(
+            folder, devices.device_of(config), config.generator.retrieval.similar, batch_size=t.batch_size,
+            search=t.search,
+        )
     agreement.check_generator(config, layout_of(config), producer.generator, producer.tokenizer, folder)
     producer.generator.for_inference(t.weights, t.compile)
     return producer
@@ -50,18 +52,18 @@ def new_generator(config: Config, tokenizer: SignTokenizer, data: SignDataModule
     fps = {corpus.name: store.provenance.fps[corpus.name] for corpus in chosen}
     signs = _signs(config, tokenizer, store, chosen)
     keywords = _keywords(config, chosen, signs) if signs else {}
+    made_of = {
+        "keywords": _named(g.retrieval.keywords) if keywords else "",
+        "word_codes": _named(g.retrieval.word_codes) if signs else "",
+    }
+    settings = replace(g, mbart=resolve(g.mbart).name, retrieval=replace(g.retrieval, **made_of))
     spec = GeneratorSpec(
-        languages=list(dict.fromkeys(languages.values())), codebooks=tokenizer.codebook_sizes,
+        settings, languages=list(dict.fromkeys(languages.values())), codebooks=tokenizer.codebook_sizes,
         tokenizer_hash=tokenizer.hash, fps=fps, corpora=languages,
-        decoding=g.decoding, fusion=g.fusion, tied_heads=g.heads == "tied", max_steps=g.max_steps,
-        max_pieces=g.max_source, retrieval_words=g.retrieval.words, retrieval_steps=g.retrieval.steps,
-        retrieval_match=g.retrieval.match, retrieval_similar=g.retrieval.similar, retrieval_form=g.retrieval.form,
-        retrieval_drop=g.retrieval.drop, translation=g.translation, retrieval_recording=g.retrieval.recording,
-        retrieval_keywords=_named(g.retrieval.keywords) if keywords else "",
-        retrieval_word_codes=_named(g.retrieval.word_codes) if signs else "",
         data=store.digest(data.dataset("train", "codes").clips),
     )
-    return SignGenerator.from_mbart(resolve(g.mbart), spec, signs, keywords)
+    with keyed():
+        return SignGenerator.from_mbart(resolve(g.mbart), spec, signs, keywords)
 
 
 def _signs(config: Config, tokenizer: SignTokenizer, store: CodeStore, corpora: Sequence[Corpus]) -> Signs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -27,7 +26,7 @@ def write_settings(folder: Path, spec: GeneratorSpec, signs: Signs, keywords: Ke
     }
     for name, content in ((_LEXICON, plain), (_KEYWORDS, keywords)):
         (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    settings = {"version": __version__, "spec": asdict(spec)}
+    settings = {"version": __version__, "spec": spec.to_plain()}
     (folder / _SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
@@ -35,7 +34,7 @@ def read_settings(folder: Path) -> tuple[GeneratorSpec, Signs, Keywords]:
     """What `write_settings` wrote. Raises UserError when the folder holds no generator."""
     if not (folder / _SETTINGS).is_file():
         raise UserError(f"no generator in {folder}: train one with `python -m train --cfg configs/soke.yaml --nodebug`")
-    spec = GeneratorSpec(**_content(folder / _SETTINGS)["spec"])
+    spec = GeneratorSpec.from_plain(_content(folder / _SETTINGS)["spec"])
     keywords = _content(folder / _KEYWORDS) if (folder / _KEYWORDS).is_file() else {}  # which older ones do not have
     signs = {
         language: {word: _recordings(plain) for word, plain in entries.items()}

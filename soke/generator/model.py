@@ -26,6 +26,7 @@ from soke.generator.sign_vocabulary import SignVocabulary
 from soke.generator.source import SourceEncoder
 from soke.generator.spec import GeneratorSpec
 from soke.generator.text_tokenizer import TextTokenizer, load_text_tokenizer
+from soke.settings import SettingsError
 from soke.storage import new_folder
 
 _LOOK_EVERY = 8  # steps between looks at who is done, on devices that would have to wait for the answer
@@ -59,33 +60,33 @@ class SignGenerator(nn.Module):
         super().__init__()
         self.spec, self.mbart, self.compile = spec, mbart, False
         sizes = list(spec.codebooks.values())
-        self.scheme = SCHEMES[spec.decoding](sizes)
+        settings = spec.settings
+        self.scheme = SCHEMES[settings.decoding](sizes)
         self.vocabulary = SignVocabulary(len(text_tokenizer), spec.languages, spec.codebooks, self.scheme.rows)
         if mbart.shared.num_embeddings != self.vocabulary.size:
             # cc25's table has a few rows more than its tokenizer has tokens; they are not used
             mbart.resize_token_embeddings(self.vocabulary.size, mean_resizing=False)
         self.register_buffer("first_codes", self.vocabulary.first_codes, persistent=False)
-        lexicon = Retriever(
-            signs, spec.retrieval_words, spec.retrieval_steps, spec.retrieval_match, spec.retrieval_similar,
-            spec.retrieval_recording, keywords, codebooks=spec.codebooks,
+        lexicon = Retriever(signs, settings.retrieval, keywords, codebooks=spec.codebooks)
+        self.source = SourceEncoder(
+            text_tokenizer, self.vocabulary, lexicon, settings.max_source, settings.retrieval.form
         )
-        self.source = SourceEncoder(text_tokenizer, self.vocabulary, lexicon, spec.max_pieces, spec.retrieval_form)
         tied = None
-        if spec.tied_heads:
+        if settings.heads == "tied":
             end = torch.tensor([text_tokenizer.eos_token_id])
             tied = [
                 torch.cat([torch.arange(first, first + size), end])
                 for first, size in zip(self.vocabulary.first_codes.tolist(), sizes)
             ]
         self.heads = Heads(spec.codebooks, mbart.config.d_model, tied)
-        weights = torch.tensor([1.0 if spec.fusion is None else spec.fusion[part] for part in spec.codebooks])
+        weights = torch.tensor([1.0 if settings.fusion is None else settings.fusion[part] for part in spec.codebooks])
         self.register_buffer("fusion", weights, persistent=False)  # [P]
-        steps, positions = spec.max_steps * self.scheme.period, mbart.config.max_position_embeddings
+        steps, positions = settings.max_steps * self.scheme.period, mbart.config.max_position_embeddings
         if steps > positions:
-            raise UserError(
-                f"GENERATOR.MAX_STEPS is {spec.max_steps}, which takes {steps} steps of the decoder, but this mBART "
-                f"has only {positions} positions"
-            )
+            raise SettingsError(settings, [
+                f"`max_steps` is {settings.max_steps}, which takes {steps} steps of the decoder, but this mBART has only "
+                f"{positions} positions"
+            ])
 
     @property
     def device(self) -> torch.device:
@@ -110,7 +111,7 @@ class SignGenerator(nn.Module):
         ids, mask, codes = (tensor.to(self.device) for tensor in (source.ids, source.mask, source.codes))
         self._check_length(ids, "a source", "lower GENERATOR.MAX_SOURCE or GENERATOR.RETRIEVAL.STEPS")
         inputs = self.mbart.shared(ids)
-        if self.spec.retrieval_form == "fused":
+        if self.spec.settings.retrieval.form == "fused":
             inputs = torch.where((codes != ABSENT).any(-1, keepdim=True), self._inputs(codes), inputs)
         return self.mbart.encoder(inputs_embeds=inputs, attention_mask=mask).last_hidden_state, mask
 
@@ -155,7 +156,8 @@ class SignGenerator(nn.Module):
 
         label_smoothing: share of the target's probability that `loss` spreads over all codes of the part
         """
-        states, mask = self._sources(texts, languages, clips, self.spec.retrieval_drop if self.training else 0.0)
+        drop = self.spec.settings.retrieval.drop if self.training else 0.0
+        states, mask = self._sources(texts, languages, clips, drop)
         steps: Steps = self.scheme.build(codes, lengths)
         inputs = torch.cat([self._start(languages)[:, :, None], self._inputs(steps.inputs[:, :, 1:])], dim=2)
         rows = self.scheme.rows
@@ -197,7 +199,8 @@ class SignGenerator(nn.Module):
     ) -> list[Tensor]:
         if not texts:
             return []
-        longest = min(search.max_steps or self.spec.max_steps, self.spec.max_steps)
+        most = self.spec.settings.max_steps
+        longest = min(search.max_steps or most, most)
         search = replace(search, max_steps=longest)
         total = longest * self.scheme.period
         states, mask = self._sources(texts, languages, clips)
@@ -267,7 +270,7 @@ class SignGenerator(nn.Module):
         length_penalty: log-probabilities of hypotheses are divided by their length to this power
         max_tokens:     longest sentence in tokens of the text tokenizer
         """
-        if not self.spec.translation:
+        if not self.spec.settings.translation:
             raise UserError("this generator was not trained to translate: train one with GENERATOR.TRANSLATION=0.5")
         if not codes:
             return []
@@ -297,14 +300,14 @@ class SignGenerator(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: Path, similar: float | None = None) -> SignGenerator:
-        """similar: in place of the `retrieval_similar` that it was trained with. Raises UserError when the folder holds
+        """similar: in place of the retrieval's `similar` that it was trained with. Raises UserError when the folder holds
         no generator."""
         from safetensors.torch import load_model
 
         folder = Path(folder)
         spec, signs, keywords = read_settings(folder)
         if similar is not None:
-            spec = replace(spec, retrieval_similar=similar)
+            spec = spec.with_similar(similar)
         generator = cls(spec, untrained_mbart(folder / MBART), load_text_tokenizer(folder / MBART), signs, keywords)
         load_model(generator, str(folder / WEIGHTS))
         return generator.eval()

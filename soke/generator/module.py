@@ -3,7 +3,6 @@ schedule, validation by generation."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +60,12 @@ class GeneratorModule(pl.LightningModule):
     def validation_step(self, batch: CodeBatch, batch_index: int) -> None:
         if batch.texts:
             self._step(batch, "val")
-            if self.generator.spec.translation:
+            if self.generator.spec.settings.translation:
                 self._translation_step(batch, "val")
 
     def _draw(self) -> bool:
         """Whether a training batch learns to translate; the same in all processes, whose batches are one step."""
-        share = self.generator.spec.translation
+        share = self.generator.spec.settings.translation
         return bool(share) and self.trainer.strategy.broadcast(torch.rand(()).item()) < share
 
     def _step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
@@ -120,7 +119,7 @@ class GeneratorModule(pl.LightningModule):
         return {
             **tokenizer.provenance(),
             "tokenizer hash": tokenizer.hash,
-            **asdict(self.generator.spec),
+            **self.generator.spec.to_plain(),
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from soke.data.clip import Clip
 from soke.data.codes import REMEDY
 from soke.data.recordings import Recording, ranked
 from soke.errors import UserError
+from soke.generator.settings import Retrieval
 from soke.text.keywords import MATCHERS, PUBLISHED_ORDER, Match, TokenMatcher
 
 Signs = Mapping[str, Mapping[str, Sequence[Recording]]]  # sign language -> word -> its recordings
@@ -28,11 +29,9 @@ class Retriever:
     """Codes of isolated signs per sign language, found in sentences.
 
     signs:     sign language -> word -> recordings
-    words:     at most this many signs per sentence, the longest words first; 0 finds none
-    steps:     longer signs are evenly thinned to this many codes
-    match:     name in `MATCHERS`: how words are found
-    similar:   lowest score, up to 1, of an entry for a word that is in no entry, see `TokenMatcher`; 0 takes none
-    recording: which recording of a word is taken, see `ranked`
+    settings:  `words`: at most so many signs per sentence, the longest words first; `steps`: longer signs are evenly
+               thinned to so many codes; `match`: name in `MATCHERS`; `similar`: lowest score, up to 1, of an entry for
+               a word that is in no entry, see `TokenMatcher`, 0 takes none; `recording`: see `ranked`
     keywords:  split -> clip name -> the words of its sentence, which then are taken in place of those that would be
                found, as far as there are signs of them
     codebooks: part -> size of its codebook, in the order of the P streams of codes; None does not check codes by it
@@ -44,22 +43,18 @@ class Retriever:
     """
 
     def __init__(
-        self, signs: Signs, words: int = 3, steps: int = 10, match: str = "token", similar: float = 0.0,
-        recording: str = "first", keywords: Keywords | None = None, *, codebooks: Mapping[str, int] | None = None,
+        self, signs: Signs, settings: Retrieval, keywords: Keywords | None = None, *,
+        codebooks: Mapping[str, int] | None = None,
     ):
-        if similar and MATCHERS[match] is not TokenMatcher:
-            raise UserError(
-                f"GENERATOR.RETRIEVAL.SIMILAR={similar} has no effect with GENERATOR.RETRIEVAL.MATCH={match}: "
-                "set SIMILAR to 0, or MATCH to token"
-            )
         for language, entries in signs.items():
             for word, recordings in entries.items():
                 for sign in recordings:
                     _check(language, word, sign.codes, codebooks)
-        self.words, self.steps = words, steps
-        self.matcher = TokenMatcher(signs, similar) if similar else MATCHERS[match](signs)
+        self.words, self.steps = settings.words, settings.steps
+        similar = settings.similar
+        self.matcher = TokenMatcher(signs, similar) if similar else MATCHERS[settings.match](signs)
         self.recordings: dict[str, dict[str, list[Recording]]] = {
-            language: {word: ranked(recordings, recording) for word, recordings in entries.items()}
+            language: {word: ranked(recordings, settings.recording) for word, recordings in entries.items()}
             for language, entries in signs.items()
         }
         self.keywords = keywords or {}

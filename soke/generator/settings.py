@@ -74,7 +74,9 @@ class Retrieval(Settings):
     def problems(self) -> list[str]:
         found = self.no_share("similar", "drop")
         if self.similar and self.match != "token":
-            found.append("`similar` needs `match`=token")
+            found.append(
+                f"`similar`={self.similar} has no effect with `match`={self.match}: set `similar` to 0, or `match` to token"
+            )
         return found
 
 

@@ -1,52 +1,40 @@
-"""GeneratorSpec: what rebuilds a generator besides its weights."""
+"""GeneratorSpec: what rebuilds a generator besides its weights, as generator.json holds it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Mapping
+
+from soke.generator.settings import Generator, Retrieval
+
+# What files written before the settings were saved whole may lack, and what was so then.
+_ONCE = {
+    "decoding": "multi_head", "tied_heads": False, "fusion": None, "max_steps": 100, "max_pieces": 256,
+    "translation": 0.0, "retrieval_words": 3, "retrieval_steps": 10, "retrieval_match": "token",
+    "retrieval_similar": 0.0, "retrieval_recording": "first", "retrieval_keywords": "", "retrieval_word_codes": "",
+    "retrieval_form": "interleaved", "retrieval_drop": 0.0,
+}
 
 
 @dataclass(frozen=True)
 class GeneratorSpec:
-    """What rebuilds a generator besides its weights; plain types only.
+    """Plain types only.
 
+    settings:       in place of paths, `mbart` is the name of the folder that training started from, and `keywords` and
+                    `word_codes` of the retrieval are names and hashes of what was there; empty: nothing was
     languages:      sign languages
     codebooks:      part -> number of codes
     tokenizer_hash: of the SignTokenizer whose codes it speaks
     fps:            corpus -> frames per second of its motions
-    decoding:       name in SCHEMES
-    fusion:         part -> weight in the decoder's input; None: equal
-    tied_heads:     heads are rows of the embedding table, see `Heads`
-    max_steps:      longest output in codes per part
-    max_pieces:     longest text in tokens of the text tokenizer
-    retrieval_words, retrieval_steps, retrieval_match, retrieval_similar, retrieval_recording: see `Retriever`
-    retrieval_keywords: name and hash of the lists of keywords that the corpora's sentences take; empty: they have none
-    retrieval_word_codes: name and hash of the published table that the signs are from; empty: they are the lexicon's
-    retrieval_form: name in FORMS
-    retrieval_drop: probability with which training leaves out a retrieved sign
-    translation:    share of the training batches that learn sign to text (M3T, section 3.3); 0: it cannot translate
     corpora:        corpus -> its sign language; None: `fps` is of sign languages
     data:           hash of the sentences and codes that it was trained on
     """
 
+    settings: Generator
     languages: list[str]
     codebooks: dict[str, int]
     tokenizer_hash: str
     fps: dict[str, float]
-    decoding: str = "multi_head"
-    fusion: dict[str, float] | None = None
-    tied_heads: bool = False
-    max_steps: int = 100
-    max_pieces: int = 256
-    retrieval_words: int = 3
-    retrieval_steps: int = 10
-    retrieval_match: str = "token"
-    retrieval_similar: float = 0.0
-    retrieval_recording: str = "first"
-    retrieval_keywords: str = ""
-    retrieval_word_codes: str = ""
-    retrieval_form: str = "interleaved"
-    retrieval_drop: float = 0.0
-    translation: float = 0.0
     corpora: dict[str, str] | None = None
     data: str = ""
 
@@ -55,3 +43,28 @@ class GeneratorSpec:
         languages = self.corpora or {}
         of_language = {name: fps for name, fps in self.fps.items() if languages.get(name, name) == language}
         return of_language.get(corpus, next(iter(of_language.values())))
+
+    def with_similar(self, similar: float) -> GeneratorSpec:
+        """The same with another GENERATOR.RETRIEVAL.SIMILAR."""
+        retrieval = replace(self.settings.retrieval, similar=similar)
+        return replace(self, settings=replace(self.settings, retrieval=retrieval))
+
+    def to_plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> GeneratorSpec:
+        """The inverse of `to_plain`, and of what was written before."""
+        own = dict(plain)
+        settings = own.pop("settings", None) or _settings_of_old(own)
+        return cls(Generator(**{**settings, "retrieval": Retrieval(**settings["retrieval"])}), **own)
+
+
+def _settings_of_old(spec: dict[str, Any]) -> dict[str, Any]:
+    """Takes the settings, which once stood beside each other, out of `spec`."""
+    old = {name: spec.pop(name, value) for name, value in _ONCE.items()}
+    retrieval = {
+        name.removeprefix("retrieval_"): old.pop(name) for name in tuple(old) if name.startswith("retrieval_")
+    }
+    heads, max_source = "tied" if old.pop("tied_heads") else "separate", old.pop("max_pieces")
+    return {**old, "mbart": "", "heads": heads, "max_source": max_source, "retrieval": retrieval}

@@ -11,8 +11,9 @@ import difflib
 import re
 import types
 import typing
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterable, Literal
+from typing import Any, Iterable, Iterator, Literal
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -68,6 +69,31 @@ def to_plain(section: Any) -> Any:
 def _key(section: type, field: str) -> str:
     """How YAML writes a field: in capitals, but for the entries of lists, which have small letters."""
     return field if section is Part else field.upper()
+
+
+@contextmanager
+def keyed() -> Iterator[None]:
+    """Settings that turn out to make no sense in the block, together with a model for instance, are named by the keys
+    of their section (UserError)."""
+    try:
+        yield
+    except SettingsError as error:
+        prefix = _prefix_of(type(error.settings))
+        if prefix is None:
+            raise
+        named = [_with_keys(problem, type(error.settings), prefix) for problem in error.problems]
+        raise UserError("; ".join(named)) from None
+
+
+def _prefix_of(section: type, within: type = Config, prefix: str = "") -> str | None:
+    """What stands before a section's keys; None for one that is in lists or tables, or nowhere."""
+    for key, kind in _hints(within).items():
+        if kind is section:
+            return f"{prefix}{key}."
+        found = _prefix_of(section, kind, f"{prefix}{key}.") if dataclasses.is_dataclass(kind) else None
+        if found is not None:
+            return found
+    return None
 
 
 def _find(file: str | Path) -> Path:

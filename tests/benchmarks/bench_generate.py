@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from soke.generator.model import SignGenerator  # noqa: E402
 from soke.generator.settings import Search  # noqa: E402
 from soke.generator.spec import GeneratorSpec  # noqa: E402
+from soke.run.config import load_config  # noqa: E402
 
 CODEBOOKS = {"body": 96, "lhand": 192, "rhand": 192}
 TOKENS = 19_012  # of the text, after trimming to the corpora
@@ -55,7 +57,8 @@ def make_generator(decoding: str, device: str, small: bool, tokenizer: str = "no
         decoder_attention_heads=sizes["heads"], encoder_ffn_dim=4 * sizes["d_model"],
         decoder_ffn_dim=4 * sizes["d_model"], scale_embedding=True,
     )
-    spec = GeneratorSpec(["ASL"], CODEBOOKS, tokenizer, {"ASL": 24.0}, decoding=decoding, tied_heads=True)
+    settings = replace(load_config("configs/soke.yaml").generator, decoding=decoding, heads="tied")
+    spec = GeneratorSpec(settings, ["ASL"], CODEBOOKS, tokenizer, {"ASL": 24.0})
     with torch.device(device):
         mbart = MBartModel(config)
     return SignGenerator(spec, mbart.to(device), text_tokenizer, {}).to(device).eval()

@@ -1,15 +1,20 @@
 """A tiny but real generator: random weights, its own text tokenizer, two languages, three parts."""
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import torch
 from transformers import MBartConfig, MBartModel, MBartTokenizer
 from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES
 
 from soke.data.recordings import Recording
 from soke.generator.model import SignGenerator
+from soke.generator.settings import Generator, Retrieval
 from soke.generator.spec import GeneratorSpec
 from soke.generator.text_tokenizer import AS_THEY_ARE, TextTokenizer
+from soke.run.config import load_config
 
+SETTINGS = load_config("configs/soke.yaml").generator
 CODEBOOKS = {"body": 7, "lhand": 11, "rhand": 5}
 
 
@@ -27,6 +32,23 @@ def recorded(entries: dict[str, torch.Tensor]) -> dict[str, list[Recording]]:
     return {word: [Recording(f"{word}-1", codes)] for word, codes in entries.items()}
 
 
+def retrieval(**changes) -> Retrieval:
+    """The default settings, but for the changes."""
+    return replace(SETTINGS.retrieval, **changes)
+
+
+def make_spec(**changes) -> GeneratorSpec:
+    """changes: of the spec, of its settings, and, with retrieval_ before the name, of those of the retrieval"""
+    names = {field.name for field in fields(Generator)}
+    of_settings = {name: changes.pop(name) for name in list(changes) if name in names}
+    looked_up = {
+        name.removeprefix("retrieval_"): changes.pop(name) for name in list(changes) if name.startswith("retrieval_")
+    }
+    settings = replace(SETTINGS, **of_settings, retrieval=retrieval(**looked_up))
+    given = dict(languages=["DGS"], codebooks=CODEBOOKS, tokenizer_hash="0123456789ab", fps={"DGS": 25.0})
+    return GeneratorSpec(settings, **{**given, **changes})
+
+
 def make_generator(seed: int = 0, keywords=None, **changes) -> SignGenerator:
     torch.manual_seed(seed)
     text_tokenizer = make_text_tokenizer()
@@ -35,12 +57,8 @@ def make_generator(seed: int = 0, keywords=None, **changes) -> SignGenerator:
         decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=160,
         scale_embedding=True, init_std=0.3,
     )
-    settings = dict(
-        languages=["ASL", "DGS"], codebooks=CODEBOOKS, tokenizer_hash="0123456789ab", fps={"ASL": 24.0, "DGS": 25.0},
-        max_steps=12,
-    )
+    settings = dict(languages=["ASL", "DGS"], fps={"ASL": 24.0, "DGS": 25.0}, max_steps=12)
     signs = {"ASL": {"rain": torch.randint(0, 5, (14, 3)), "sun": torch.randint(0, 5, (4, 3))}, "DGS": {}}
     signs = {language: recorded(entries) for language, entries in signs.items()}
-    spec = GeneratorSpec(**{**settings, **changes})
-    return SignGenerator(spec, MBartModel(config), text_tokenizer, signs, keywords).eval()
+    return SignGenerator(make_spec(**{**settings, **changes}), MBartModel(config), text_tokenizer, signs, keywords).eval()
 

@@ -33,7 +33,7 @@ def slow_row(model: SignGenerator, text: str, language: str, row: int) -> list[l
     scheme, sizes = model.scheme, list(CODEBOOKS.values())
     rows = [model.mbart.shared(torch.tensor([[model.vocabulary.language_ids(language)[row]]]))]
     said: list[list[int]] = []
-    while len(said) < model.spec.max_steps * scheme.period:
+    while len(said) < model.spec.settings.max_steps * scheme.period:
         hidden = model.mbart.decoder(
             inputs_embeds=torch.cat(rows, dim=1), encoder_hidden_states=states, use_cache=False
         ).last_hidden_state
@@ -108,7 +108,7 @@ def test_constraints_hold_over_random_prompts(decoding, search):
     languages = rng.choices(["ASL", "DGS"], k=len(texts))
     sizes = torch.tensor(list(CODEBOOKS.values()))
     for codes in model.generate(texts, languages, search):
-        assert search.min_steps <= len(codes) <= model.spec.max_steps and codes.shape[1] == 3
+        assert search.min_steps <= len(codes) <= model.spec.settings.max_steps and codes.shape[1] == 3
         assert (codes >= 0).all() and (codes < sizes).all()
 
 
@@ -141,7 +141,7 @@ def test_faster_settings_keep_the_codes_legal(weights):
 
 
 def test_tied_heads_score_with_the_embedding_table():
-    model = make_generator(0, tied_heads=True)
+    model = make_generator(0, heads="tied")
     table, hidden = model.mbart.shared.weight, torch.randn(2, 32)
     full = hidden @ table.T  # the whole vocabulary, of which each part's mask leaves its codes and the end
     end = model.source.text_tokenizer.eos_token_id
@@ -194,7 +194,7 @@ def test_loss_of_a_batch_is_that_of_its_samples(decoding):
 
 
 @pytest.mark.parametrize("decoding", SCHEMES)
-@pytest.mark.parametrize("settings", [{}, {"tied_heads": True}, {"retrieval_form": "fused", "retrieval_drop": 0.5}])
+@pytest.mark.parametrize("settings", [{}, {"heads": "tied"}, {"retrieval_form": "fused", "retrieval_drop": 0.5}])
 def test_learns_a_sentence(decoding, settings):
     model = make_generator(5, decoding=decoding, **settings).train()
     codes = torch.stack([torch.randint(0, n, (6,)) for n in CODEBOOKS.values()], 1)

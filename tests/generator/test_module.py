@@ -248,7 +248,7 @@ def test_checkpointing_leaves_generation_as_it_is(tokenizer):
 NO_CLIPS = CodeBatch(torch.zeros(0, 0, 0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), [], [], [], [])
 
 
-@pytest.mark.parametrize("changes", [{}, {"translation": 0.5}, {"tied_heads": True}])
+@pytest.mark.parametrize("changes", [{}, {"translation": 0.5}, {"heads": "tied"}])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_a_batch_without_clips_gives_every_parameter_a_gradient_of_zero(tokenizer, changes, precision):
     """For which the other processes wait."""

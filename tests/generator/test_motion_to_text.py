@@ -221,7 +221,7 @@ def test_saved_translator_says_the_same(trained, tmp_path):
 
     path = tmp_path / "generator" / "generator.json"  # as it was before generators could translate
     settings = json.loads(path.read_text(encoding="utf-8"))
-    del settings["spec"]["translation"]
+    del settings["spec"]["settings"]
     path.write_text(json.dumps(settings), encoding="utf-8")
     old = SignGenerator.from_pretrained(tmp_path / "generator")
     with pytest.raises(UserError, match="was not trained to translate.*GENERATOR.TRANSLATION=0.5"):

@@ -12,7 +12,7 @@ from soke.data.recordings import Recording
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
 from soke.generator.retrieval import Retriever, explained
-from tests.generator.helpers import make_generator, recorded
+from tests.generator.helpers import make_generator, recorded, retrieval
 
 BOOKS = {"body": 20, "lhand": 16, "rhand": 16}
 
@@ -30,39 +30,39 @@ SIGNS = {
 
 
 def test_words_are_found_whole_longest_first_in_their_own_language():
-    lexicon = Retriever(SIGNS, words=2)
+    lexicon = Retriever(SIGNS, retrieval(words=2))
     assert lexicon.find("Rain and sun tomorrow", "ASL") == ["tomorrow", "rain"]
     assert lexicon.find("sometimes", "ASL") == lexicon.find("sun", "DGS") == lexicon.find("sun", "LSA") == []
-    assert Retriever(SIGNS, words=0).matches("sun", "ASL") == []
+    assert Retriever(SIGNS, retrieval(words=0)).matches("sun", "ASL") == []
 
 
 def test_long_signs_are_thinned_evenly_and_short_ones_kept():
-    lexicon = Retriever(SIGNS, steps=10)
+    lexicon = Retriever(SIGNS, retrieval(steps=10))
     long, short = (lexicon.codes(match) for match in lexicon.matches("dogs tomorrow", "ASL"))
     assert long.shape == (10, 3) and long[0, 0] == 0 and long[-1, 0] == 13 and long[:, 0].diff().max() <= 2
     assert torch.equal(short, codes(7))
 
 
 def test_published_lists_give_codes_of_other_languages_too():
-    (match,) = Retriever(SIGNS, match="soke_substring").matches("zentimeter", "DGS")
-    lexicon = Retriever(SIGNS, match="soke_substring")
+    (match,) = Retriever(SIGNS, retrieval(match="soke_substring")).matches("zentimeter", "DGS")
+    lexicon = Retriever(SIGNS, retrieval(match="soke_substring"))
     assert match.language == "ASL" and torch.equal(lexicon.codes(match), codes(2))
 
 
 def test_similar_words_fill_only_the_places_that_exact_ones_leave():
     text = "tomorow the sun, the dog and the rain"
-    assert Retriever(SIGNS, words=3, similar=0.6).find(text, "ASL") == ["rain", "sun", "dog"]
-    assert Retriever(SIGNS, words=4, similar=0.6).find(text, "ASL") == ["rain", "sun", "dog", "tomorrow"]
-    assert Retriever(SIGNS, words=4).find(text, "ASL") == ["rain", "sun", "dog"]
+    assert Retriever(SIGNS, retrieval(words=3, similar=0.6)).find(text, "ASL") == ["rain", "sun", "dog"]
+    assert Retriever(SIGNS, retrieval(words=4, similar=0.6)).find(text, "ASL") == ["rain", "sun", "dog", "tomorrow"]
+    assert Retriever(SIGNS, retrieval(words=4)).find(text, "ASL") == ["rain", "sun", "dog"]
     for words in range(4):
-        exact, both = (Retriever(SIGNS, words=words, similar=s).matches(text, "ASL") for s in (0.0, 0.01))
+        exact, both = (Retriever(SIGNS, retrieval(words=words, similar=s)).matches(text, "ASL") for s in (0.0, 0.01))
         assert both == exact
 
 
 def test_similar_words_are_not_to_be_had_with_the_published_lists():
-    with pytest.raises(UserError, match=r"GENERATOR\.RETRIEVAL\.SIMILAR=0\.6 .*GENERATOR\.RETRIEVAL\.MATCH=soke_sub"):
-        Retriever(SIGNS, match="soke_substring", similar=0.6)
-    Retriever(SIGNS, match="soke_substring", similar=0.0)
+    with pytest.raises(UserError, match="`similar`=0.6 has no effect with `match`=soke_sub"):
+        Retriever(SIGNS, retrieval(match="soke_substring", similar=0.6))
+    Retriever(SIGNS, retrieval(match="soke_substring", similar=0.0))
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_similar_words_are_not_to_be_had_with_the_published_lists():
     ],
 )
 def test_explained(text, language, expected):
-    assert explained(Retriever(SIGNS, similar=0.6), text, language) == expected
+    assert explained(Retriever(SIGNS, retrieval(similar=0.6)), text, language) == expected
 
 
 def test_explained_without_retrieval_and_with_the_published_lists():
-    assert explained(Retriever(SIGNS, words=0), "dog", "ASL") == (
+    assert explained(Retriever(SIGNS, retrieval(words=0)), "dog", "ASL") == (
         "no sign is retrieved: GENERATOR.RETRIEVAL.WORDS is 0"
     )
-    published = Retriever(SIGNS, match="soke_substring", steps=1)
+    published = Retriever(SIGNS, retrieval(match="soke_substring", steps=1))
     line = '"time" -> time (ASL, substring, recording time-1, 1 of 2 steps)'
     assert explained(published, "zentimeter", "DGS") == line
 
@@ -109,8 +109,8 @@ REMADE = "made by another tokenizer: run `python -m get_motion_code` with the to
 def test_signs_of_another_tokenizer_are_refused(bad, fault):
     signs = {"ASL": SIGNS["ASL"], "DGS": recorded({"regen": codes(2), "haus": bad})}
     with pytest.raises(UserError, match=f"'haus' in the lexicon of DGS .*{fault}"):
-        Retriever(signs, codebooks=BOOKS)
-    Retriever(signs)  # nothing to compare with
+        Retriever(signs, retrieval(), codebooks=BOOKS)
+    Retriever(signs, retrieval())  # nothing to compare with
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,12 @@ def test_signs_of_another_tokenizer_are_refused(bad, fault):
 @pytest.mark.parametrize("books", [None, BOOKS])
 def test_malformed_signs_are_refused(bad, fault, books):
     with pytest.raises(UserError, match=f"'haus' in the lexicon of DGS holds {fault}.*get_motion_code"):
-        Retriever({"DGS": recorded({"haus": bad})}, codebooks=books)
+        Retriever({"DGS": recorded({"haus": bad})}, retrieval(), codebooks=books)
 
 
 def test_signs_at_the_ends_of_the_codebooks_are_taken():
     ends = torch.tensor([[0, 0, 0], [19, 15, 15]])
-    lexicon = Retriever({"DGS": recorded({"haus": ends}), "ASL": {}}, codebooks=BOOKS)
+    lexicon = Retriever({"DGS": recorded({"haus": ends}), "ASL": {}}, retrieval(), codebooks=BOOKS)
     assert torch.equal(lexicon.codes(lexicon.matches("Haus", "DGS")[0]), ends)
 
 
@@ -149,7 +149,7 @@ CUT = {
 
 
 def test_a_sentence_does_not_retrieve_a_sign_cut_from_itself():
-    lexicon = Retriever(CUT)
+    lexicon = Retriever(CUT, retrieval())
 
     def found(clip: Clip | None, text: str = "es regnet") -> dict[str, str]:
         matches = lexicon.matches(text, "DGS", clip)
@@ -164,14 +164,14 @@ def test_a_sentence_does_not_retrieve_a_sign_cut_from_itself():
     )
     (match,) = lexicon.matches("regnet", "DGS", clip_of("train/a"))
     assert torch.equal(lexicon.codes(match, clip_of("train/a")), codes(5))
-    assert Retriever(CUT, words=1).find("es regnet wind", "DGS") == ["regnet"]
-    one = Retriever({"DGS": {"es": CUT["DGS"]["es"], "wind": CUT["DGS"]["wind"]}}, words=1)
+    assert Retriever(CUT, retrieval(words=1)).find("es regnet wind", "DGS") == ["regnet"]
+    one = Retriever({"DGS": {"es": CUT["DGS"]["es"], "wind": CUT["DGS"]["wind"]}}, retrieval(words=1))
     assert [m.word for m in one.matches("es wind", "DGS", clip_of("train/a"))] == ["wind"]  # its place is not lost
 
 
 @pytest.mark.parametrize(("rule", "name"), [("first", "r1"), ("longest", "r2"), ("shortest", "r1"), ("medoid", "r1")])
 def test_the_recording_is_chosen_by_the_rule_and_shown(rule, name):
-    lexicon = Retriever(CUT, recording=rule)
+    lexicon = Retriever(CUT, retrieval(recording=rule))
     assert f'"regnet" -> regnet (DGS, word, recording {name}, ' in explained(lexicon, "es regnet", "DGS")
     assert "recording r2, 5 steps" in explained(lexicon, "es regnet", "DGS", clip_of("train/a"))
 
@@ -183,7 +183,7 @@ KEYWORDS = {
 
 
 def test_the_lists_of_a_corpus_go_before_the_rule():
-    lexicon = Retriever({**CUT, "ASL": SIGNS["ASL"]}, keywords=KEYWORDS, words=2)
+    lexicon = Retriever({**CUT, "ASL": SIGNS["ASL"]}, retrieval(words=2), keywords=KEYWORDS)
 
     def words(clip: Clip | None) -> list[tuple[str, str, str]]:
         return [(match.language, match.word, match.how) for match in lexicon.matches("es regnet", "DGS", clip)]
@@ -202,7 +202,7 @@ def test_the_lists_of_a_corpus_go_before_the_rule():
 
 def test_a_word_of_two_languages_is_that_of_the_sentence():
     signs = {"DGS": recorded({"hand": codes(2)}), "ASL": recorded({"hand": codes(6)})}
-    lexicon = Retriever(signs, keywords={"train": {"x": ["hand"]}})
+    lexicon = Retriever(signs, retrieval(), keywords={"train": {"x": ["hand"]}})
     for language in signs:
         (match,) = lexicon.matches("...", language, clip_of("x", language=language))
         assert match.language == language
@@ -219,7 +219,7 @@ def test_what_is_read_depends_on_whose_sentence_it_is(tmp_path):
     model = SignGenerator(model.spec, model.mbart, model.source.text_tokenizer, signs, lists).eval()
     model.save_pretrained(tmp_path / "generator")
     loaded = SignGenerator.from_pretrained(tmp_path / "generator")
-    assert (loaded.spec.retrieval_recording, loaded.spec.retrieval_keywords) == ("longest", "lists 0123")
+    assert (loaded.spec.settings.retrieval.recording, loaded.spec.settings.retrieval.keywords) == ("longest", "lists 0123")
     clips = [clip_of("train/a", text="rain"), clip_of("train/b", text="rain"), None]
     texts, languages = ["rain"] * 3, ["DGS"] * 3
     for generator in (model, loaded):

@@ -15,10 +15,10 @@ from prepare.trim_mbart import kept_ids, trim
 from soke.data.synthetic.writer import write_corpora
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
-from soke.generator.spec import GeneratorSpec
 from soke.generator.text_tokenizer import SENTENCEPIECE_FILE, load_text_tokenizer
+from tests.generator.helpers import make_spec
 
-SPEC = GeneratorSpec(["DGS"], {"body": 8, "lhand": 8, "rhand": 8}, "tokenizer", {"DGS": 25.0})
+SPEC = make_spec(codebooks={"body": 8, "lhand": 8, "rhand": 8})
 
 
 @pytest.fixture(scope="module")

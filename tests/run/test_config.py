@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from soke.errors import UserError
-from soke.run.config import ROOT, load_config, resolve, to_yaml
+from soke.run.config import ROOT, keyed, load_config, resolve, to_yaml
 
 RUNNABLE = [
     "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml",
@@ -219,7 +220,8 @@ def test_mistakes_within_and_between_sections_are_reported_at_once():
         "DATASET.CORPORA.how2sing is none of how2sign, csl, phoenix, nmfs_csl (did you mean how2sign?); a corpus of "
         "your own needs DATASET.CORPORA.how2sing.READER, the class that reads it, as package.module.Class; "
         "GENERATOR.RETRIEVAL.SIMILAR must be between 0 and 1, not 2.0; "
-        "GENERATOR.RETRIEVAL.SIMILAR needs GENERATOR.RETRIEVAL.MATCH=token; "
+        "GENERATOR.RETRIEVAL.SIMILAR=2.0 has no effect with GENERATOR.RETRIEVAL.MATCH=soke_substring: set "
+        "GENERATOR.RETRIEVAL.SIMILAR to 0, or GENERATOR.RETRIEVAL.MATCH to token; "
         "TRAIN.BATCH_FRAMES must be 0, or hold the longest clip, DATASET.MAX_FRAMES (400), not 5"
     )
 
@@ -229,6 +231,15 @@ def test_what_matters_to_another_stage_alone_is_no_mistake():
     load_config("configs/back_translation.yaml", overrides=["TOKENIZER.CODES={face: 3}"])
     with pytest.raises(UserError, match="WARMUP_EPOCHS must be 0 for back-translation"):
         load_config("configs/back_translation.yaml", overrides=["TRAIN.OPTIM.WARMUP_EPOCHS=1"])
+
+
+def test_settings_that_turn_out_wrong_later_are_named_by_their_keys():
+    from soke.generator.settings import Search
+
+    with pytest.raises(UserError, match="^TEST.SEARCH.BEAMS must be at least 1, not 0$"), keyed():
+        Search("beam", beams=0)
+    with pytest.raises(UserError, match="^DATASET.MIN_FRAMES is above DATASET.MAX_FRAMES$"), keyed():
+        replace(load_config("configs/soke.yaml").dataset, min_frames=4000)
 
 
 def test_settings_check_themselves_where_no_configuration_is():

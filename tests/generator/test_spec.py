@@ -1,0 +1,63 @@
+"""What generator.json holds reads back; so does what was written before the settings were saved whole."""
+
+from __future__ import annotations
+
+import json
+
+from soke.generator.settings import Generator, Retrieval
+from soke.generator.spec import GeneratorSpec
+from tests.generator.helpers import make_generator, make_spec
+
+
+def test_a_spec_reads_back():
+    spec = make_spec(
+        heads="tied", fusion={"body": 1.0, "lhand": 2.0, "rhand": 0.5}, retrieval_recording="medoid",
+        corpora={"phoenix": "DGS"}, fps={"phoenix": 25.0}, data="0123",
+    )
+    assert GeneratorSpec.from_plain(json.loads(json.dumps(spec.to_plain()))) == spec
+
+
+def test_a_spec_of_a_version_before_reads_as_what_it_said():
+    flat = {
+        "languages": ["ASL"], "codebooks": {"body": 96}, "tokenizer_hash": "abc", "fps": {"how2sign": 24.0},
+        "decoding": "parallel", "fusion": {"body": 2.0}, "tied_heads": True, "max_steps": 7, "max_pieces": 9,
+        "retrieval_words": 1, "retrieval_steps": 2, "retrieval_match": "token", "retrieval_similar": 0.5,
+        "retrieval_recording": "longest", "retrieval_keywords": "lists 0123", "retrieval_word_codes": "x.json 4567",
+        "retrieval_form": "fused", "retrieval_drop": 0.25, "translation": 0.75, "corpora": {"how2sign": "ASL"},
+        "data": "cdef",
+    }
+    retrieval = Retrieval(1, 2, "token", 0.5, "longest", "lists 0123", "x.json 4567", "fused", 0.25)
+    assert GeneratorSpec.from_plain(flat) == GeneratorSpec(
+        Generator("", "parallel", "tied", {"body": 2.0}, 7, 9, 0.75, retrieval), ["ASL"], {"body": 96}, "abc",
+        {"how2sign": 24.0}, {"how2sign": "ASL"}, "cdef",
+    )
+
+
+def test_the_oldest_specs_say_little():
+    spec = GeneratorSpec.from_plain(
+        {"languages": ["ASL"], "codebooks": {"body": 96}, "tokenizer_hash": "abc", "fps": {"ASL": 24.0}}
+    )
+    retrieval = Retrieval(3, 10, "token", 0.0, "first", "", "", "interleaved", 0.0)
+    assert spec.settings == Generator("", "multi_head", "separate", None, 100, 256, 0.0, retrieval)
+    assert (spec.corpora, spec.data, spec.rate("ASL")) == (None, "", 24.0)
+
+
+def test_a_generator_written_before_says_the_same(tmp_path):
+    model = make_generator(3, heads="tied", retrieval_form="fused", max_steps=5)
+    model.save_pretrained(tmp_path / "now")
+    file = tmp_path / "now" / "generator.json"
+    saved = json.loads(file.read_text(encoding="utf-8"))
+    settings = saved["spec"].pop("settings")
+    retrieval = {f"retrieval_{name}": value for name, value in settings.pop("retrieval").items()}
+    old = {
+        "tied_heads": settings.pop("heads") == "tied", "max_pieces": settings.pop("max_source"), **settings, **retrieval
+    }
+    del old["mbart"]
+    file.write_text(json.dumps({**saved, "spec": {**saved["spec"], **old}}), encoding="utf-8")
+    loaded = type(model).from_pretrained(tmp_path / "now")
+    assert loaded.spec == GeneratorSpec.from_plain({**model.spec.to_plain(), "settings": {
+        **model.spec.to_plain()["settings"], "mbart": ""
+    }})
+    texts, languages = ["rain tomorrow", "sun"], ["ASL", "DGS"]
+    for one, other in zip(model.generate(texts, languages), loaded.generate(texts, languages)):
+        assert one.tolist() == other.tolist()
