@@ -19,8 +19,9 @@ from soke.body.model import BodyModel
 from soke.body.motion import Motion
 from soke.data.frames import FRAME_KEYS, frame_dicts, frames_from_motion
 from soke.errors import UserError
-from soke.evaluation import score
-from soke.evaluation.score import TrackReader, main, score_motion, score_texts
+from soke.evaluation import predictions, score
+from soke.evaluation.predictions import TrackReader
+from soke.evaluation.score import main, score_motion, score_texts
 from soke.metrics.joint_sets import track_of
 from soke.metrics.motion_scores import MotionScores
 from soke.metrics.text_scores import BLEU
@@ -213,7 +214,7 @@ def test_own_betas(folders, faceless):
 
 @pytest.mark.parametrize("width", [133, 179])
 def test_normalised_pickles_score_as_they_were(tmp_path, monkeypatch, poser, width):
-    monkeypatch.setattr(score, "load_body_model", lambda *_: poser)
+    monkeypatch.setattr(predictions, "load_body_model", lambda *_: poser)
     rng = np.random.default_rng(0)
     mean, std = rng.normal(0, 0.1, 179).astype(np.float32), rng.uniform(0, 2, 179).astype(np.float32)
     std[40] = 1e-6  # hardly moves, and comes back as it was
@@ -390,7 +391,7 @@ def write_bad(pred: Path, ref: Path, body: BodyModel, trap: Path) -> dict[str, s
 
 
 def test_trouble_is_named_and_changes_no_other_score(folders, tmp_path, monkeypatch, poser, capsys):
-    monkeypatch.setattr(score, "load_body_model", lambda *_: poser)
+    monkeypatch.setattr(predictions, "load_body_model", lambda *_: poser)
     arguments = ["--pred", str(folders[0]), "--ref", str(folders[1]), "--fps", "25", "--no_face"]
     main([*arguments, "--out", str(tmp_path / "good")])
     assert "motion: scored 3 of 3 clips" in capsys.readouterr().out
