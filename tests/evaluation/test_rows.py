@@ -23,6 +23,7 @@ from soke.report.tables import ResultTable
 from soke.run.processes import World
 from soke.tokenizer.reconstruction import Reconstruction, reconstruction
 from tests.data.writing import LAYOUT, random_motion
+from tests.evaluation.helpers import Corpus
 from tests.generator.helpers import make_generator
 from tests.tokenizer.helpers import small_tokenizer
 
@@ -78,32 +79,6 @@ def test_the_table_says_what_was_left_out():
         "1 clips have no scores of motion, or of text, in any row; the first, generated on csl: clip S1 cannot be "
         "scored: no frames",
     ]
-
-
-class Corpus:
-    """Random motions of 9 frames and more, recorded at `rates` in turn."""
-
-    name, language, fps = "own", "ASL", 24.0
-
-    def __init__(self, size: int, rates: tuple[float, ...] = (24.0,)):
-        self.size, self.rates = size, rates
-
-    def clips(self, split: str) -> list[Clip]:
-        texts = ["rain", "sun and snow", "snow", "tomorrow rain", "rain tomorrow, sun"]
-        return [
-            Clip(f"c{i}", self.name, split, self.language, f"{texts[i % 5]} {i}", Path("nowhere"), self.fps)
-            for i in range(self.size)
-        ]
-
-    def skipped(self, split: str) -> list[SkippedClip]:
-        return []
-
-    def load(self, clip: Clip) -> Motion:
-        number = int(clip.name[1:])
-        motion = Motion.rest(9 + 4 * number, self.rates[number % len(self.rates)])
-        random = torch.Generator().manual_seed(number)
-        motion.rotations[:, 12:] = 0.2 * torch.randn(len(motion), 43, 3, generator=random).cumsum(0)
-        return motion
 
 
 def setting(body, corpus: Corpus, **more) -> Setting:
