@@ -60,7 +60,7 @@ def sentence(
     if explain is not None:
         print(explain(typed))
     (motion,) = producer.produce([typed])
-    return studio.draw(f"{language}_{text[:40]}", {"generated": motion}, text)
+    return studio.draw(f"{language}_{text[:40]}", {producer.name: motion}, text)
 
 
 def clips(
