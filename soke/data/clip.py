@@ -56,11 +56,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class SkippedClip:
-    """A clip that was left out, and why. In a data set it stands where the clip would have stood."""
+    """A clip that was left out, and why. In a data set, which knows the split, it stands where the clip would have
+    stood."""
 
     corpus: str
     name: str
     reason: str
+    split: str = ""
 
     def __str__(self) -> str:
         return f"{self.corpus}/{self.name}"

@@ -59,7 +59,7 @@ class SignDataModule(pl.LightningDataModule):
     group_by_length: False: training batches are random, others in order
     weights:      corpus -> how often its clips are drawn in training, in relation to those of others; default 1
     workers:      worker processes per loader
-    folder:       run folder, where `skipped_clips.txt` is written (corpus/name TAB reason); None: nowhere
+    folder:       run folder, where `skipped_clips.txt` is written (corpus/name TAB split TAB reason); None: nowhere
     min_frames, max_frames, multiple: length rules of motions
     min_steps, max_steps: length rules of codes
     strict:       a bad clip ends the run
@@ -110,7 +110,7 @@ class SignDataModule(pl.LightningDataModule):
         self.batch_length = batch_length
         self.group_by_length = group_by_length
         self.weights = dict(weights or {})
-        self.skipped: dict[str, SkippedClip] = {}
+        self.skipped: dict[tuple[str, str], SkippedClip] = {}  # by corpus/name and split
         self._reported = 0
         self._datasets: dict[tuple[str, str], MotionDataset | CodesDataset] = {}
 
@@ -181,16 +181,16 @@ class SignDataModule(pl.LightningDataModule):
 
     def record(self, skipped: Iterable[SkippedClip]) -> None:
         """Note clips that were left out, each once, in `skipped` and in the run folder. Raises ClipError if strict."""
-        new = {str(clip): clip for clip in skipped if str(clip) not in self.skipped}
+        new = {key: clip for clip in skipped if (key := (str(clip), clip.split)) not in self.skipped}
         if not new:
             return
         if self.strict:
-            name, clip = next(iter(new.items()))
-            raise ClipError(f"{name} cannot be used: {clip.reason}; with DATASET.STRICT=false it would be skipped")
+            clip = next(iter(new.values()))
+            raise ClipError(f"{clip} cannot be used: {clip.reason}; with DATASET.STRICT=false it would be skipped")
         self.skipped.update(new)
         if self.folder is not None:
             with new_file(self._record_file()) as temporary:
-                lines = (f"{name}\t{' '.join(clip.reason.split())}\n" for name, clip in self.skipped.items())
+                lines = (f"{clip}\t{clip.split}\t{' '.join(clip.reason.split())}\n" for clip in self.skipped.values())
                 temporary.write_text("".join(lines), encoding="utf-8")
 
     def teardown(self, stage: str) -> None:

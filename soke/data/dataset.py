@@ -131,13 +131,13 @@ class _ClipDataset(Dataset):
         self.strict = strict
         self.clips: list[Clip] = []
         listings = [self._listed(corpus) for corpus in corpora]
-        self.skipped = [skipped for _, of_corpus in listings for skipped in of_corpus]
+        self.skipped = [replace(skipped, split=split) for _, of_corpus in listings for skipped in of_corpus]
         for clip in (clip for of_corpus, _ in listings for clip in of_corpus):
             try:  # names become names of files, and a corpus of someone else's need not have looked at them
                 safe_name(clip.name)
                 self.clips.append(clip)
             except ValueError as error:
-                self.skipped.append(SkippedClip(clip.corpus, clip.name, str(error)))
+                self.skipped.append(SkippedClip(clip.corpus, clip.name, str(error), self.split))
 
     def _listed(self, corpus: Corpus) -> tuple[list[Clip], list[SkippedClip]]:
         """The clips of a corpus, and those that it leaves out."""
@@ -168,7 +168,7 @@ class _ClipDataset(Dataset):
     def _unusable(self, clip: Clip, error: ClipError) -> SkippedClip:
         if self.strict:
             raise error
-        return SkippedClip(clip.corpus, clip.name, str(error))
+        return SkippedClip(clip.corpus, clip.name, str(error), self.split)
 
 
 class MotionDataset(_ClipDataset):
@@ -267,7 +267,7 @@ class CodesDataset(_ClipDataset):
             if fault is None:
                 self.clips.append(clip)
             else:
-                self.skipped.append(SkippedClip(clip.corpus, clip.name, fault))
+                self.skipped.append(SkippedClip(clip.corpus, clip.name, fault, self.split))
         self._refuse_changed()
         self._require_clips(f"has no codes in {code_store.path}; {REMEDY}")
 

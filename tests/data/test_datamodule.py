@@ -160,10 +160,19 @@ def test_skipped_clips_are_listed_once_and_counted(tmp_path, caplog, workers):
     seen = fit(data, 2)
     assert sum(map(len, seen)) == 36
     lines = (tmp_path / "skipped_clips.txt").read_text().splitlines()
-    assert sorted(lines) == [f"still/{i}\tclip {i}: a tabbed reason" for i in ("11", "3")]
+    assert sorted(lines) == [f"still/{i}\ttrain\tclip {i}: a tabbed reason" for i in ("11", "3")]
     assert [r.getMessage() for r in caplog.records if r.name.startswith("soke")] == [
         f"2 clips were skipped; {tmp_path / 'skipped_clips.txt'} lists them"
     ]
+
+
+def test_clips_of_one_name_in_two_splits_are_both_listed(tmp_path):
+    data = SignDataModule([Still(bad=("3",))], LAYOUT, folder=tmp_path)
+    for split in ("train", "val"):
+        for batch in data.loader(split, "motion"):
+            data.record(batch.skipped)
+    lines = (tmp_path / "skipped_clips.txt").read_text().splitlines()
+    assert lines == [f"still/3\t{split}\tclip 3: a tabbed reason" for split in ("train", "val")]
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -41,7 +41,7 @@ def test_items_follow_the_length_rules(corpora):
     assert (first.clip.name, len(first.motion), first.motion.fps) == ("h0", 48, 24.0)  # 100 -> 50 -> 48
     whole = random_motion(50, seed=0)
     assert torch.equal(second.motion.rotations, whole.rotations[1:49])
-    assert third == SkippedClip("phoenix", "dev/b", third.reason) and "images0009.pkl is empty" in third.reason
+    assert third == SkippedClip("phoenix", "dev/b", third.reason, "val") and "images0009.pkl is empty" in third.reason
     assert len(fourth.motion) == 40
     assert torch.equal(fourth.motion.rotations[[0, -1]], random_motion(12, seed=2).rotations[[0, -1]])
     for part, values in LAYOUT.features(second.motion).items():
