@@ -65,7 +65,7 @@ def pack(corpus: FrameFolderCorpus, folder: Path, workers: int) -> PackedStore:
     """
     shards: list[Shard] = []
     sources: dict[str, str] = {}
-    dropped, absent = {}, []
+    dropped, lacking, absent = {}, {}, []
     watch, store = Watch.thorough(), _readable(folder)
     for split in SPLITS:
         try:
@@ -78,7 +78,7 @@ def pack(corpus: FrameFolderCorpus, folder: Path, workers: int) -> PackedStore:
             for clip in listing.clips if (found := watch.look(clip.frames)) is not None
         }
         shards += plan_shards(split, listing.clips, listing.skipped, origins)
-        dropped[split] = listing.dropped
+        dropped[split], lacking[split] = listing.dropped, corpus.lacking_frames(split, watch)
         sources |= {
             path.relative_to(corpus.root).as_posix(): file_hash(path) for path in corpus.annotation_paths(split)
         }
@@ -107,7 +107,7 @@ def pack(corpus: FrameFolderCorpus, folder: Path, workers: int) -> PackedStore:
     if missing:
         seconds = time.monotonic() - start
         _log.info("%s: %d frames packed, %.0f frames/s", corpus.name, frames, frames / seconds)
-    return complete_store(folder, corpus.name, shards, FRAME_SIZE, sources, dropped)
+    return complete_store(folder, corpus.name, shards, FRAME_SIZE, sources, dropped, lacking)
 
 
 def _readable(folder: Path) -> PackedStore | None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ from soke.data.fingerprints import Fingerprint, Watch
 from soke.data.frames import motion_from_frames
 from soke.data.lengths import downsampled_indices
 from soke.data.listing import FEW_FRAMES, MAX_FPS, MIN_FPS, MIN_FRAMES, Listing, nothing_left, report, with_frames
-from soke.data.loading import FrameFiles, frame_files, maker_of, read_frames
+from soke.data.loading import FrameFiles, count_frames, frame_files, maker_of, read_frames
 from soke.data.packed import REMEDY, PackedStore, file_hash
 from soke.errors import UserError
+from soke.storage import existing
 
 _log = logging.getLogger(__name__)
 # A clip may last so many times as long as its annotation says, and half a second more or less: annotated ends are
@@ -220,6 +222,15 @@ class FrameFolderCorpus(ABC):
         self._require_clips(listing, split)
         return listing
 
+    def lacking_frames(self, split: str, watch: Watch) -> list[tuple[str, str, Fingerprint]]:
+        """Name, folder relative to the root and fingerprint of the annotated clips with no or too few frame files; the
+        fingerprint is empty where there are none. Raises as `annotated` does."""
+        clips = [replace(clip, frames=existing(clip.frames)) for clip in self._annotated(split).clips]
+        return [
+            (clip.name, os.path.relpath(clip.frames, self.root), watch.look(clip.frames) or Fingerprint(""))
+            for clip in clips if (count_frames(clip.frames, enough=MIN_FRAMES) or 0) < MIN_FRAMES
+        ]
+
     def _from_files(self, split: str) -> Listing:
         if split not in SPLITS:
             raise UserError(f"corpus {self.name}: no split {split}; the splits are {', '.join(SPLITS)}")
@@ -253,11 +264,11 @@ class FrameFolderCorpus(ABC):
                 raise UserError(f"{path} has changed since {store.folder} was packed; {REMEDY}, or remove that folder")
 
     def _check_frames(self, store: PackedStore, split: str) -> None:
-        """Raises UserError when frame files that are still there are others than those that were packed."""
+        """Raises UserError when the frame files that are there are others than those that were packed."""
         watch = Watch()
         changed = [
             name for name, folder, packed in store.origins(split)
-            if (found := watch.look(self.root / folder)) is not None and not found.fits(packed)
+            if (found := watch.look(existing(self.root / folder))) is not None and not found.fits(packed)
         ]
         if changed:
             raise UserError(

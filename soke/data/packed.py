@@ -5,7 +5,8 @@
     shards/{split}-{i}.parquet  the rows of that shard; it comes after the frames and says that they are complete
 
 A store may be moved to another disk, and needs nothing else. Where the frame files of a clip are still in their place,
-the folder that its row names relative to the corpus's root, they must be those that were packed.
+the folder that its row names relative to the corpus's root, they must be those that were packed; so must the folders
+of annotated clips that had no or too few frame files.
 """
 from __future__ import annotations
 
@@ -89,6 +90,8 @@ class PackedStore:
         self._places: dict[tuple[str, str], Place] = {}
         self._origins: dict[str, list[tuple[str, str, Fingerprint]]] = {split: [] for split in self._dropped}
         self._fingerprints: dict[tuple[str, str], Fingerprint] = {}
+        for split, lacking in meta.get("lacking", {}).items():  # stores of earlier versions do not know
+            self._origins[split] += [(name, folder, Fingerprint(ends)) for name, folder, ends in lacking]
         for row in table.to_pylist():
             clips, skipped = self._listed[row["split"]]
             packed = Fingerprint(row.get("ends") or "", row.get("files"), row["content"])
@@ -127,7 +130,8 @@ class PackedStore:
 
     def origins(self, split: str) -> list[tuple[str, str, Fingerprint]]:
         """Name, folder of the frame files relative to the corpus's root, and their fingerprint, of the split's clips;
-        of those too that could not be read."""
+        of those too that could not be read, and of those that lacked frame files, with an empty fingerprint where there
+        were none."""
         return self._origins[split]
 
     def fingerprint(self, clip: Clip) -> Fingerprint:
@@ -267,9 +271,12 @@ def pack_shard(
 
 def complete_store(
     folder: Path, corpus: str, shards: Iterable[Shard], width: int, sources: Mapping[str, str],
-    dropped: Mapping[str, Mapping[str, int]],
+    dropped: Mapping[str, Mapping[str, int]], lacking: Mapping[str, Sequence[tuple[str, str, Fingerprint]]] = {},
 ) -> PackedStore:
-    """Write the index of a store whose shards are all packed, and remove shards that no longer belong to it."""
+    """Write the index of a store whose shards are all packed, and remove shards that no longer belong to it.
+
+    lacking: split -> as `PackedStore.origins`, of the annotated clips that are not in a shard for want of frame files
+    """
     names = [shard.name for shard in shards]
     tables = [_read_rows(_rows_file(folder, name))[0] for name in names]
     table = pa.concat_tables([_SCHEMA.empty_table(), *tables], promote_options="default")
@@ -277,6 +284,7 @@ def complete_store(
     content = hashlib.sha256(json.dumps([list(row.values()) for row in rows]).encode()).hexdigest()
     meta = {"corpus": corpus, "width": width, "sources": dict(sources), "content": content}
     meta["dropped"] = {split: dict(rules) for split, rules in dropped.items()}
+    meta["lacking"] = {split: [(name, at, found.ends) for name, at, found in clips] for split, clips in lacking.items()}
     for path in (folder / "shards").glob("*"):
         if path.stem not in names:
             path.unlink()

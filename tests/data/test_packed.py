@@ -365,6 +365,25 @@ def test_frame_files_that_changed_are_refused_and_packed_again(root, change):
     assert (root / "packed/shards/val-00000.npy").stat().st_mtime_ns == kept, "shards of other clips are kept"
 
 
+@pytest.mark.parametrize("there", [0, 2], ids=["none", "too few"])
+def test_frame_files_that_appear_later_are_noticed(root, there):
+    """Of a clip that had none, or too few, when the store was packed."""
+    shutil.move(root / "dev/c", root / "moved")
+    files = sorted((root / "moved").iterdir())
+    for file in files[:there]:
+        (root / "dev/c").mkdir(exist_ok=True)
+        shutil.copy2(file, root / "dev/c")
+    store = packed_phoenix(root)
+    assert len(Phoenix14T(root).clips("val")) == 3 and len(store.clips("val")) == 3
+    shutil.rmtree(root / "dev/c", ignore_errors=True)
+    assert len(Phoenix14T(root).clips("val")) == 3, "files that are gone are no matter"
+    shutil.move(root / "moved", root / "dev/c")
+    with pytest.raises(UserError, match=changed_sentence(root, 1, "dev/c")):
+        Phoenix14T(root).clips("val")
+    packed_phoenix(root)
+    assert [clip.name for clip in Phoenix14T(root).clips("val")] == ["dev/a", "dev/b", "dev/c", "dev/e"]
+
+
 def test_frame_files_that_are_gone_or_unchanged_are_no_matter(root):
     packed_phoenix(root)
     shutil.rmtree(root / "dev/a")
