@@ -22,7 +22,7 @@ class Body(Settings):
 @dataclass(frozen=True)
 class Part(Settings):
     name: str
-    joints: list[str]
+    joints: list[str] | str
     jaw: bool = False
     expression: int = 0
     eyelids: bool = False

@@ -6,6 +6,7 @@ import dataclasses
 
 import torch
 
+from soke.body.joints import JOINT_GROUPS, expanded
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.model import BodyModel, load_body_model
 from soke.build import devices
@@ -15,9 +16,11 @@ from soke.run.config import Config, resolve
 
 def layout_of(config: Config) -> MotionLayout:
     try:
-        return MotionLayout([PartSpec(**{**dataclasses.asdict(p), "joints": tuple(p.joints)}) for p in config.parts])
-    except (ValueError, KeyError) as error:
-        raise UserError(f"PARTS: {error.args[0]}") from None
+        return MotionLayout([PartSpec(**{**dataclasses.asdict(p), "joints": expanded(p.joints)}) for p in config.parts])
+    except KeyError as error:
+        raise UserError(f"PARTS: {error.args[0]}; groups of joints are {', '.join(JOINT_GROUPS)}") from None
+    except ValueError as error:
+        raise UserError(f"PARTS: {error}") from None
 
 
 def body_model(config: Config, device: str | None = None) -> BodyModel:

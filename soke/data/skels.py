@@ -7,17 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from soke.body.joints import SKELETON_50
 from soke.body.motion import JointMotion
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
 from soke.data.listing import MIN_FRAMES, fault_of_words
 from soke.errors import UserError
 from soke.storage import UTF_16_MARKS, new_file, not_utf8, read_text
 
-_FINGERS = [f"{finger}{i}" for finger in ("thumb", "index", "middle", "ring", "pinky") for i in (1, 2, 3, 4)]
-SKELETON_50 = (
-    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
-    *(f"{side}_hand_{joint}" for side in ("left", "right") for joint in ("root", *_FINGERS)),
-)
 _FRAME = 3 * len(SKELETON_50) + 1  # 150 numbers and a counter
 _ZERO = 0.016  # what Prompt2Sign's tools write for 0 and for NaN
 # Counter of frame t of T, by who writes it.
