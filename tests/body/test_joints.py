@@ -35,6 +35,6 @@ def test_shipped_layouts_are_those_of_models_that_were_trained_with_the_joints_s
 
 
 def test_unknown_names_are_told_with_the_groups():
-    parts = "PARTS=[{name: body, joints: upper_body}, {name: lhand, joints: [lefthand]}, {name: rhand, joints: neck}]"
+    parts = "PARTS=[{name: body, joints: upper_body}, {name: lhand, joints: [lefthand]}, {name: rhand, joints: eyes}]"
     with pytest.raises(UserError, match="PARTS: not SMPL-X joints: lefthand; groups of joints are upper_body, left_hand"):
         layout_of(load_config("configs/deto.yaml", overrides=[parts]))
