@@ -8,13 +8,16 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Callable, Literal
+from typing import Callable, Collection, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from soke.body.clothes import clothed_colors
 from soke.body.joints import LEFT_HAND, NUM_JOINTS, RIGHT_HAND, joint_indices
-from soke.body.motion import Motion
+from soke.body.motion import JointMotion, Motion
+from soke.body.posed import METRES, JointSet
 from soke.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -30,6 +33,11 @@ FINGERTIPS: dict[str, tuple[int, ...]] = {
 }
 _HAND_JOINTS = {"left": ("left_wrist", *LEFT_HAND), "right": ("right_wrist", *RIGHT_HAND)}
 NUM_BODY_POINTS = 144
+# SOKE's evaluation: neck, shoulders, elbows, wrists, ears, eyes, nose, among the 144 joints that smplx returns.
+BODY_JOINTS = JointSet("body", NUM_BODY_POINTS, (12, 16, 17, 18, 19, 20, 21, 59, 58, 57, 56, 55))
+# Wrist, 15 finger joints, 5 fingertips.
+HAND_JOINTS = JointSet("hand", 21, tuple(range(21)))
+SMPLX_POINT_SETS = {"body": BODY_JOINTS, "left_hand": HAND_JOINTS, "right_hand": HAND_JOINTS}
 (_HEAD,) = joint_indices(["head"])
 _FRAMES_AT_ONCE = 64  # bounds the memory of skinning a whole mesh to some 100 MB
 
@@ -46,13 +54,16 @@ class _Vertices:
 
 
 class BodyModel:
-    """SMPL-X. Joints are computed from the few vertices they need, to the same numbers as from the whole mesh.
+    """SMPL-X, a `Posed`. Joints are computed from the few vertices they need, to the same numbers as from the whole mesh.
 
     file:           npz in the SMPL-X format
     name:           `smplx` or `stand-in`
     flat_hand_mean: False adds the model's mean hand pose to the finger rotations (smplx's default)
     betas:          [10] shape used for every motion; None uses each motion's own
     """
+
+    unit = METRES
+    point_sets = SMPLX_POINT_SETS
 
     def __init__(self, file: Path, name: str, flat_hand_mean: bool = False, betas: Tensor | None = None):
         import smplx
@@ -69,6 +80,10 @@ class BodyModel:
         self._joint_template = self._regressor @ model.v_template  # [55, 3]
         self._joint_shape = torch.einsum("jv,vck->jck", self._regressor, model.shapedirs)
         self._joint_expression = torch.einsum("jv,vck->jck", self._regressor, model.expr_dirs)
+
+    @property
+    def device(self) -> torch.device:
+        return self.template.device
 
     @property
     def label(self) -> str:
@@ -104,6 +119,38 @@ class BodyModel:
         furthest that any vertex moves."""
         moves = self._model.expr_dirs[..., :10].norm(dim=1).amax(dim=1)
         return (moves > 0.05 * moves.max()).nonzero().squeeze(1)
+
+    @cached_property
+    def colors(self) -> Tensor:
+        """[V, 3] in 0..1: a dressed body; the stand-in names its lips and the inside of its mouth."""
+        extra = self.file.parent.parent / "standin_extra.npz"
+        marks = np.load(extra) if self.name == STAND_IN_NAME and extra.is_file() else {}
+        return torch.from_numpy(
+            clothed_colors(
+                self.weights.cpu().numpy(), self.template.cpu().numpy(), marks.get("lips"), marks.get("mouth_interior")
+            )
+        )
+
+    def track(self, motion: Motion | JointMotion, names: Collection[str] | None = None) -> dict[str, Tensor]:
+        """See `Posed`; also of the point set `face`."""
+        motion = self._own(motion)
+        points = {
+            "body": self.joints, "left_hand": lambda m: self.hand_joints(m, "left"),
+            "right_hand": lambda m: self.hand_joints(m, "right"), "face": self.face_points,
+        }
+        return {name: points[name](motion) for name in (self.point_sets if names is None else names)}
+
+    def surface(self, motion: Motion | JointMotion) -> Tensor:
+        """[T, V, 3] metres."""
+        return self.vertices(self._own(motion))
+
+    def sticks(self, motion: Motion | JointMotion) -> None:
+        """None: it has a surface."""
+
+    def _own(self, motion: Motion | JointMotion) -> Motion:
+        if isinstance(motion, JointMotion):
+            raise ValueError(f"{self.name} poses rotations, the motion holds joint positions")
+        return motion.to(self.device)
 
     def to(self, device: torch.device | str) -> BodyModel:
         """Moves the model (in place) and returns it."""

@@ -50,6 +50,10 @@ class Motion:
         """Seconds."""
         return len(self) / self.fps
 
+    @property
+    def device(self) -> torch.device:
+        return self.rotations.device
+
     def frames(self, index: slice | Tensor) -> Motion:
         """The frames that `index` (a slice or a LongTensor) picks."""
         return replace(
@@ -127,6 +131,15 @@ class JointMotion:
         """Seconds."""
         return len(self) / self.fps
 
+    @property
+    def device(self) -> torch.device:
+        return self.positions.device
+
+    @property
+    def betas(self) -> None:
+        """No shape, for no body model was fitted."""
+        return None
+
     def frames(self, index: slice | Tensor) -> JointMotion:
         """The frames that `index` (a slice or a LongTensor) picks."""
         return replace(self, positions=self.positions[index])
@@ -138,6 +151,17 @@ class JointMotion:
         before, after, share = _between(_moments(len(self), self.fps, fps), self.positions)
         positions = torch.lerp(self.positions[before], self.positions[after], share[:, None])
         return replace(self, positions=positions, fps=fps)
+
+    def mirrored(self) -> JointMotion:
+        """The same signing by the other hand: left and right joints swapped, x turned round.
+
+        Raises ValueError when a joint's counterpart is missing.
+        """
+        lonely = [joint for joint in self.joints if mirrored_name(joint) not in self.joints]
+        if lonely:
+            raise ValueError(f"the motion has no joint {', '.join(map(mirrored_name, lonely))} to mirror")
+        order = [self.joints.index(mirrored_name(joint)) for joint in self.joints]
+        return replace(self, positions=self.positions[:, order] * self.positions.new_tensor([-1.0, 1.0, 1.0]))
 
     def to(self, device: torch.device | str) -> JointMotion:
         return replace(self, positions=self.positions.to(device))

@@ -8,8 +8,11 @@ import torch
 
 from soke.body.joints import JOINT_GROUPS, expanded
 from soke.body.layout import MotionLayout, PartSpec
-from soke.body.model import BodyModel, load_body_model
+from soke.body.model import load_body_model
+from soke.body.posed import Posed
+from soke.body.skeleton import UNKNOWN_UNIT, Skeleton
 from soke.build import devices
+from soke.build.readers import reader_of
 from soke.errors import UserError
 from soke.run.config import Config, resolve
 
@@ -23,8 +26,25 @@ def layout_of(config: Config) -> MotionLayout:
         raise UserError(f"PARTS: {error}") from None
 
 
-def body_model(config: Config, device: str | None = None) -> BodyModel:
-    """device: None: where single-process work runs"""
-    betas = torch.tensor(config.body.betas) if config.body.betas else None
-    body = load_body_model(resolve(config.body.root), config.body.flat_hand_mean, betas)
+def body_model(config: Config, device: str | None = None) -> Posed:
+    """A skeleton for a layout of positions, else SMPL-X. device: None: where single-process work runs"""
+    layout = layout_of(config)
+    if layout.of_positions:
+        body = _skeleton(config, layout)
+    else:
+        betas = torch.tensor(config.body.betas) if config.body.betas else None
+        body = load_body_model(resolve(config.body.root), config.body.flat_hand_mean, betas)
     return body.to(device or devices.device_of(config))
+
+
+def _skeleton(config: Config, layout: MotionLayout) -> Skeleton:
+    """Of the layout's joints, in the unit that the corpora's readers have. Raises UserError when they differ in it."""
+    readers = {name: reader_of(name, settings) for name, settings in config.dataset.corpora.items()}
+    forms = {name: (getattr(r, "unit", UNKNOWN_UNIT), getattr(r, "up", "+y")) for name, r in readers.items()}
+    if len(set(forms.values())) > 1:
+        listed = ", ".join(f"{name}: {unit}, {up} is up" for name, (unit, up) in forms.items())
+        raise UserError(
+            f"the positions of DATASET.CORPORA differ in unit or direction ({listed}): keep corpora of one kind, or "
+            "bring them together in a reader of your own"
+        )
+    return Skeleton([joint for part in layout.parts for joint in part.joints], *next(iter(forms.values())))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Sequence
 
 from soke.body.layout import MotionLayout
 from soke.build.body import layout_of
+from soke.build.readers import reader_of
 from soke.data.clip import Corpus
 from soke.data.codes import CodeStore
-from soke.data.csl_daily import CSLDaily
 from soke.data.datamodule import SignDataModule
 from soke.data.dataset import MotionDataset
-from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon
-from soke.data.nmfs_csl import NMFsCSL
-from soke.data.phoenix14t import Phoenix14T
 from soke.data.settings import CorpusSettings
 from soke.data.statistics import Statistics, data_hashes, load_or_compute_statistics, published_statistics
 from soke.errors import UserError
@@ -27,16 +23,13 @@ from soke.text.locales import TEXT_LOCALE
 
 log = logging.getLogger(__name__)
 
-CORPORA = {"how2sign": How2Sign, "csl": CSLDaily, "phoenix": Phoenix14T, "nmfs_csl": NMFsCSL}
-
-
 def corpora_of(config: Config) -> list[Corpus]:
     """Raises UserError for a reader that cannot be imported or is no corpus, and as the readers do."""
     return [corpus_of(name, settings) for name, settings in config.dataset.corpora.items()]
 
 
 def corpus_of(name: str, settings: CorpusSettings) -> Corpus:
-    reader = _imported(f"DATASET.CORPORA.{name}.READER", settings.reader) if settings.reader else CORPORA[name]
+    reader = reader_of(name, settings)
     where = {"packed": resolve(settings.packed)} if settings.packed else {}
     corpus = reader(resolve(settings.root), **where)
     members = ("name", "language", "fps", "clips", "skipped", "load")
@@ -47,14 +40,6 @@ def corpus_of(name: str, settings: CorpusSettings) -> Corpus:
         raise UserError(f"DATASET.CORPORA.{name}: its reader calls it {corpus.name}; use that name")
     TEXT_LOCALE.setdefault(corpus.language, getattr(corpus, "locale", "en_XX"))
     return corpus
-
-
-def _imported(key: str, path: str) -> Callable[..., Corpus]:
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{key}: {path} cannot be imported ({error}); write package.module.Class") from error
 
 
 def lexicon_of(config: Config, corpora: Sequence[Corpus] = (), languages: Sequence[str] | None = None) -> Lexicon | None:

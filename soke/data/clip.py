@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from soke.body.motion import Motion
+from soke.body.motion import JointMotion, Motion
 from soke.errors import UserError
 from soke.text.spelling import spelled
 
@@ -76,7 +76,8 @@ class Corpus(Protocol):
     fps:      working frame rate; motions recorded at a lower one keep theirs
 
     A corpus may also have `length(clip) -> int`, the number of frames that `load` gives, told without reading them: its
-    clips can then be put in batches with others of similar length.
+    clips can then be put in batches with others of similar length. A class whose motions are joint positions may have
+    `unit`, `m` where they are metres (default: a unit that nobody knows), and `up`, "+y" (default) or "-y".
     """
 
     name: str
@@ -91,6 +92,6 @@ class Corpus(Protocol):
         """The annotated clips of `split` that `clips` had to leave out, other than by the corpus's own rules."""
         ...
 
-    def load(self, clip: Clip) -> Motion:
+    def load(self, clip: Clip) -> Motion | JointMotion:
         """The motion of one clip at the corpus's working frame rate. Raises ClipError."""
         ...

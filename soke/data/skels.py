@@ -9,6 +9,7 @@ import torch
 
 from soke.body.joints import SKELETON_50
 from soke.body.motion import JointMotion
+from soke.body.skeleton import UNKNOWN_UNIT
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
 from soke.data.listing import MIN_FRAMES, fault_of_words
 from soke.errors import UserError
@@ -40,6 +41,7 @@ class SkelsCorpus:
     name = "skels"
     language = "DGS"
     fps = 25.0
+    unit, up = UNKNOWN_UNIT, "-y"  # of positions; a signer's shoulders are about 1 apart
 
     def __init__(self, root: Path | str):
         self.root = Path(root)

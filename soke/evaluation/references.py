@@ -9,8 +9,8 @@ from typing import Callable, Literal, Mapping, Sequence, TypeVar
 from tqdm import tqdm
 
 from soke.body.layout import MotionLayout
-from soke.body.model import BodyModel
 from soke.body.motion import Motion
+from soke.body.posed import Posed
 from soke.data.clip import Clip, Corpus, SkippedClip
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.errors import UserError
@@ -44,7 +44,7 @@ class Setting:
 
     corpora: Sequence[Corpus]
     split: str
-    body: BodyModel
+    body: Posed
     limits: tuple[int, int] = (40, 400)
     multiple: int = 1
     strict: bool = False

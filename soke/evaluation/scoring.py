@@ -6,8 +6,8 @@ from typing import Iterator, Mapping, Sequence
 
 from tqdm import tqdm
 
-from soke.body.model import BodyModel
 from soke.body.motion import Motion
+from soke.body.posed import Posed
 from soke.errors import UserError
 from soke.evaluation.outcome import Evaluation
 from soke.evaluation.references import GROUND_TRUTH, References, Setting
@@ -31,10 +31,8 @@ def score_motions(
     conditions: of the rows' producer
     """
     corpus, fps, names = references.corpus.name, float(references.corpus.fps), [clip.name for clip in references.clips]
-    conditions = dict(fps=fps, body=setting.body.label, **conditions)
-    vertices = len(setting.body.face_vertices)
-    metrics = {row: MotionScores(face_vertices=vertices, method=setting.dtw, **conditions) for row in rows}
-    truth_diversity, faults = Diversity(**conditions), {}
+    metrics = {row: MotionScores.of(setting.body, setting.dtw, fps=fps, **conditions) for row in rows}
+    truth_diversity, faults = Diversity.of(setting.body, fps=fps, **conditions), {}
     for part in tqdm(list(_parts(references.blocks)), desc=f"score {corpus}"):
         truth = _tracks(setting.body, references.motions[part], fps)
         tracks = {row: _tracks(setting.body, motions[part], fps) for row, motions in rows.items()}
@@ -97,7 +95,7 @@ def _parts(blocks: Sequence[slice]) -> Iterator[slice]:
             yield slice(start, min(start + _CLIPS_AT_ONCE, block.stop))
 
 
-def _tracks(body: BodyModel, motions: Sequence[Motion], fps: float) -> list[Track]:
+def _tracks(body: Posed, motions: Sequence[Motion], fps: float) -> list[Track]:
     return [track_of(body, motion.resampled(fps)) for motion in motions]
 
 

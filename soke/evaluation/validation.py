@@ -6,8 +6,7 @@ from typing import Sequence
 
 import torch
 
-from soke.body.model import BodyModel
-from soke.body.motion import Motion
+from soke.body.posed import Posed
 from soke.data.clip import SkippedClip
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.errors import UserError
@@ -42,7 +41,7 @@ class GenerationScore:
     """DTW-JPE and DTW-PA-JPE of what `producer` makes of the samples' sentences, as a test scores them, at the frame
     rate that it signs their corpus at.
 
-    The references' joints are computed once. Raises UserError for no samples, or motions that no body model can pose.
+    The references' joints are computed once. Raises UserError for no samples.
 
     producer: of the model that is in training
     body:     makes joints of motions
@@ -50,7 +49,7 @@ class GenerationScore:
     dtw:      exact or fastdtw
     """
 
-    def __init__(self, producer: Producer, body: BodyModel, samples: Sequence[MotionSample], dtw: str = "exact"):
+    def __init__(self, producer: Producer, body: Posed, samples: Sequence[MotionSample], dtw: str = "exact"):
         self.producer, self.body, self.samples, self.dtw = producer, body, list(samples), dtw
         self._references: dict[int, Track] = {}  # of this process's share
         if not self.samples:
@@ -58,22 +57,16 @@ class GenerationScore:
                 "no clip of the val split can be read, so generated motion has nothing to be compared with: check "
                 "DATASET.CORPORA, or set EVAL.GENERATE_EVERY=0"
             )
-        strangers = [s.clip for s in self.samples if not isinstance(s.motion, Motion)]
-        if strangers:
-            raise UserError(
-                f"corpus {strangers[0].corpus} holds joint positions, which cannot be scored yet: set "
-                "EVAL.GENERATE_EVERY=0"
-            )
 
     @torch.no_grad()
     def compute(
         self, rank: int = 0, world_size: int = 1, device: torch.device = torch.device("cpu")
     ) -> dict[str, torch.Tensor]:
-        """Accumulated metres, each the mean over corpora of their clips' means.
+        """Accumulated metres (the body's unit), each the mean over corpora of their clips' means.
 
-        DTW_JPE_body, DTW_JPE_hand, DTW_JPE, their average weighed by joints; the same of DTW_PA_JPE. Sample i is scored
-        by process i % world_size, and every process gets the scores of all. Draws no random number that training
-        would miss.
+        DTW_JPE_body, DTW_JPE_hand (both as far as the body has them), DTW_JPE, the average weighed by joints; the same
+        of DTW_PA_JPE. Sample i is scored by process i % world_size, and every process gets the scores of all. Draws no
+        random number that training would miss.
 
         device: where the model in training is, and where is scored
         """
@@ -82,7 +75,10 @@ class GenerationScore:
             indices = range(rank, len(self.samples), world_size)
             motions = self.producer.produce([self.samples[i].clip for i in indices])
         corpora = dict.fromkeys(sample.clip.corpus for sample in self.samples)
-        metrics = {(c, align): DTWJPE(align, method=self.dtw).to(device) for c in corpora for align in NAMES}
+        metrics = {
+            (c, align): DTWJPE(align, joints=self.body.point_sets, unit=self.body.unit, method=self.dtw).to(device)
+            for c in corpora for align in NAMES
+        }
         tracks = [track_of(self.body, motion, face=False) for motion in motions]
         for corpus in corpora:
             own = [(i, track) for i, track in zip(indices, tracks, strict=True) if self.samples[i].clip.corpus == corpus]
@@ -91,8 +87,9 @@ class GenerationScore:
                 metrics[corpus, align].update_many(names, [track for _, track in own], truth)
         results = {key: metric.compute() for key, metric in metrics.items()}
         return {
-            name + suffix: torch.stack([results[corpus, align][column]["m"] for corpus in corpora]).mean()
+            name + suffix: torch.stack([results[corpus, align][column][self.body.unit] for corpus in corpora]).mean()
             for align, name in NAMES.items() for column, suffix in (("body", "_body"), ("hand", "_hand"), ("avg", ""))
+            if all(column in results[corpus, align] for corpus in corpora)
         }
 
     def _reference(self, index: int, fps: float) -> Track:

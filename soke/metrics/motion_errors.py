@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soke.body.model import BodyModel
-from soke.body.motion import Motion
+from soke.body.motion import JointMotion, Motion
+from soke.body.posed import METRES, Posed
 from soke.metrics.alignment import procrustes_align, root_align
 from soke.metrics.clips import ClipMetric, Score
-from soke.metrics.joint_sets import JOINT_SETS, track_of
+from soke.metrics.joint_sets import thousandth
 from soke.metrics.signature import Signature
 
 _ALIGN = {"root": root_align, "procrustes": procrustes_align}
@@ -23,6 +23,7 @@ _ERRORS = {
         ("MPVPE", "root", ("all", "hand", "face")), ("PA-MPVPE", "procrustes", ("all", "hand", "face")),
     ) for part in parts
 }
+_POINT_SETS = {"body": ("body",), "hand": ("left_hand", "right_hand")}
 
 
 class JointError(ClipMetric):
@@ -37,14 +38,15 @@ class JointError(ClipMetric):
         part: what the points are of, for the signature; so are the following.
         scored: the points whose error counts, among those that are aligned; None: all.
         joints: which points, for example "12of144" or "mesh".
+        unit: of the points; the score is in thousandths of it.
         conditions: fps, body, layout and statistics of the signature.
     """
 
     def __init__(
         self, name: str, align: str, *, part: str | None = None, scored: Sequence[int] | slice | None = None,
-        joints: str | None = None, **conditions: float | str | None,
+        joints: str | None = None, unit: str = METRES, **conditions: float | str | None,
     ) -> None:
-        super().__init__([Signature(name, part, align, joints, units=("mm",), **conditions)], 2)
+        super().__init__([Signature(name, part, align, joints, units=(thousandth(unit),), **conditions)], 2)
         self._align = _ALIGN[align]
         self._scored = scored if isinstance(scored, slice) else slice(None) if scored is None else list(scored)
 
@@ -81,7 +83,8 @@ class JointError(ClipMetric):
 
 
 class MotionErrors(nn.Module):
-    """MPJPE, PA-MPJPE, MPVPE and PA-MPVPE of pairs of motions with the same frames, in millimetres.
+    """MPJPE, PA-MPJPE, MPVPE and PA-MPVPE of pairs of motions with the same frames, in millimetres (thousandths of the
+    body's unit); of vertices, where the body has a surface, and of the joints that it has.
 
     Joints are aligned as DTW-JPE aligns them and scored on the same points: 12 of 144 for `body`, the 21 of each hand
     for `hand` (mean of both hands). Vertices are those of the whole mesh (`all`), of each hand and of the face; without
@@ -93,54 +96,69 @@ class MotionErrors(nn.Module):
     """
 
     def __init__(
-        self, body: BodyModel, layout: str | None = None, statistics: str | None = None, vertex_frames: int = 8
+        self, body: Posed, layout: str | None = None, statistics: str | None = None, vertex_frames: int = 8
     ):
         super().__init__()
         self.body, self.vertex_frames = body, vertex_frames
-        self.errors = nn.ModuleDict(
-            {
-                key: JointError(
-                    name, align, part=part, body=body.label, layout=layout, statistics=statistics, **_points(name, part)
-                )
-                for key, (name, align, part) in _ERRORS.items()
-            }
-        )
+        self._sets = {  # both hands, or the one that there is
+            part: [name for name in names if name in body.point_sets] for part, names in _POINT_SETS.items()
+        }
+        conditions = {"unit": body.unit, "body": body.label, "layout": layout, "statistics": statistics}
+        self.errors = nn.ModuleDict({
+            key: JointError(name, align, part=part, **self._points(name, part), **conditions)
+            for key, (name, align, part) in _ERRORS.items()
+            if (body.faces is not None if "MPVPE" in name else self._sets[part])
+        })
 
-    def update(self, name: str, reconstructed: Motion, reference: Motion) -> None:
+    def _points(self, name: str, part: str) -> dict[str, object]:
+        """Which points count, and what the signature says of them."""
+        if "MPVPE" in name:  # before Procrustes there is a root point in front
+            return {"joints": "mesh", "scored": slice(1, None) if name == "MPVPE" else None}
+        joints = self.body.point_sets[self._sets[part][0]]
+        return {"scored": joints.scored, "joints": joints.label}
+
+    def update(
+        self, name: str, reconstructed: Motion | JointMotion, reference: Motion | JointMotion
+    ) -> None:
         """Adds one clip, in float32. Raises ValueError that names the clip for motions of no frames, NaN, or different
         lengths."""
         if len(reconstructed) != len(reference):
             raise ValueError(
                 f"clip {name} cannot be scored: {len(reconstructed)} frames against {len(reference)} of the reference"
             )
-        device = reference.rotations.device
-        if self.body.template.device != device:
+        device = reference.device
+        if self.body.device != device:
             self.body.to(device)
         with torch.autocast(device.type, enabled=False):
             self._add(name, reconstructed, reference)
 
-    def _add(self, name: str, reconstructed: Motion, reference: Motion) -> None:
-        few = _evenly_spaced(len(reference), self.vertex_frames).to(reference.rotations.device)
-        tracks = [track_of(self.body, motion, face=False) for motion in (reconstructed, reference)]
-        still = [motion.frames(few) for motion in (reconstructed, reference)]
-        meshes = [self.body.vertices(motion) for motion in still]
-        joints = {"body": ("body",), "hand": ("left_hand", "right_hand")}
-        pelvis = [track.body[few][:, :1] for track in tracks]
-        wrists = [[getattr(track, part)[few][:, :1] for track in tracks] for part in joints["hand"]]
-        hands = self.body.hand_vertices.values()
-        vertices = {
-            "all": [_rooted(pelvis, meshes)],
-            "hand": [_rooted(root, [m[:, v] for m in meshes]) for root, v in zip(wrists, hands)],
-            "face": [[self.body.face_points(motion) for motion in still]],
-        }
-        for key, (metric, _, part) in _ERRORS.items():
+    def _add(self, name: str, reconstructed: Motion | JointMotion, reference: Motion | JointMotion) -> None:
+        tracks = [self.body.track(motion) for motion in (reconstructed, reference)]
+        vertices = self._vertices(tracks, reconstructed, reference) if self.body.faces is not None else {}
+        for key, error in self.errors.items():
+            metric, _, part = _ERRORS[key]
             if metric == "MPVPE":
                 pairs = vertices[part]
             elif metric == "PA-MPVPE":
                 pairs = [[points[:, 1:] for points in pair] for pair in vertices[part]]
             else:
-                pairs = [[getattr(track, p) for track in tracks] for p in joints[part]]
-            self.errors[key].update(name, *pairs)
+                pairs = [[track[points] for track in tracks] for points in self._sets[part]]
+            error.update(name, *pairs)
+
+    def _vertices(
+        self, tracks: list[dict[str, Tensor]], reconstructed: Motion | JointMotion, reference: Motion | JointMotion,
+    ) -> dict[str, list[list[Tensor]]]:
+        """Part -> pairs of [T, 1 + V, 3] of a few frames, the root point in front."""
+        few = _evenly_spaced(len(reference), self.vertex_frames).to(reference.device)
+        still = [motion.frames(few) for motion in (reconstructed, reference)]
+        meshes = [self.body.surface(motion) for motion in still]
+        roots = {name: [track[name][few][:, :1] for track in tracks] for name in tracks[0]}
+        hands = {f"{side}_hand": vertices for side, vertices in self.body.hand_vertices.items()}
+        return {
+            "all": [_rooted(roots["body"], meshes)],
+            "hand": [_rooted(roots[name], [m[:, v] for m in meshes]) for name, v in hands.items()],
+            "face": [[self.body.track(motion, ["face"])["face"] for motion in still]],
+        }
 
     def scores(self) -> list[Score]:
         """Of every error, over all processes. Raises ValueError when no clip was added."""
@@ -148,7 +166,8 @@ class MotionErrors(nn.Module):
 
     def compute(self) -> dict[str, float]:
         """{name: millimetres} over all clips (of all processes). Raises ValueError when no clip was added."""
-        return {key: float(error.compute()[error.signatures[0].part]["mm"]) for key, error in self.errors.items()}
+        unit = thousandth(self.body.unit)
+        return {key: float(error.compute()[error.signatures[0].part][unit]) for key, error in self.errors.items()}
 
     def reset(self) -> None:
         for error in self.errors.values():
@@ -163,11 +182,3 @@ def _evenly_spaced(frames: int, at_most: int) -> Tensor:
 def _rooted(roots: list[Tensor], meshes: list[Tensor]) -> list[Tensor]:
     """Vertices [T, V, 3] with their root [T, 1, 3] in front, of the prediction and of the reference."""
     return [torch.cat(pair, dim=1) for pair in zip(roots, meshes)]
-
-
-def _points(name: str, part: str) -> dict[str, object]:
-    """Which points count, and what the signature says of them."""
-    if "MPVPE" in name:  # before Procrustes there is a root point in front
-        return {"joints": "mesh", "scored": slice(1, None) if name == "MPVPE" else None}
-    joints = JOINT_SETS[part]
-    return {"scored": joints.scored, "joints": joints.label}

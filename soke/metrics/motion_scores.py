@@ -6,77 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import torch
 
-from soke.metrics.clips import ClipMetric, Scorecard
-from soke.metrics.dtw import DtwResult, dtw_jpe_pairs
-from soke.metrics.dtw_torch import dtw_jpe_batch
-from soke.metrics.joint_sets import TRACK_JOINTS, WEIGHTS, Array, Track
+from soke.body.posed import METRES, Posed
+from soke.metrics.clips import Scorecard
+from soke.metrics.joint_sets import TRACK_JOINTS, JointSet, Track, thousandth, weights_of
 from soke.metrics.signature import Signature
+from soke.metrics.track_metric import Pairs, TrackMetric, as_array, check_tracks, present_parts
 
 DTW_NAMES = {"root": "DTW-JPE", "procrustes": "DTW-PA-JPE"}
-# Column -> weight of each part of a track in it.
-_COLUMNS = {
-    "body": {"body": 1.0},
-    "left hand": {"left_hand": 1.0},
-    "right hand": {"right_hand": 1.0},
-    "hand": {"left_hand": 0.5, "right_hand": 0.5},
-    "avg": {part: weight / sum(WEIGHTS.values()) for part, weight in WEIGHTS.items()},
-}
 _MOMENTS = 8  # of a clip that its diversity is measured at
-_FPS_TOLERANCE = 1e-3
-
-
-class Pairs:
-    """Predictions and references, N tracks each; what several scores need of them is found once."""
-
-    def __init__(self, preds: Sequence[Track], refs: Sequence[Track]) -> None:
-        self.preds, self.refs = preds, refs
-        self._warped: dict[tuple[str, str, str], list[DtwResult]] = {}
-
-    def warped(self, part: str, align: str, method: str = "exact") -> list[DtwResult]:
-        """DTW over the scored points of a part, on the GPU where the tracks are there; see soke.metrics.dtw."""
-        key = (part, align, method)
-        if key not in self._warped:
-            preds, refs = ([getattr(track, part) for track in side] for side in (self.preds, self.refs))
-            scored = TRACK_JOINTS[part].scored if part in TRACK_JOINTS else range(1, preds[0].shape[1])
-            if method == "exact" and isinstance(preds[0], torch.Tensor) and preds[0].is_cuda:
-                self._warped[key] = dtw_jpe_batch(preds, refs, align, scored)
-            else:
-                preds, refs = ([_array(track) for track in side] for side in (preds, refs))
-                self._warped[key] = dtw_jpe_pairs(preds, refs, align, scored, method=method)
-        return self._warped[key]
-
-
-class TrackMetric(ClipMetric):
-    """Base of metrics that compare tracks: subclasses say what one pair adds.
-
-    Args:
-        signatures, size: see ClipMetric.
-        parts: of the tracks, that must be there.
-    """
-
-    def __init__(self, signatures: Sequence[Signature], size: int, parts: Iterable[str] = ()) -> None:
-        super().__init__(signatures, size)
-        self.parts = tuple(parts)
-
-    def update(self, name: str, pred: Track, ref: Track) -> None:
-        """Scores one clip. Raises ValueError that names it where `check_tracks` does."""
-        self.update_many([name], [pred], [ref])
-
-    def update_many(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
-        """Scores clips together, on all cores of the CPU or on the tracks' GPU. Raises as `update`, before any."""
-        for name, pred, ref in zip(names, preds, refs, strict=True):
-            check_tracks(name, pred, ref, self.parts)
-        if names:
-            self.add_checked(names, Pairs(preds, refs))
-
-    def add_checked(self, names: Sequence[str], pairs: Pairs) -> None:
-        """Scores at least one clip, of which `check_tracks` has found nothing to say."""
-        for name, statistics in zip(names, self._measure(pairs), strict=True):
-            self._add(name, statistics)
-
-    def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
-        """[size] of every pair."""
-        raise NotImplementedError
 
 
 class DTWJPE(TrackMetric):
@@ -84,11 +21,14 @@ class DTWJPE(TrackMetric):
 
     Columns: body (12 of 144 joints), left hand, right hand (21 joints each), hand, their mean, and avg, the average
     weighted by scored joints, (12 body + 42 hand) / 54, of SOKE's table 2. Units: "m", accumulated path cost in metres,
-    as published, and "mm", mean cost of a frame pair on the path in millimetres; both means over clips.
+    as published, and "mm", mean cost of a frame pair on the path in millimetres; both means over clips. Other bodies
+    have other joints, and perhaps another unit.
 
     Args:
         align: "root" for DTW-JPE, "procrustes" for DTW-PA-JPE.
-        parts: of the tracks; a column is there when its parts are.
+        parts: of the tracks; a column is there when its parts are. By default all that have joints.
+        joints: of the parts.
+        unit: of the tracks.
         method: "exact" or "fastdtw", see soke.metrics.dtw.
         fps: frames per second of the scored motion.
         body: body model that made the joints, "stand-in" or "smplx".
@@ -97,20 +37,18 @@ class DTWJPE(TrackMetric):
     """
 
     def __init__(
-        self, align: str, *, parts: Sequence[str] = tuple(TRACK_JOINTS), method: str = "exact",
-        **conditions: float | str | None,
+        self, align: str, *, parts: Sequence[str] | None = None, joints: Mapping[str, JointSet] = TRACK_JOINTS,
+        unit: str = METRES, method: str = "exact", **conditions: float | str | None,
     ) -> None:
-        columns = _columns(parts)
+        columns, units = _columns(parts, joints), (unit, thousandth(unit))
         signatures = [
-            Signature(
-                DTW_NAMES[align], column, align, _label(weights), method, units=("m", "mm"), **conditions
-            )
+            Signature(DTW_NAMES[align], column, align, _label(weights, joints), method, units=units, **conditions)
             for column, weights in columns.items()
         ]
-        parts = [part for part in TRACK_JOINTS if part in parts]
+        parts = present_parts(parts, joints)
         self._weights = _matrix(columns, parts)  # [C, P]
         # fastdtw's scores are followed by the exact ones, in metres.
-        super().__init__(signatures, len(columns) * (2 if method == "exact" else 3), parts)
+        super().__init__(signatures, len(columns) * (2 if method == "exact" else 3), parts, joints)
         self.align, self.method = align, method
 
     def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
@@ -166,7 +104,7 @@ class LengthRatio(TrackMetric):
 
 
 class DynamicsError(TrackMetric):
-    """Error of velocities (m/s) or accelerations (m/s²): mean distance over the joints and over the frame pairs of the
+    """Error of velocities (m/s) or accelerations (m/s²), or in another unit of length: mean distance over the joints and over the frame pairs of the
     DTW-JPE path of the same part, then over clips.
 
     Derivatives are differences of second order in time of positions relative to the part's root (pelvis, wrist); a clip
@@ -176,17 +114,20 @@ class DynamicsError(TrackMetric):
         order: 1 for velocities, 2 for accelerations; others as of DTWJPE.
     """
 
-    def __init__(self, order: int, *, parts: Sequence[str] = tuple(TRACK_JOINTS), **conditions: float | str | None):
+    def __init__(
+        self, order: int, *, parts: Sequence[str] | None = None, joints: Mapping[str, JointSet] = TRACK_JOINTS,
+        unit: str = METRES, **conditions: float | str | None,
+    ) -> None:
         self.order = order
-        name, unit = {1: ("velocity error", "m/s"), 2: ("acceleration error", "m/s²")}[order]
-        columns = {column: w for column, w in _columns(parts).items() if column in ("body", "hand")}
-        parts = [part for part in TRACK_JOINTS if any(part in weights for weights in columns.values())]
+        name, per = {1: ("velocity error", "s"), 2: ("acceleration error", "s²")}[order]
+        columns = {column: w for column, w in _columns(parts, joints).items() if column in ("body", "hand")}
+        parts = [part for part in joints if any(part in weights for weights in columns.values())]
         self._weights = _matrix(columns, parts)
         signatures = [
-            Signature(name, column, "root", _label(weights), "exact", units=(unit,), **conditions)
+            Signature(name, column, "root", _label(weights, joints), "exact", units=(f"{unit}/{per}",), **conditions)
             for column, weights in columns.items()
         ]
-        super().__init__(signatures, len(columns), parts)
+        super().__init__(signatures, len(columns), parts, joints)
 
     def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
         errors = []
@@ -201,8 +142,8 @@ class DynamicsError(TrackMetric):
 
     def _derivative(self, track: Track, part: str) -> np.ndarray:
         """[T, S, 3] m/s or m/s²."""
-        points, fps = _array(getattr(track, part)), track.fps
-        moved = points[:, list(TRACK_JOINTS[part].scored)] - points[:, :1]
+        points, fps = as_array(getattr(track, part)), track.fps
+        moved = points[:, list(self.joints[part].scored)] - points[:, :1]
         for _ in range(self.order):
             exact_ends = {"edge_order": 2} if len(moved) > 2 else {}
             moved = np.gradient(moved, 1 / fps, axis=0, **exact_ends) if len(moved) > 1 else np.zeros_like(moved)
@@ -211,26 +152,33 @@ class DynamicsError(TrackMetric):
 
 class Diversity(TrackMetric):
     """How different the predicted clips are from each other: mean over pairs of clips of the mean distance of their 54
-    scored joints, body and hands, relative to their roots, at 8 evenly spaced moments, in millimetres.
+    scored joints (SMPL-X), body and hands, relative to their roots, at 8 evenly spaced moments, in millimetres.
 
     No quality in itself: the references' own diversity is what it should come near.
     """
 
     higher_is_better = None
 
-    def __init__(self, **conditions: float | str | None) -> None:
-        signature = Signature("diversity", "avg", "root", _label(_COLUMNS["avg"]), units=("mm",), **conditions)
-        super().__init__([signature], _MOMENTS * sum(WEIGHTS.values()) * 3, TRACK_JOINTS)
+    def __init__(
+        self, *, joints: Mapping[str, JointSet] = TRACK_JOINTS, unit: str = METRES, **conditions: float | str | None
+    ) -> None:
+        label, units = _label(joints, joints), (thousandth(unit),)
+        signature = Signature("diversity", "avg", "root", label, units=units, **conditions)
+        super().__init__([signature], _MOMENTS * sum(weights_of(joints).values()) * 3, joints, joints)
+
+    @classmethod
+    def of(cls, body: Posed, **conditions: float | str | None) -> Diversity:
+        """For the tracks that `track_of` makes with a body."""
+        return cls(joints=body.point_sets, unit=body.unit, body=body.label, **conditions)
 
     def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
         return [self._postures(track) for track in pairs.preds]
 
-    @staticmethod
-    def _postures(track: Track) -> np.ndarray:
+    def _postures(self, track: Track) -> np.ndarray:
         moments = np.linspace(0, len(track) - 1, _MOMENTS).round().astype(int)
         relative = [
-            points[moments][:, list(TRACK_JOINTS[part].scored)] - points[moments, :1]
-            for part in TRACK_JOINTS for points in [_array(getattr(track, part))]
+            points[moments][:, list(of_part.scored)] - points[moments, :1]
+            for part, of_part in self.joints.items() for points in [as_array(getattr(track, part))]
         ]
         return np.concatenate(relative, axis=1).ravel()
 
@@ -253,8 +201,10 @@ class MotionScores(Scorecard):
     """Every score of produced motion, of one system on one corpus.
 
     Args:
-        parts: what the tracks hold, see Track.
+        parts: what the tracks hold, see Track. By default all that have joints, and the face where it has vertices.
         face_vertices: number F of the faces' vertices.
+        joints: of the parts, see `Posed.point_sets`.
+        unit: of the tracks.
         method: of the DTW; "fastdtw" is slow and approximate.
         conditions: fps, body, layout and statistics of the signatures.
     """
@@ -262,21 +212,29 @@ class MotionScores(Scorecard):
     metrics: list[TrackMetric]
 
     def __init__(
-        self, parts: Sequence[str] = (*TRACK_JOINTS, "face"), face_vertices: int = 0, method: str = "exact",
-        **conditions: float | str | None,
+        self, parts: Sequence[str] | None = None, face_vertices: int = 0, method: str = "exact",
+        joints: Mapping[str, JointSet] = TRACK_JOINTS, unit: str = METRES, **conditions: float | str | None,
     ) -> None:
-        joints = [part for part in parts if part in TRACK_JOINTS]
-        self._dtw = [DTWJPE(align, parts=joints, method=method, **conditions) for align in DTW_NAMES] if joints else []
+        self._parts = tuple((*joints, *["face"] * (face_vertices > 0)) if parts is None else parts)
+        self._joints, jointed, of_joints = joints, present_parts(self._parts, joints), {"joints": joints, "unit": unit}
+        self._dtw = [
+            DTWJPE(align, parts=jointed, method=method, **of_joints, **conditions) for align in DTW_NAMES if jointed
+        ]
         metrics: list[TrackMetric] = [*self._dtw]
-        if "face" in parts:
+        if "face" in self._parts:
             metrics.append(DTWVPE(vertices=face_vertices, **conditions))
         metrics.append(LengthRatio(**conditions))
-        if _columns(joints):
-            metrics += [DynamicsError(order, parts=joints, **conditions) for order in (1, 2)]
-        if len(joints) == len(TRACK_JOINTS):
-            metrics.append(Diversity(**conditions))
+        if _columns(jointed, joints):
+            metrics += [DynamicsError(order, parts=jointed, **of_joints, **conditions) for order in (1, 2)]
+        if len(jointed) == len(joints):
+            metrics.append(Diversity(**of_joints, **conditions))
         super().__init__(metrics)
-        self._parts = tuple(parts)
+
+    @classmethod
+    def of(cls, body: Posed, method: str = "exact", **conditions: float | str | None) -> MotionScores:
+        """For the tracks that `track_of` makes with a body."""
+        vertices = 0 if body.face_vertices is None else len(body.face_vertices)
+        return cls(None, vertices, method, body.point_sets, body.unit, body=body.label, **conditions)
 
     def update(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
         """Scores clips; one that cannot be scored is noted in `unscored` and keeps no other from its score."""
@@ -289,7 +247,7 @@ class MotionScores(Scorecard):
         found = {}
         for name, pred, ref in zip(names, preds, refs, strict=True):
             try:
-                check_tracks(name, pred, ref, self._parts)
+                check_tracks(name, pred, ref, self._parts, self._joints)
             except ValueError as error:
                 found[name] = str(error)
         return found
@@ -297,7 +255,7 @@ class MotionScores(Scorecard):
     def add_checked(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
         """Scores clips in which `faults` has found none."""
         if names:
-            pairs = Pairs(preds, refs)
+            pairs = Pairs(preds, refs, self._joints)
             for metric in self.metrics:
                 metric.add_checked(names, pairs)
 
@@ -316,38 +274,18 @@ class MotionScores(Scorecard):
         ]
 
 
-def check_tracks(name: str, pred: Track, ref: Track, parts: Iterable[str]) -> None:
-    """Raises ValueError that names the clip when `parts` of it cannot be compared: absent, no frames, NaN, other joints
-    or another frame rate."""
-    where = f"clip {name} cannot be scored:"
-    if abs(pred.fps - ref.fps) > _FPS_TOLERANCE * ref.fps:
-        raise ValueError(
-            f"{where} it has {pred.fps:g} frames/s, the reference {ref.fps:g}; resample one to the other's rate"
-        )
-    for part in parts:
-        for role, track in (("prediction", pred), ("reference", ref)):
-            points = getattr(track, part)
-            if points is None:
-                raise ValueError(f"{where} the {role} has no {part.replace('_', ' ')}")
-            if points.ndim != 3 or points.shape[2] != 3:
-                raise ValueError(f"{where} the {role} has shape {list(points.shape)}, it must be [T, J, 3]")
-            expected = TRACK_JOINTS[part].total if part in TRACK_JOINTS else ref.face.shape[1]
-            if points.shape[1] != expected:
-                noun = "points" if part == "face" else "joints"
-                raise ValueError(
-                    f"{where} the {role} has {points.shape[1]} {noun}, a {part.replace('_', ' ')} has {expected}"
-                )
-            if len(points) == 0:
-                raise ValueError(f"{where} the {role} has no frames")
-            finite = torch.isfinite(points) if isinstance(points, torch.Tensor) else np.isfinite(points)
-            if not finite.all():
-                frame = int((~finite.all(-1).all(-1)).nonzero()[0][0])
-                raise ValueError(f"{where} the {role} holds NaN or infinite positions, first in frame {frame}")
-
-
-def _columns(parts: Iterable[str]) -> Mapping[str, dict[str, float]]:
-    """The columns whose parts are all there."""
-    return {column: weights for column, weights in _COLUMNS.items() if set(weights) <= set(parts)}
+def _columns(parts: Iterable[str] | None, joints: Mapping[str, JointSet]) -> Mapping[str, dict[str, float]]:
+    """Column -> weight of each part in it, of the columns whose parts are all there."""
+    weights = weights_of(joints)
+    columns = {
+        "body": {"body": 1.0},
+        "left hand": {"left_hand": 1.0},
+        "right hand": {"right_hand": 1.0},
+        "hand": {"left_hand": 0.5, "right_hand": 0.5},
+        "avg": {part: weight / sum(weights.values()) for part, weight in weights.items()},
+    }
+    there = set(present_parts(parts, joints))
+    return {column: of_parts for column, of_parts in columns.items() if set(of_parts) <= there}
 
 
 def _matrix(columns: Mapping[str, dict[str, float]], parts: Sequence[str]) -> np.ndarray:
@@ -355,9 +293,5 @@ def _matrix(columns: Mapping[str, dict[str, float]], parts: Sequence[str]) -> np
     return np.array([[weights.get(part, 0.0) for part in parts] for weights in columns.values()])
 
 
-def _label(weights: Mapping[str, float]) -> str:
-    return "+".join(dict.fromkeys(TRACK_JOINTS[part].label for part in weights))
-
-
-def _array(track: Array) -> np.ndarray:
-    return track.detach().cpu().numpy() if isinstance(track, torch.Tensor) else np.asarray(track)
+def _label(parts: Iterable[str], joints: Mapping[str, JointSet]) -> str:
+    return "+".join(dict.fromkeys(joints[part].label for part in parts))

@@ -8,7 +8,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from soke.render.backends import make_renderer
-from soke.render.camera import upper_body_camera
+from soke.render.camera import camera_of
 from soke.render.figure import Figure
 from soke.render.lettering import PAPER, text_strip
 from soke.storage import new_file
@@ -43,7 +43,7 @@ def contact_sheet(
         raise ValueError("contact_sheet needs at least one figure and one column")
     width, height = size
     total = columns * width + (columns - 1) * _GAP
-    camera = upper_body_camera([figure.vertices for figure in figures], width / height)
+    camera = camera_of([f.vertices for f in figures], all(f.whole for f in figures), width / height)
     renderer = make_renderer((_SCALE * width, _SCALE * height), camera, backend)
     chosen = [sheet_frames(len(figure), columns) for figure in figures]
     bar = tqdm(total=sum(map(len, chosen)), desc=f"drawing {path.name}", unit="frame", disable=not progress)

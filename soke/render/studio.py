@@ -5,15 +5,13 @@ import re
 from pathlib import Path
 from typing import Callable, Sequence
 
-import numpy as np
-
-from soke.body.model import STAND_IN_NAME, BodyModel
-from soke.body.motion import Motion
+from soke.body.motion import JointMotion, Motion
+from soke.body.posed import Posed
 from soke.data.clip import Corpus
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.errors import UserError
 from soke.evaluation.protocols import Producer, Sentence, Typed
-from soke.render.figure import Figure, clothed_colors
+from soke.render.figure import figures_of
 from soke.render.sheet import contact_sheet
 from soke.render.video import write_video
 
@@ -25,22 +23,12 @@ class Studio:
     backend: auto, pyvista or software
     """
 
-    def __init__(self, body: BodyModel, folder: Path, size: int = 512, backend: str = "auto"):
+    def __init__(self, body: Posed, folder: Path, size: int = 512, backend: str = "auto"):
         self.body, self.folder, self.size, self.backend = body, Path(folder), size, backend
-        self._faces = body.faces.cpu().numpy()
-        # the stand-in body names its lips and the inside of its mouth
-        extra = body.file.parent.parent / "standin_extra.npz"
-        marks = np.load(extra) if body.name == STAND_IN_NAME and extra.is_file() else {}
-        self._colors = clothed_colors(
-            body.weights.cpu().numpy(), body.template.cpu().numpy(), marks.get("lips"), marks.get("mouth_interior")
-        )
 
-    def draw(self, name: str, motions: dict[str, Motion], caption: str) -> list[Path]:
+    def draw(self, name: str, motions: dict[str, Motion | JointMotion], caption: str) -> list[Path]:
         """<name>.mp4 and <name>.png with one labelled figure per motion; returns their paths."""
-        figures = []
-        for label, motion in motions.items():
-            vertices = self.body.vertices(motion.to(self.body.template.device)).cpu().numpy()
-            figures.append(Figure(vertices, self._faces, self._colors, label, motion.fps))
+        figures = figures_of(self.body, motions)
         stem = re.sub(r"[^\w.-]+", "_", name).strip("._") or "clip"
         size = (self.size, self.size)
         return [

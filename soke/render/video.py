@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from soke.render.backends import make_renderer
-from soke.render.camera import upper_body_camera
+from soke.render.camera import camera_of
 from soke.render.figure import Figure
 from soke.render.lettering import PAPER, text_strip
 from soke.storage import new_file
@@ -39,7 +39,7 @@ def write_video(
         rates = ", ".join(f"'{figure.label}' {figure.fps}" for figure in figures)
         raise ValueError(f"figures side by side need one frame rate, these have: {rates}")
     (width, height), (canvas, top) = size, _canvas(figures, caption, size)
-    camera = upper_body_camera([figure.vertices for figure in figures], width / height)
+    camera = camera_of([f.vertices for f in figures], all(f.whole for f in figures), width / height)
     renderer = make_renderer(size, camera, backend)
     frames = max(len(figure) for figure in figures)
     try:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import soke
-from soke.body.model import BodyModel
+from soke.body.posed import Posed
 from soke.metrics.codebook import CodebookUse
 from soke.metrics.motion_errors import MotionErrors
 from soke.run.training import EpochMeans, OptimSettings, adamw_with_cosine, in_float32, no_loss
@@ -48,7 +48,7 @@ class TokenizerModule(pl.LightningModule):
 
     monitor, monitor_mode = "val/loss", "min"  # the checkpoint with the lowest is exported
 
-    def __init__(self, tokenizer: SignTokenizer, body: BodyModel, weights: LossWeights, optim: OptimSettings):
+    def __init__(self, tokenizer: SignTokenizer, body: Posed, weights: LossWeights, optim: OptimSettings):
         super().__init__()
         self.tokenizer = tokenizer.train()  # Lightning would leave a loaded one in evaluation mode, its codebook fixed
         self.weights, self.optim = weights, optim

@@ -79,7 +79,7 @@ def _errors(
     references: References, rebuilt: Sequence[Motion], scored: set[str], tokenizer: SignTokenizer, setting: Setting
 ) -> list[Score]:
     """Of the clips that have scores."""
-    errors, device = MotionErrors(setting.body, **tokenizer.conditions), setting.body.template.device
+    errors, device = MotionErrors(setting.body, **tokenizer.conditions), setting.body.device
     clips = tqdm(references.clips, desc=f"errors {references.corpus.name}")
     for clip, ours, motion in zip(clips, rebuilt, references.motions):
         if clip.name in scored:

@@ -145,3 +145,14 @@ def test_laws_of_resampling(motion: Motion | JointMotion):
         assert close(still.resampled(fps), replace(motion.frames(torch.zeros(len(other), dtype=torch.int64)), fps=fps))
     assert close(motion.resampled(2 * motion.fps).resampled(motion.fps), motion)
     assert len(motion.frames(slice(0)).resampled(30.0)) == 0 and len(motion.frames(slice(1)).resampled(1.0)) == 1
+
+
+def test_positions_are_mirrored():
+    joints = ("left_wrist", "neck", "right_wrist")
+    motion = JointMotion(torch.arange(18.0).reshape(2, 3, 3), joints, 10.0, "a model")
+    mirror = motion.mirrored()
+    assert torch.equal(mirror.positions[0], torch.tensor([[-6.0, 7, 8], [-3.0, 4, 5], [-0.0, 1, 2]]))
+    assert torch.equal(mirror.mirrored().positions, motion.positions) and mirror.made_by == "a model"
+    assert motion.duration == motion.resampled(20.0).duration == 0.2 and motion.betas is None and motion.device.type == "cpu"
+    with pytest.raises(ValueError, match="no joint right_wrist to mirror"):
+        JointMotion(motion.positions[:, :2], joints[:2], 10.0).mirrored()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from soke.build.body import layout_of
-from soke.build.data import CORPORA
+from soke.build.readers import CORPORA
 from soke.data.settings import KNOWN_CORPORA
 from soke.errors import UserError
 from soke.generator.schemes import SCHEMES

@@ -101,3 +101,11 @@ def test_saved_motions(tmp_path):
 ])
 def test_what_is_made_of_it(change):
     assert change(MADE).made_by == MAKER and change(SIGNED).made_by == ""
+
+
+def test_saved_positions_keep_their_joints_and_their_maker(tmp_path):
+    made = JointMotion(torch.randn(5, 50, 3), SKELETON_50, 12.5, MAKER)
+    write_motion(tmp_path / "a.npz", made)
+    read = read_motion(tmp_path / "a.npz")
+    assert torch.equal(read.positions, made.positions)
+    assert (read.joints, read.fps, read.made_by) == (SKELETON_50, 12.5, MAKER)

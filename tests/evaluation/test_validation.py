@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from soke.body.motion import JointMotion, Motion
+from soke.body.motion import Motion
 from soke.data.clip import Clip, ClipError, SkippedClip
-from soke.data.dataset import MotionDataset, MotionSample
+from soke.data.dataset import MotionDataset
 from soke.errors import UserError
 from soke.evaluation import validation
 from soke.evaluation.references import Setting
@@ -141,7 +141,3 @@ def test_an_unreadable_sample_gives_way_to_the_next_and_is_listed():
 def test_what_cannot_be_scored_is_said_at_once(producer, body):
     with pytest.raises(UserError, match="no clip of the val split can be read.*EVAL.GENERATE_EVERY=0"):
         GenerationScore(producer, body, [])
-    clip = Clip("x", "skels", "val", "ASL", "rain", Path("nowhere"), 25.0)
-    positions = JointMotion(torch.zeros(8, 1, 3), ("neck",), 25.0)
-    with pytest.raises(UserError, match="corpus skels holds joint positions"):
-        GenerationScore(producer, body, [MotionSample(clip, {}, positions)])

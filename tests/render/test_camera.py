@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from soke.render.camera import upper_body_camera
+from soke.render.camera import upper_body_camera, whole_camera
 from soke.render.raster import project
 
 SIZE = 200
@@ -53,3 +53,21 @@ def test_one_camera_serves_all_figures(doll: tuple):
     for figure in (clip, tall):
         seen = image_points(figure, [clip, tall])[0][figure[0, :, 1] > 1.2]
         assert (seen > 0).all() and (seen < SIZE).all()
+
+
+def test_a_whole_figure_is_seen_and_fills_the_picture():
+    rng = np.random.default_rng(0)
+    clip = rng.uniform(-0.5, 0.5, (4, 60, 3)) + [3.0, -2.0, 1.0]
+    broken = clip.copy()
+    broken[2, 7] += 40.0  # an error of the motion
+    for clips in ([clip], [broken, clip]):
+        camera = whole_camera(clips)
+        eye = np.array(camera.position)
+        points = np.concatenate([project(frame, eye, camera.focal(SIZE), SIZE, SIZE)[:, :2] for frame in clip])
+        assert (points > 0).all() and (points < SIZE).all()
+        assert np.ptp(points, axis=0).max() > 0.85 * SIZE
+
+
+def test_points_that_coincide_have_a_camera():
+    camera = whole_camera([np.ones((2, 3, 3))])
+    assert np.isfinite(camera.position).all() and camera.position[2] > 1.0

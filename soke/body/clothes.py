@@ -1,0 +1,60 @@
+"""The colours that dress an SMPL-X body."""
+from __future__ import annotations
+
+import numpy as np
+
+# SMPL-X joint indices whose surface each garment covers; every joint not named here (neck, head, jaw, hands) is bare.
+_TROUSERS = [0, 1, 2, 4, 5]  # pelvis, hips, knees
+_SHOES = [7, 8, 10, 11]  # ankles, feet
+_SHIRT = [3, 6, 9, 13, 14, 16, 17, 18, 19]  # spine, collars, shoulders, elbows: to the wrist
+_BARE = sorted(set(range(55)) - set(_TROUSERS) - set(_SHOES) - set(_SHIRT))
+_EYES = [23, 24]
+_HEM = 4  # how sharply one garment ends: 1 fades as the skinning weights do, large follows the jagged mesh
+
+_SKIN = (0.90, 0.71, 0.60)
+_LIPS = (0.76, 0.45, 0.42)
+_MOUTH = (0.42, 0.13, 0.13)
+_SHIRT_COLOR = (0.16, 0.22, 0.34)  # dark and plain, as signers wear it, so that the hands stand out
+_TROUSERS_COLOR = (0.24, 0.24, 0.26)
+_SHOES_COLOR = (0.12, 0.11, 0.11)
+_EYE_WHITE = (0.96, 0.96, 0.96)
+_IRIS = (0.36, 0.24, 0.14)
+_PUPIL = (0.02, 0.02, 0.02)
+_IRIS_COSINE = np.cos(np.deg2rad(22.0))  # half-angles seen from the centre of the eyeball
+_PUPIL_COSINE = np.cos(np.deg2rad(8.0))
+
+
+def clothed_colors(
+    weights: np.ndarray,
+    template: np.ndarray,
+    lips: np.ndarray | None = None,
+    mouth: np.ndarray | None = None,
+) -> np.ndarray:
+    """Colours of a dressed SMPL-X body: dark shirt to the wrist, trousers, shoes, bare head and hands, eyes.
+
+    weights: [V, 55] skinning weights in SMPL-X joint order; a vertex wears what its weights favour.
+    template: [V, 3] rest pose, facing +z; tells the front of an eyeball, where the iris is.
+    lips, mouth: [V] boolean, vertices of the lips and of the inside of the mouth, where the model names them.
+    Returns [V, 3] float32 in 0..1. Raises ValueError when the weights are not [V, 55] for the V of the template.
+    """
+    weights, template = np.asarray(weights), np.asarray(template)
+    if weights.shape != (len(template), 55):
+        raise ValueError(f"weights must be [{len(template)}, 55] as the template has, not {list(weights.shape)}")
+    garments = [_BARE, _SHIRT, _TROUSERS, _SHOES]
+    share = np.stack([weights[:, joints].sum(axis=1) for joints in garments], axis=1) ** _HEM  # [V, 4]
+    share /= share.sum(axis=1, keepdims=True).clip(1e-12)
+    colors = (share @ np.array([_SKIN, _SHIRT_COLOR, _TROUSERS_COLOR, _SHOES_COLOR])).astype(np.float32)
+    if lips is not None:
+        colors[lips] = _LIPS
+    if mouth is not None:
+        colors[mouth] = _MOUTH
+    for joint in _EYES:
+        eye = np.flatnonzero(weights[:, joint] > 0.99)  # the ball itself; lids that follow the gaze weigh less
+        if len(eye) == 0:
+            continue
+        outward = template[eye] - template[eye].mean(axis=0)
+        cosine = outward[:, 2] / np.linalg.norm(outward, axis=1).clip(1e-9)
+        colors[eye] = _EYE_WHITE
+        colors[eye[cosine > _IRIS_COSINE]] = _IRIS
+        colors[eye[cosine > _PUPIL_COSINE]] = _PUPIL
+    return colors

@@ -1,0 +1,148 @@
+"""Skeleton: the body of motions that are joint positions. No surface; its joints are scored and drawn as bones."""
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from soke.body.motion import JointMotion, Motion
+from soke.body.posed import JointSet, Sticks
+
+UNKNOWN_UNIT = "unit"  # of positions in a corpus's own unit, which may be anything
+Up = Literal["+y", "-y"]
+
+_FINGERS = ("thumb", "index", "middle", "ring", "pinky")
+# Joint -> the next one towards the root. Where a skeleton lacks it, the next one after it that it has is taken.
+_PARENTS = {
+    "spine1": "pelvis", "spine2": "spine1", "spine3": "spine2", "neck": "spine3", "head": "neck", "jaw": "head",
+    "nose": "head", "left_eye_smplhf": "head", "right_eye_smplhf": "head",
+}
+for _side in ("left", "right"):
+    _CHAINS = [
+        ("neck", "collar", "shoulder", "elbow", "wrist", "hand_root"), ("pelvis", "hip", "knee", "ankle", "foot"),
+        *(("hand_root", *(f"hand_{finger}{i}" for i in (1, 2, 3, 4))) for finger in _FINGERS),
+        *(("hand_root", *(f"{finger}{i}" for i in (1, 2, 3))) for finger in _FINGERS),
+    ]
+    for _chain in _CHAINS:
+        _named = [joint if joint in ("neck", "pelvis") else f"{_side}_{joint}" for joint in _chain]
+        _PARENTS |= dict(zip(_named[1:], _named))
+_ROOTS = ("pelvis", "neck")  # of the body, the first that is there; else its first joint
+
+_BODY_COLOR = (0.25, 0.28, 0.33)
+_HAND_COLORS = {"left_hand": (0.87, 0.42, 0.10), "right_hand": (0.10, 0.45, 0.72)}
+_FINGER_SHADES = dict(zip(_FINGERS, (1.25, 0.80, 1.10, 0.70, 0.95)))  # neighbours differ
+_BODY_WIDTH, _HAND_WIDTH = 1.0, 0.4
+
+
+class Skeleton:
+    """Named joints, a `Posed`. A motion may hold others besides, in any order.
+
+    Fingers are named left_index1 or left_hand_index1; they and left_hand_root, or left_wrist where there is none, are
+    the left hand, whose root is the latter. All joints of other names are the body; its root is the pelvis, the neck,
+    or the first of them. Joints of unknown names are scored, but have no bones.
+
+    joints: J names
+    unit:   of positions: `m` where they are metres
+    up:     direction of the signer's head
+
+    Raises ValueError for no joints, or one named twice.
+    """
+
+    face_vertices: Tensor | None = None
+    faces: Tensor | None = None
+    colors: Tensor | None = None
+    hand_vertices: Mapping[str, Tensor] = {}
+
+    def __init__(self, joints: Sequence[str], unit: str = UNKNOWN_UNIT, up: Up = "+y"):
+        self.joints, self.unit, self.up = tuple(joints), unit, up
+        if not self.joints or len(set(self.joints)) < len(self.joints):
+            raise ValueError("a skeleton needs at least one joint, and joints of different names")
+        self._device = torch.device("cpu")
+        self._parts = _parts(self.joints)
+        self.point_sets = {
+            name: JointSet("body" if name == "body" else "hand", len(names), tuple(range(len(names))))
+            for name, names in self._parts.items()
+        }
+        self.bones = [
+            (parent, joint) for joint in self.joints for parent in [_parent(joint, self.joints)] if parent is not None
+        ]
+
+    @property
+    def label(self) -> str:
+        """`skeleton-50`; which joints they are is in the layout's hash."""
+        return f"skeleton-{len(self.joints)}"
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+    def to(self, device: torch.device | str) -> Skeleton:
+        """Moves the body (in place) and returns it."""
+        self._device = torch.device(device)
+        return self
+
+    def track(self, motion: Motion | JointMotion, names: Collection[str] | None = None) -> dict[str, Tensor]:
+        """See `Posed`. Raises ValueError for a motion of rotations, and one without some of the joints."""
+        return {
+            name: self._positions(motion, self._parts[name]) for name in (self._parts if names is None else names)
+        }
+
+    def surface(self, motion: Motion | JointMotion) -> None:
+        """None: there are bones alone."""
+
+    def sticks(self, motion: Motion | JointMotion) -> Sticks:
+        """The bones, from each joint to the next towards the root; raises as `track`."""
+        upright = torch.tensor([1.0, 1.0 if self.up == "+y" else -1.0, 1.0], device=self.device)
+        starts, ends = (self._positions(motion, joints) * upright for joints in zip(*self.bones))
+        hands = [next((part for part in _HAND_COLORS if _hand_of(joint) == part), None) for _, joint in self.bones]
+        colors = [_color(hand, joint) for hand, (_, joint) in zip(hands, self.bones)]
+        widths = [_BODY_WIDTH if hand is None else _HAND_WIDTH for hand in hands]
+        return Sticks(starts, ends, *(torch.tensor(v, device=self.device) for v in (colors, widths)))
+
+    def _positions(self, motion: Motion | JointMotion, joints: Sequence[str]) -> Tensor:
+        if not isinstance(motion, JointMotion):
+            raise ValueError("a skeleton has joint positions, the motion holds rotations")
+        absent = dict.fromkeys(joint for joint in joints if joint not in motion.joints)
+        if absent:
+            raise ValueError(f"the motion has no joint {', '.join(absent)}")
+        return motion.positions[:, [motion.joints.index(joint) for joint in joints]].float().to(self.device)
+
+
+def _hand_of(joint: str) -> str | None:
+    """`left_hand` of left_index1, left_hand_index1 and left_hand_root; None of all that is no hand's."""
+    side, _, rest = joint.partition("_")
+    rest = rest.removeprefix("hand_")
+    return f"{side}_hand" if side in ("left", "right") and rest.startswith((*_FINGERS, "root")) else None
+
+
+def _parts(joints: Sequence[str]) -> dict[str, list[str]]:
+    """Name of a point set -> its joints, the root first."""
+    body = [joint for joint in joints if _hand_of(joint) is None]
+    parts = {}
+    if body:
+        root = next((root for root in _ROOTS if root in body), body[0])
+        parts["body"] = [root, *(joint for joint in body if joint != root)]
+    for hand, side in (("left_hand", "left"), ("right_hand", "right")):
+        own = [joint for joint in joints if _hand_of(joint) == hand]
+        root = next((root for root in (f"{side}_hand_root", f"{side}_wrist") if root in joints), None)
+        if own:
+            parts[hand] = own if root is None else [root, *(joint for joint in own if joint != root)]
+    return parts
+
+
+def _parent(joint: str, joints: Sequence[str]) -> str | None:
+    """The next joint towards the root that is there."""
+    parent = _PARENTS.get(joint)
+    while parent is not None and parent not in joints:
+        parent = _PARENTS.get(parent)
+    return parent
+
+
+def _color(hand: str | None, joint: str) -> tuple[float, ...]:
+    if hand is None:
+        return _BODY_COLOR
+    shade = next((shade for finger, shade in _FINGER_SHADES.items() if finger in joint), 1.0)
+    return tuple(min(1.0, shade * value) for value in _HAND_COLORS[hand])
+
