@@ -33,7 +33,8 @@ def make_tokenizer(file: str, overrides: Sequence[str] = ()) -> SignTokenizer:
 def test_layout_and_tokenizer(file):
     tokenizer = make_tokenizer(file)
     coupled = "s_motiongpt" in file
-    assert tokenizer.layout.sizes == ({"whole": 133} if coupled else {"body": 43, "lhand": 45, "rhand": 45})
+    apart = {"body": 24, "lhand": 63, "rhand": 63} if "skels" in file else {"body": 43, "lhand": 45, "rhand": 45}
+    assert tokenizer.layout.sizes == ({"whole": 133} if coupled else apart)
     assert tokenizer.codebook_sizes == ({"whole": 512} if coupled else {"body": 96, "lhand": 192, "rhand": 192})
 
 

@@ -19,6 +19,7 @@ RUNNABLE = [
         "fused_retrieval", "monolingual", "no_retrieval", "parallel", "released_fusion", "s_motiongpt",
         "s_motiongpt_tokenizer", "sequential", "tied_heads", "translation",
     )),
+    *(f"configs/skels/{name}.yaml" for name in ("tokenizer", "soke", "back_translation")),
 ]
 
 
