@@ -56,6 +56,9 @@ class _Vertices:
 class BodyModel:
     """SMPL-X, a `Posed`. Joints are computed from the few vertices they need, to the same numbers as from the whole mesh.
 
+    Up to 100 expression coefficients are taken, as many as the file has columns for (UserError for more). Those that
+    have no direction in it (of the stand-in: from the 40th on) and eyelids move nothing, which the log says once.
+
     file:           npz in the SMPL-X format
     name:           `smplx` or `stand-in`
     flat_hand_mean: False adds the model's mean hand pose to the finger rotations (smplx's default)
@@ -69,6 +72,7 @@ class BodyModel:
         import smplx
 
         self.file, self.name, self.flat_hand_mean, self.fixed_betas = Path(file), name, flat_hand_mean, betas
+        self._still_named = False
         with contextlib.redirect_stdout(io.StringIO()):  # smplx prints about its gender
             model = smplx.SMPLX(
                 str(file), gender="neutral", ext="npz", use_pca=False, use_face_contour=True,
@@ -104,6 +108,12 @@ class BodyModel:
     def template(self) -> Tensor:
         """[V, 3] the unposed mesh in metres, y up, facing +z."""
         return self._model.v_template
+
+    @cached_property
+    def expressions(self) -> int:
+        """How many expression coefficients there are, up to the last one that moves anything."""
+        moves = self._model.expr_dirs.flatten(0, 1).any(dim=0).nonzero()
+        return int(moves.max()) + 1 if len(moves) else 0
 
     @cached_property
     def hand_vertices(self) -> dict[str, Tensor]:
@@ -150,7 +160,20 @@ class BodyModel:
     def _own(self, motion: Motion | JointMotion) -> Motion:
         if isinstance(motion, JointMotion):
             raise ValueError(f"{self.name} poses rotations, the motion holds joint positions")
+        self._name_what_stays_still(motion)
         return motion.to(self.device)
+
+    def _name_what_stays_still(self, motion: Motion) -> None:
+        """Logs, once, what of motions moves nothing of this body: eyelids, and coefficients without a direction."""
+        known, lids = self.expressions, motion.eyelids
+        if self._still_named or not (motion.expression[:, known:].any() or (lids is not None and lids.any())):
+            return
+        self._still_named = True
+        still = [*["eyelids"] * (lids is not None), *[f"expressions beyond {known}"] * (motion.expression.shape[1] > known)]
+        log.warning(
+            "the body model %s has no %s: those of the motions are neither scored nor shown", self.name,
+            " and no ".join(still),
+        )
 
     def to(self, device: torch.device | str) -> BodyModel:
         """Moves the model (in place) and returns it."""

@@ -1,12 +1,15 @@
 """The body model gives smplx's own numbers, from the vertices that the asked-for joints need."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from soke.body import Motion
 from soke.body.joints import joint_indices
 from soke.body.model import FINGERTIPS, BodyModel, load_body_model
+from soke.body.motion import JointMotion
 from soke.errors import UserError
 
 
@@ -75,6 +78,42 @@ def test_hand_vertices_lie_at_the_hands(body):
         hand = body.template[body.hand_vertices[side]]
         assert len(hand) == 778
         assert (hand - wrist).norm(dim=1).max() < 0.25
+
+
+def test_what_of_a_motion_moves_nothing_is_named_once(body, caplog):
+    posed = BodyModel(body.file, "stand-in", flat_hand_mean=True)
+    rest = Motion.rest(3, 25.0, 100)
+    moved = replace(rest, expression=torch.eye(100)[[0, 38, 39]])
+    assert posed.expressions == 39
+    shifts = (posed.surface(moved) - posed.surface(rest)).norm(dim=2).amax(dim=1)
+    assert (shifts[:2] > 1e-4).all() and shifts[2] == 0
+    lids = replace(moved, eyelids=torch.ones(3, 2))
+    assert torch.equal(posed.track(lids)["body"], posed.track(moved)["body"])
+    assert [record.message for record in caplog.records] == [
+        "the body model stand-in has no expressions beyond 39: those of the motions are neither scored nor shown"
+    ]
+    caplog.clear()
+    other = BodyModel(body.file, "stand-in", flat_hand_mean=True)
+    for _ in range(2):
+        other.track(replace(rest, eyelids=torch.zeros(3, 2)))
+        other.track(lids)
+    assert [record.message for record in caplog.records] == [
+        "the body model stand-in has no eyelids and no expressions beyond 39: those of the motions are neither scored "
+        "nor shown"
+    ]
+
+
+def test_point_sets_are_the_joints_and_no_others_are_computed(body, motion, monkeypatch):
+    points = body.track(motion)
+    assert torch.equal(points["body"], body.joints(motion))
+    assert torch.equal(points["right_hand"], body.hand_joints(motion, "right"))
+    assert {name: p.shape[1] for name, p in points.items()} == {n: s.total for n, s in body.point_sets.items()}
+    monkeypatch.setattr(BodyModel, "joints", None)
+    monkeypatch.setattr(BodyModel, "face_points", None)
+    assert list(body.track(motion, ["left_hand"])) == ["left_hand"]
+    assert torch.equal(body.surface(motion), body.vertices(motion)) and body.sticks(motion) is None
+    with pytest.raises(ValueError, match="stand-in poses rotations, the motion holds joint positions"):
+        body.track(JointMotion(torch.zeros(2, 1, 3), ("neck",), 25.0))
 
 
 def test_licensed_model_takes_precedence(body, tmp_path):
