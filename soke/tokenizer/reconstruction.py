@@ -6,7 +6,6 @@ from typing import Sequence
 
 from tqdm import tqdm
 
-from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.evaluation.outcome import Evaluation
 from soke.evaluation.protocols import Producer, Sentence
@@ -34,16 +33,9 @@ class Reconstruction:
 
     def __init__(self, tokenizer: SignTokenizer, source: Producer):
         self.tokenizer, self.source = tokenizer, source
+        self.layout, self.conditions = tokenizer.layout, tokenizer.conditions
         sizes = tokenizer.codebook_sizes.items()
-        self.use = {part: CodebookUse(size, part, **tokenizer.conditions) for part, size in sizes}
-
-    @property
-    def layout(self) -> MotionLayout:
-        return self.tokenizer.layout
-
-    @property
-    def conditions(self) -> dict[str, str]:
-        return self.tokenizer.conditions
+        self.use = {part: CodebookUse(size, part, **self.conditions) for part, size in sizes}
 
     def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
         """With the frame rate and the shape of the source's motions, in batches of similar length, on the CPU."""

@@ -18,7 +18,7 @@ class Corpus:
 
     name, language, fps = "own", "ASL", 24.0
 
-    def __init__(self, size: int, rates: tuple[float, ...] = (24.0,)):
+    def __init__(self, size: int, rates: Sequence[float] = (24.0,)):
         self.size, self.rates = size, rates
 
     def clips(self, split: str) -> list[Clip]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from soke.body.motion import Motion
-from soke.data.clip import Clip, ClipError, SkippedClip
+from soke.data.clip import Clip, ClipError
 from soke.data.dataset import MotionDataset
 from soke.errors import UserError
 from soke.evaluation import validation
@@ -16,45 +14,33 @@ from soke.evaluation.references import Setting
 from soke.evaluation.rows import generation
 from soke.evaluation.validation import GenerationScore, spread_samples
 from soke.generator.producer import SignProducer
+from tests.evaluation.helpers import Corpus
 from tests.generator.helpers import make_generator
 from tests.tokenizer.helpers import SOKE, small_tokenizer
 
 LIMITS = (8, 40)
 
 
-class Corpus:
-    """Random motions of different lengths, number 1 recorded at 20 frames/s; those in `broken` cannot be read."""
+class Watched(Corpus):
+    """Number 1 is recorded at 20 frames/s; those in `broken` cannot be read."""
 
     def __init__(self, name: str, language: str, fps: float, size: int, broken: tuple[int, ...] = ()):
-        self.name, self.language, self.fps, self.size, self.broken = name, language, fps, size, broken
-        self.loaded: list[int] = []
-
-    def clips(self, split: str) -> list[Clip]:
-        words = ["rain", "sun", "snow", "morgen", "tomorrow rain"]
-        return [
-            Clip(f"{i}", self.name, split, self.language, f"{words[i % 5]} {i}", Path("nowhere"), self.fps)
-            for i in range(self.size)
-        ]
-
-    def skipped(self, split: str) -> list[SkippedClip]:
-        return []
+        super().__init__(size, [fps, 20.0, *[fps] * size])
+        self.name, self.language, self.fps, self.broken = name, language, fps, broken
+        self.loaded: list[str] = []
 
     def load(self, clip: Clip) -> Motion:
-        number = int(clip.name)
-        self.loaded.append(number)
-        if number in self.broken:
+        self.loaded.append(clip.name)
+        if int(clip.name[1:]) in self.broken:
             raise ClipError("torn")
-        motion = Motion.rest(9 + 5 * number, 20.0 if number == 1 else self.fps)
-        random = torch.Generator().manual_seed(number)
-        motion.rotations[:, 12:] = 0.2 * torch.randn(len(motion), 43, 3, generator=random)
-        return motion
+        return super().load(clip)
 
 
-def corpora(**broken: tuple[int, ...]) -> list[Corpus]:
-    return [Corpus("a", "ASL", 24.0, 3, broken.get("a", ())), Corpus("d", "DGS", 25.0, 5, broken.get("d", ()))]
+def corpora() -> list[Watched]:
+    return [Watched("a", "ASL", 24.0, 3), Watched("d", "DGS", 25.0, 5)]
 
 
-def val_split(corpora: list[Corpus]) -> MotionDataset:
+def val_split(corpora: list[Watched]) -> MotionDataset:
     return MotionDataset(corpora, "val", SOKE, *LIMITS)
 
 
@@ -118,24 +104,24 @@ def test_processes_share_the_clips(score, monkeypatch):
     monkeypatch.setattr(score.producer, "produce", lambda clips: seen.append(clips) or produce(clips))
     for rank in range(3):
         score.compute(rank, 3)
-    assert sorted((c.corpus, c.name) for clips in seen for c in clips) == [("a", str(i)) for i in range(3)] + [
-        ("d", str(i)) for i in range(5)
+    assert sorted((c.corpus, c.name) for clips in seen for c in clips) == [("a", f"c{i}") for i in range(3)] + [
+        ("d", f"c{i}") for i in range(5)
     ]
 
 
 def test_samples_are_evenly_spaced_and_no_others_are_read():
-    large = Corpus("a", "ASL", 24.0, 20)
-    samples, skipped = spread_samples(val_split([large, Corpus("d", "DGS", 25.0, 2)]), 4)
+    large = Watched("a", "ASL", 24.0, 20)
+    samples, skipped = spread_samples(val_split([large, Watched("d", "DGS", 25.0, 2)]), 4)
     assert [(s.clip.corpus, s.clip.name) for s in samples] == [
-        *(("a", str(i)) for i in (0, 5, 10, 15)), ("d", "0"), ("d", "1"),
+        *(("a", f"c{i}") for i in (0, 5, 10, 15)), ("d", "c0"), ("d", "c1"),
     ]
-    assert large.loaded == [0, 5, 10, 15] and not skipped
+    assert large.loaded == ["c0", "c5", "c10", "c15"] and not skipped
 
 
 def test_an_unreadable_sample_gives_way_to_the_next_and_is_listed():
-    samples, skipped = spread_samples(val_split([Corpus("a", "ASL", 24.0, 6, broken=(0, 2, 3))]), 3)
-    assert [s.clip.name for s in samples] == ["1", "4"]
-    assert [str(clip) for clip in skipped] == ["a/0", "a/2", "a/3"]
+    samples, skipped = spread_samples(val_split([Watched("a", "ASL", 24.0, 6, broken=(0, 2, 3))]), 3)
+    assert [s.clip.name for s in samples] == ["c1", "c4"]
+    assert [str(clip) for clip in skipped] == ["a/c0", "a/c2", "a/c3"]
 
 
 def test_what_cannot_be_scored_is_said_at_once(producer, body):
