@@ -167,8 +167,7 @@ class MotionLayout:
 
     def covered(self, motion: Motion | JointMotion) -> Motion | JointMotion:
         """What the layout keeps of a motion, whose rate, body shape and maker stay. Raises as `features` does."""
-        betas = None if isinstance(motion, JointMotion) else motion.betas
-        return self.motion(self.features(motion), motion.fps, betas, motion.made_by)
+        return self.motion(self.features(motion), motion.fps, motion.betas, motion.made_by)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MotionLayout) and self.parts == other.parts
