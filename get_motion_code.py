@@ -13,10 +13,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     config, _ = cli.parse(cli.parser("get_motion_code", __doc__.splitlines()[0]), argv)
 
     from soke.build.data import extraction_setting
-    from soke.build.tokenizer import trained_tokenizer
+    from soke.build.stages import tokenizer_of
     from soke.tokenizer.extraction import extract_codes
 
-    extract_codes(trained_tokenizer(config), **extraction_setting(config))
+    extract_codes(tokenizer_of(config), **extraction_setting(config))
 
 
 if __name__ == "__main__":

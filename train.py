@@ -14,20 +14,12 @@ from soke.run import cli
 def main(argv: Sequence[str] | None = None) -> None:
     config, args = cli.parse(cli.parser("train", __doc__.splitlines()[0]), argv)
 
-    from soke.build.data import data_module
-    from soke.build.stages import training_module
-    from soke.build.trainer import new_trainer
-    from soke.run import folders
+    from soke.build.stages import stage_of
+    from soke.build.trainer import train
 
-    for config in config.per_model():
-        folders.seed(config)
-        with folders.open_run(config, debug=not args.nodebug) as run:
-            data = data_module(run.config, run.folder)
-            module = training_module(run.config, data)
-            folders.record(run.folder, "provenance", module.provenance())
-            trainer = new_trainer(run, module)
-            folders.fit(run, trainer, module, data)
-            folders.export(run, module, trainer)
+    stage = stage_of(config)
+    for model in stage.models(config):
+        train(stage, model, debug=not args.nodebug)
 
 
 if __name__ == "__main__":

@@ -27,13 +27,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from soke.build.body import body_model
     from soke.build.data import corpora_of
-    from soke.build.generator import trained_producer
+    from soke.build.stages import producer_of, stage_of
     from soke.render import studio
     from soke.run import folders
 
-    folder = folders.results_folder(config, args.out_dir, "pictures")
+    folder = folders.results_folder(config, args.out_dir, stage_of(config).model_keys, "pictures")
     drawn = studio.Studio(body_model(config), folder, config.render.size, config.render.backend)
-    producer = trained_producer(config)
+    producer = producer_of(config)
     explain = producer.retrieved if args.show_retrieval else None
     if args.text is not None:
         paths = studio.sentence(drawn, producer, args.text, args.language, explain)

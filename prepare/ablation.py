@@ -27,6 +27,7 @@ from rich.table import Table
 
 from prepare.keywords import keywords
 from soke.build.data import corpora_of, lexicon_of
+from soke.build.stages import stage_of
 from soke.data.synthetic.language import RARE_AT_MOST
 from soke.errors import UserError
 from soke.run import cli, folders
@@ -130,7 +131,7 @@ def main(arguments: list[str] | None = None) -> None:
     for row, config, argv in jobs:
         if not folders.export_folder(config).is_dir():
             _run("train", argv)
-        folder = folders.results_folder(config, None)
+        folder = folders.results_folder(config, None, stage_of(config).model_keys)
         if not (folder / "timing.json").is_file():
             _run("test", [*argv, "--count_time"])
         results[row].append(scores(folder, rare))

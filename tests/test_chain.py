@@ -24,9 +24,9 @@ import test as test_entry
 import train
 import vis_mesh
 from prepare import keywords, small_mbart, synthetic_corpora
-from soke.build.data import data_module
-from soke.build.stages import training_module
-from soke.build.testing import evaluation_setting
+from soke.build.data import corpora_of
+from soke.build.stages import stage_of
+from soke.build.translation import readers_of
 from soke.data.annotations import read_entries, read_table
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.saved import read_motion
@@ -288,7 +288,8 @@ def test_what_was_retrieved_is_printed(shop, capsys):
 
 def test_the_tokenizer_is_trained_on_the_signs_of_the_lexicon_too(shop, tmp_path):
     def trained_on(*more: str) -> dict[str, int]:
-        data = data_module(load_config("configs/demo/deto.yaml", overrides=[*shop.overrides, *more]), tmp_path)
+        config = load_config("configs/demo/deto.yaml", overrides=[*shop.overrides, *more])
+        data = stage_of(config).data(config, tmp_path)
         assert not any(clip.corpus == "lexicon" for clip in data.dataset("val", "motion").clips)
         return dict(Counter(clip.corpus for clip in data.dataset("train", "motion").clips))
 
@@ -601,13 +602,13 @@ def test_statistics_of_a_dead_run_on_other_corpora_are_computed_again(shop, capl
     shutil.copy(shop.folder("experiments", "tokenizer", "toy", "statistics.json"), folder)
     changes = [*shop.overrides, "NAME=reborn", "DATASET.CORPORA.csl=null"]
     config = load_config("configs/demo/deto.yaml", overrides=changes)
-    training_module(config, data_module(config, folder))
+    stage_of(config).module(config, stage_of(config).data(config, folder))
     assert json.loads((folder / "statistics.json").read_text())["clips"] == 24
     assert "statistics.json was computed from other clips" in caplog.text
     named = shop.folder("experiments", "tokenizer", "toy", "statistics.json")
     before = named.read_bytes()
     config = load_config("configs/demo/deto.yaml", overrides=[*changes, f"DATASET.STATISTICS={named}"])
-    training_module(config, data_module(config, folder))
+    stage_of(config).module(config, stage_of(config).data(config, folder))
     assert named.read_bytes() == before and "which DATASET.STATISTICS names, was computed from other" in caplog.text
 
 
@@ -626,7 +627,7 @@ def test_a_run_does_not_continue_on_other_sentences(shop):
 def test_back_translation_models_of_other_data_are_told(shop, tmp_path, caplog):
     def readers(*changes: str):
         config = load_config("configs/demo/soke.yaml", overrides=[*shop.overrides, *changes])
-        return evaluation_setting(config).readers
+        return readers_of(config, corpora_of(config))
 
     assert set(readers()) == set(CORPORA) and "was trained" not in caplog.text
     copy = tmp_path / "CSL-Daily"

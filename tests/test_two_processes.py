@@ -17,8 +17,7 @@ import torch
 import get_motion_code
 import train
 from soke.build import devices
-from soke.build.data import data_module
-from soke.build.stages import training_module
+from soke.build.stages import stage_of
 from soke.data.csl_daily import CSLDaily
 from soke.run.config import ROOT, load_config
 from tests.test_chain import Workshop
@@ -80,8 +79,9 @@ def test_scores_are_those_of_one_process(shop, index, tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "device_of", lambda config: "nowhere")
     run = shop.folder("experiments", TRAININGS[index])
     config = load_config(run / "config.yaml")
-    data = data_module(config, tmp_path)
-    module = training_module(config, data)
+    stage = stage_of(config)
+    data = stage.data(config, tmp_path)
+    module = stage.module(config, data)
     weights = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     module.load_state_dict(weights)
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
@@ -93,7 +93,8 @@ def test_scores_are_those_of_one_process(shop, index, tmp_path, monkeypatch):
 def test_the_search_is_that_of_one_process(shop, tmp_path):
     run = shop.folder("experiments", "translation", "two", "csl")
     config = load_config(run / "config.yaml")
-    module = training_module(config, data_module(config, tmp_path))
+    stage = stage_of(config)
+    module = stage.module(config, stage.data(config, tmp_path))
     module.load_state_dict(torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"])
     module.export(tmp_path / "alone")
     alone, together = (

@@ -48,36 +48,45 @@ def lexicon_of(config: Config, corpora: Sequence[Corpus] = (), languages: Sequen
     return None if d.lexicon is None else Lexicon(resolve(d.lexicon), corpora=corpora, languages=languages)
 
 
-def training_corpora(config: Config) -> list[Corpus]:
-    """What this stage is trained on: the corpora, and a tokenizer perhaps on the lexicon's signs of their languages.
-
-    Raises UserError for signs that are to be trained on, but are not there.
-    """
-    chosen = corpora_of(config)
-    if config.train.stage != "tokenizer" or not config.dataset.train_on_lexicon:
-        return chosen
-    signs = lexicon_of(config, chosen, [corpus.language for corpus in chosen])
-    if signs is None:
-        raise UserError(
-            "DATASET.LEXICON is null: name the folder of the isolated signs, or set DATASET.TRAIN_ON_LEXICON=false"
-        )
-    return [*chosen, signs]
-
-
 def code_store(config: Config) -> CodeStore:
     return CodeStore(resolve(config.dataset.code_path))
 
 
-def data_module(config: Config, folder: Path) -> SignDataModule:
-    """Codes for the generator's stage, motions for the others; skipped clips are listed in `folder`."""
-    kind = "codes" if config.train.stage == "generator" else "motion"
+def motion_data(config: Config, folder: Path) -> SignDataModule:
+    """Motions of the corpora; clips that are skipped are listed in `folder`."""
+    return _data_module(config, folder, corpora_of(config), "motion", 1)
+
+
+def tokenizer_data(config: Config, folder: Path) -> SignDataModule:
+    """`motion_data`, with the lexicon's signs of the corpora's languages where DATASET.TRAIN_ON_LEXICON says so.
+
+    Raises UserError for signs that are to be trained on, but are not there.
+    """
+    chosen = corpora_of(config)
+    if config.dataset.train_on_lexicon:
+        signs = lexicon_of(config, chosen, [corpus.language for corpus in chosen])
+        if signs is None:
+            raise UserError(
+                "DATASET.LEXICON is null: name the folder of the isolated signs, or set DATASET.TRAIN_ON_LEXICON=false"
+            )
+        chosen.append(signs)
+    return _data_module(config, folder, chosen, "motion", 1)
+
+
+def code_data(config: Config, folder: Path) -> SignDataModule:
+    """Codes of the corpora; clips that are skipped are listed in `folder`."""
+    return _data_module(config, folder, corpora_of(config), "codes", config.tokenizer.downsample)
+
+
+def _data_module(config: Config, folder: Path, corpora: list[Corpus], kind: str, frames: int) -> SignDataModule:
+    """frames: of a unit of what is read"""
     d, downsample = config.dataset, config.tokenizer.downsample
     return SignDataModule(
-        training_corpora(config), layout_of(config), kind, code_store(config), batch_size=config.train.batch_size,
+        corpora, layout_of(config), kind, code_store(config), batch_size=config.train.batch_size,
         eval_batch_size=config.eval.batch_size, workers=config.train.num_workers, folder=folder,
         min_frames=d.min_frames, max_frames=d.max_frames, multiple=downsample, min_steps=d.min_frames // downsample,
         max_steps=d.max_frames // downsample, strict=d.strict, cache_frames=d.cache_frames, seed=config.seed,
-        batch_length=config.train.batch_frames // (downsample if kind == "codes" else 1),
+        batch_length=config.train.batch_frames // frames,
         group_by_length=d.group_by_length, weights={name: corpus.weight for name, corpus in d.corpora.items()},
     )
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import replace
-from typing import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Sequence
 
+from soke.body.motion import Motion
 from soke.build import agreement, devices
-from soke.build.body import layout_of
-from soke.build.data import lexicon_of, limits_of
-from soke.build.tokenizer import export_folder_of
+from soke.build.body import body_model, layout_of
+from soke.build.data import corpora_of, lexicon_of, limits_of, val_motions
+from soke.build.tokenizer import export_folder_of, named_tokenizer, optim_settings
 from soke.data.clip import Corpus
 from soke.data.codes import REMEDY, CodeStore
 from soke.data.datamodule import SignDataModule
@@ -25,15 +28,18 @@ from soke.generator.producer import SignProducer
 from soke.generator.retrieval import Keywords, Signs
 from soke.generator.spec import GeneratorSpec
 from soke.run.config import Config, keyed, resolve
+from soke.run.processes import World
 from soke.tokenizer.tokenizer import SignTokenizer
+
+if TYPE_CHECKING:  # what trains and what scores is imported by those who do
+    from soke.evaluation.outcome import Evaluation
+    from soke.generator.module import GeneratorModule
 
 log = logging.getLogger(__name__)
 
 
 def trained_producer(config: Config) -> SignProducer:
     """The exported generator of this run, with its tokenizer."""
-    if config.train.stage != "generator":
-        raise UserError(f"{config.name} trains a tokenizer, which signs nothing: choose a generator's configuration")
     t, folder = config.test, export_folder_of(config)
     with keyed():
         producer = SignProducer.from_pretrained(
@@ -43,6 +49,75 @@ def trained_producer(config: Config) -> SignProducer:
     agreement.check_generator(config, layout_of(config), producer.generator, producer.tokenizer, folder)
     producer.generator.for_inference(t.weights, t.compile)
     return producer
+
+
+def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[str]]]:
+    """Corpus -> motions to texts, by the generator."""
+    producer = trained_producer(config)
+
+    def translate(motions: Sequence[Motion], language: str) -> list[str]:
+        return producer.translate(motions, [language] * len(motions))
+
+    return {corpus.name: partial(translate, language=corpus.language) for corpus in corpora_of(config)}
+
+
+def scores(producer: SignProducer, config: Config, world: World) -> Evaluation:
+    """Of text to motion."""
+    from soke.build.testing import evaluation_setting
+    from soke.build.translation import readers_of
+    from soke.evaluation.rows import generation
+    from soke.tokenizer.reconstruction import Reconstruction
+
+    setting = evaluation_setting(config, world, readers_of)
+    return generation(producer, setting, partial(Reconstruction, producer.tokenizer))
+
+
+def translation_scores(
+    translators: dict[str, Callable[[Sequence[Motion]], list[str]]], config: Config, world: World
+) -> Evaluation:
+    """Of motion to text."""
+    from soke.build.testing import evaluation_setting
+    from soke.evaluation.rows import translation
+
+    return translation(translators, "generator", layout_of(config), evaluation_setting(config, world))
+
+
+def conditions(config: Config) -> dict[str, object]:
+    """Of text to motion."""
+    return {**_conditions(config, "t2m"), "search": asdict(config.test.search)}
+
+
+def translation_conditions(config: Config) -> dict[str, object]:
+    """Of motion to text."""
+    return _conditions(config, "m2t")
+
+
+def _conditions(config: Config, task: str) -> dict[str, object]:
+    similar = config.generator.retrieval.similar
+    return {"task": task, "weights": config.test.weights, "retrieval_similar": similar}
+
+
+def time(producer: SignProducer, config: Config, folder: Path) -> None:
+    from soke.evaluation import timing
+
+    timing.report(producer.batched, corpora_of(config), config.test.split, folder, devices.device_of(config))
+
+
+def training_module(config: Config, data: SignDataModule) -> GeneratorModule:
+    from soke.evaluation.validation import GenerationScore, spread_samples
+    from soke.generator.module import GeneratorModule
+
+    tokenizer = named_tokenizer(config, "cpu")
+    generator, score = new_generator(config, tokenizer, data), None
+    if config.eval.generate_every:
+        samples, skipped = spread_samples(val_motions(config, data), config.eval.generate_clips)
+        data.record(skipped)
+        producer = SignProducer(generator, tokenizer, batch_size=config.eval.batch_size)
+        score = GenerationScore(producer, body_model(config, "cpu"), samples, config.metric.dtw)
+    return GeneratorModule(
+        generator, tokenizer, optim_settings(config), config.train.label_smoothing, config.train.checkpointing, score,
+        config.eval.generate_every,
+    )
 
 
 def new_generator(config: Config, tokenizer: SignTokenizer, data: SignDataModule) -> SignGenerator:

@@ -1,40 +1,147 @@
-"""Stages."""
+"""The stages: what TRAIN.STAGE names is a row of this table, and nothing else asks for a stage's name.
+
+A row's functions are imported when they are called, so that a command loads what its stage needs alone.
+"""
 
 from __future__ import annotations
 
-from soke.build.body import body_model
-from soke.build.data import val_motions
-from soke.build.generator import new_generator
-from soke.build.tokenizer import new_tokenizer, trained_tokenizer
-from soke.build.translation import translation_module
-from soke.data.datamodule import SignDataModule
-from soke.evaluation.validation import GenerationScore, spread_samples
-from soke.generator.module import GeneratorModule
-from soke.generator.producer import SignProducer
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+from soke.errors import UserError
 from soke.run.config import Config
-from soke.run.training import OptimSettings
-from soke.tokenizer.module import LossWeights, TokenizerModule
-from soke.translation.module import TranslationModule
 
 
-def training_module(config: Config, data: SignDataModule) -> TokenizerModule | GeneratorModule | TranslationModule:
-    """On the CPU; what trains or scores moves to the device that the trainer gives each process."""
-    if config.train.stage == "translation":
-        return translation_module(config, data)
-    o = config.train.optim
-    optim = OptimSettings(config.train.end_epoch, o.lr, tuple(o.betas), o.weight_decay, o.eta_min, o.warmup_epochs)
-    if config.train.stage == "tokenizer":
-        loss = config.loss
-        weights = LossWeights(loss.feature, loss.commitment, loss.velocity, loss.reduction)
-        return TokenizerModule(new_tokenizer(config, data.corpora), body_model(config, "cpu"), weights, optim)
-    tokenizer = trained_tokenizer(config, "cpu")
-    generator, score = new_generator(config, tokenizer, data), None
-    if config.eval.generate_every:
-        samples, skipped = spread_samples(val_motions(config, data), config.eval.generate_clips)
-        data.record(skipped)
-        producer = SignProducer(generator, tokenizer, batch_size=config.eval.batch_size)
-        score = GenerationScore(producer, body_model(config, "cpu"), samples, config.metric.dtw)
-    return GeneratorModule(
-        generator, tokenizer, optim, config.train.label_smoothing, config.train.checkpointing, score,
-        config.eval.generate_every,
-    )
+@dataclass(frozen=True)
+class Late:
+    """The function `package.module.name`, whose module is imported when it is called."""
+
+    path: str
+
+    def resolve(self) -> Callable[..., Any]:
+        module, _, name = self.path.rpartition(".")
+        return getattr(importlib.import_module(module), name)
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        return self.resolve()(*arguments, **settings)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What test.py does with a trained model.
+
+    load:       (config) -> the model
+    score:      (model, config, world) -> Evaluation, the rows of the result table
+    conditions: (config) -> what the numbers depend on besides models, clips and metrics, in plain types
+    time:       (model, config, folder) -> None: times the production of motion; None: there is none to be timed
+    below:      folder of the results, below <RESULTS>/<NAME>
+    """
+
+    load: Callable[[Config], Any]
+    score: Callable[..., Any]
+    conditions: Callable[[Config], dict[str, object]] = lambda config: {}
+    time: Callable[..., None] | None = None
+    below: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A kind of model, from its training to its test.
+
+    data:       (config, folder) -> data module; clips that are skipped are listed in the folder
+    module:     (config, data module) -> the Lightning module that is trained, on the CPU; what trains or scores moves
+                to the device that the trainer gives each process
+    test:       what test.py does
+    exports:    (config) -> the folders of the models that are tested, by their names
+    trained_by: patterns of the keys without which a training would not have become what it is, among them whole
+                sections; `soke.run.changes` knows which of a section's settings never matter
+    model_keys: patterns of the keys that make it another model that is tested
+    models:     (config) -> a configuration for each model that one command trains
+    tasks:      what test.py --task names besides `test`
+    tokenizer:  (config) -> the trained tokenizer whose codes the stage makes or learns; None: it has no codes
+    producer:   (config) -> the trained model as a Producer, which signs sentences; None: it signs nothing
+    """
+
+    data: Callable[[Config, Path], Any]
+    module: Callable[[Config, Any], Any]
+    test: Task
+    exports: Callable[[Config], dict[str, Path]]
+    trained_by: tuple[str, ...]
+    model_keys: tuple[str, ...]
+    models: Callable[[Config], list[Config]] = lambda config: [config]
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    tokenizer: Callable[[Config], Any] | None = None
+    producer: Callable[[Config], Any] | None = None
+
+    def task(self, name: str) -> Task:
+        return self.tasks.get(name, self.test)
+
+
+STAGES: dict[str, Stage] = {
+    "tokenizer": Stage(
+        data=Late("soke.build.data.tokenizer_data"),
+        module=Late("soke.build.tokenizer.training_module"),
+        test=Task(Late("soke.build.tokenizer.own_tokenizer"), Late("soke.build.tokenizer.scores")),
+        exports=Late("soke.build.tokenizer.exports"),
+        trained_by=("SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "LOSS.*"),
+        model_keys=("PARTS*", "TOKENIZER.*"),
+        tokenizer=Late("soke.build.tokenizer.own_tokenizer"),
+    ),
+    "generator": Stage(
+        data=Late("soke.build.data.code_data"),
+        module=Late("soke.build.generator.training_module"),
+        test=Task(
+            Late("soke.build.generator.trained_producer"), Late("soke.build.generator.scores"),
+            Late("soke.build.generator.conditions"), Late("soke.build.generator.time"),
+        ),
+        tasks={
+            "m2t": Task(
+                Late("soke.build.generator.translators"), Late("soke.build.generator.translation_scores"),
+                Late("soke.build.generator.translation_conditions"), below=("m2t",),
+            ),
+        },
+        exports=Late("soke.build.tokenizer.exports"),
+        trained_by=(
+            "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "GENERATOR.*", "EVAL.GENERATE_CLIPS",
+            "METRIC.DTW", "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
+        ),
+        model_keys=("PARTS*", "TOKENIZER.*", "GENERATOR.*"),
+        tokenizer=Late("soke.build.tokenizer.named_tokenizer"),
+        producer=Late("soke.build.generator.trained_producer"),
+    ),
+    "translation": Stage(
+        data=Late("soke.build.data.motion_data"),
+        module=Late("soke.build.translation.training_module"),
+        test=Task(Late("soke.build.translation.translators"), Late("soke.build.translation.scores")),
+        exports=Late("soke.build.translation.exports"),
+        trained_by=(
+            "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.DOWNSAMPLE", "TRANSLATION.*", "EVAL.EVERY_EPOCHS",
+        ),
+        model_keys=("PARTS*", "TRANSLATION.*"),
+        models=Late("soke.build.translation.models"),
+    ),
+}
+
+
+def stage_of(config: Config) -> Stage:
+    return STAGES[config.train.stage]
+
+
+def tokenizer_of(config: Config) -> Any:
+    """The trained tokenizer. Raises UserError for a stage without codes."""
+    tokenizer = stage_of(config).tokenizer
+    if tokenizer is None:
+        raise UserError(f"{config.name} trains a model of stage {config.train.stage}, which has no codes: choose a "
+                        "tokenizer's or a generator's configuration")
+    return tokenizer(config)
+
+
+def producer_of(config: Config) -> Any:
+    """The trained model that signs sentences. Raises UserError for a stage that signs nothing."""
+    producer = stage_of(config).producer
+    if producer is None:
+        raise UserError(f"{config.name} trains a model of stage {config.train.stage}, which signs nothing: choose a "
+                        "generator's configuration")
+    return producer(config)

@@ -1,46 +1,66 @@
-"""What a test is run on, and what its numbers depend on."""
+"""Tests: what one is run on, what its numbers depend on, and what becomes of them."""
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Callable, Mapping, Sequence
 
 from soke import __version__
 from soke.build.body import body_model
 from soke.build.data import corpora_of, limits_of
-from soke.build.tokenizer import export_folder_of
-from soke.build.translation import back_translation_folder, folder_of_corpus, readers_of
+from soke.build.devices import start_processes
+from soke.build.stages import Stage, Task, stage_of
+from soke.data.clip import Corpus
+from soke.errors import UserError
+from soke.evaluation.protocols import Reader
 from soke.evaluation.references import Setting
+from soke.run import folders
 from soke.run.config import Config
 from soke.run.processes import World
 from soke.storage import folder_hash
 
 
-def evaluation_setting(config: Config, world: World = World()) -> Setting:
+def run(config: Config, task_name: str, out_dir: str | None, count_time: bool) -> None:
+    """Loads the trained model, scores it in as many processes as there are devices, prints the main scores and saves
+    all. The arguments are those of test.py."""
+    stage = stage_of(config)
+    task = stage.task(task_name)
+    if count_time and task.time is None:
+        raise UserError(f"--count_time times a generator that makes motion, which {config.name} does not: leave it out")
+    folders.seed(config)
+    config, world = start_processes(config)
+    model = task.load(config)
+    folder = folders.results_folder(config, out_dir, stage.model_keys, *task.below)
+    evaluation = task.score(model, config, world).gather(world)
+    if world.rank > 0:
+        return
+    evaluation.table.conditions = conditions_of(config, stage, task)
+    folders.replace_results(folder, config)
+    evaluation.save(folder, predictions=config.test.save_predictions)
+    evaluation.table.print_summary(evaluation.summary)
+    if count_time:
+        task.time(model, config, folder)
+    print(f"\nall scores and their signatures: {folder / 'table.txt'}")
+
+
+def conditions_of(config: Config, stage: Stage, task: Task) -> dict[str, object]:
+    """What the numbers of a test depend on besides clips and metrics, in plain types: the tested models, and how they
+    were used."""
+    models = {
+        name: {"folder": str(folder), "hash": folder_hash(folder)} for name, folder in stage.exports(config).items()
+    }
+    return {
+        "models": models, "batch_size": config.test.batch_size, "code_version": __version__, **task.conditions(config)
+    }
+
+
+def evaluation_setting(
+    config: Config, world: World = World(),
+    readers: Callable[[Config, Sequence[Corpus]], Mapping[str, Reader]] = lambda config, corpora: {},
+) -> Setting:
+    """readers: corpora -> what reads the motions that are made for them"""
     chosen = corpora_of(config)
     return Setting(
         chosen, config.test.split, body_model(config), limits_of(config), config.tokenizer.downsample,
-        config.dataset.strict, config.metric.dtw, config.metric.level, readers_of(config, chosen), world,
+        config.dataset.strict, config.metric.dtw, config.metric.level, readers(config, chosen), world,
         config.test.batch_size,
     )
-
-
-def conditions_of(config: Config, task: str) -> dict[str, object]:
-    """What the numbers of a test depend on besides clips and metrics, in plain types: the tested models, and how they
-    were used.
-
-    task: of a generator, t2m or m2t
-    """
-    stage, t = config.train.stage, config.test
-    if stage == "translation":
-        models = {name: folder_of_corpus(back_translation_folder(config), name) for name in config.dataset.corpora}
-    else:
-        models = {stage: export_folder_of(config)}
-    found: dict[str, object] = {
-        "models": {name: {"folder": str(folder), "hash": folder_hash(folder)} for name, folder in models.items()},
-        "batch_size": t.batch_size, "code_version": __version__,
-    }
-    if stage == "generator":
-        found |= {"task": task, "weights": t.weights, "retrieval_similar": config.generator.retrieval.similar}
-    if stage == "generator" and task == "t2m":
-        found["search"] = dataclasses.asdict(t.search)
-    return found

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from soke.build import agreement, devices
-from soke.build.body import layout_of
+from soke.build.body import body_model, layout_of
 from soke.build.data import statistics_of
 from soke.data.clip import Corpus
 from soke.errors import UserError
 from soke.run import folders
 from soke.run.config import Config, resolve
+from soke.run.processes import World
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
 
+if TYPE_CHECKING:  # what trains and what scores is imported by those who do
+    from soke.data.datamodule import SignDataModule
+    from soke.evaluation.outcome import Evaluation
+    from soke.run.training import OptimSettings
+    from soke.tokenizer.module import TokenizerModule
 
-def trained_tokenizer(config: Config, device: str | None = None) -> SignTokenizer:
-    """The exported tokenizer of this run's stage, or the one that a generator's run names.
 
-    device: None: where single-process work runs
-    """
-    if config.train.stage == "tokenizer":
-        folder = export_folder_of(config)
-    elif config.tokenizer.path:
-        folder = resolve(config.tokenizer.path)
-    else:
+def own_tokenizer(config: Config, device: str | None = None) -> SignTokenizer:
+    """The exported tokenizer of this run. device: None: where single-process work runs"""
+    return _trained(config, export_folder_of(config), device)
+
+
+def named_tokenizer(config: Config, device: str | None = None) -> SignTokenizer:
+    """The tokenizer that TOKENIZER.PATH names (UserError where it names none). device: as of `own_tokenizer`"""
+    if not config.tokenizer.path:
         raise UserError("TOKENIZER.PATH is empty: set it to the folder of a trained tokenizer")
+    return _trained(config, resolve(config.tokenizer.path), device)
+
+
+def _trained(config: Config, folder: Path, device: str | None) -> SignTokenizer:
     tokenizer = SignTokenizer.from_pretrained(folder)
     agreement.check_tokenizer(config, layout_of(config), tokenizer, folder)
     return tokenizer.to(device or devices.device_of(config))
@@ -35,6 +45,10 @@ def export_folder_of(config: Config) -> Path:
     return resolve(config.test.checkpoint) if config.test.checkpoint else folders.export_folder(config)
 
 
+def exports(config: Config) -> dict[str, Path]:
+    return {config.train.stage: export_folder_of(config)}
+
+
 def new_tokenizer(config: Config, corpora: list[Corpus]) -> SignTokenizer:
     parts, t = layout_of(config), config.tokenizer
     found = statistics_of(config, parts, corpora)
@@ -43,3 +57,27 @@ def new_tokenizer(config: Config, corpora: list[Corpus]) -> SignTokenizer:
         for part, size in t.codes.items()
     }
     return SignTokenizer(parts, found.mean, found.std, settings)
+
+
+def training_module(config: Config, data: SignDataModule) -> TokenizerModule:
+    from soke.tokenizer.module import LossWeights, TokenizerModule
+
+    loss = config.loss
+    weights = LossWeights(loss.feature, loss.commitment, loss.velocity, loss.reduction)
+    return TokenizerModule(
+        new_tokenizer(config, data.corpora), body_model(config, "cpu"), weights, optim_settings(config)
+    )
+
+
+def optim_settings(config: Config) -> OptimSettings:
+    from soke.run.training import OptimSettings
+
+    o = config.train.optim
+    return OptimSettings(config.train.end_epoch, o.lr, tuple(o.betas), o.weight_decay, o.eta_min, o.warmup_epochs)
+
+
+def scores(tokenizer: SignTokenizer, config: Config, world: World) -> Evaluation:
+    from soke.build.testing import evaluation_setting
+    from soke.tokenizer.reconstruction import reconstruction
+
+    return reconstruction(tokenizer, evaluation_setting(config, world))

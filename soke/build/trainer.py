@@ -1,4 +1,4 @@
-"""The trainer and its loggers."""
+"""Training: from a configuration to an exported model; the trainer and its loggers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
 from soke.build.devices import lightning_devices
+from soke.build.stages import Stage
 from soke.errors import UserError
-from soke.generator.module import GeneratorModule
 from soke.run import folders
-from soke.run.config import to_plain
+from soke.run.config import Config, to_plain
 from soke.run.training import BatchSeed, BestCheckpoint, FiniteWeights, StepLog
-from soke.tokenizer.module import TokenizerModule
-from soke.translation.module import TranslationModule
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")  # inside Lightning
@@ -28,7 +26,21 @@ warnings.filterwarnings("ignore", "It is recommended to use `self.log")  # what 
 _BAR_BATCHES = 10  # between two looks of the progress bar at the loss, for which the device is waited for
 
 
-def new_trainer(run: folders.Run, module: TokenizerModule | GeneratorModule | TranslationModule) -> pl.Trainer:
+def train(stage: Stage, config: Config, debug: bool) -> None:
+    """Trains one model and exports it. debug: in a short trial run under another name"""
+    folders.seed(config)
+    with folders.open_run(config, stage.trained_by, debug) as run:
+        data = stage.data(run.config, run.folder)
+        module = stage.module(run.config, data)
+        folders.record(run.folder, "provenance", module.provenance())
+        trainer = new_trainer(run, module)
+        folders.fit(run, trainer, module, data)
+        folders.export(run, module, trainer)
+
+
+def new_trainer(run: folders.Run, module: pl.LightningModule) -> pl.Trainer:
+    """module: has, besides, `monitor`, the score by which the exported checkpoint is chosen, or None, and
+    `monitor_mode`, min or max"""
     config = run.config
     continued = len(list(run.folder.glob("csv*")))  # a logger would delete the lines of the run that it continues
     loggers = [CSVLogger(run.folder, name="", version=f"csv.{continued}" if continued else "csv")]

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import TYPE_CHECKING, Callable, Sequence
 
 from soke.body.motion import Motion
 from soke.build import agreement, devices
 from soke.build.body import layout_of
 from soke.build.data import corpora_of, statistics_of
-from soke.build.generator import trained_producer
 from soke.data.clip import Corpus
 from soke.data.datamodule import SignDataModule
 from soke.data.fingerprints import annotation_hashes
 from soke.errors import UserError
 from soke.run.config import Config, resolve
+from soke.run.processes import World
 from soke.text.words import level_of
 from soke.translation import BackTranslator
 from soke.translation.model import TranslatorSettings
-from soke.translation.module import PlateauSettings, SearchRange, TranslationLosses, TranslationModule
+
+if TYPE_CHECKING:  # what trains and what scores is imported by those who do
+    from soke.evaluation.outcome import Evaluation
+    from soke.translation.module import TranslationModule
 
 log = logging.getLogger(__name__)
 
 
-def translation_module(config: Config, data: SignDataModule) -> TranslationModule:
+def models(config: Config) -> list[Config]:
+    """A configuration for each corpus: each has its own model, <NAME>/<corpus>."""
+    return [
+        replace(config, name=f"{config.name}/{name}", dataset=replace(config.dataset, corpora={name: corpus}))
+        for name, corpus in config.dataset.corpora.items()
+    ]
+
+
+def training_module(config: Config, data: SignDataModule) -> TranslationModule:
+    from soke.translation.module import PlateauSettings, SearchRange, TranslationLosses, TranslationModule
+
     t, o, parts = config.translation, config.train.optim, layout_of(config)
     (corpus,) = data.corpora
     clips = data.dataset("train", "motion").clips
@@ -63,15 +76,22 @@ def _back_translator(config: Config, folder: Path, corpus: Corpus) -> BackTransl
 
 
 def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[str]]]:
-    """Corpus -> motions to texts: by the generator, or by back-translation models of this run."""
-    if config.train.stage == "generator":
-        producer_ = trained_producer(config)
-
-        def translate(motions: Sequence[Motion], language: str) -> list[str]:
-            return producer_.translate(motions, [language] * len(motions))
-
-        return {corpus.name: partial(translate, language=corpus.language) for corpus in corpora_of(config)}
+    """Corpus -> motions to texts, by the models of this run."""
     return {corpus.name: _translator(config, corpus).translate for corpus in corpora_of(config)}
+
+
+def exports(config: Config) -> dict[str, Path]:
+    """Corpus -> folder of its model."""
+    return {name: folder_of_corpus(back_translation_folder(config), name) for name in config.dataset.corpora}
+
+
+def scores(
+    translators: dict[str, Callable[[Sequence[Motion]], list[str]]], config: Config, world: World
+) -> Evaluation:
+    from soke.build.testing import evaluation_setting
+    from soke.evaluation.rows import translation
+
+    return translation(translators, "back-translation model", layout_of(config), evaluation_setting(config, world))
 
 
 def _translator(config: Config, corpus: Corpus) -> BackTranslator:
@@ -94,7 +114,7 @@ def folder_of_corpus(folder: Path, corpus: str) -> Path:
 
 def readers_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTranslator]:
     """Corpus -> the back-translation model that reads what a generator makes, where there is one."""
-    if config.train.stage != "generator" or not config.metric.back_translation:
+    if not config.metric.back_translation:
         return {}
     readers = {}
     for corpus in corpora:

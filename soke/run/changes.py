@@ -14,17 +14,6 @@ from soke.run.config import DEFAULTS, Config, to_plain
 ABSENT = "absent"
 Changes = dict[str, tuple[Any, Any]]  # key -> (saved, asked)
 
-# What a training depends on: patterns of keys, by stage. Further settings of the same section are added by themselves.
-_TRAINED_BY: dict[str, tuple[str, ...]] = {
-    "tokenizer": ("SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "LOSS.*"),
-    "generator": (
-        "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "GENERATOR.*", "EVAL.GENERATE_CLIPS", "METRIC.DTW",
-        "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
-    ),
-    "translation": (
-        "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.DOWNSAMPLE", "TRANSLATION.*", "EVAL.EVERY_EPOCHS",
-    ),
-}
 _ALL_THE_SAME = (
     "TRAIN.NUM_WORKERS", "TRAIN.RESUME", "TRAIN.EXTEND", "TRAIN.CHECKPOINTING", "DATASET.STRICT", "DATASET.CACHE_FRAMES"
 )
@@ -34,11 +23,6 @@ _PLACES = (
     "TOKENIZER.PATH", "GENERATOR.MBART",
 )
 _NAMED_BY_USERS = ("DATASET.CORPORA.*", "TOKENIZER.CODES.*", "GENERATOR.FUSION.*", "PARTS*")  # not by default.yaml
-_MODEL: dict[str, tuple[str, ...]] = {
-    "tokenizer": ("PARTS*", "TOKENIZER.*"),
-    "generator": ("PARTS*", "TOKENIZER.*", "GENERATOR.*"),
-    "translation": ("PARTS*", "TRANSLATION.*"),
-}
 _TESTED = ("TRAIN.STAGE", "NAME", "FOLDER", "TEST.CHECKPOINT")
 
 
@@ -65,22 +49,24 @@ def changes(saved: Path, config: Config) -> Changes:
     return found | {key: (before[key], ABSENT) for key in gone}
 
 
-def of_training(found: Changes, stage: str, extend: bool) -> Changes:
+def of_training(found: Changes, trained_by: Sequence[str], extend: bool) -> Changes:
     """Those without which a run would not have become what it is.
 
-    extend: whether TRAIN.END_EPOCH may differ
+    trained_by: patterns of the keys that its training depends on, among them whole sections, of which those settings
+                are left out that never matter
+    extend:     whether TRAIN.END_EPOCH may differ
     """
     return {
         key: pair for key, pair in found.items()
-        if _matches(key, _TRAINED_BY[stage]) and not _matches(key, _ALL_THE_SAME)
+        if _matches(key, trained_by) and not _matches(key, _ALL_THE_SAME)
         and not (_matches(key, _PLACES) and None not in pair and ABSENT not in pair)
         and not (extend and key == "TRAIN.END_EPOCH")
     }
 
 
-def of_model(found: Changes, stage: str) -> Changes:
-    """Those that make it another model that is tested."""
-    return {key: pair for key, pair in found.items() if _matches(key, (*_TESTED, *_MODEL[stage]))}
+def of_model(found: Changes, model_keys: Sequence[str]) -> Changes:
+    """Those that make it another model that is tested; model_keys: patterns of keys, besides those of all models"""
+    return {key: pair for key, pair in found.items() if _matches(key, (*_TESTED, *model_keys))}
 
 
 def told(found: Changes) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -67,11 +67,12 @@ def seed(config: Config) -> None:
 
 
 @contextmanager
-def open_run(config: Config, debug: bool) -> Iterator[Run]:
+def open_run(config: Config, trained_by: Sequence[str], debug: bool) -> Iterator[Run]:
     """Makes the run's folder and writes the resolved configuration and the versions before anything is trained. Until
     the block ends, no other run can be opened in this folder.
 
-    debug: a trial of one epoch under the name debug--NAME, which replaces the trial before it.
+    trained_by: patterns of the keys in which a run that continues must be as it was, see `changes.of_training`
+    debug:      a trial of one epoch under the name debug--NAME, which replaces the trial before it
     Raises UserError when the folder already holds a run that is not to be continued or that another process trains, and
     when what is to be continued is no checkpoint or was trained with other settings.
     """
@@ -90,7 +91,7 @@ def open_run(config: Config, debug: bool) -> Iterator[Run]:
     with _locked(folder) if first else nullcontext():
         if debug and first:
             _clear(folder)
-        resume = _resume_from(config, folder)
+        resume = _resume_from(config, folder, trained_by)
         if first:
             if resume is None:
                 _drop_statistics(config)
@@ -112,12 +113,12 @@ def record(folder: Path, name: str, values: dict[str, object]) -> None:
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def results_folder(config: Config, out_dir: str | None, *below: str) -> Path:
-    """`out_dir` where the user stands, else <RESULTS>/<NAME>/<below>. Raises UserError when another configuration's
-    results are there."""
+def results_folder(config: Config, out_dir: str | None, model_keys: Sequence[str], *below: str) -> Path:
+    """`out_dir` where the user stands, else <RESULTS>/<NAME>/<below>. Raises UserError when the
+    results of another model are there, which differs in the keys of these patterns."""
     folder = Path(out_dir) if out_dir is not None else resolve(config.results).joinpath(config.name, *below)
     if (folder / CONFIG).is_file():
-        others = changes.of_model(changes.changes(folder / CONFIG, config), config.train.stage)
+        others = changes.of_model(changes.changes(folder / CONFIG, config), model_keys)
         if others:
             raise UserError(
                 f"{folder} holds the results of another configuration (there -> here), {changes.told(others)}: "
@@ -202,7 +203,7 @@ def _drop_statistics(config: Config) -> None:
             (folder / STATISTICS).unlink(missing_ok=True)
 
 
-def _resume_from(config: Config, folder: Path) -> str | None:
+def _resume_from(config: Config, folder: Path, trained_by: Sequence[str]) -> str | None:
     """Raises UserError as `open_run` does."""
     wanted, own = config.train.resume, folder / "checkpoints" / LAST
     path = resolve(wanted) if wanted not in ("", "auto") else own
@@ -214,18 +215,18 @@ def _resume_from(config: Config, folder: Path) -> str | None:
     if not wanted or not path.is_file():
         return None
     _check_epochs(config, path)
-    _check_settings(config, path, folder)
+    _check_settings(config, path, folder, trained_by)
     return str(path)
 
 
-def _check_settings(config: Config, checkpoint: Path, folder: Path) -> None:
+def _check_settings(config: Config, checkpoint: Path, folder: Path, trained_by: Sequence[str]) -> None:
     """Compares them with those that the checkpoint's run has recorded. Those of `folder` are kept where they change."""
     saved = checkpoint.parent.parent / CONFIG
     if not saved.is_file():
         log.warning("%s has no %s: it cannot be told whether it was trained with these settings", checkpoint, saved)
         return
     found = changes.changes(saved, config)
-    refused = changes.of_training(found, config.train.stage, config.train.extend)
+    refused = changes.of_training(found, trained_by, config.train.extend)
     if refused:
         extend = "; TRAIN.EXTEND=true continues to another TRAIN.END_EPOCH" if "TRAIN.END_EPOCH" in refused else ""
         raise UserError(

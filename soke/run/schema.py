@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,17 +48,6 @@ class Config(Settings):
     def run_folder(self) -> Path:
         """Where this stage's run writes: `FOLDER`/<stage>/<NAME>."""
         return resolve(self.folder) / self.train.stage / self.name
-
-    def per_model(self) -> list[Config]:
-        """This configuration, or for back-translation one per corpus: each has its own model, <NAME>/<corpus>."""
-        if self.train.stage != "translation":
-            return [self]
-        return [
-            dataclasses.replace(
-                self, name=f"{self.name}/{name}", dataset=dataclasses.replace(self.dataset, corpora={name: corpus})
-            )
-            for name, corpus in self.dataset.corpora.items()
-        ]
 
 
 def resolve(path: str | Path) -> Path:

@@ -9,6 +9,7 @@ import torch
 
 from soke.build.body import layout_of
 from soke.build.readers import CORPORA
+from soke.build.stages import stage_of
 from soke.data.settings import KNOWN_CORPORA
 from soke.errors import UserError
 from soke.generator.schemes import SCHEMES
@@ -62,11 +63,12 @@ def test_default_search_is_greedy():
 
 def test_every_corpus_has_a_back_translation_model_of_the_published_size():
     config = load_config("configs/back_translation.yaml")
-    each = config.per_model()
+    each = stage_of(config).models(config)
     assert [c.name for c in each] == [f"back_translation/{name}" for name in ("how2sign", "csl", "phoenix")]
     assert [list(c.dataset.corpora) for c in each] == [["how2sign"], ["csl"], ["phoenix"]]
     t, o = config.translation, config.train.optim
     assert (t.width, t.layers, t.heads, t.feedforward, t.dropout) == (512, 3, 8, 2048, 0.1)
     assert (o.lr, o.betas, o.weight_decay, o.eta_min, t.patience, t.decay) == (1e-3, [0.9, 0.998], 1e-3, 1e-7, 8, 0.7)
     assert resolve(load_config("configs/soke.yaml").metric.back_translation) == config.run_folder
-    assert load_config("configs/soke.yaml").per_model() == [load_config("configs/soke.yaml")]
+    soke = load_config("configs/soke.yaml")
+    assert stage_of(soke).models(soke) == [soke]

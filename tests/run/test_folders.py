@@ -7,13 +7,14 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from soke.build.stages import stage_of
 from soke.errors import UserError
 from soke.run import folders
 from soke.run.config import ROOT, Config, load_config
@@ -27,9 +28,17 @@ def config(folder: Path, *overrides: str, file: str = "soke") -> Config:
     return load_config(f"configs/{file}.yaml", overrides=[f"FOLDER={folder}", f"RESULTS={folder}/results", *overrides])
 
 
+def open_run(settings: Config, debug: bool) -> AbstractContextManager[folders.Run]:
+    return folders.open_run(settings, stage_of(settings).trained_by, debug)
+
+
+def results_folder(settings: Config, out_dir: str | None) -> Path:
+    return folders.results_folder(settings, out_dir, stage_of(settings).model_keys)
+
+
 def trained(folder: Path, *overrides: str, file: str = "soke", state: object = STATE) -> Path:
     """The checkpoint of a run of four epochs of END_EPOCH=10."""
-    with folders.open_run(config(folder, "TRAIN.END_EPOCH=10", *overrides, file=file), debug=False) as run:
+    with open_run(config(folder, "TRAIN.END_EPOCH=10", *overrides, file=file), debug=False) as run:
         run.checkpoints.mkdir()
         torch.save(state, run.checkpoints / folders.LAST)
     return run.checkpoints / folders.LAST
@@ -37,7 +46,7 @@ def trained(folder: Path, *overrides: str, file: str = "soke", state: object = S
 
 def resumed(folder: Path, *overrides: str, file: str = "soke") -> folders.Run:
     wanted = ["TRAIN.END_EPOCH=10", "TRAIN.RESUME=auto", *overrides]
-    with folders.open_run(config(folder, *wanted, file=file), debug=False) as run:
+    with open_run(config(folder, *wanted, file=file), debug=False) as run:
         return run
 
 
@@ -166,18 +175,20 @@ def test_another_run_s_checkpoint_does_not_take_the_place_of_a_run(tmp_path):
     [("TRAIN.OPTIM.LR=1", True), ("DATASET.MAX_FRAMES=200", False), ("DATASET.CORPORA.csl.ROOT=/other", False)],
 )
 def test_statistics_of_other_data_do_not_stay_in_a_run_that_begins_anew(tmp_path, change, kept):
-    with folders.open_run(config(tmp_path), debug=False) as run:
+    with open_run(config(tmp_path), debug=False) as run:
         (run.folder / "statistics.json").write_text("{}")  # and broken off before its first checkpoint
-    with folders.open_run(config(tmp_path, change), debug=False):
+    with open_run(config(tmp_path, change), debug=False):
         assert (run.folder / "statistics.json").exists() == kept
 
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
+from soke.build.stages import stage_of
 from soke.run import folders
 from soke.run.config import load_config
-with folders.open_run(load_config("configs/soke.yaml", overrides=[f"FOLDER={sys.argv[1]}"]), debug=sys.argv[2] == "debug"):
+config = load_config("configs/soke.yaml", overrides=[f"FOLDER={sys.argv[1]}"])
+with folders.open_run(config, stage_of(config).trained_by, debug=sys.argv[2] == "debug"):
     print("open", flush=True)
     if sys.argv[2] == "fork":
         if os.fork() == 0:
@@ -197,7 +208,7 @@ def test_a_second_run_is_refused_while_the_first_lives_and_no_longer(tmp_path, m
     try:
         assert other.stdout.readline() == "open\n"
         with pytest.raises(UserError, match=f"soke is in use: process {other.pid} on .* is training there"):
-            with folders.open_run(config(tmp_path), debug=kind == "debug"):
+            with open_run(config(tmp_path), debug=kind == "debug"):
                 pass
         for name, value in (("rank", 1), ("node", "1")):  # the same run's other processes are not locked out
             with monkeypatch.context() as patch:
@@ -205,11 +216,11 @@ def test_a_second_run_is_refused_while_the_first_lives_and_no_longer(tmp_path, m
                     patch.setattr(folders.rank_zero_only, "rank", value)
                 else:
                     patch.setenv("NODE_RANK", value)
-                with folders.open_run(config(tmp_path), debug=kind == "debug"):
+                with open_run(config(tmp_path), debug=kind == "debug"):
                     pass
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
-        with folders.open_run(config(tmp_path), debug=kind == "debug") as run:
+        with open_run(config(tmp_path), debug=kind == "debug") as run:
             assert (run.folder / "config.yaml").is_file()
     finally:
         with suppress(ProcessLookupError):
@@ -221,7 +232,7 @@ def test_where_there_are_no_locks_it_is_said(tmp_path, monkeypatch, caplog):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(folders.fcntl, "lockf", unsupported)
-    with folders.open_run(config(tmp_path), debug=False):
+    with open_run(config(tmp_path), debug=False):
         assert "cannot be locked" in caplog.text and "no second run" in caplog.text
 
 
@@ -229,21 +240,21 @@ def test_a_run_of_another_machine_that_left_its_lock_is_told_of(tmp_path, caplog
     lock = config(tmp_path).run_folder / folders.LOCK
     lock.parent.mkdir(parents=True)
     lock.write_text("process 7 on elsewhere\n")
-    with folders.open_run(config(tmp_path), debug=False):
+    with open_run(config(tmp_path), debug=False):
         assert "process 7 on elsewhere was training there and did not end in order" in caplog.text
     caplog.clear()
-    with folders.open_run(config(tmp_path), debug=False):
+    with open_run(config(tmp_path), debug=False):
         assert not caplog.records
 
 
 def test_an_error_frees_the_folder(tmp_path):
-    with pytest.raises(RuntimeError), folders.open_run(config(tmp_path), debug=False) as run:
+    with pytest.raises(RuntimeError), open_run(config(tmp_path), debug=False) as run:
         raise RuntimeError
     assert (run.folder / folders.LOCK).read_text() == ""
 
 
 def test_a_trial_says_so_at_its_start_and_at_its_end(tmp_path, caplog):
-    with folders.open_run(config(tmp_path), debug=True) as run:
+    with open_run(config(tmp_path), debug=True) as run:
         (run.folder / "old").mkdir()
         (start,) = caplog.messages
         caplog.clear()
@@ -251,7 +262,7 @@ def test_a_trial_says_so_at_its_start_and_at_its_end(tmp_path, caplog):
     assert start == (
         "this is a trial run, debug--soke: one epoch of 4 batches; add --nodebug to train in full"
     ) and end.startswith("this was a trial run, debug--soke") and end.endswith("add --nodebug to train in full")
-    with folders.open_run(config(tmp_path), debug=True):
+    with open_run(config(tmp_path), debug=True):
         assert sorted(path.name for path in run.folder.iterdir()) == ["config.yaml", "run.lock", "versions.json"]
 
 
@@ -266,7 +277,7 @@ def written(folder: Path, settings: Config) -> set[str]:
 
 def test_a_new_test_replaces_all_of_the_old_one_and_nothing_else(tmp_path):
     settings = config(tmp_path)
-    folder = folders.results_folder(settings, None)
+    folder = results_folder(settings, None)
     written(folder, settings)
     (folder / "pictures").mkdir()
     (folder / "m2t").mkdir()
@@ -288,18 +299,18 @@ def test_a_new_test_replaces_all_of_the_old_one_and_nothing_else(tmp_path):
 )
 def test_results_of_another_configuration_are_not_replaced(tmp_path, overrides, told):
     settings = config(tmp_path)
-    written(folders.results_folder(settings, None), settings)
+    written(results_folder(settings, None), settings)
     with pytest.raises(UserError, match=f"results/soke holds the results of another configuration .*{told}.*--out_dir"):
-        folders.results_folder(config(tmp_path, *overrides), None)
+        results_folder(config(tmp_path, *overrides), None)
     for harmless in ("TEST.SPLIT=val", "TEST.SEARCH.METHOD=beam", "DATASET.CORPORA.csl=null", "DEVICE=[1]"):
-        folders.results_folder(config(tmp_path, harmless), None)
-    assert folders.results_folder(config(tmp_path, *overrides, "NAME=other"), None).name == "other"
+        results_folder(config(tmp_path, harmless), None)
+    assert results_folder(config(tmp_path, *overrides, "NAME=other"), None).name == "other"
 
 
 def test_two_stages_of_one_name_do_not_share_results(tmp_path):
     settings = config(tmp_path, "NAME=both", file="deto")
-    written(folders.results_folder(settings, None), settings)
+    written(results_folder(settings, None), settings)
     with pytest.raises(UserError, match="TRAIN.STAGE: tokenizer -> generator"):
-        folders.results_folder(config(tmp_path, "NAME=both"), None)
+        results_folder(config(tmp_path, "NAME=both"), None)
     with pytest.raises(UserError, match="TRAIN.STAGE: tokenizer -> generator"):
-        folders.results_folder(config(tmp_path), str(tmp_path / "results" / "both"))
+        results_folder(config(tmp_path), str(tmp_path / "results" / "both"))
