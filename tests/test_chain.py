@@ -413,7 +413,7 @@ def test_other_decoding_modes_train_and_sign(shop, decoding):
     shop.run(train, "soke", *changes)
     shop.run(vis_mesh, "soke", "--text=the dog sleeps", "--language=ASL", *changes)
     exported = shop.folder("experiments", "generator", decoding, "generator", "generator.json")
-    assert json.loads(exported.read_text(encoding="utf-8"))["spec"]["decoding"] == decoding
+    assert json.loads(exported.read_text(encoding="utf-8"))["spec"]["settings"]["decoding"] == decoding
 
 
 def test_the_coupled_baseline_goes_the_whole_way(shop):

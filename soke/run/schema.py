@@ -69,6 +69,11 @@ def contradictions(config: Config) -> list[str]:
         )
     if frames and not dataset.group_by_length:
         found.append("TRAIN.BATCH_FRAMES needs DATASET.GROUP_BY_LENGTH=true")
+    warmup, epochs = config.train.optim.warmup_epochs, config.train.end_epoch
+    if not 0 <= warmup < max(epochs, 1):
+        found.append(
+            f"TRAIN.OPTIM.WARMUP_EPOCHS must be at least 0 and below TRAIN.END_EPOCH ({epochs}), not {warmup}"
+        )
     fusion, names = config.generator.fusion, [part.name for part in config.parts]
     if fusion is not None and (set(fusion) != set(names) or min(fusion.values()) < 0 or sum(fusion.values()) <= 0):
         found.append(f"GENERATOR.FUSION must give each of {', '.join(names)} a weight of at least 0, not all 0")

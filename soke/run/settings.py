@@ -44,11 +44,6 @@ class Train(Settings):
             found.append(f"`grad_clip` must be a gradient norm, or 0 for no clipping, not {self.grad_clip}")
         if not 0 <= self.label_smoothing < 1:
             found.append(f"`label_smoothing` must be at least 0 and below 1, not {self.label_smoothing}")
-        if not 0 <= self.optim.warmup_epochs < max(self.end_epoch, 1):
-            found.append(
-                f"`optim.warmup_epochs` must be at least 0 and below `end_epoch` ({self.end_epoch}), "
-                f"not {self.optim.warmup_epochs}"
-            )
         return found
 
 

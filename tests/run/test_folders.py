@@ -253,6 +253,11 @@ def test_an_error_frees_the_folder(tmp_path):
     assert (run.folder / folders.LOCK).read_text() == ""
 
 
+def test_a_trial_is_one_epoch_whatever_the_warm_up_is(tmp_path):
+    with open_run(config(tmp_path, "TRAIN.OPTIM.WARMUP_EPOCHS=3"), debug=True) as run:
+        assert (run.config.train.end_epoch, run.config.train.optim.warmup_epochs) == (1, 3)
+
+
 def test_a_trial_says_so_at_its_start_and_at_its_end(tmp_path, caplog):
     with open_run(config(tmp_path), debug=True) as run:
         (run.folder / "old").mkdir()
