@@ -10,8 +10,7 @@ from soke.run.config import ROOT
 
 FILE, FUNCTION = 400, 60  # lines at the most
 NOT_YET = {
-    "soke/data/codes.py", "soke/evaluation/evaluate.py", "soke/evaluation/score.py", "soke/generator/model.py",
-    "soke/run/config.py", "soke/tokenizer/tokenizer.py",
+    "soke/data/codes.py", "soke/evaluation/evaluate.py", "soke/evaluation/score.py", "soke/tokenizer/tokenizer.py",
 }
 SOURCES = sorted((ROOT / "soke").rglob("*.py"))
 

@@ -55,8 +55,7 @@ def check_translator(config: Config, parts: MotionLayout, translator: BackTransl
     """Raises UserError as `check_tokenizer` does."""
     t, made, targets = config.translation, translator.model.settings, translator.targets
     pairs = _of_layout(parts, translator.layout)
-    for key in ("WIDTH", "LAYERS", "HEADS", "FEEDFORWARD", "DROPOUT"):
-        pairs[f"TRANSLATION.{key}"] = (getattr(made, key.lower()), getattr(t, key.lower()))
+    pairs |= _of_section("TRANSLATION", made, t)
     if t.level != "auto":  # which depends on the texts that it was trained on
         pairs["TRANSLATION.LEVEL"] = (targets.level, t.level)
     pairs["TRANSLATION.PSEUDO_GLOSSES"] = (targets.pseudo, t.pseudo_glosses)

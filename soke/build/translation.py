@@ -19,7 +19,6 @@ from soke.run.config import Config, resolve
 from soke.run.processes import World
 from soke.text.words import level_of
 from soke.translation import BackTranslator
-from soke.translation.model import TranslatorSettings
 
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.evaluation.outcome import Evaluation
@@ -37,21 +36,18 @@ def models(config: Config) -> list[Config]:
 
 
 def training_module(config: Config, data: SignDataModule) -> TranslationModule:
-    from soke.translation.module import PlateauSettings, SearchRange, TranslationLosses, TranslationModule
+    from soke.translation.module import PlateauSettings, TranslationModule
 
     t, o, parts = config.translation, config.train.optim, layout_of(config)
     (corpus,) = data.corpora
     clips = data.dataset("train", "motion").clips
     translator = BackTranslator.untrained(
         clips, parts, statistics_of(config, parts, data.corpora),
-        TranslatorSettings(t.width, t.layers, t.heads, t.feedforward, t.dropout),
-        level_of((clip.text for clip in clips), t.level), t.pseudo_glosses, t.max_tokens,
+        t, level_of((clip.text for clip in clips), t.level), t.pseudo_glosses, t.max_tokens,
         annotation_hashes(corpus),
     )
     optim = PlateauSettings(o.lr, tuple(o.betas), o.weight_decay, t.decay, t.patience, o.eta_min)
-    losses = TranslationLosses(t.gloss_weight, t.text_weight, config.train.label_smoothing)
-    searches = SearchRange(tuple(t.beams), tuple(t.length_penalties))
-    return TranslationModule(translator, data.dataset("val", "motion"), optim, losses, searches)
+    return TranslationModule(translator, data.dataset("val", "motion"), t, optim, config.train.label_smoothing)
 
 
 def _back_translator(config: Config, folder: Path, corpus: Corpus) -> BackTranslator:

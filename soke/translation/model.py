@@ -13,26 +13,9 @@ from torch.nn import functional
 
 from soke.data.statistics import STD_FLOOR
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
+from soke.translation.settings import TranslatorSettings
 
 KeysValues = tuple[Tensor, Tensor]  # [N, H, L, width / H] each
-
-
-@dataclass(frozen=True)
-class TranslatorSettings:
-    """Sizes of encoder and decoder; the defaults are those of Sign Language Transformers.
-
-    Raises ValueError when `width` is odd or no multiple of `heads`.
-    """
-
-    width: int = 512
-    layers: int = 3
-    heads: int = 8
-    feedforward: int = 2048
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.width % 2 or self.width % self.heads:
-            raise ValueError(f"width must be even and a multiple of the {self.heads} heads, not {self.width}")
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):

@@ -24,6 +24,7 @@ from soke.run.training import EpochMeans, in_float32, no_loss
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
 from soke.translation.beam_search import beam_search, spelled_glosses
 from soke.translation.model import TranslationOutput
+from soke.translation.settings import Translation
 from soke.translation.translator import BackTranslator
 
 log = logging.getLogger(__name__)
@@ -47,23 +48,6 @@ class PlateauSettings:
     min_lr: float = 1e-7
 
 
-@dataclass(frozen=True)
-class TranslationLosses:
-    """Weights of the two terms, and the label smoothing of the text's in training."""
-
-    gloss: float = 1.0
-    text: float = 1.0
-    label_smoothing: float = 0.0
-
-
-@dataclass(frozen=True)
-class SearchRange:
-    """Numbers of beams and alphas of which the export takes the best; the defaults are Sign Language Transformers'."""
-
-    beams: tuple[int, ...] = tuple(range(1, 11))
-    alphas: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
-
-
 class TranslationModule(pl.LightningModule):
     """Trains `translator` on batches of the motion of signers; refuses any other (UserError).
 
@@ -71,19 +55,21 @@ class TranslationModule(pl.LightningModule):
     translations and, with glosses, the WER in percent of the frames' likeliest ones. All of it is of all processes;
     validation is in float32.
 
-    validation: items of the validation split, on which `export` chooses the search, whatever process it runs in
+    validation:      items of the validation split, on which `export` chooses the search, whatever process it runs in
+    settings:        the weights of the losses, and the searches of which the best is kept
+    label_smoothing: of the text's loss in training
     """
 
     monitor, monitor_mode = "val/BLEU-4", "max"  # the checkpoint with the highest is exported
 
     def __init__(
         self, translator: BackTranslator, validation: Sequence[MotionSample | SkippedClip],
-        optim: PlateauSettings = PlateauSettings(), losses: TranslationLosses = TranslationLosses(),
-        searches: SearchRange = SearchRange(),
+        settings: Translation, optim: PlateauSettings = PlateauSettings(), label_smoothing: float = 0.0,
     ):
         super().__init__()
         self.translator, self.model = translator, translator.model.train()
-        self.validation, self.optim, self.losses, self.searches = validation, optim, losses, searches
+        self.validation, self.settings, self.optim = validation, settings, optim
+        self.label_smoothing = label_smoothing
         self.bleu, self.wer = BLEU(level=translator.targets.level), WER(level="word")
         self.means = {stage: EpochMeans(stage, ("loss", "text", "ctc")) for stage in ("train", "val")}
         self._ids: dict[Clip, tuple[list[int], list[int] | None]] = {}
@@ -161,7 +147,7 @@ class TranslationModule(pl.LightningModule):
         parts = self.translator.layout.names
         features = [torch.cat([sample.features[part] for part in parts], dim=1) for sample in samples]
         references = [self.translator.targets.tokens_of(sample.clip) for sample in samples]
-        score = self.translator.choose_search(features, references, self.searches.beams, self.searches.alphas)
+        score = self.translator.choose_search(features, references, self.settings.beams, self.settings.length_penalties)
         if self.global_rank == 0:
             log.info("%d beams, alpha %g: BLEU-4 %.2f on val", self.translator.beams, self.translator.alpha, score)
             self.translator.provenance["val_BLEU-4"] = score
@@ -188,11 +174,11 @@ class TranslationModule(pl.LightningModule):
         """The weighted loss, which it counts with its terms, and what the model did."""
         self._refuse_generated(zip(batch.clips, batch.motions))
         features = torch.cat([batch.features[part] for part in self.translator.layout.names], dim=2)
-        smoothing = self.losses.label_smoothing if stage == "train" else 0.0
+        smoothing = self.label_smoothing if stage == "train" else 0.0
         output = self.model(features, batch.lengths, *self._targets(batch), smoothing)
-        loss, terms = self.losses.text * output.text, {"text": output.text}
+        loss, terms = self.settings.text_weight * output.text, {"text": output.text}
         if output.ctc is not None:
-            loss, terms["ctc"] = loss + self.losses.gloss * output.ctc, output.ctc
+            loss, terms["ctc"] = loss + self.settings.gloss_weight * output.ctc, output.ctc
         self.means[stage].add({"loss": loss, **terms}, len(batch.clips))
         return loss, output
 

@@ -9,12 +9,26 @@ from soke.settings import Settings
 
 
 @dataclass(frozen=True)
-class Translation(Settings):
+class TranslatorSettings(Settings):
+    """Sizes of encoder and decoder, as a saved model holds them."""
+
     width: int
     layers: int
     heads: int
     feedforward: int
     dropout: float
+
+    def problems(self) -> list[str]:
+        found, heads = self.below(1, "layers", "heads", "feedforward", "width"), max(self.heads, 1)
+        if self.width % 2 or self.width % heads:
+            found.append(f"`width` must be even and a multiple of `heads` ({heads}), not {self.width}")
+        if not 0 <= self.dropout < 1:
+            found.append(f"`dropout` must be at least 0 and below 1, not {self.dropout}")
+        return found
+
+
+@dataclass(frozen=True)
+class Translation(TranslatorSettings):
     level: Literal["auto", "word", "char", "jieba"]
     gloss_weight: float
     text_weight: float
@@ -26,17 +40,8 @@ class Translation(Settings):
     decay: float
 
     def problems(self) -> list[str]:
-        found = []
-        if min(self.layers, self.heads, self.feedforward, self.width) < 1 or self.width % max(self.heads, 1) or (
-            self.width % 2
-        ):
-            found.append(
-                f"`width` ({self.width}) must be even and a multiple of `heads` ({self.heads}), and neither "
-                f"`layers` ({self.layers}) nor `feedforward` ({self.feedforward}) below 1"
-            )
-        if not 0 <= self.dropout < 1:
-            found.append(f"`dropout` must be at least 0 and below 1, not {self.dropout}")
-        if min(self.gloss_weight, self.text_weight) < 0 or self.text_weight == 0:
+        found = super().problems()
+        if not self.gloss_weight >= 0 or not self.text_weight > 0:
             found.append("`gloss_weight` must be at least 0, and `text_weight` above 0")
         if not self.beams or min(self.beams) < 1 or not self.length_penalties:
             found.append("`beams` must list beam sizes of at least 1, `length_penalties` at least one number")

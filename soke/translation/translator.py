@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from soke.data.clip import Clip
 from soke.data.statistics import Statistics
 from soke.errors import UserError
 from soke.run import processes
+from soke.settings import SettingsError
 from soke.storage import new_folder
 from soke.text.words import Level, joined
 from soke.translation.beam_search import beam_search
-from soke.translation.model import SignTranslationModel, TranslatorSettings
+from soke.translation.model import SignTranslationModel
+from soke.translation.settings import TranslatorSettings
 from soke.translation.targets import Targets
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "translator.json"
@@ -170,7 +172,9 @@ class BackTranslator:
             translator = cls(
                 model.eval().to(device), layout, targets, config["language"], config["provenance"], **search
             )
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        except (
+            AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, SettingsError
+        ) as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]  # torch lists every weight that does not fit
             raise UserError(f"the translator in {folder} cannot be read ({reason}): {HOW_TO_TRAIN}") from error
         if translator.hash != config.get("hash"):
@@ -202,7 +206,7 @@ class BackTranslator:
         return {
             "language": self.language,
             "layout": self.layout.to_list(),
-            "settings": asdict(self.model.settings),
+            "settings": {field.name: getattr(self.model.settings, field.name) for field in fields(TranslatorSettings)},
             "beams": self.beams,
             "alpha": self.alpha,
             "max_tokens": self.max_tokens,

@@ -38,8 +38,8 @@ from soke.run.training import OptimSettings  # noqa: E402
 from soke.tokenizer.module import LossWeights, TokenizerModule  # noqa: E402
 from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer  # noqa: E402
 from soke.translation import BackTranslator  # noqa: E402
-from soke.translation.model import TranslatorSettings  # noqa: E402
 from soke.translation.module import TranslationModule  # noqa: E402
+from soke.translation.settings import TranslatorSettings  # noqa: E402
 
 WARM, MEASURED = 6, 20  # training steps; the first compile
 FRAMES, STEPS = 128, 50  # of a clip in training; of a generated video, in codes
@@ -99,10 +99,10 @@ class Stages:
             generator = make_generator("multi_head", "cpu", self.small, tokenizer.hash)
             module = GeneratorModule(generator, tokenizer, optim)
             return module, code_batch(generator, 4 if self.small else 32), [generator.mbart]
-        settings = TranslatorSettings(32, 1, 2, 32) if self.small else TranslatorSettings()
+        settings = TranslatorSettings(*((32, 1, 2, 32) if self.small else (512, 3, 8, 2048)), 0.1)
         statistics = Statistics(self.zero, self.one, self.layout.hash)
         translator = BackTranslator.untrained(clips(64), self.layout, statistics, settings, "word", True)
-        module = TranslationModule(translator, [])
+        module = TranslationModule(translator, [], load_config("configs/back_translation.yaml").translation)
         return module, motion_batch(self.layout, 4 if self.small else 32), [module.model]
 
 

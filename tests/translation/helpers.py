@@ -15,12 +15,15 @@ from soke.body.layout import MotionLayout, PartSpec
 from soke.data.clip import Clip
 from soke.data.dataset import MotionSample, collate_motions
 from soke.data.statistics import compute_statistics
+from soke.run.config import load_config
 from soke.text.words import Level
-from soke.translation.model import SignTranslationModel, TranslatorSettings
+from soke.translation.model import SignTranslationModel
 from soke.translation.module import TranslationModule
+from soke.translation.settings import TranslatorSettings
 from soke.translation.translator import BackTranslator
 
 LAYOUT = MotionLayout([PartSpec("lhand", LEFT_HAND[:3]), PartSpec("rhand", RIGHT_HAND[:4])])
+TRAINING = load_config("configs/back_translation.yaml").translation
 SETTINGS = TranslatorSettings(width=32, layers=2, heads=4, feedforward=64, dropout=0.1)
 SENTENCES = (
     "it will rain tomorrow morning",

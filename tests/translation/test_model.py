@@ -6,8 +6,10 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
+from soke.errors import UserError
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
-from soke.translation.model import DecoderLayer, EncoderLayer, MaskedBatchNorm, TranslatorSettings, sinusoids
+from soke.translation.model import DecoderLayer, EncoderLayer, MaskedBatchNorm, sinusoids
+from soke.translation.settings import TranslatorSettings
 from tests.translation.helpers import FEATURES, random_clips, random_model
 
 LENGTHS = [7, 12, 9]
@@ -202,5 +204,5 @@ def test_weights_begin_as_xavier_s_and_biases_at_zero():
 
 @pytest.mark.parametrize("width", [9, 10])
 def test_widths_that_do_not_fit_the_heads_are_refused(width):
-    with pytest.raises(ValueError, match="multiple of the 4 heads"):
-        TranslatorSettings(width=width, heads=4)
+    with pytest.raises(UserError, match=r"`width` must be even and a multiple of `heads` \(4\), not"):
+        TranslatorSettings(width, 1, 4, 8, 0.0)

@@ -13,23 +13,25 @@ from soke.data.clip import SkippedClip
 from soke.data.dataset import MotionSample, collate_motions
 from soke.errors import UserError
 from soke.translation import BackTranslator
-from soke.translation.module import PlateauSettings, SearchRange, TranslationLosses, TranslationModule
-from tests.translation.helpers import SENTENCES, SETTINGS, bleu4, fit, loader, sample, samples, translator
+from soke.translation.module import PlateauSettings, TranslationModule
+from tests.translation.helpers import SENTENCES, SETTINGS, TRAINING, bleu4, fit, loader, sample, samples, translator
 
-FEW = SearchRange(beams=(1, 2), alphas=(0.0, 1.0))
+FEW = replace(TRAINING, beams=[1, 2], length_penalties=[0.0, 1.0])
 QUICK = PlateauSettings(lr=5e-3)
 PLAIN = replace(SETTINGS, dropout=0.0)
 
 
 def make_module(items: list[MotionSample], optim: PlateauSettings = QUICK, **options) -> TranslationModule:
-    settings = {name: options.pop(name) for name in ("settings", "pseudo_glosses") if name in options}
-    return TranslationModule(translator(items, **settings), items, optim, searches=FEW, **options)
+    """options: of the translator, of the training's settings, and label_smoothing"""
+    made_of = {name: options.pop(name) for name in ("settings", "pseudo_glosses") if name in options}
+    smoothing = options.pop("label_smoothing", 0.0)
+    return TranslationModule(translator(items, **made_of), items, replace(FEW, **options), optim, smoothing)
 
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[TranslationModule, pl.Trainer, list[MotionSample]]:
     items = samples()
-    module = make_module(items, losses=TranslationLosses(gloss=5.0), settings=PLAIN)
+    module = make_module(items, gloss_weight=5.0, settings=PLAIN)
     return module, fit(module, loader(items), loader(items, 3), epochs=50), items
 
 
@@ -94,8 +96,8 @@ def test_what_is_logged_is_of_the_whole_split(trained):
 
 def test_weights_of_the_losses_and_smoothing_in_training_alone():
     items = samples()
-    losses = TranslationLosses(gloss=0.5, text=2.0, label_smoothing=0.3)
-    module = make_module(items, PlateauSettings(lr=0.0), losses=losses, settings=PLAIN)
+    losses = dict(gloss_weight=0.5, text_weight=2.0, label_smoothing=0.3)
+    module = make_module(items, PlateauSettings(lr=0.0), **losses, settings=PLAIN)
     for norm in (module.model.frame_norm, module.model.text_norm):
         norm.momentum = 1.0  # so that validation sees the batch that training saw
     logged = fit(module, loader(items), loader(items), epochs=2).callback_metrics

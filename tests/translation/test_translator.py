@@ -16,7 +16,18 @@ from soke.text.words import text_tokens
 from soke.translation import BackTranslator
 from soke.translation.module import PlateauSettings, TranslationModule
 from soke.translation.translator import CONFIG_FILE, WEIGHTS_FILE
-from tests.translation.helpers import LAYOUT, SENTENCES, SETTINGS, bleu4, fit, loader, sample, samples, translator
+from tests.translation.helpers import (
+    LAYOUT,
+    SENTENCES,
+    SETTINGS,
+    TRAINING,
+    bleu4,
+    fit,
+    loader,
+    sample,
+    samples,
+    translator,
+)
 
 
 @pytest.fixture
@@ -171,7 +182,7 @@ def test_texts_are_joined_as_they_were_cut(level, blank):
 def test_the_search_with_the_highest_bleu_is_taken():
     items = samples()
     half_trained = translator(items)
-    fit(TranslationModule(half_trained, items, PlateauSettings(lr=3e-3)), loader(items), loader(items), epochs=20)
+    fit(TranslationModule(half_trained, items, TRAINING, PlateauSettings(lr=3e-3)), loader(items), loader(items), epochs=20)
     torch.manual_seed(0)
     references = [text.split() for text in SENTENCES * 2]
     features = [half_trained.features(item.motion) for item in items * 2]
