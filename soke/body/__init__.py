@@ -1,4 +1,4 @@
-"""The body: motions, joint names, rotations, the layout of features per part, and the SMPL-X model."""
+"""The body: motions, joint names, rotations, the layout of features per part; body models: SMPL-X, the skeleton."""
 
 from soke.lazy import lazy
 

@@ -19,7 +19,7 @@ class Signature:
         dtw: variant of the warping, "exact" or "fastdtw".
         units: units of the values, in the order in which the metric gives them, for example ("m", "mm").
         fps: frames per second of the scored motion.
-        body: body model, "stand-in" or "smplx".
+        body: body model with what else moves its points, "stand-in,flat-hands" or "skeleton-50".
         layout: hash of the motion layout.
         statistics: hash of the normalisation statistics.
         level: what a text's tokens are: "word", "char" or "jieba".
