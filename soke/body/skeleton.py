@@ -29,6 +29,7 @@ for _side in ("left", "right"):
         _named = [joint if joint in ("neck", "pelvis") else f"{_side}_{joint}" for joint in _chain]
         _PARENTS |= dict(zip(_named[1:], _named))
 _ROOTS = ("pelvis", "neck")  # of the body, the first that is there; else its first joint
+_FEWEST = 3  # joints that are scored together
 
 _BODY_COLOR = (0.25, 0.28, 0.33)
 _HAND_COLORS = {"left_hand": (0.87, 0.42, 0.10), "right_hand": (0.10, 0.45, 0.72)}
@@ -41,13 +42,14 @@ class Skeleton:
 
     Fingers are named left_index1 or left_hand_index1; they and left_hand_root, or left_wrist where there is none, are
     the left hand, whose root is the latter. All joints of other names are the body; its root is the pelvis, the neck,
-    or the first of them. Joints of unknown names are scored, but have no bones.
+    or the first of them. Joints of unknown names are scored, but have no bones. Fewer than three joints of the body or
+    of a hand are not scored: after alignment nothing, or next to nothing, is left of their error.
 
     joints: J names
     unit:   of positions: `m` where they are metres
     up:     direction of the signer's head
 
-    Raises ValueError for no joints, or one named twice.
+    Raises ValueError for a joint named twice, and when there is nothing to score.
     """
 
     face_vertices: Tensor | None = None
@@ -57,10 +59,12 @@ class Skeleton:
 
     def __init__(self, joints: Sequence[str], unit: str = UNKNOWN_UNIT, up: Up = "+y"):
         self.joints, self.unit, self.up = tuple(joints), unit, up
-        if not self.joints or len(set(self.joints)) < len(self.joints):
-            raise ValueError("a skeleton needs at least one joint, and joints of different names")
         self._device = torch.device("cpu")
-        self._parts = _parts(self.joints)
+        self._parts = {name: own for name, own in _parts(self.joints).items() if len(own) >= _FEWEST}
+        if not self._parts or len(set(self.joints)) < len(self.joints):
+            raise ValueError(
+                f"a skeleton needs {_FEWEST} joints of the body or of a hand at least, and joints of different names"
+            )
         self.point_sets = {
             name: JointSet("body" if name == "body" else "hand", len(names), tuple(range(len(names))))
             for name, names in self._parts.items()
@@ -93,11 +97,14 @@ class Skeleton:
         """None: there are bones alone."""
 
     def sticks(self, motion: Motion | JointMotion) -> Sticks:
-        """The bones, from each joint to the next towards the root; raises as `track`."""
+        """The bones, to each joint from the next one towards the root, and a dot, a bone without a length, for each joint
+        that has none; raises as `track`."""
+        joined = {joint for bone in self.bones for joint in bone}
+        bones = [*self.bones, *((joint, joint) for joint in self.joints if joint not in joined)]
         upright = torch.tensor([1.0, 1.0 if self.up == "+y" else -1.0, 1.0], device=self.device)
-        starts, ends = (self._positions(motion, joints) * upright for joints in zip(*self.bones))
-        hands = [next((part for part in _HAND_COLORS if _hand_of(joint) == part), None) for _, joint in self.bones]
-        colors = [_color(hand, joint) for hand, (_, joint) in zip(hands, self.bones)]
+        starts, ends = (self._positions(motion, joints) * upright for joints in zip(*bones))
+        hands = [_hand_of(joint) for _, joint in bones]
+        colors = [_color(hand, joint) for hand, (_, joint) in zip(hands, bones)]
         widths = [_BODY_WIDTH if hand is None else _HAND_WIDTH for hand in hands]
         return Sticks(starts, ends, *(torch.tensor(v, device=self.device) for v in (colors, widths)))
 

@@ -47,4 +47,7 @@ def _skeleton(config: Config, layout: MotionLayout) -> Skeleton:
             f"the positions of DATASET.CORPORA differ in unit or direction ({listed}): keep corpora of one kind, or "
             "bring them together in a reader of your own"
         )
-    return Skeleton([joint for part in layout.parts for joint in part.joints], *next(iter(forms.values())))
+    try:
+        return Skeleton([joint for part in layout.parts for joint in part.joints], *next(iter(forms.values())))
+    except ValueError as error:
+        raise UserError(f"PARTS: {error}") from None

@@ -224,7 +224,7 @@ class MotionScores(Scorecard):
         if "face" in self._parts:
             metrics.append(DTWVPE(vertices=face_vertices, **conditions))
         metrics.append(LengthRatio(**conditions))
-        if _columns(jointed, joints):
+        if {"body", "hand"} & set(_columns(jointed, joints)):
             metrics += [DynamicsError(order, parts=jointed, **of_joints, **conditions) for order in (1, 2)]
         if len(jointed) == len(joints):
             metrics.append(Diversity(**of_joints, **conditions))

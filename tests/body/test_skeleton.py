@@ -58,6 +58,7 @@ def test_bones_lead_to_the_root():
     few = Skeleton(("neck", "left_wrist", "left_index2", "tail"))
     assert few.bones == [("neck", "left_wrist"), ("left_wrist", "left_index2")]
     assert few.point_sets["body"].total == 3  # the tail is scored, though nobody knows what it hangs at
+    assert list(few.point_sets) == ["body"]  # root and finger joint alone would hardly have an error
 
 
 def test_sticks_stand_upright_and_hands_have_colours_of_their_own():
@@ -77,14 +78,23 @@ def test_sticks_stand_upright_and_hands_have_colours_of_their_own():
     assert not colors["left_elbow"] & (colors["left_hand"] | colors["right_hand"])
 
 
+def test_joints_without_bones_are_dots():
+    motion = moving(("neck", "nose", "tail"))
+    sticks = Skeleton(motion.joints).sticks(motion)
+    assert torch.equal(sticks.starts, motion.positions[:, [0, 2]])
+    assert torch.equal(sticks.ends, motion.positions[:, [1, 2]])
+    strangers = ("p1", "p2", "p3")
+    assert Skeleton(strangers).sticks(moving(strangers)).starts.shape == (3, 3, 3)
+
+
 def test_motions_that_do_not_fit_are_named():
     body = Skeleton(SKELETON_50)
     with pytest.raises(ValueError, match="the motion holds rotations"):
         body.track(Motion.rest(2, 25.0))
     with pytest.raises(ValueError, match="the motion has no joint neck, right_shoulder, right_elbow, left_shoulder"):
         body.sticks(moving(LEFT_HAND))
-    for joints in ((), ("neck", "neck")):
-        with pytest.raises(ValueError, match="at least one joint, and joints of different names"):
+    for joints in ((), ("neck", "nose"), ("neck", "neck", "nose", "head")):
+        with pytest.raises(ValueError, match="3 joints of the body or of a hand at least, and joints of different names"):
             Skeleton(joints)
 
 
