@@ -356,7 +356,7 @@ def summary(tokenizer: SignTokenizer) -> str:
     for part, settings in tokenizer.settings.items():
         count = sum(parameter.numel() for parameter in tokenizer.autoencoders[part].parameters())
         lines.append(
-            f"{part}: {settings.num_codes} codes of {settings.code_dim} numbers, width {settings.width}, "
+            f"{part}: {settings.quantizer.codes} codes of {settings.code_dim} numbers, width {settings.width}, "
             f"{settings.depth} blocks per stage, {settings.downsample} frames per code, {count:,} parameters"
         )
     return "\n".join([*lines, f"tokenizer {tokenizer.hash}, statistics {tokenizer.statistics_hash}"])

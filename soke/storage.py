@@ -3,12 +3,13 @@ halves: files and folders appear under their name only when they are complete.""
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import unicodedata
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 from soke.errors import UserError
 
@@ -94,6 +95,24 @@ def new_folder(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file. Raises UserError that names the file and the remedy."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; {remedy}")
+    try:
+        content = json.loads(read_text(path))
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {error}; {remedy}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} does not hold a table; {remedy}")
+    return content
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    with new_file(path) as temporary:
+        temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
 def folder_hash(folder: Path) -> str:

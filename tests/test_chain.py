@@ -540,8 +540,7 @@ def test_checkpoint_of_another_layout_is_refused(shop):
     checkpoint = shop.folder("experiments", "tokenizer", "toy", "checkpoints", "last.ckpt")
     before = checkpoint.read_bytes()
     parts = (
-        "PARTS=[{name: body, joints: [head], expression: 10}, {name: lhand, joints: [left_wrist]}, "
-        "{name: rhand, joints: [right_wrist]}]"
+        "PARTS={body: {joints: [head], jaw: false}, lhand: {joints: [left_wrist]}, rhand: {joints: [right_wrist]}}"
     )
     with pytest.raises(UserError, match=r"PARTS\[1\].joints: .* -> \['left_wrist'\]"):
         shop.run(train, "deto", "NAME=other", parts, f"TRAIN.RESUME={checkpoint}")
@@ -636,8 +635,8 @@ def test_back_translation_models_of_other_data_are_told(shop, tmp_path, caplog):
     assert set(readers(f"DATASET.CORPORA.csl.ROOT={copy}")) == set(CORPORA)
     assert "csl/translation was trained with another csl_clean.train, so its words may be others" in caplog.text
     parts = (
-        "PARTS=[{name: body, joints: [head]}, {name: lhand, joints: [left_wrist]}, "
-        "{name: rhand, joints: [right_wrist]}]"
+        "PARTS={body: {joints: [head], jaw: false, expression: 0}, lhand: {joints: [left_wrist]}, "
+        "rhand: {joints: [right_wrist]}}"
     )
     with pytest.raises(UserError, match="reads expression, jaw, left_.*, which PARTS leaves out"):
         readers(parts)

@@ -23,7 +23,11 @@ BASE: [configs/parts/m3t.yaml]
 NAME: m3t
 TRAIN: {END_EPOCH: 2, NUM_WORKERS: 0}
 EVAL: {EVERY_EPOCHS: 1, GENERATE_EVERY: 1}
-TOKENIZER: {CODES: {body: 32, rhand: 32, face: 16}, WIDTH: 16, CODE_DIM: 16}
+TOKENIZER: {WIDTH: 16, CODE_DIM: 16}
+PARTS:
+  body: {quantizer: {kind: ema, codes: 32}}
+  rhand: {quantizer: {kind: ema, codes: 32}}
+  face: {quantizer: {kind: ema, codes: 16}}
 """
 
 

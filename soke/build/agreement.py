@@ -8,17 +8,13 @@ from pathlib import Path
 from soke.body.layout import MotionLayout
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
-from soke.run.changes import Changes, told
+from soke.run.changes import ABSENT, Changes, told
 from soke.run.config import Config, resolve
 from soke.settings import Settings
-from soke.tokenizer.tokenizer import SignTokenizer, saved_hash
+from soke.tokenizer.saved import saved_hash
+from soke.tokenizer.settings import Networks, written_as
+from soke.tokenizer.tokenizer import SignTokenizer
 from soke.translation import BackTranslator
-
-# Key below TOKENIZER -> field of AutoencoderSettings.
-_OF_AUTOENCODER = {
-    "CODE_DIM": "code_dim", "WIDTH": "width", "DEPTH": "depth", "DILATION_GROWTH": "dilation_growth",
-    "DOWNSAMPLE": "downsample", "EMA_DECAY": "decay",
-}
 
 
 def check_tokenizer(config: Config, parts: MotionLayout, tokenizer: SignTokenizer, folder: Path) -> None:
@@ -68,14 +64,16 @@ def check_translator(config: Config, parts: MotionLayout, translator: BackTransl
 
 def _of_tokenizer(config: Config, parts: MotionLayout, tokenizer: SignTokenizer) -> Changes:
     pairs = _of_layout(parts, tokenizer.layout)
-    pairs["TOKENIZER.CODES"] = (
-        {part: settings.num_codes for part, settings in tokenizer.settings.items()}, config.tokenizer.codes
-    )
-    for settings in tokenizer.settings.values():
-        for key, field in _OF_AUTOENCODER.items():
-            pair = (getattr(settings, field), getattr(config.tokenizer, key.lower()))
-            if pair[0] != pair[1]:
-                pairs[f"TOKENIZER.{key}"] = pair
+    asked = config.tokenizer.autoencoders(config.parts)
+    for part in (part for part in tokenizer.settings if part in asked):
+        both = tokenizer.settings[part], asked[part]
+        for field in dataclasses.fields(Networks):
+            values = tuple(getattr(settings, field.name) for settings in both)
+            if values[0] != values[1]:  # of any part
+                pairs[f"TOKENIZER.{field.name.upper()}"] = values
+        written = [written_as(settings.quantizer) for settings in both]
+        for key in written[0] | written[1]:
+            pairs[f"PARTS.{part}.quantizer.{key}"] = tuple(values.get(key, ABSENT) for values in written)
     return pairs
 
 

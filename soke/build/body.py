@@ -10,6 +10,7 @@ from soke.body.joints import JOINT_GROUPS, expanded
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.model import load_body_model
 from soke.body.posed import Posed
+from soke.body.settings import Part
 from soke.body.skeleton import UNKNOWN_UNIT, Skeleton
 from soke.build import devices
 from soke.build.readers import reader_of
@@ -19,11 +20,16 @@ from soke.run.config import Config, resolve
 
 def layout_of(config: Config) -> MotionLayout:
     try:
-        return MotionLayout([PartSpec(**{**dataclasses.asdict(p), "joints": expanded(p.joints)}) for p in config.parts])
+        return MotionLayout([_spec_of(part) for part in config.parts])
     except KeyError as error:
         raise UserError(f"PARTS: {error.args[0]}; groups of joints are {', '.join(JOINT_GROUPS)}") from None
     except ValueError as error:
         raise UserError(f"PARTS: {error}") from None
+
+
+def _spec_of(part: Part) -> PartSpec:
+    values = {field.name: getattr(part, field.name) for field in dataclasses.fields(PartSpec)}
+    return PartSpec(**{**values, "joints": expanded(part.joints)})
 
 
 def body_model(config: Config, device: str | None = None) -> Posed:

@@ -54,7 +54,7 @@ def code_store(config: Config) -> CodeStore:
 
 def motion_data(config: Config, folder: Path) -> SignDataModule:
     """Motions of the corpora; clips that are skipped are listed in `folder`."""
-    return _data_module(config, folder, corpora_of(config), "motion", 1)
+    return _data_module(config, folder, corpora_of(config), "motion", config.train.batch_frames)
 
 
 def tokenizer_data(config: Config, folder: Path) -> SignDataModule:
@@ -70,23 +70,24 @@ def tokenizer_data(config: Config, folder: Path) -> SignDataModule:
                 "DATASET.LEXICON is null: name the folder of the isolated signs, or set DATASET.TRAIN_ON_LEXICON=false"
             )
         chosen.append(signs)
-    return _data_module(config, folder, chosen, "motion", 1)
+    return _data_module(config, folder, chosen, "motion", config.train.batch_frames)
 
 
 def code_data(config: Config, folder: Path) -> SignDataModule:
     """Codes of the corpora; clips that are skipped are listed in `folder`."""
-    return _data_module(config, folder, corpora_of(config), "codes", config.tokenizer.downsample)
+    longest = config.tokenizer.steps(config.train.batch_frames)
+    return _data_module(config, folder, corpora_of(config), "codes", longest)
 
 
-def _data_module(config: Config, folder: Path, corpora: list[Corpus], kind: str, frames: int) -> SignDataModule:
-    """frames: of a unit of what is read"""
-    d, downsample = config.dataset, config.tokenizer.downsample
+def _data_module(config: Config, folder: Path, corpora: list[Corpus], kind: str, longest: int) -> SignDataModule:
+    """longest: see `batch_length` of SignDataModule"""
+    d, steps = config.dataset, config.tokenizer.steps
     return SignDataModule(
         corpora, layout_of(config), kind, code_store(config), batch_size=config.train.batch_size,
         eval_batch_size=config.eval.batch_size, workers=config.train.num_workers, folder=folder,
-        min_frames=d.min_frames, max_frames=d.max_frames, multiple=downsample, min_steps=d.min_frames // downsample,
-        max_steps=d.max_frames // downsample, strict=d.strict, cache_frames=d.cache_frames, seed=config.seed,
-        batch_length=config.train.batch_frames // frames,
+        min_frames=d.min_frames, max_frames=d.max_frames, multiple=config.tokenizer.frames(1),
+        min_steps=steps(d.min_frames), max_steps=steps(d.max_frames), strict=d.strict, cache_frames=d.cache_frames,
+        seed=config.seed, batch_length=longest,
         group_by_length=d.group_by_length, weights={name: corpus.weight for name, corpus in d.corpora.items()},
     )
 
@@ -110,7 +111,7 @@ def statistics_of(config: Config, parts: MotionLayout, corpora: list[Corpus]) ->
         return published_statistics(named, named.with_name("std.pt"), parts)
     sentences = [corpus for corpus in corpora if not isinstance(corpus, Lexicon)]
     dataset = MotionDataset(
-        sentences, "train", parts, *limits_of(config), config.tokenizer.downsample, config.dataset.strict
+        sentences, "train", parts, *limits_of(config), config.tokenizer.frames(1), config.dataset.strict
     )
     if named is not None and named.exists():
         statistics = Statistics.load(named, parts)

@@ -133,7 +133,7 @@ def new_generator(config: Config, tokenizer: SignTokenizer, data: SignDataModule
     }
     settings = replace(g, mbart=resolve(g.mbart).name, retrieval=replace(g.retrieval, **made_of))
     spec = GeneratorSpec(
-        settings, languages=list(dict.fromkeys(languages.values())), codebooks=tokenizer.codebook_sizes,
+        settings, languages=list(dict.fromkeys(languages.values())), streams=tokenizer.streams,
         tokenizer_hash=tokenizer.hash, fps=fps, corpora=languages,
         data=store.digest(data.dataset("train", "codes").clips),
     )
@@ -157,13 +157,13 @@ def _signs(config: Config, tokenizer: SignTokenizer, store: CodeStore, corpora: 
             "the codes in %s are those of SOKE's public tokenizer, which nothing in the file tells: this run's "
             "tokenizer %s must be the one that prepare.import_soke makes of it", retrieval.word_codes, tokenizer.hash,
         )
-        return published_recordings(resolve(retrieval.word_codes), tokenizer.codebook_sizes, german)
+        return published_recordings(resolve(retrieval.word_codes), tokenizer.streams, german)
     files = {corpus.language: store.word_file(corpus.language) for corpus in corpora}
     recordings = lexicon_of(config, corpora) if resolve(config.dataset.lexicon).is_dir() else None
     reason = store.words_misfit(recordings, files, limits_of(config), Watch())
     if reason:
         raise UserError(f"the tables of words (word2code_*.json) in {store.path} do not fit: {reason}; {REMEDY}")
-    tables = {name: read_recordings(path, tokenizer.parts) for name, path in files.items() if path.is_file()}
+    tables = {name: read_recordings(path, list(tokenizer.streams)) for name, path in files.items() if path.is_file()}
     if not tables:
         raise UserError(f"{store.path} holds no codes of the lexicon's signs (word2code_*.json); {REMEDY}")
     if any(r.source for words in tables.values() for recordings in words.values() for r in recordings):

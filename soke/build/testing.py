@@ -60,7 +60,7 @@ def evaluation_setting(
     """readers: corpora -> what reads the motions that are made for them"""
     chosen = corpora_of(config)
     return Setting(
-        chosen, config.test.split, body_model(config), limits_of(config), config.tokenizer.downsample,
+        chosen, config.test.split, body_model(config), limits_of(config), config.tokenizer.frames(1),
         config.dataset.strict, config.metric.dtw, config.metric.level, readers(config, chosen), world,
         config.test.batch_size,
     )

@@ -13,7 +13,7 @@ from soke.errors import UserError
 from soke.run import folders
 from soke.run.config import Config, resolve
 from soke.run.processes import World
-from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+from soke.tokenizer.tokenizer import SignTokenizer
 
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.data.datamodule import SignDataModule
@@ -50,22 +50,16 @@ def exports(config: Config) -> dict[str, Path]:
 
 
 def new_tokenizer(config: Config, corpora: list[Corpus]) -> SignTokenizer:
-    parts, t = layout_of(config), config.tokenizer
+    parts = layout_of(config)
     found = statistics_of(config, parts, corpora)
-    settings = {
-        part: AutoencoderSettings(size, t.code_dim, t.width, t.depth, t.dilation_growth, t.downsample, t.ema_decay)
-        for part, size in t.codes.items()
-    }
-    return SignTokenizer(parts, found.mean, found.std, settings)
+    return SignTokenizer(parts, found.mean, found.std, config.tokenizer.autoencoders(config.parts))
 
 
 def training_module(config: Config, data: SignDataModule) -> TokenizerModule:
-    from soke.tokenizer.module import LossWeights, TokenizerModule
+    from soke.tokenizer.module import TokenizerModule
 
-    loss = config.loss
-    weights = LossWeights(loss.feature, loss.commitment, loss.velocity, loss.reduction)
     return TokenizerModule(
-        new_tokenizer(config, data.corpora), body_model(config, "cpu"), weights, optim_settings(config)
+        new_tokenizer(config, data.corpora), body_model(config, "cpu"), config.loss, optim_settings(config)
     )
 
 

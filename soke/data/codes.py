@@ -1,13 +1,12 @@
-"""Code files: the motion tokens of every clip on disk, where they came from, and the codes of the lexicon's words."""
+"""Code files: the motion tokens of every clip on disk, and where they came from."""
 from __future__ import annotations
 
 import json
-import logging
-import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,13 +17,10 @@ from soke.data.clip import SPLITS, Clip, ClipError, Corpus
 from soke.data.fingerprints import Fingerprint, Watch, digest, fingerprint_of
 from soke.data.lexicon import Lexicon
 from soke.errors import UserError
-from soke.storage import existing, new_file, read_text
-from soke.text.spelling import spelled
+from soke.storage import existing, new_file, read_json, write_json
 
 REMEDY = "run `python -m get_motion_code` with the tokenizer that you want to use"
 _PROVENANCE = "provenance.json"
-_CHINESE = re.compile("[\u3400-\u9fff]")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class Provenance:
     """What the codes of a folder were made with.
 
     tokenizer, layout, statistics: hashes
-    parts, codebook_sizes:         of the P streams, in the order of the codes' last axis
+    streams:                       name -> number of codes, in the order of the codes' last axis
     downsample:                    frames per token step
     fps:                           corpus -> working frames per second
     code_version:                  version of this package
@@ -44,14 +40,22 @@ class Provenance:
     tokenizer: str
     layout: str
     statistics: str
-    parts: tuple[str, ...]
-    codebook_sizes: tuple[int, ...]
+    streams: dict[str, int]
     downsample: int
     fps: dict[str, float]
     code_version: str
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
     rule: str = ""
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Provenance:
+        """From what its file holds. Raises KeyError or TypeError for what no record holds."""
+        values = dict(content)
+        if "streams" not in values:  # an older record: every part had one stream
+            values["streams"] = dict(zip(values.pop("parts"), values.pop("codebook_sizes"), strict=True))
+        limits = {corpus: tuple(pair) for corpus, pair in values.get("limits", {}).items()}
+        return cls(**{**values, "limits": limits})
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class CodeStore:
     """A folder of the codes of one tokenizer.
 
         provenance.json         what they were made with
-        {corpus}/{name}.npy     int [1, K, P], as published; K token steps, P parts
+        {corpus}/{name}.npy     int [1, K, S], as published; K token steps, S streams
         {corpus}/{split}.jsonl  a line per clip that was written: its file, and what it was made from. The last line of
                                 a clip counts, and one that an interruption cut off does not
         word2code_{ASL|CSL|DGS}.json  a table of words per sign language: a word may be spelled alike in two
@@ -90,7 +94,7 @@ class CodeStore:
         self._taken: dict[str, set[str]] = {}  # corpus -> files of its clips
 
     def write(self, clip: Clip, codes: Tensor, frames: Fingerprint | None = None) -> None:
-        """Store the codes [K, P] of a clip that were made from `frames`. Raises ClipError when its name leads out of
+        """Store the codes [K, S] of a clip that were made from `frames`. Raises ClipError when its name leads out of
         the folder."""
         self._plain_file(clip)
         entry = self._entry(clip)
@@ -107,7 +111,7 @@ class CodeStore:
         self._note(sign, _Entry("", "", sign.fps, frames or Fingerprint("absent")))
 
     def read(self, clip: Clip) -> Tensor:
-        """Codes [K, P], int64. Raises ClipError naming the clip and the file: absent, damaged, of another shape or out
+        """Codes [K, S], int64. Raises ClipError naming the clip and the file: absent, damaged, of another shape or out
         of the range of the codebooks."""
         file = self._known_file(clip)
         try:
@@ -118,12 +122,12 @@ class CodeStore:
             raise ClipError(f"clip {clip.name}: {file} is damaged ({error}); {REMEDY}") from error
         if codes.ndim != 3 or codes.shape[0] != 1 or 0 in codes.shape or codes.dtype.kind not in "iu":
             raise ClipError(
-                f"clip {clip.name}: {file} holds {codes.dtype} {list(codes.shape)}, not whole numbers [1, K, P]; "
+                f"clip {clip.name}: {file} holds {codes.dtype} {list(codes.shape)}, not whole numbers [1, K, S]; "
                 f"{REMEDY}"
             )
         codes = codes[0].astype(np.int64)
         if self.has_provenance():
-            sizes = self.provenance.codebook_sizes
+            sizes = list(self.provenance.streams.values())
             fits = codes.shape[1] == len(sizes) and codes.min() >= 0 and (codes.max(axis=0) < sizes).all()
         else:
             fits = codes.min() >= 0
@@ -201,12 +205,10 @@ class CodeStore:
         if self._provenance is None:
             path = self.path / _PROVENANCE
             anew = f"remove {self.path}, then {REMEDY}"
-            content = read_json_table(path, anew if path.is_file() else REMEDY)
+            content = read_json(path, anew if path.is_file() else REMEDY)
             try:
-                tuples = {key: tuple(content[key]) for key in ("parts", "codebook_sizes")}
-                limits = {corpus: tuple(pair) for corpus, pair in content.get("limits", {}).items()}
-                self._provenance = Provenance(**{**content, **tuples, "limits": limits})
-            except (AttributeError, TypeError, KeyError) as error:
+                self._provenance = Provenance.of(content)
+            except (AttributeError, TypeError, KeyError, ValueError) as error:
                 raise UserError(f"{path} is no record of origin ({error!r}); {anew}") from error
         return self._provenance
 
@@ -215,7 +217,7 @@ class CodeStore:
 
     def write_provenance(self, provenance: Provenance) -> None:
         """To be written before the first codes, so that no codes ever lie beside another tokenizer's record."""
-        _write_json(self.path / _PROVENANCE, asdict(provenance))
+        write_json(self.path / _PROVENANCE, asdict(provenance))
         self._provenance = provenance
 
     def check(self, tokenizer: str, corpora: Iterable[Corpus] = (), limits: tuple[int, int] = (0, 0)) -> None:
@@ -361,82 +363,3 @@ def _read_notes(path: Path) -> dict[str, _Entry]:
         except (ValueError, TypeError, AttributeError):  # cut off
             continue
     return entries
-
-
-def write_word_codes(path: Path, words: Mapping[str, Tensor], parts: Sequence[str]) -> None:
-    """Store {word: codes [K, P]} in the published form, {word: {part: [K numbers]}}."""
-    _write_json(path, {word: dict(zip(parts, codes.t().tolist(), strict=True)) for word, codes in words.items()})
-
-
-def read_word_codes(path: Path, parts: Sequence[str], remedy: str = REMEDY) -> dict[str, Tensor]:
-    """{word: codes [K, P] int64}, P in the order of `parts`; the inverse of `write_word_codes`.
-
-    Raises UserError that names the file, the word that lacks a part or whose parts differ in length, and the remedy.
-    """
-    words = {}
-    for word, streams in read_json_table(path, remedy).items():
-        try:
-            words[spelled(word)] = parsed_codes(streams, parts)
-        except ValueError as error:
-            raise UserError(f"{path}: word {word!r} {error}; {remedy}") from error
-    return words
-
-
-def parsed_codes(streams: Mapping[str, Sequence[int]], parts: Sequence[str]) -> Tensor:
-    """Codes [K, P] int64 of {part: [K numbers]}. Raises ValueError that says what of it is missing."""
-    try:
-        codes = torch.tensor([streams[part] for part in parts])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"lacks codes of equal length for {', '.join(parts)}") from error
-    if codes.ndim != 2 or codes.dtype != torch.int64 or codes.shape[1] == 0:
-        raise ValueError("does not have lists of whole numbers")
-    return codes.t().contiguous()
-
-
-def write_published_word_codes(path: Path, words: Mapping[str, Mapping[str, Tensor]], parts: Sequence[str]) -> None:
-    """Store {language: {word: codes [K, P]}} as one table, SOKE's word2code.json: CSL first, then DGS, then ASL.
-
-    A word of two languages keeps the codes of the first.
-    """
-    order = [*(lang for lang in ("CSL", "DGS", "ASL") if lang in words), *sorted(set(words) - {"CSL", "DGS", "ASL"})]
-    table: dict[str, Tensor] = {}
-    for language in order:
-        for word, codes in words[language].items():
-            table.setdefault(word, codes)
-    lost = sum(map(len, words.values())) - len(table)
-    if lost:
-        _log.info("%d words occur in two languages; %s holds the first", lost, path)
-    write_word_codes(path, table, parts)
-
-
-def read_published_word_codes(
-    path: Path, parts: Sequence[str], german: Collection[str], remedy: str = REMEDY
-) -> dict[str, dict[str, Tensor]]:
-    """{language: {word: codes [K, P]}} of SOKE's word2code.json, which does not say what language a word is of.
-
-    Words with a Chinese character are CSL, those among `german` (the lower-cased glosses of Phoenix-2014T) DGS, others
-    ASL. Raises UserError as `read_word_codes` does.
-    """
-    words: dict[str, dict[str, Tensor]] = {"CSL": {}, "DGS": {}, "ASL": {}}
-    for word, codes in read_word_codes(path, parts, remedy).items():
-        language = "CSL" if _CHINESE.search(word) else "DGS" if word in german else "ASL"
-        words[language][word] = codes
-    return words
-
-
-def _write_json(path: Path, content: dict) -> None:
-    with new_file(path) as temporary:
-        temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-
-
-def read_json_table(path: Path, remedy: str) -> dict:
-    """The JSON object in a file. Raises UserError that names the file and the remedy."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; {remedy}")
-    try:
-        content = json.loads(read_text(path))
-    except ValueError as error:
-        raise UserError(f"{path} cannot be read: {error}; {remedy}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold a table; {remedy}")
-    return content

@@ -1,7 +1,6 @@
 """The recordings of a lexicon's words as codes: their table on disk, and which one of a word is retrieved."""
 from __future__ import annotations
 
-import json
 import logging
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,10 +12,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from soke.data.clip import Clip
-from soke.data.codes import REMEDY, parsed_codes, read_json_table, read_published_word_codes
+from soke.data.codes import REMEDY
 from soke.data.lexicon import SentenceClips
+from soke.data.word_codes import parsed_codes, read_published_word_codes
 from soke.errors import UserError
-from soke.storage import new_file
+from soke.storage import read_json, write_json
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Recording:
     """One recording of a word.
 
     name:   of the recording in lexicon.csv
-    codes:  [K, P]
+    codes:  [K, S]
     source: the clip that it was cut from: corpus/name, or the folder that lexicon.csv names; None: it is no segment
     """
 
@@ -42,9 +42,9 @@ class Recording:
 
 
 def edit_distances(codes: Sequence[Tensor]) -> Tensor:
-    """[N, N] int64, the least cost of making one of N sequences [K_i, P] of codes another, times P.
+    """[N, N] int64, the least cost of making one of N sequences [K_i, S] of codes another, times S.
 
-    A step that is put in or left out costs 1; one that is replaced costs the share of its parts that differ.
+    A step that is put in or left out costs 1; one that is replaced costs the share of its streams that differ.
     """
     first, second = torch.triu_indices(len(codes), len(codes), offset=1)
     lengths = torch.tensor([len(c) for c in codes])
@@ -83,30 +83,29 @@ def ranked(recordings: Sequence[Recording], rule: str) -> list[Recording]:
     return [recordings[i] for i in sorted(range(len(recordings)), key=lambda i: costs[i])]
 
 
-def write_recordings(path: Path, words: Mapping[str, Sequence[Recording]], parts: Sequence[str], rule: str) -> None:
+def write_recordings(path: Path, words: Mapping[str, Sequence[Recording]], streams: Sequence[str], rule: str) -> None:
     """Store {word: recordings}, and for each word the name of the one that `rule` chooses."""
     table = {
         word: {
             "chosen": ranked(recordings, rule)[0].name,
             "recordings": [
-                {"name": r.name, "source": r.source, "codes": dict(zip(parts, r.codes.t().tolist(), strict=True))}
+                {"name": r.name, "source": r.source, "codes": dict(zip(streams, r.codes.t().tolist(), strict=True))}
                 for r in recordings
             ],
         } for word, recordings in words.items()
     }
-    with new_file(path) as temporary:
-        temporary.write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
+    write_json(path, table)
 
 
-def read_recordings(path: Path, parts: Sequence[str]) -> dict[str, list[Recording]]:
-    """{word: recordings}, P in the order of `parts`; the inverse of `write_recordings`.
+def read_recordings(path: Path, streams: Sequence[str]) -> dict[str, list[Recording]]:
+    """{word: recordings}, S in the order of `streams`; the inverse of `write_recordings`.
 
     Raises UserError that names the file, and the word whose recordings are malformed.
     """
     words = {}
-    for word, entry in read_json_table(path, REMEDY).items():
+    for word, entry in read_json(path, REMEDY).items():
         try:
-            words[word] = [_recording(fields, parts) for fields in entry["recordings"]]
+            words[word] = [_recording(fields, streams) for fields in entry["recordings"]]
             if not words[word]:
                 raise ValueError("has no recording")
         except (KeyError, TypeError) as error:
@@ -142,16 +141,16 @@ _OF_SOKE = (
 
 
 def published_recordings(
-    path: Path, codebooks: Mapping[str, int], german: Collection[str]
+    path: Path, streams: Mapping[str, int], german: Collection[str]
 ) -> dict[str, dict[str, list[Recording]]]:
     """{language: {word: its one recording}} of SOKE's word2code.json, which names neither recordings nor tokenizer.
 
-    codebooks: part -> number of codes; german: see `read_published_word_codes`
+    streams: name -> number of codes; german: see `read_published_word_codes`
 
     Raises UserError as `read_word_codes` does, and for a code that no codebook has.
     """
-    words = read_published_word_codes(path, list(codebooks), german, _OF_SOKE)
-    sizes = torch.tensor(list(codebooks.values()))
+    words = read_published_word_codes(path, list(streams), german, _OF_SOKE)
+    sizes = torch.tensor(list(streams.values()))
     for word, codes in (item for entries in words.values() for item in entries.items()):
         if (codes < 0).any() or (codes >= sizes).any():
             raise UserError(f"{path}: word {word!r} has codes that the tokenizer's codebooks lack; {_OF_SOKE}")
@@ -161,5 +160,5 @@ def published_recordings(
     }
 
 
-def _recording(fields: Mapping, parts: Sequence[str]) -> Recording:
-    return Recording(str(fields["name"]), parsed_codes(fields["codes"], parts), fields["source"])
+def _recording(fields: Mapping, streams: Sequence[str]) -> Recording:
+    return Recording(str(fields["name"]), parsed_codes(fields["codes"], streams), fields["source"])

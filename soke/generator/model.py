@@ -1,4 +1,4 @@
-"""SignGenerator: mBART from text to the codes of every part, with a head per part; and back, from codes to text."""
+"""SignGenerator: mBART from text to the codes of every stream, with a head each; and back, from codes to text."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _SHRINK_AT = 0.75  # samples leave the batch when so few are left that copying t
 class GeneratorOutput:
     """Teacher-forced result of a batch.
 
-    loss:      [] mean of the parts' cross-entropies
-    losses:    part -> [] cross-entropy per asked step, in nats
-    accuracy:  part -> [] share of asked steps at which the likeliest code is the right one
+    loss:      [] mean of the streams' cross-entropies
+    losses:    stream -> [] cross-entropy per asked step, in nats
+    accuracy:  stream -> [] share of asked steps at which the likeliest code is the right one
     """
 
     loss: Tensor
@@ -59,15 +59,15 @@ class SignGenerator(nn.Module):
     ):
         super().__init__()
         self.spec, self.mbart, self.compile = spec, mbart, False
-        sizes = list(spec.codebooks.values())
+        sizes = list(spec.streams.values())
         settings = spec.settings
         self.scheme = SCHEMES[settings.decoding](sizes)
-        self.vocabulary = SignVocabulary(len(text_tokenizer), spec.languages, spec.codebooks, self.scheme.rows)
+        self.vocabulary = SignVocabulary(len(text_tokenizer), spec.languages, spec.streams, self.scheme.rows)
         if mbart.shared.num_embeddings != self.vocabulary.size:
             # cc25's table has a few rows more than its tokenizer has tokens; they are not used
             mbart.resize_token_embeddings(self.vocabulary.size, mean_resizing=False)
         self.register_buffer("first_codes", self.vocabulary.first_codes, persistent=False)
-        lexicon = Retriever(signs, settings.retrieval, keywords, codebooks=spec.codebooks)
+        lexicon = Retriever(signs, settings.retrieval, keywords, streams=spec.streams)
         self.source = SourceEncoder(
             text_tokenizer, self.vocabulary, lexicon, settings.max_source, settings.retrieval.form
         )
@@ -78,9 +78,9 @@ class SignGenerator(nn.Module):
                 torch.cat([torch.arange(first, first + size), end])
                 for first, size in zip(self.vocabulary.first_codes.tolist(), sizes)
             ]
-        self.heads = Heads(spec.codebooks, mbart.config.d_model, tied)
-        weights = torch.tensor([1.0 if settings.fusion is None else settings.fusion[part] for part in spec.codebooks])
-        self.register_buffer("fusion", weights, persistent=False)  # [P]
+        self.heads = Heads(spec.streams, mbart.config.d_model, tied)
+        weights = torch.tensor([1.0 if settings.fusion is None else settings.fusion[name] for name in spec.streams])
+        self.register_buffer("fusion", weights, persistent=False)  # [S]
         steps, positions = settings.max_steps * self.scheme.period, mbart.config.max_position_embeddings
         if steps > positions:
             raise SettingsError(settings, [
@@ -117,7 +117,7 @@ class SignGenerator(nn.Module):
 
     def _motion_sources(self, codes: Tensor, lengths: Tensor, languages: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Encoder states [B, K + 2, D] of motions and their mask [B, K + 2]: a position per time step, in which the
-        parts are fused as the decoder reads them, then end and language token."""
+        streams are fused as the decoder reads them, then end and language token."""
         codes = pad(codes.to(self.device), (0, 0, 0, 2))
         self._check_length(codes, "a motion", "cut it into sentences, in training by a lower DATASET.MAX_FRAMES")
         end = self.source.text_tokenizer.eos_token_id
@@ -136,11 +136,11 @@ class SignGenerator(nn.Module):
             raise UserError(f"{what} of {length} tokens exceeds this mBART's {positions} positions: {remedy}")
 
     def _inputs(self, codes: Tensor) -> Tensor:
-        """Codes [..., P] with ABSENT -> fused embeddings [..., D]: the weighted mean of the parts that are there."""
+        """Codes [..., S] with ABSENT -> fused embeddings [..., D]: the weighted mean of the streams that are there."""
         there = codes != ABSENT
         weights = self.fusion * there
-        weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)  # [..., P]
-        embedded = self.mbart.shared(codes.clamp_min(0) + self.first_codes)  # [..., P, D]
+        weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)  # [..., S]
+        embedded = self.mbart.shared(codes.clamp_min(0) + self.first_codes)  # [..., S, D]
         return (weights[..., None] * embedded).sum(-2)
 
     def _start(self, languages: Sequence[str]) -> Tensor:
@@ -152,9 +152,9 @@ class SignGenerator(nn.Module):
         self, texts: Sequence[str], languages: Sequence[str], codes: Tensor, lengths: Tensor,
         label_smoothing: float = 0.0, clips: Sequence[Clip | None] | None = None,
     ) -> GeneratorOutput:
-        """Teacher forcing. codes [B, K, P], padded with anything beyond lengths [B]; clips as `generate` takes them.
+        """Teacher forcing. codes [B, K, S], padded with anything beyond lengths [B]; clips as `generate` takes them.
 
-        label_smoothing: share of the target's probability that `loss` spreads over all codes of the part
+        label_smoothing: share of the target's probability that `loss` spreads over all codes of the stream
         """
         drop = self.spec.settings.retrieval.drop if self.training else 0.0
         states, mask = self._sources(texts, languages, clips, drop)
@@ -166,16 +166,16 @@ class SignGenerator(nn.Module):
             encoder_attention_mask=mask.repeat_interleave(rows, 0), use_cache=False,
         ).last_hidden_state  # [B * R, S, D]
         losses, smoothed, accuracy = {}, [], {}
-        for index, (part, logits) in enumerate(self.heads(hidden, self.mbart.shared.weight).items()):
+        for index, (stream, logits) in enumerate(self.heads(hidden, self.mbart.shared.weight).items()):
             target = steps.targets[..., index].flatten(0, 1)
             asked = target != IGNORE
             logits, target = logits[asked], target[asked]
-            losses[part] = nn.functional.cross_entropy(logits, target)
+            losses[stream] = nn.functional.cross_entropy(logits, target)
             smoothed.append(
                 nn.functional.cross_entropy(logits, target, label_smoothing=label_smoothing)
-                if label_smoothing else losses[part]
+                if label_smoothing else losses[stream]
             )
-            accuracy[part] = (logits.argmax(-1) == target).float().mean()
+            accuracy[stream] = (logits.argmax(-1) == target).float().mean()
         return GeneratorOutput(torch.stack(smoothed).mean(), losses, accuracy)
 
     @torch.no_grad()
@@ -183,7 +183,7 @@ class SignGenerator(nn.Module):
         self, texts: Sequence[str], languages: Sequence[str], search: Search = Search(),
         clips: Sequence[Clip | None] | None = None,
     ) -> list[Tensor]:
-        """The codes [K, P] of each sentence, 1 <= K; a sample ends by itself when any of its heads says end.
+        """The codes [K, S] of each sentence, 1 <= K; a sample ends by itself when any of its heads says end.
 
         clips: whose sentences they are, for the signs that are retrieved, see `Retriever`; None: nobody's
 
@@ -238,7 +238,7 @@ class SignGenerator(nn.Module):
     ) -> TextOutput:
         """Teacher forcing from motion to text, M3T's auxiliary objective (section 3.3).
 
-        codes [B, K, P], padded with anything beyond lengths [B]. Raises UserError as `forward` does, and for a motion
+        codes [B, K, S], padded with anything beyond lengths [B]. Raises UserError as `forward` does, and for a motion
         longer than mBART's positions.
         """
         states, mask = self._motion_sources(codes, lengths, languages)
@@ -260,7 +260,7 @@ class SignGenerator(nn.Module):
         self, codes: Sequence[Tensor], languages: Sequence[str], beams: int = 1, length_penalty: float = 1.0,
         max_tokens: int = 100,
     ) -> list[str]:
-        """The sentence that each motion, codes [K, P], says; "" where K is 0.
+        """The sentence that each motion, codes [K, S], says; "" where K is 0.
 
         The result for a motion does not depend on the others. Raises UserError for a generator that was not trained to
         translate, an unknown language, and a motion longer than mBART's positions; ValueError for codes that the
@@ -277,7 +277,7 @@ class SignGenerator(nn.Module):
         lengths = torch.tensor([len(motion) for motion in codes], device=self.device)
         padded = pad_sequence([motion.to(self.device) for motion in codes], batch_first=True)
         if ((padded < 0) | (padded >= self.scheme.end.to(self.device))).any():
-            raise ValueError(f"a code lies outside its codebook; the sizes are {self.spec.codebooks}")
+            raise ValueError(f"a code lies outside its codebook; the sizes are {self.spec.streams}")
         starts = [self.source.locale_id(language) for _, language in zip(codes, languages, strict=True)]
         with _evaluating(self):
             states, mask = self._motion_sources(padded, lengths, languages)

@@ -20,13 +20,13 @@ from soke.tokenizer.tokenizer import SignTokenizer
 
 
 class GeneratorModule(pl.LightningModule):
-    """Logs for both stages, under teacher forcing, the loss and per part the cross-entropy in nats, accuracy and
+    """Logs for both stages, under teacher forcing, the loss and per stream the cross-entropy in nats, accuracy and
     perplexity, means over the epoch's token steps; the same loss and accuracy of the text, where the generator's
     `translation` is a share of the batches (M3T, section 3.3); and what `generation` says of generated motion. All of
     it is of all processes; validation is in float32.
 
-    label_smoothing: share of the target's probability that the training loss spreads over all codes of a part; what is
-                     logged per part, and the validation loss, are without it
+    label_smoothing: share of the target's probability that the training loss spreads over a stream's codes; what is
+                     logged per stream, and the validation loss, are without it
     checkpointing:   mBART's activations are not kept but computed again in the backward pass
     generation:      the score by which the exported checkpoint is chosen. None: the last one is exported, because
                      cross-entropy grows again long before generated motion gets worse
@@ -46,7 +46,7 @@ class GeneratorModule(pl.LightningModule):
             mbart = generator.mbart  # transformers has renamed it since 5.17
             enable = getattr(mbart, "activation_checkpointing_enable", None) or mbart.gradient_checkpointing_enable
             enable({"use_reentrant": False})  # the other kind needs inputs with gradients, and fails with DDP
-        names = [f"{kind}_{part}" for kind in ("loss", "accuracy") for part in generator.spec.codebooks]
+        names = [f"{kind}_{stream}" for kind in ("loss", "accuracy") for stream in generator.spec.streams]
         names += ["loss", "translation_loss", "translation_accuracy"]
         self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
 
@@ -75,8 +75,8 @@ class GeneratorModule(pl.LightningModule):
             clips=batch.clips or None,
         )
         values = {"loss": output.loss}
-        for part in output.losses:
-            values |= {f"loss_{part}": output.losses[part], f"accuracy_{part}": output.accuracy[part]}
+        for stream in output.losses:
+            values |= {f"loss_{stream}": output.losses[stream], f"accuracy_{stream}": output.accuracy[stream]}
         self.means[stage].add(values, (batch.lengths + 1).sum())  # and the end of each clip
         if stage == "train":
             self.log("loss", output.loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.texts))

@@ -34,7 +34,7 @@ class Retriever:
                a word that is in no entry, see `TokenMatcher`, 0 takes none; `recording`: see `ranked`
     keywords:  split -> clip name -> the words of its sentence, which then are taken in place of those that would be
                found, as far as there are signs of them
-    codebooks: part -> size of its codebook, in the order of the P streams of codes; None does not check codes by it
+    streams:   name -> number of codes, in the order of the codes' last axis; None does not check codes by it
 
     What is looked up for the sentence of a corpus's clip is never cut from this clip: another recording of the word is
     taken, or the word is left out.
@@ -44,12 +44,12 @@ class Retriever:
 
     def __init__(
         self, signs: Signs, settings: Retrieval, keywords: Keywords | None = None, *,
-        codebooks: Mapping[str, int] | None = None,
+        streams: Mapping[str, int] | None = None,
     ):
         for language, entries in signs.items():
             for word, recordings in entries.items():
                 for sign in recordings:
-                    _check(language, word, sign.codes, codebooks)
+                    _check(language, word, sign.codes, streams)
         self.words, self.steps = settings.words, settings.steps
         similar = settings.similar
         self.matcher = TokenMatcher(signs, similar) if similar else MATCHERS[settings.match](signs)
@@ -81,7 +81,7 @@ class Retriever:
         return next((r for r in recordings if clip is None or not r.is_cut_from(clip)), None)
 
     def codes(self, match: Match, clip: Clip | None = None) -> Tensor:
-        """The codes [K, P], K <= steps, of a sign that was found for this clip."""
+        """The codes [K, S], K <= steps, of a sign that was found for this clip."""
         return _thinned(self.recording(match, clip).codes, self.steps)
 
     def listed(self, clip: Clip | None) -> list[Match] | None:
@@ -124,24 +124,24 @@ def _line(lexicon: Retriever, match: Match, clip: Clip | None) -> str:
     return f'"{match.surface}" -> {match.word} ({match.language}, {how}, recording {recording.name}, {count} {unit})'
 
 
-def _check(language: str, word: str, codes: Tensor, codebooks: Mapping[str, int] | None) -> None:
+def _check(language: str, word: str, codes: Tensor, streams: Mapping[str, int] | None) -> None:
     sign = f"the sign {word!r} in the lexicon of {language}"
     whole = not (codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool)
     if codes.ndim != 2 or 0 in codes.shape or not whole:
         kind = str(codes.dtype).removeprefix("torch.")
-        raise UserError(f"{sign} holds {kind} {list(codes.shape)}, not whole numbers [K, P] as its codes; {REMEDY}")
-    if codebooks is None:
+        raise UserError(f"{sign} holds {kind} {list(codes.shape)}, not whole numbers [K, S] as its codes; {REMEDY}")
+    if streams is None:
         return
-    if codes.shape[1] != len(codebooks):
+    if codes.shape[1] != len(streams):
         raise UserError(
-            f"{sign} has codes of {codes.shape[1]} parts in place of {', '.join(codebooks)}: the lexicon was made by "
+            f"{sign} has codes of {codes.shape[1]} streams in place of {', '.join(streams)}: the lexicon was made by "
             f"another tokenizer: {REMEDY}"
         )
     lowest, highest = codes.amin(dim=0).tolist(), codes.amax(dim=0).tolist()
-    for (part, size), low, high in zip(codebooks.items(), lowest, highest):
+    for (stream, size), low, high in zip(streams.items(), lowest, highest):
         if low < 0 or high >= size:
             raise UserError(
-                f"{sign} has the code {low if low < 0 else high} for {part}, whose codebook ends at {size - 1}: the "
+                f"{sign} has the code {low if low < 0 else high} for {stream}, whose codes end at {size - 1}: the "
                 f"lexicon was made by another tokenizer: {REMEDY}"
             )
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ABSENT = -1  # in `Steps.inputs`: this part feeds nothing into this step; in what heads said: it was not asked
-IGNORE = -100  # in `Steps.targets`: this part is not asked at this step
+ABSENT = -1  # in `Steps.inputs`: this stream feeds nothing into this step; in what heads said: it was not asked
+IGNORE = -100  # in `Steps.targets`: this stream is not asked at this step
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Steps:
     Step 0 reads only the row's language token.
 
     inputs:  [B, R, S, P] codes fed into the step, or ABSENT
-    targets: [B, R, S, P] code that each part's head should say, `end` of the part's codebook, or IGNORE
+    targets: [B, R, S, P] code that each stream's head should say, `end` of the stream, or IGNORE
     """
 
     inputs: Tensor
@@ -27,7 +27,7 @@ class Steps:
 
 
 class DecodingScheme(ABC):
-    """codebooks: codes of each of P parts; the end of part p is written `codebooks[p]`, one past its last code.
+    """sizes: codes of each of P streams; the end of stream p is written `sizes[p]`, one past its last code.
 
     rows:    R, decoder rows per sample
     period:  decoder steps per time step
@@ -40,9 +40,9 @@ class DecodingScheme(ABC):
     asked: Tensor
     may_end: Tensor
 
-    def __init__(self, codebooks: list[int]):
-        self.codebooks = list(codebooks)
-        self.end = torch.tensor(self.codebooks)  # [P]
+    def __init__(self, sizes: list[int]):
+        self.sizes = list(sizes)
+        self.end = torch.tensor(self.sizes)  # [P]
 
     @abstractmethod
     def build(self, codes: Tensor, lengths: Tensor) -> Steps:
@@ -63,13 +63,13 @@ class DecodingScheme(ABC):
 
 
 class MultiHead(DecodingScheme):
-    """One step per time step: all parts in, fused; all parts out, a head each (SOKE, section 3.3)."""
+    """One step per time step: all streams in, fused; all streams out, a head each (SOKE, section 3.3)."""
 
     rows = period = 1
 
-    def __init__(self, codebooks: list[int]):
-        super().__init__(codebooks)
-        self.asked = self.may_end = torch.ones(1, 1, len(codebooks), dtype=torch.bool)
+    def __init__(self, sizes: list[int]):
+        super().__init__(sizes)
+        self.asked = self.may_end = torch.ones(1, 1, len(sizes), dtype=torch.bool)
 
     def build(self, codes: Tensor, lengths: Tensor) -> Steps:
         inputs, targets = _shifted(codes, lengths, self.end)
@@ -80,27 +80,27 @@ class MultiHead(DecodingScheme):
 
 
 class Sequential(DecodingScheme):
-    """P steps per time step: the parts one after the other, each step reading the code said before (SOKE, table 2)."""
+    """P steps per time step: the streams in turn, each step reading the code said before (SOKE, table 2)."""
 
     rows = 1
 
-    def __init__(self, codebooks: list[int]):
-        super().__init__(codebooks)
-        self.period = len(codebooks)
+    def __init__(self, sizes: list[int]):
+        super().__init__(sizes)
+        self.period = len(sizes)
         self.asked = torch.eye(self.period, dtype=torch.bool)[:, None]
         self.may_end = self.asked.clone()
         self.may_end[1:] = False  # a time step that was begun is finished
 
     def build(self, codes: Tensor, lengths: Tensor) -> Steps:
-        batch, steps, parts = codes.shape
-        flat, count = codes.reshape(batch, -1), steps * parts
+        batch, steps, streams = codes.shape
+        flat, count = codes.reshape(batch, -1), steps * streams
         step = torch.arange(count, device=codes.device)
-        inputs = codes.new_full((batch, count + 1, parts), ABSENT)
-        targets = codes.new_full((batch, count + 1, parts), IGNORE)
-        inputs[:, step + 1, step % parts] = flat
-        targets[:, step, step % parts] = flat
+        inputs = codes.new_full((batch, count + 1, streams), ABSENT)
+        targets = codes.new_full((batch, count + 1, streams), IGNORE)
+        inputs[:, step + 1, step % streams] = flat
+        targets[:, step, step % streams] = flat
         place = torch.arange(count + 1, device=codes.device)[None, :, None]
-        last = (lengths.to(codes.device) * parts)[:, None, None]
+        last = (lengths.to(codes.device) * streams)[:, None, None]
         inputs = torch.where(place > last, ABSENT, inputs)
         targets = torch.where(place >= last, IGNORE, targets)
         targets[..., 0] = torch.where((place == last)[..., 0], int(self.end[0]), targets[..., 0])
@@ -113,14 +113,14 @@ class Sequential(DecodingScheme):
 
 
 class Parallel(DecodingScheme):
-    """P rows per sample, one part each, from language tokens of their own; they know nothing of each other (SOKE,
+    """P rows per sample, one stream each, from language tokens of their own; they know nothing of each other (SOKE,
     table 2). Each ends by itself; the shorter streams then hold their last code."""
 
     period = 1
 
-    def __init__(self, codebooks: list[int]):
-        super().__init__(codebooks)
-        self.rows = len(codebooks)
+    def __init__(self, sizes: list[int]):
+        super().__init__(sizes)
+        self.rows = len(sizes)
         self.asked = self.may_end = torch.eye(self.rows, dtype=torch.bool)[None]
 
     def build(self, codes: Tensor, lengths: Tensor) -> Steps:
@@ -129,19 +129,19 @@ class Parallel(DecodingScheme):
         return Steps(torch.where(own, inputs, ABSENT), torch.where(own, targets, IGNORE))
 
     def revert(self, said: Tensor) -> Tensor:
-        streams = [row[:, part] for part, row in enumerate(self._before_end(said))]
-        longest = max(map(len, streams))
-        if longest and not all(map(len, streams)):
-            raise ValueError("a part has said nothing while another has: only empty streams have no last code to hold")
-        return torch.stack([torch.cat([s, s[-1:].expand(longest - len(s))]) for s in streams], dim=1)
+        spoken = [row[:, stream] for stream, row in enumerate(self._before_end(said))]
+        longest = max(map(len, spoken))
+        if longest and not all(map(len, spoken)):
+            raise ValueError("a stream has said nothing while another has: only empty ones have no last code to hold")
+        return torch.stack([torch.cat([s, s[-1:].expand(longest - len(s))]) for s in spoken], dim=1)
 
 
 def _shifted(codes: Tensor, lengths: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes [B, K, P] -> inputs and targets [B, K + 1, P] of next-step prediction, all parts at once."""
-    batch, steps, parts = codes.shape
+    """Codes [B, K, P] -> inputs and targets [B, K + 1, P] of next-step prediction, all streams at once."""
+    batch, steps, streams = codes.shape
     time = torch.arange(steps + 1, device=codes.device)[None, :, None]
     length = lengths.to(codes.device)[:, None, None]
-    first = codes.new_full((batch, 1, parts), ABSENT)
+    first = codes.new_full((batch, 1, streams), ABSENT)
     inputs = torch.where(time > length, ABSENT, torch.cat([first, codes], dim=1))
     targets = torch.cat([codes, first], dim=1)
     return inputs, torch.where(time == length, end.to(codes), torch.where(time > length, IGNORE, targets))

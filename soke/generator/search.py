@@ -1,6 +1,6 @@
-"""Search: what is chosen from the heads' scores at each decoder step. Greedy, sampling, and beam search over all parts.
+"""Search: what is chosen from the heads' scores at each decoder step. Greedy, sampling, beam search over all streams.
 
-Everywhere: B samples; G rows of the decoder per sample (the scheme's rows R times `beams`); N = B * G; P parts; V the
+Everywhere: B samples; G rows of the decoder per sample (the scheme's rows R times `beams`); N = B * G; P streams; V the
 largest codebook. Scores are [N, P, V + 1], the last column the end, -inf where nothing may be said.
 """
 
@@ -18,10 +18,10 @@ from soke.generator.settings import Search
 
 
 def best_joint(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` best choices of one code per part by the sum of their scores.
+    """The `count` best choices of one code per stream by the sum of their scores.
 
-    scores: [N, P, V]. Returns values [N, count], best first, and codes [N, count, P]. Parts are joined one after the
-    other; what is not among the best of the parts so far cannot be among the best of all.
+    scores: [N, P, V]. Returns values [N, count], best first, and codes [N, count, P]. Streams are joined one after the
+    other; what is not among the best of the streams so far cannot be among the best of all.
     """
     if count == 1:
         best = scores.max(-1)
@@ -29,8 +29,8 @@ def best_joint(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     count = min(count, scores.shape[2] ** scores.shape[1])
     values, codes = scores[:, 0].topk(min(count, scores.shape[2]))
     codes = codes[..., None]
-    for part in range(1, scores.shape[1]):
-        more, added = scores[:, part].topk(min(count, scores.shape[2]))
+    for stream in range(1, scores.shape[1]):
+        more, added = scores[:, stream].topk(min(count, scores.shape[2]))
         sums = (values[:, :, None] + more[:, None]).flatten(1)
         values, index = sums.topk(min(count, sums.shape[1]))
         left, right = index // more.shape[1], index % more.shape[1]
@@ -67,9 +67,9 @@ class Decision:
     ):
         self.search, self.scheme = search, scheme
         self.batch, self.beams = len(sentences), search.hypotheses
-        self.group, self.parts = scheme.rows * self.beams, len(scheme.codebooks)
+        self.group, self.streams = scheme.rows * self.beams, len(scheme.sizes)
         rows = self.batch * self.group
-        self.said = torch.full((rows, steps, self.parts), ABSENT, device=device)
+        self.said = torch.full((rows, steps, self.streams), ABSENT, device=device)
         asked, may_end = (m.repeat_interleave(self.beams, dim=1) for m in (scheme.asked, scheme.may_end))
         self.asked, self.all_asked = asked.to(device), bool(asked.all())  # [period, G, P]
         barred = torch.zeros(2, *may_end.shape, width)  # what is added to scores before and after `min_steps`
@@ -81,14 +81,14 @@ class Decision:
         self.end = scheme.end.to(device)
         self.noise = None
         if search.method == "sample":
-            shape = (steps, self.group, self.parts, width)
+            shape = (steps, self.group, self.streams, width)
             draws = [torch.rand(shape, generator=_generator(search.seed, *pair)) for pair in sentences]
             self.noise = -torch.log(-torch.log(torch.stack(draws).clamp_(1e-20, 1 - 1e-7))).to(device)  # Gumbel's
 
     def legal(self, logits: Tensor, step: int) -> Tensor:
         """Logits [N, P, V + 1] -> log-probabilities of what may be said.
 
-        A part that is not asked has one choice of probability 1, column 0, which counts as ABSENT.
+        A stream that is not asked has one choice of probability 1, column 0, which counts as ABSENT.
         """
         phase = step % self.scheme.period
         barred = self.barred[int(step >= self.search.min_steps * self.scheme.period), phase]
@@ -104,7 +104,7 @@ class Decision:
     def candidates(self, scores: Tensor, step: int, count: int) -> tuple[Tensor, Tensor]:
         """Values [N, count + 1] and codes [N, count, P] of the best choices of codes; last among the values the end.
 
-        The end is the best choice in which at least one part says end: what the other parts say then is lost, so all
+        The end is the best choice in which at least one stream says end: what others say then is lost, so all
         such choices are one.
         """
         codes_only, ends = scores[..., :-1], scores[..., -1]
@@ -120,7 +120,7 @@ class Decision:
             said = torch.where(self._asked_rows(step)[:, None], codes, ABSENT)
             bad = ((said[:, :, None] == follow[:, None]).all(-1) & hit[:, None]).any(-1)
             values, order = values.masked_fill(bad, -torch.inf).topk(min(count, values.shape[1]))
-            codes = codes.gather(1, order[..., None].expand(-1, -1, self.parts))
+            codes = codes.gather(1, order[..., None].expand(-1, -1, self.streams))
         return torch.cat([values, finish], dim=1), codes
 
     def _asked_rows(self, step: int) -> Tensor:
@@ -175,7 +175,7 @@ class Stepwise(Decision):
 
 
 class Beams(Decision):
-    """Beam search over the joint log-probability of all parts; of one beam, it is greedy.
+    """Beam search over the joint log-probability of all streams; of one beam, it is greedy.
 
     A hypothesis that ends leaves the beam. A row is done when as many have ended as there are beams.
     """

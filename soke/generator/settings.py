@@ -14,16 +14,16 @@ Method = Literal["greedy", "sample", "beam"]
 class Search(Settings):
     """How codes are searched for. The defaults are those of a search that adds nothing to the model's likeliest codes.
 
-    method:         greedy; sample: each part's code is drawn; beam: the likeliest sequence of all parts together
+    method:         greedy; sample: each stream's code is drawn; beam: the likeliest sequence of all streams together
     temperature:    of sampling; below 1 sharper
-    top_k:          sampling draws from this many likeliest codes of each part; 0: from all
+    top_k:          sampling draws from this many likeliest codes of each stream; 0: from all
     top_p:          sampling draws from the likeliest codes that together have this probability; 1: from all
     seed:           of sampling; a sentence's sample depends on it, its text and its language, not on its company
     beams:          hypotheses kept per sentence
     length_penalty: log-probabilities of hypotheses are divided by their length to this power; 0: not at all
-    min_steps:      no end before so many codes per part
-    max_steps:      codes per part at most; None: the model's
-    no_repeat:      no sequence of so many time steps is said twice, all parts together; 0: it may be
+    min_steps:      no end before so many token steps
+    max_steps:      token steps at most; None: the model's
+    no_repeat:      no sequence of so many time steps is said twice, all streams together; 0: it may be
     """
 
     method: Method = "greedy"
@@ -96,6 +96,10 @@ class Generator(Settings):
 
     def training_problems(self, config: Any) -> list[str]:
         found, retrieval = config.tokenizer.misfit(config.parts), self.retrieval
+        if self.fusion is not None and not found:
+            names = config.tokenizer.streams(config.parts)
+            if set(self.fusion) != set(names) or min(self.fusion.values()) < 0 or sum(self.fusion.values()) <= 0:
+                found.append(f"GENERATOR.FUSION must give each of {', '.join(names)} a weight of at least 0, not all 0")
         signs = config.dataset.lexicon is not None or retrieval.word_codes
         if retrieval.words and retrieval.keywords and not signs:
             found.append(

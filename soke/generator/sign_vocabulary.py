@@ -1,4 +1,4 @@
-"""SignVocabulary: one id space for tokens of text, sign languages and the codes of every part."""
+"""SignVocabulary: one id space for tokens of text, sign languages and the codes of every stream."""
 from __future__ import annotations
 
 from typing import Mapping, Sequence
@@ -10,25 +10,21 @@ from soke.errors import UserError
 
 
 class SignVocabulary:
-    """Ids 0 .. text_size-1 are mBART's own; then R ids per sign language; then one block of codes per part.
+    """Ids 0 .. text_size-1 are mBART's own; then R ids per sign language; then one block of codes per stream.
 
     text_size: rows of the language model's embedding table before it is extended
     languages: sign languages that can be generated, e.g. ASL
-    codebooks: part -> number of codes, in layout order
+    streams:   name -> number of codes, in the order of the codes' last axis
     rows:      R, decoder rows per sample, each of which starts with a language token of its own
     """
 
-    def __init__(self, text_size: int, languages: Sequence[str], codebooks: Mapping[str, int], rows: int = 1):
-        self.text_size, self.languages, self.codebooks = text_size, tuple(languages), dict(codebooks)
+    def __init__(self, text_size: int, languages: Sequence[str], streams: Mapping[str, int], rows: int = 1):
+        self.text_size, self.languages, self.streams = text_size, tuple(languages), dict(streams)
         self.rows = rows
-        sizes = torch.tensor([0, *self.codebooks.values()])
+        sizes = torch.tensor([0, *self.streams.values()])
         blocks = text_size + rows * len(self.languages) + sizes.cumsum(0)
-        self.first_codes: Tensor = blocks[:-1]  # [P] id of each part's code 0
+        self.first_codes: Tensor = blocks[:-1]  # [S] id of each stream's code 0
         self.size = int(blocks[-1])
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return tuple(self.codebooks)
 
     def language_ids(self, language: str) -> list[int]:
         """The R ids of a sign language's tokens. Raises UserError for a language that was not trained."""
@@ -38,5 +34,5 @@ class SignVocabulary:
         return list(range(first, first + self.rows))
 
     def code_ids(self, codes: Tensor) -> Tensor:
-        """Codes [..., P] -> ids [..., P]."""
+        """Codes [..., S] -> ids [..., S]."""
         return codes + self.first_codes

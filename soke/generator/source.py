@@ -35,7 +35,7 @@ class Source:
 
     ids:   [B, L]
     mask:  [B, L], 1 where there is something
-    codes: [B, L, P] that stand, fused, where a time step of a sign is read in place of an id, elsewhere ABSENT
+    codes: [B, L, S] that stand, fused, where a time step of a sign is read in place of an id, elsewhere ABSENT
     """
 
     ids: Tensor
@@ -112,29 +112,29 @@ class SourceEncoder:
         return _remembered(self._read, key, lambda: self._checked_ids(*key))
 
     def _signs(self, text: str, language: str, clip: Clip | None) -> list[Tensor]:
-        """The codes [K, P] of each sign that is found for a sentence; looking up takes up to a millisecond."""
+        """The codes [K, S] of each sign that is found for a sentence; looking up takes up to a millisecond."""
         key = spelled(text), language, clip
         return _remembered(
             self._retrieved, key, lambda: [self.lexicon.codes(match, clip) for match in self.lexicon.matches(*key)]
         )
 
     def _rows(self, text: str, language: str, clip: Clip | None, drop: float) -> tuple[Tensor, Tensor]:
-        """Ids [L] and codes [L, P] of one sentence."""
+        """Ids [L] and codes [L, S] of one sentence."""
         text_ids, signs = self._text(text, language), self._signs(text, language, clip)
         if drop:
             signs = [sign for sign, kept in zip(signs, torch.rand(len(signs)) >= drop) if kept]
-        locale, parts = TEXT_LOCALE[language], len(self.vocabulary.parts)
+        locale, streams = TEXT_LOCALE[language], len(self.vocabulary.streams)
         ids, codes = list(text_ids), []
         for number, sign in enumerate(signs, start=1):
             ids += self._marker(locale, number)
-            codes.append(torch.full((len(ids) - sum(map(len, codes)), parts), ABSENT))
+            codes.append(torch.full((len(ids) - sum(map(len, codes)), streams), ABSENT))
             if self.form == "fused":
                 ids += [self.text_tokenizer.pad_token_id] * len(sign)
                 codes.append(sign)
             else:
                 ids += self.vocabulary.code_ids(sign).flatten().tolist()
         ids += [self.text_tokenizer.eos_token_id, self.locale_id(language)]
-        codes.append(torch.full((len(ids) - sum(map(len, codes)), parts), ABSENT))
+        codes.append(torch.full((len(ids) - sum(map(len, codes)), streams), ABSENT))
         return torch.tensor(ids), torch.cat(codes)
 
     def _checked_ids(self, text: str, language: str) -> list[int]:

@@ -23,7 +23,7 @@ class GeneratorSpec:
     settings:       in place of paths, `mbart` is the name of the folder that training started from, and `keywords` and
                     `word_codes` of the retrieval are names and hashes of what was there; empty: nothing was
     languages:      sign languages
-    codebooks:      part -> number of codes
+    streams:        name -> number of codes, in the order of the codes' last axis
     tokenizer_hash: of the SignTokenizer whose codes it speaks
     fps:            corpus -> frames per second of its motions
     corpora:        corpus -> its sign language; None: `fps` is of sign languages
@@ -32,7 +32,7 @@ class GeneratorSpec:
 
     settings: Generator
     languages: list[str]
-    codebooks: dict[str, int]
+    streams: dict[str, int]
     tokenizer_hash: str
     fps: dict[str, float]
     corpora: dict[str, str] | None = None
@@ -56,6 +56,8 @@ class GeneratorSpec:
     def from_plain(cls, plain: Mapping[str, Any]) -> GeneratorSpec:
         """The inverse of `to_plain`, and of what was written before."""
         own = dict(plain)
+        if "codebooks" in own:  # when every part had one stream
+            own["streams"] = own.pop("codebooks")
         settings = own.pop("settings", None) or _settings_of_old(own)
         return cls(Generator(**{**settings, "retrieval": Retrieval(**settings["retrieval"])}), **own)
 

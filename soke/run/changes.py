@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from soke.errors import UserError
 from soke.run.config import DEFAULTS, Config, to_plain
+from soke.run.older import modern
 
 ABSENT = "absent"
 Changes = dict[str, tuple[Any, Any]]  # key -> (saved, asked)
@@ -22,7 +23,7 @@ _PLACES = (
     "DATASET.CORPORA.*.ROOT", "DATASET.CORPORA.*.PACKED", "DATASET.LEXICON", "DATASET.CODE_PATH", "DATASET.STATISTICS",
     "TOKENIZER.PATH", "GENERATOR.MBART",
 )
-_NAMED_BY_USERS = ("DATASET.CORPORA.*", "TOKENIZER.CODES.*", "GENERATOR.FUSION.*", "PARTS*")  # not by default.yaml
+_NAMED_BY_USERS = ("DATASET.CORPORA.*", "GENERATOR.FUSION.*", "PARTS*")  # not by default.yaml
 _TESTED = ("TRAIN.STAGE", "NAME", "FOLDER", "TEST.CHECKPOINT")
 
 
@@ -33,7 +34,7 @@ def changes(saved: Path, config: Config) -> Changes:
     file cannot be read.
     """
     try:
-        before = flat(OmegaConf.to_container(OmegaConf.load(saved)))
+        before = flat(modern(OmegaConf.to_container(OmegaConf.load(saved))))
     except Exception as error:  # PyYAML raises many kinds
         raise UserError(f"{saved} cannot be read: {' '.join(str(error).split())}") from error
     asked = flat(to_plain(config))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator, Literal
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from soke.body.settings import Part
@@ -37,9 +37,10 @@ def load_config(file: str | Path, assets: str | Path | None = None, overrides: I
     merged = _read(DEFAULTS)
     for layer in (file, assets):
         if layer is not None:
-            merged = OmegaConf.merge(merged, _read(_find(layer)))
+            merged = _read(_find(layer), merged)
     try:
-        merged = OmegaConf.merge(merged, *(_override(item) for item in overrides))
+        for item in overrides:
+            merged = _merged(merged, _override(item), item)
         plain = OmegaConf.to_container(merged, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"the configuration cannot be read: {str(error).splitlines()[0]}") from None
@@ -68,7 +69,7 @@ def to_plain(section: Any) -> Any:
 
 def _key(section: type, field: str) -> str:
     """How YAML writes a field: in capitals, but for the entries of lists, which have small letters."""
-    return field if section is Part else field.upper()
+    return field if issubclass(section, Part) else field.upper()
 
 
 @contextmanager
@@ -107,7 +108,8 @@ def _find(file: str | Path) -> Path:
     return path
 
 
-def _read(path: Path, seen: tuple[Path, ...] = ()) -> DictConfig:
+def _read(path: Path, below: DictConfig | None = None, seen: tuple[Path, ...] = ()) -> DictConfig:
+    """What a file, with its BASE files, makes of the configuration that lies below it."""
     if path in seen:
         raise UserError(f"{path}: BASE leads back to itself")
     text = read_text(path)
@@ -119,13 +121,37 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> DictConfig:
         raise UserError(f"{path} must hold KEY: value pairs")
     bases = own.pop("BASE", None) or []
     bases = [bases] if isinstance(bases, str) else bases
-    merged = OmegaConf.create()
+    merged = OmegaConf.create() if below is None else below
     for base in bases:
         file = resolve(base)
         if not file.is_file():
             raise UserError(f"{path}: its BASE {base} does not exist")
-        merged = OmegaConf.merge(merged, _read(file, (*seen, path)))
-    return OmegaConf.merge(merged, own)
+        merged = _read(file, merged, (*seen, path))
+    return _merged(merged, own, str(path))
+
+
+def _merged(below: DictConfig, layer: DictConfig, source: str) -> DictConfig:
+    """`layer` on what lies below it. Where that has a list of named entries, the layer may have a table of names, with
+    what changes of each entry; and a quantizer that says its kind takes the place of another, whose settings it would
+    not know. Raises UserError for a name that no entry has; source: where the layer is from."""
+    for key, changed in layer.items():
+        if not isinstance(changed, DictConfig) or not isinstance(below.get(key), ListConfig):
+            continue
+        entries = [entry for entry in below[key] if isinstance(entry, DictConfig) and "name" in entry]
+        names = [entry["name"] for entry in entries]
+        unknown = [str(name) for name in changed if name not in names]
+        if unknown or len(entries) < len(below[key]):
+            among = f"{', '.join(names) or 'none'}{near(unknown[0], names)}" if unknown else "entries without a name"
+            raise UserError(f"{source}: {key} has no entry {', '.join(unknown)}, but {among}")
+        layer[key] = [_changed(entry, changed.get(entry["name"])) for entry in entries]
+    return OmegaConf.merge(below, layer)
+
+
+def _changed(entry: DictConfig, change: Any) -> DictConfig:
+    if change is None:
+        return entry
+    replaced = {key for key, value in change.items() if isinstance(value, DictConfig) and "kind" in value}
+    return OmegaConf.merge(OmegaConf.masked_copy(entry, [key for key in entry if key not in replaced]), change)
 
 
 def _override(item: str) -> DictConfig:
@@ -151,12 +177,18 @@ def _kinds(key: str) -> tuple[Any, ...]:
     """What a dotted key may hold; nothing where there is no such key."""
     kind: Any = Config
     for name in key.split("."):
+        kinds = [kind for kind in _options(kind) if kind is not type(None)]
+        kind = kinds[0] if len(kinds) == 1 else None
         if dataclasses.is_dataclass(kind):
             kind = _hints(kind).get(name)
+        elif typing.get_origin(kind) in (dict, list):  # entries of lists have names, too
+            kind = typing.get_args(kind)[-1]
         else:
-            kind = typing.get_args(kind)[1] if typing.get_origin(kind) is dict else None
-    if kind is None:
-        return ()
+            kind = None
+    return () if kind is None else _options(kind)
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
     return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
 
 
@@ -167,6 +199,8 @@ def _are_text(kinds: tuple[Any, ...]) -> bool:
 def _checked(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
     """`value` as `kind`, with every problem noted under the dotted `path`; _BAD where it cannot be one."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
     if origin in (typing.Union, types.UnionType):
         return _checked_option(value, args, path, problems)
     if origin is Literal:
@@ -225,7 +259,10 @@ def _checked_section(value: dict, kind: Any, prefix: str, problems: list[str]) -
     hints = _hints(kind)
     for key in value:
         if key not in hints:
-            problems.append(f"unknown key {prefix}{key}" + near(str(key), hints))
+            moved = getattr(kind, "moved", {}).get(str(key).lower())
+            problems.append(
+                f"{prefix}{key} is now {moved}" if moved else f"unknown key {prefix}{key}" + near(str(key), hints)
+            )
     fields = {_key(kind, f.name): f for f in dataclasses.fields(kind)}
     known = {key: _checked(value[key], hints[key], f"{prefix}{key}", problems) for key in hints if key in value}
     missing = [
@@ -257,4 +294,5 @@ def _with_keys(problem: str, section: type, prefix: str) -> str:
 
 def _hints(section: type) -> dict[str, Any]:
     """The keys that YAML has for a section -> what they hold."""
-    return {_key(section, name): hint for name, hint in typing.get_type_hints(section).items()}
+    hints = typing.get_type_hints(section)
+    return {_key(section, field.name): hints[field.name] for field in dataclasses.fields(section)}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from soke.body.settings import Body, Part
+from soke.body.settings import Body
 from soke.data.settings import Dataset
 from soke.evaluation.settings import Metric
 from soke.generator.settings import Generator
 from soke.render.settings import Render
 from soke.run.settings import Eval, Logger, Test, Train
 from soke.settings import Settings
-from soke.tokenizer.settings import Loss, Tokenizer
+from soke.tokenizer.settings import Loss, TokenizedPart, Tokenizer
 from soke.translation.settings import Translation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ class Config(Settings):
     test: Test
     dataset: Dataset
     body: Body
-    parts: list[Part]
+    parts: list[TokenizedPart]
     tokenizer: Tokenizer
     loss: Loss
     generator: Generator
@@ -74,9 +74,6 @@ def contradictions(config: Config) -> list[str]:
         found.append(
             f"TRAIN.OPTIM.WARMUP_EPOCHS must be at least 0 and below TRAIN.END_EPOCH ({epochs}), not {warmup}"
         )
-    fusion, names = config.generator.fusion, [part.name for part in config.parts]
-    if fusion is not None and (set(fusion) != set(names) or min(fusion.values()) < 0 or sum(fusion.values()) <= 0):
-        found.append(f"GENERATOR.FUSION must give each of {', '.join(names)} a weight of at least 0, not all 0")
     least, most = config.test.search.min_steps, config.generator.max_steps
     if least > most:
         found.append(

@@ -12,11 +12,12 @@ from tqdm import tqdm
 
 from soke import __version__
 from soke.data.clip import SPLITS, Clip, Corpus, SkippedClip
-from soke.data.codes import CodeStore, Provenance, sign_digests, write_published_word_codes
+from soke.data.codes import CodeStore, Provenance, sign_digests
 from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
 from soke.data.fingerprints import Fingerprint, Watch, fingerprint_of
 from soke.data.lexicon import Lexicon
 from soke.data.recordings import Recording, ranked, write_recordings
+from soke.data.word_codes import write_published_word_codes
 from soke.errors import UserError
 from soke.tokenizer.tokenizer import SignTokenizer
 
@@ -78,11 +79,10 @@ def _start(tokenizer: SignTokenizer, corpora: Sequence[Corpus], store: CodeStore
         reason = store.misfit(corpus.name, limits, corpus.fps) if corpus.name in earlier.fps else ""
         if reason:
             log.warning("the %d codes of %s are made again: %s", store.clear(corpus.name), corpus.name, reason)
-    sizes = tokenizer.codebook_sizes
     store.write_provenance(
         Provenance(
             tokenizer=tokenizer.hash, layout=tokenizer.layout.hash, statistics=tokenizer.statistics_hash,
-            parts=tuple(sizes), codebook_sizes=tuple(sizes.values()), downsample=tokenizer.downsample,
+            streams=tokenizer.streams, downsample=tokenizer.frames(1),
             fps=(earlier.fps if earlier else {}) | {corpus.name: corpus.fps for corpus in corpora},
             code_version=__version__,
             limits=(earlier.limits if earlier else {}) | {corpus.name: limits for corpus in corpora},
@@ -107,7 +107,7 @@ def _missing(dataset: MotionDataset, frames: Mapping[Clip, Fingerprint | None], 
 def _dataset(
     corpus: Corpus, split: str, tokenizer: SignTokenizer, limits: tuple[int, int], strict: bool
 ) -> MotionDataset:
-    return MotionDataset([corpus], split, tokenizer.layout, *limits, multiple=tokenizer.downsample, strict=strict)
+    return MotionDataset([corpus], split, tokenizer.layout, *limits, multiple=tokenizer.frames(1), strict=strict)
 
 
 def _batches(dataset: MotionDataset, indices: Sequence[int], batch_size: int, workers: int) -> DataLoader:
@@ -116,12 +116,11 @@ def _batches(dataset: MotionDataset, indices: Sequence[int], batch_size: int, wo
 
 @torch.no_grad()
 def _encoded(tokenizer: SignTokenizer, batch: MotionBatch) -> list[Tensor]:
-    """The codes [K, P] of each clip of a batch, of which there may be none that could be read."""
+    """The codes [K, S] of each clip of a batch, of which there may be none that could be read."""
     if not batch.clips:
         return []
     batch = batch.to(tokenizer.device)
-    codes = tokenizer.encode(batch.features, batch.lengths)
-    return [row[: frames // tokenizer.downsample] for row, frames in zip(codes, batch.lengths.tolist())]
+    return tokenizer.encode(batch.features, batch.lengths).clips()
 
 
 def _extract_lexicon(
@@ -152,9 +151,9 @@ def _extract_lexicon(
         raise UserError("no sign of the lexicon can be read; check DATASET.LEXICON")
     chosen: dict[str, dict[str, Tensor]] = {}
     for language, entries in words.items():
-        write_recordings(store.word_file(language), entries, tokenizer.parts, rule)
+        write_recordings(store.word_file(language), entries, list(tokenizer.streams), rule)
         chosen[language] = {word: ranked(recordings, rule)[0].codes for word, recordings in entries.items()}
-    write_published_word_codes(store.path / "word2code.json", chosen, tokenizer.parts)
+    write_published_word_codes(store.path / "word2code.json", chosen, list(tokenizer.streams))
     for sign in lexicon.described("train").clips:
         store.note_sign(sign, fingerprint_of(lexicon, sign, watch))
     made = store.provenance

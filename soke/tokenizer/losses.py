@@ -1,20 +1,30 @@
 """Losses over the valid frames of a padded batch."""
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
 
 import torch.nn.functional as F
 from torch import Tensor
 
-Reduction = Literal["per_part", "all"]
-REDUCTIONS: tuple[str, ...] = get_args(Reduction)
+from soke.tokenizer.settings import LossKind, Reduction
+
+# Kind of loss -> the distance of every number.
+DISTANCES: dict[LossKind, Callable[..., Tensor]] = {
+    "smooth_l1": F.smooth_l1_loss,
+    "l2": F.mse_loss,
+    "l1": F.l1_loss,
+}
 
 
-def smooth_l1(
-    prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], mask: Tensor, reduction: Reduction = "per_part"
+def reconstruction(
+    prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], mask: Tensor, kind: LossKind = "smooth_l1",
+    reduction: Reduction = "per_part",
 ) -> Tensor:
-    """Smooth-L1 distance (SOKE, section 3.1) of all parts, over valid frames; 0 when no frame is valid.
+    """Distance of all parts, over valid frames; 0 when no frame is valid.
+
+    smooth_l1: half the square below 1, the absolute difference less a half above (SOKE, section 3.1)
+    l2:        the square
+    l1:        the absolute difference
 
     per_part: the sum over the parts of each one's mean, over its numbers in the valid frames
     all:      one mean over the numbers of all parts (133 in SOKE's layout) in all frames, padding included, where the
@@ -25,8 +35,9 @@ def smooth_l1(
 
     prediction, target: part -> [B, T, D]; mask: [B, T] bool
     """
+    distance = DISTANCES[kind]
     sums = {
-        part: (F.smooth_l1_loss(prediction[part], target[part], reduction="none").sum(dim=2) * mask).sum()
+        part: (distance(prediction[part], target[part], reduction="none").sum(dim=2) * mask).sum()
         for part in target
     }
     sizes = {part: values.shape[2] for part, values in target.items()}
@@ -37,8 +48,9 @@ def smooth_l1(
 
 
 def velocity(
-    prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], mask: Tensor, reduction: Reduction = "per_part"
+    prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], mask: Tensor, kind: LossKind = "smooth_l1",
+    reduction: Reduction = "per_part",
 ) -> Tensor:
-    """`smooth_l1` of the differences between neighbouring frames, where both are valid."""
+    """`reconstruction` of the differences between neighbouring frames, where both are valid."""
     differences = ({part: values.diff(dim=1) for part, values in batch.items()} for batch in (prediction, target))
-    return smooth_l1(*differences, mask[:, 1:] & mask[:, :-1], reduction)
+    return reconstruction(*differences, mask[:, 1:] & mask[:, :-1], kind, reduction)

@@ -1,7 +1,6 @@
 """Training of a SignTokenizer with Lightning: losses, optimiser, validation by reconstruction error."""
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,11 @@ from soke.body.posed import Posed
 from soke.metrics.codebook import CodebookUse
 from soke.metrics.motion_errors import MotionErrors
 from soke.run.training import EpochMeans, OptimSettings, adamw_with_cosine, in_float32, no_loss
-from soke.tokenizer.losses import Reduction, smooth_l1, velocity
-from soke.tokenizer.tokenizer import SignTokenizer, TokenizerOutput, check_provenance
+from soke.tokenizer.codes import module_name
+from soke.tokenizer.losses import reconstruction, velocity
+from soke.tokenizer.saved import check_provenance
+from soke.tokenizer.settings import Loss
+from soke.tokenizer.tokenizer import SignTokenizer, TokenizerOutput
 
 if TYPE_CHECKING:
     from soke.data.dataset import MotionBatch
@@ -23,35 +25,20 @@ if TYPE_CHECKING:
 PROVENANCE_KEY = "tokenizer"  # of a checkpoint
 
 
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the three terms, SOKE's by default. The commitment is the sum over parts of the latents' mean squared
-    distance to their codes.
-
-    reduction: how distances of features and of velocities become one number, see `smooth_l1`; the commitment's share
-               of the loss depends on it
-    """
-
-    feature: float = 1.0
-    commitment: float = 0.02
-    velocity: float = 0.0
-    reduction: Reduction = "per_part"
-
-
 class TokenizerModule(pl.LightningModule):
     """Trains `tokenizer` on batches of motion; validates by what becomes of the joints and meshes.
 
-    Logs for both stages <stage>/loss, feature, velocity (when weighted), means over frames, codebook_percent_<part> and
-    perplexity_<part>; in training commitment_<part>; in validation, which is in float32, the names of `MotionErrors`,
-    in mm. All of it is of all processes.
+    Logs for both stages <stage>/loss, feature, velocity (when weighted), means over frames, codebook_percent_<stream>
+    and perplexity_<stream>; in training commitment_<part>; in validation, which is in float32, the names of
+    `MotionErrors`, in mm. All of it is of all processes.
     """
 
     monitor, monitor_mode = "val/loss", "min"  # the checkpoint with the lowest is exported
 
-    def __init__(self, tokenizer: SignTokenizer, body: Posed, weights: LossWeights, optim: OptimSettings):
+    def __init__(self, tokenizer: SignTokenizer, body: Posed, loss: Loss, optim: OptimSettings):
         super().__init__()
         self.tokenizer = tokenizer.train()  # Lightning would leave a loaded one in evaluation mode, its codebook fixed
-        self.weights, self.optim = weights, optim
+        self.loss, self.optim = loss, optim
         hashes = {"layout": tokenizer.layout.hash, "statistics": tokenizer.statistics_hash}
         self.motion_errors = MotionErrors(body, **hashes)
         names = ["loss", "feature", "velocity", *(f"commitment_{part}" for part in tokenizer.autoencoders)]
@@ -59,7 +46,7 @@ class TokenizerModule(pl.LightningModule):
         self.codebook_use = nn.ModuleDict(
             {
                 f"{stage}_stage": nn.ModuleDict(
-                    {part: CodebookUse(size, part, **hashes) for part, size in tokenizer.codebook_sizes.items()}
+                    {module_name(name): CodebookUse(size, name, **hashes) for name, size in tokenizer.streams.items()}
                 )
                 for stage in ("train", "val")
             }
@@ -87,9 +74,8 @@ class TokenizerModule(pl.LightningModule):
         output = tokenizer(batch.features, batch.lengths, batch.frames)
         self._loss(output, "val", len(batch.lengths))
         self._count_codes(output, "val")
-        steps = batch.lengths // tokenizer.downsample
-        rebuilt = tokenizer.decode(output.codes, steps)
-        for i, frames in enumerate((steps * tokenizer.downsample).tolist()):
+        rebuilt = tokenizer.decode(output.codes)
+        for i, frames in enumerate(tokenizer.frames(output.codes.lengths).tolist()):
             reconstructed, reference = (
                 tokenizer.layout.motion({part: v[i, :frames] for part, v in features.items()}, batch.fps[i])
                 for features in (rebuilt, batch.features)
@@ -124,13 +110,15 @@ class TokenizerModule(pl.LightningModule):
 
     def _loss(self, output: TokenizerOutput, stage: str, batch_size: int) -> Tensor:
         """The weighted sum of the terms; all of them count for the epoch's means."""
-        compared = output.reconstruction, output.target, output.frames, self.weights.reduction
-        logged = {"feature": smooth_l1(*compared)}
-        loss = self.weights.feature * logged["feature"]
-        loss = loss + self.weights.commitment * sum(output.commitment.values())
-        if self.weights.velocity:
+        weights = self.loss
+        compared = output.reconstruction, output.target, output.frames, weights.kind, weights.reduction
+        logged = {"feature": reconstruction(*compared)}
+        loss = weights.feature * logged["feature"]
+        loss = loss + weights.commitment * sum(output.commitment.values())
+        loss = loss + weights.codebook * sum(output.codebook.values())
+        if weights.velocity:
             logged["velocity"] = velocity(*compared)
-            loss = loss + self.weights.velocity * logged["velocity"]
+            loss = loss + weights.velocity * logged["velocity"]
         if stage == "train":
             logged.update({f"commitment_{part}": value for part, value in output.commitment.items()})
         self.means[stage].add({**logged, "loss": loss}, output.frames.sum())
@@ -139,13 +127,12 @@ class TokenizerModule(pl.LightningModule):
         return loss
 
     def _count_codes(self, output: TokenizerOutput, stage: str) -> None:
-        for i, use in enumerate(self.codebook_use[f"{stage}_stage"].values()):
-            codes = output.codes[..., i]
+        for use, codes in zip(self.codebook_use[f"{stage}_stage"].values(), output.codes.values.unbind(2)):
             use.update(codes, codes >= 0)
 
     def _log_codebooks(self, stage: str) -> None:
-        for part, use in self.codebook_use[f"{stage}_stage"].items():
+        for stream, use in zip(self.tokenizer.streams, self.codebook_use[f"{stage}_stage"].values()):
             values = use.compute()
-            self.log(f"{stage}/codebook_percent_{part}", values["percent"].float())
-            self.log(f"{stage}/perplexity_{part}", values["codes"].float())
+            self.log(f"{stage}/codebook_percent_{stream}", values["percent"].float())
+            self.log(f"{stage}/perplexity_{stream}", values["codes"].float())
             use.reset()

@@ -26,7 +26,7 @@ _OF_ERRORS = (
 class Reconstruction:
     """A `Producer`: the motions of another one, such as the signers, through a tokenizer's codes and back.
 
-    use: part -> which of its codes were used
+    use: stream -> which of its codes were used
     """
 
     name = "tokenizer reconstruction"
@@ -34,8 +34,8 @@ class Reconstruction:
     def __init__(self, tokenizer: SignTokenizer, source: Producer):
         self.tokenizer, self.source = tokenizer, source
         self.layout, self.conditions = tokenizer.layout, tokenizer.conditions
-        sizes = tokenizer.codebook_sizes.items()
-        self.use = {part: CodebookUse(size, part, **self.conditions) for part, size in sizes}
+        streams = tokenizer.streams.items()
+        self.use = {stream: CodebookUse(size, stream, **self.conditions) for stream, size in streams}
 
     def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
         """With the frame rate and the shape of the source's motions, in batches of similar length, on the CPU."""
@@ -54,7 +54,7 @@ def reconstruction(tokenizer: SignTokenizer, setting: Setting) -> Evaluation:
     Raises UserError when no clip of a corpus can be read or scored.
     """
     table = ResultTable(f"Tokenizer, {setting.split} split", split=setting.split)
-    evaluation = Evaluation(table, [_OF_ERRORS, [("codebook-use", part) for part in tokenizer.parts]])
+    evaluation = Evaluation(table, [_OF_ERRORS, [("codebook-use", stream) for stream in tokenizer.streams]])
     for corpus in setting.corpora:
         references = read_references(corpus, tokenizer.layout, setting)
         evaluation.skipped += references.skipped

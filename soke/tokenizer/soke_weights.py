@@ -15,11 +15,13 @@ from torch import Tensor
 
 from soke.errors import UserError
 from soke.tokenizer.autoencoder import ConvDecoder, ConvEncoder
-from soke.tokenizer.tokenizer import AutoencoderSettings, PartAutoencoder
+from soke.tokenizer.part import PartAutoencoder
+from soke.tokenizer.settings import AutoencoderSettings, Ema
 
 CODEBOOK, STEM = "quantizer.codebook", "encoder.model.0.weight"
 # Assumption: dilations leave no trace in the weights; 3 is what the public code was seen to run with.
 DILATION_GROWTH = 3
+DECAY = 0.99  # of the codebook's moving averages, as SOKE trained it
 
 
 def our_names(stages: int, depth: int) -> dict[str, str]:
@@ -56,7 +58,7 @@ def settings_of(public: Mapping[str, Tensor]) -> AutoencoderSettings:
             raise UserError(f"{key} is {list(public[key].shape)}, expected {axes}")
     num_codes, code_dim = public[CODEBOOK].shape
     return AutoencoderSettings(
-        num_codes=num_codes,
+        quantizer=Ema(codes=num_codes, decay=DECAY),
         code_dim=code_dim,
         width=len(public[STEM]),
         depth=_count(public, r"encoder\.model\.2\.1\.model\.\d+\.conv1\.weight"),

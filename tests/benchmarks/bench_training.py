@@ -27,7 +27,7 @@ from soke.build.body import layout_of  # noqa: E402
 from soke.data.sampling import GroupedBatches, fitted_lengths  # noqa: E402
 from soke.run.config import load_config  # noqa: E402
 from soke.tokenizer.losses import smooth_l1  # noqa: E402
-from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer  # noqa: E402
+from soke.tokenizer.tokenizer import SignTokenizer  # noqa: E402
 
 # Frames of a clip at every 20th part of its corpus, from the shortest. CSL-Daily (30 frames/s), Phoenix-2014T (25): all
 # clips of the public dev splits, which give the number of frames. How2Sign: 398 clips of its realigned annotation
@@ -73,11 +73,7 @@ def thinned(batches: list[np.ndarray]) -> list[np.ndarray]:
 def published_tokenizer() -> SignTokenizer:
     """As configs/deto.yaml has it, with statistics of nothing."""
     config = load_config("configs/deto.yaml")
-    layout, t = layout_of(config), config.tokenizer
-    settings = {
-        part: AutoencoderSettings(size, t.code_dim, t.width, t.depth, t.dilation_growth, t.downsample, t.ema_decay)
-        for part, size in t.codes.items()
-    }
+    layout, settings = layout_of(config), config.tokenizer.autoencoders(config.parts)
     mean, std = ({p: value(layout.sizes[p]) for p in settings} for value in (torch.zeros, torch.ones))
     return SignTokenizer(layout, mean, std, settings).train()
 

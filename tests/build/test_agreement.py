@@ -33,7 +33,7 @@ def tokenizer():
 
 def check_generator(tokenizer, *overrides: str, signs: bool = True, **spec) -> None:
     """Against a generator that was trained with configs/soke.yaml."""
-    trained = make_spec(codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash, **spec)
+    trained = make_spec(streams=tokenizer.streams, tokenizer_hash=tokenizer.hash, **spec)
     lexicon = SimpleNamespace(recordings={"ASL": {"dog": torch.zeros(1, 3)}} if signs else {})
     generator = SimpleNamespace(spec=trained, source=SimpleNamespace(lexicon=lexicon))
     asked = config("soke", *overrides)
@@ -62,7 +62,7 @@ def refused(told: str):
         ("GENERATOR.RETRIEVAL.KEYWORDS=lists", "GENERATOR.RETRIEVAL.KEYWORDS: '' -> lists"),
         ("GENERATOR.RETRIEVAL.WORD_CODES=x.json", "GENERATOR.RETRIEVAL.WORD_CODES: '' -> x.json"),
         ("DATASET.LEXICON=null", "DATASET.LEXICON: a lexicon -> null"),
-        ("TOKENIZER.CODES.lhand=8", "TOKENIZER.CODES: {'body': 96, 'lhand': 192, 'rhand': 192} -> {"),
+        ("PARTS.lhand.quantizer.codes=8", "PARTS.lhand.quantizer.codes: 192 -> 8"),
         ("TOKENIZER.DOWNSAMPLE=2", "TOKENIZER.DOWNSAMPLE: 4 -> 2"),
     ],
 )
@@ -115,12 +115,13 @@ def test_another_tokenizer_is_named_where_it_is_there(tokenizer, tmp_path):
     [
         ("TOKENIZER.WIDTH=16", "TOKENIZER.WIDTH: 8 -> 16"),
         ("TOKENIZER.CODE_DIM=16", "TOKENIZER.CODE_DIM: 8 -> 16"),
-        ("TOKENIZER.EMA_DECAY=0.5", "TOKENIZER.EMA_DECAY: 0.99 -> 0.5"),
+        ("TOKENIZER.EMA.DECAY=0.5", "PARTS.body.quantizer.decay: 0.99 -> 0.5"),
+        ("PARTS.lhand.quantizer={kind: fsq, levels: [8, 5]}", "PARTS.lhand.quantizer.kind: ema -> fsq"),
+        ("PARTS.lhand.quantizer={kind: fsq, levels: [8, 5]}", "PARTS.lhand.quantizer.levels: absent -> [8, 5]"),
         ("TOKENIZER.DILATION_GROWTH=2", "TOKENIZER.DILATION_GROWTH: 3 -> 2"),
-        ("PARTS=[{name: body, joints: [neck]}, {name: lhand, joints: [left_thumb1]}, {name: rhand, joints: "
-         "[right_thumb1]}]", "PARTS body.expression: 10 -> 0"),
-        ("PARTS=[{name: rhand, joints: [right_thumb1]}, {name: body, joints: [neck]}, {name: lhand, joints: "
-         "[left_thumb1]}]", "PARTS: body, lhand, rhand -> rhand, body, lhand"),
+        ("PARTS.body.expression=0", "PARTS body.expression: 10 -> 0"),
+        ("PARTS=[{name: rhand, joints: [right_thumb1], quantizer: {kind: ema, codes: 8}}, {name: body, joints: [neck], "
+         "quantizer: {kind: ema, codes: 8}}]", "PARTS: body, lhand, rhand -> rhand, body"),
     ],
 )
 def test_a_tokenizer_s_settings(tokenizer, override, told):

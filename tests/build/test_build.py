@@ -15,19 +15,15 @@ from soke.errors import UserError
 from soke.generator.schemes import SCHEMES
 from soke.generator.settings import Generator, Search
 from soke.run.config import load_config, resolve
-from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+from soke.tokenizer.tokenizer import SignTokenizer
 from tests.run.test_config import RUNNABLE
 
 
 def make_tokenizer(file: str, overrides: Sequence[str] = ()) -> SignTokenizer:
     config = load_config(file, overrides=overrides)
-    layout, t = layout_of(config), config.tokenizer
+    layout = layout_of(config)
     blank = {part: torch.zeros(size) for part, size in layout.sizes.items()}
-    settings = {
-        part: AutoencoderSettings(size, t.code_dim, t.width, t.depth, t.dilation_growth, t.downsample, t.ema_decay)
-        for part, size in t.codes.items()
-    }
-    return SignTokenizer(layout, blank, blank, settings)
+    return SignTokenizer(layout, blank, blank, config.tokenizer.autoencoders(config.parts))
 
 
 @pytest.mark.parametrize("file", [file for file in RUNNABLE if "back_translation" not in file])
@@ -36,7 +32,7 @@ def test_layout_and_tokenizer(file):
     coupled = "s_motiongpt" in file
     apart = {"body": 24, "lhand": 63, "rhand": 63} if "skels" in file else {"body": 43, "lhand": 45, "rhand": 45}
     assert tokenizer.layout.sizes == ({"whole": 133} if coupled else apart)
-    assert tokenizer.codebook_sizes == ({"whole": 512} if coupled else {"body": 96, "lhand": 192, "rhand": 192})
+    assert tokenizer.streams == ({"whole": 512} if coupled else {"body": 96, "lhand": 192, "rhand": 192})
 
 
 def test_published_tokenizer_has_the_published_size():
@@ -47,9 +43,8 @@ def test_published_tokenizer_has_the_published_size():
 
 
 def test_wrong_joints_are_named():
-    parts = "PARTS=[{name: body, joints: [nek]}, {name: lhand, joints: [head]}, {name: rhand, joints: [neck]}]"
     with pytest.raises(UserError, match="PARTS: .*nek"):
-        layout_of(load_config("configs/deto.yaml", overrides=[parts]))
+        layout_of(load_config("configs/deto.yaml", overrides=["PARTS.body.joints=[nek]"]))
 
 
 def test_every_choice_of_the_schema_exists():

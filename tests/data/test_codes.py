@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from soke.data.clip import Clip, ClipError
-from soke.data.codes import CodeStore, Provenance, read_word_codes, write_word_codes
+from soke.data.codes import CodeStore, Provenance
+from soke.data.word_codes import read_word_codes, write_word_codes
 from soke.errors import UserError
 
 CLIP = Clip("dev/11August-2", "phoenix", "val", "DGS", "regen", Path("unused"), 25.0)
 PARTS = ("body", "lhand", "rhand")
-PROVENANCE = Provenance("aaa111", "bbb", "ccc", PARTS, (96, 192, 192), 4, {"phoenix": 25.0, "how2sign": 24.0}, "0.1.0")
+STREAMS = {"body": 96, "lhand": 192, "rhand": 192}
+PROVENANCE = Provenance("aaa111", "bbb", "ccc", STREAMS, 4, {"phoenix": 25.0, "how2sign": 24.0}, "0.1.0")
 CODES = torch.tensor([[95, 0, 191], [1, 2, 3]])
 
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from soke.data.clip import Clip
-from soke.data.codes import write_word_codes
 from soke.data.recordings import (
     RULES,
     Recording,
@@ -20,6 +19,7 @@ from soke.data.recordings import (
     read_recordings,
     write_recordings,
 )
+from soke.data.word_codes import write_word_codes
 from soke.errors import UserError
 
 PARTS = ("body", "lhand", "rhand")

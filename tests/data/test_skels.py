@@ -12,8 +12,9 @@ from soke.data.dataset import MotionDataset, collate_motions
 from soke.data.skels import COUNTERS, SKELETON_50, SkelsCorpus, write_skels
 from soke.data.statistics import load_or_compute_statistics
 from soke.errors import UserError
-from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+from soke.tokenizer.tokenizer import SignTokenizer
 from tests.data.writing import LAYOUT, random_motion
+from tests.tokenizer.helpers import ema
 
 
 def random_positions(frames: int, seed: int = 0) -> JointMotion:
@@ -158,11 +159,11 @@ def test_positions_become_features_statistics_codes_and_positions(tmp_path):
     assert rebuilt.joints == SKELETON_50[:29]
     assert torch.equal(rebuilt.positions, sample.motion.positions[:, :29])
     statistics = load_or_compute_statistics(tmp_path / "statistics.json", data)
-    settings = {part: AutoencoderSettings(8, code_dim=8, width=8, depth=1) for part in layout.names}
+    settings = {part: ema(8, code_dim=8, width=8, depth=1) for part in layout.names}
     tokenizer = SignTokenizer(layout, statistics.mean, statistics.std, settings).eval()
     (batch,) = DataLoader(data, batch_size=3, num_workers=1, collate_fn=collate_motions)
-    codes = tokenizer.encode(batch.features, batch.lengths)
-    assert codes.shape == (3, 11, 2)
+    codes = tokenizer.encode(batch.features, batch.lengths).clips()
+    assert [tuple(of_clip.shape) for of_clip in codes] == [(11, 2)] * 3
     assert torch.equal(tokenizer.encode_motion(batch.motions[1]), codes[1])
     decoded = tokenizer.decode_motion(codes[1], 25.0)
     assert isinstance(decoded, JointMotion) and decoded.positions.shape == (44, 29, 3)

@@ -147,7 +147,7 @@ class Alone(World):
 def test_numbers_do_not_depend_on_who_computes_them(body):
     """The same batches, whatever the number of processes, so the very same numbers."""
     corpus, tokenizer = Corpus(5), small_tokenizer().eval()
-    generator = make_generator(codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash)
+    generator = make_generator(streams=tokenizer.streams, tokenizer_hash=tokenizer.hash)
     producer = SignProducer(generator, tokenizer)
     batches: list[list[str]] = []
     produce = producer.produce

@@ -17,7 +17,7 @@ from tests.tokenizer.helpers import small_tokenizer
 @pytest.fixture(scope="module")
 def producer() -> SignProducer:
     tokenizer = small_tokenizer().eval()
-    generator = make_generator(codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash)
+    generator = make_generator(streams=tokenizer.streams, tokenizer_hash=tokenizer.hash)
     return SignProducer(generator, tokenizer)
 
 

@@ -47,7 +47,7 @@ def val_split(corpora: list[Watched]) -> MotionDataset:
 @pytest.fixture(scope="module")
 def producer() -> SignProducer:
     tokenizer = small_tokenizer()
-    generator = make_generator(codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash)
+    generator = make_generator(streams=tokenizer.streams, tokenizer_hash=tokenizer.hash)
     return SignProducer(generator, tokenizer)
 
 

@@ -45,7 +45,7 @@ def make_spec(**changes) -> GeneratorSpec:
         name.removeprefix("retrieval_"): changes.pop(name) for name in list(changes) if name.startswith("retrieval_")
     }
     settings = replace(SETTINGS, **of_settings, retrieval=retrieval(**looked_up))
-    given = dict(languages=["DGS"], codebooks=CODEBOOKS, tokenizer_hash="0123456789ab", fps={"DGS": 25.0})
+    given = dict(languages=["DGS"], streams=CODEBOOKS, tokenizer_hash="0123456789ab", fps={"DGS": 25.0})
     return GeneratorSpec(settings, **{**given, **changes})
 
 

@@ -27,7 +27,7 @@ def tokenizer():
 
 
 def matching(tokenizer, **changes):
-    return make_generator(codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash, **changes)
+    return make_generator(streams=tokenizer.streams, tokenizer_hash=tokenizer.hash, **changes)
 
 
 def test_a_loaded_generator_is_trained_with_dropout(tokenizer):
@@ -62,7 +62,7 @@ def test_producer_keeps_the_order_and_survives_saving(tokenizer, tmp_path):
     for sentence, motion in zip(sentences, motions):
         (alone,) = loaded.produce([sentence])
         torch.testing.assert_close(alone.rotations, motion.rotations, atol=1e-5, rtol=0)
-        assert len(motion) % tokenizer.downsample == 0 and len(motion) > 0
+        assert len(motion) % tokenizer.frames(1) == 0 and len(motion) > 0
 
 
 def test_corpora_of_one_language_keep_their_rates(tokenizer, tmp_path):
@@ -171,7 +171,7 @@ def test_means_and_perplexity_of_an_epoch_are_over_its_steps(tokenizer):
     for name, value in slow_means(module, LENGTHS).items():
         assert logged[f"val/{name}"].item() == pytest.approx(value, rel=1e-4, abs=1e-6), name
         assert logged[f"train/{name}"].item() == pytest.approx(value, rel=1e-4, abs=1e-6), name
-    parts = module.generator.spec.codebooks
+    parts = module.generator.spec.streams
     mean = sum(logged[f"val/loss_{part}"].item() for part in parts) / len(parts)
     assert logged["val/loss"].item() == pytest.approx(mean, rel=1e-5)
     assert logged["train/loss"] != pytest.approx(logged["val/loss"].item())  # only the former is smoothed
@@ -193,7 +193,7 @@ def test_label_smoothing_is_cross_entropy_against_a_softened_target(tokenizer):
     arguments = (batch.texts, batch.languages, batch.codes, batch.lengths)
     output = generator(*arguments, label_smoothing=0.2)
     terms = []
-    for index, (part, size) in enumerate(generator.spec.codebooks.items()):
+    for index, (part, size) in enumerate(generator.spec.streams.items()):
         values = []
         for clip, length in enumerate(batch.lengths.tolist()):
             for step in range(length + 1):

@@ -267,7 +267,7 @@ def tokenizer():
 
 
 def matching(tokenizer, **changes) -> SignGenerator:
-    return translator(codebooks=tokenizer.codebook_sizes, tokenizer_hash=tokenizer.hash, **changes)
+    return translator(streams=tokenizer.streams, tokenizer_hash=tokenizer.hash, **changes)
 
 
 def batches(count: int) -> list[CodeBatch]:
@@ -453,7 +453,7 @@ def test_motions_become_the_sentences_of_their_codes_in_their_order(producer, be
 
 
 def test_a_motion_without_a_code_says_nothing(producer):
-    few = producer.tokenizer.downsample - 1
+    few = producer.tokenizer.frames(1) - 1
     texts = producer.translate([moving(frames, 0) for frames in (0, few, few + 1)], ["ASL", "DGS", "ASL"])
     assert texts[:2] == ["", ""] and texts[2]
     assert producer.translate([moving(few, 0)], ["ASL"]) == [""]

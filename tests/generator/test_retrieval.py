@@ -99,17 +99,17 @@ REMADE = "made by another tokenizer: run `python -m get_motion_code` with the to
 @pytest.mark.parametrize(
     ("bad", "fault"),
     [
-        (torch.tensor([[1, 2, 3], [19, 15, 16]]), f"has the code 16 for rhand, whose codebook ends at 15.*{REMADE}"),
-        (torch.tensor([[20, 2, 3]]), f"has the code 20 for body, whose codebook ends at 19.*{REMADE}"),
+        (torch.tensor([[1, 2, 3], [19, 15, 16]]), f"has the code 16 for rhand, whose codes end at 15.*{REMADE}"),
+        (torch.tensor([[20, 2, 3]]), f"has the code 20 for body, whose codes end at 19.*{REMADE}"),
         (torch.tensor([[1, -1, 3]]), f"has the code -1 for lhand.*{REMADE}"),
-        (torch.zeros(4, 2).long(), f"codes of 2 parts in place of body, lhand, rhand.*{REMADE}"),
-        (torch.zeros(4, 4).long(), f"codes of 4 parts in place of body, lhand, rhand.*{REMADE}"),
+        (torch.zeros(4, 2).long(), f"codes of 2 streams in place of body, lhand, rhand.*{REMADE}"),
+        (torch.zeros(4, 4).long(), f"codes of 4 streams in place of body, lhand, rhand.*{REMADE}"),
     ],
 )
 def test_signs_of_another_tokenizer_are_refused(bad, fault):
     signs = {"ASL": SIGNS["ASL"], "DGS": recorded({"regen": codes(2), "haus": bad})}
     with pytest.raises(UserError, match=f"'haus' in the lexicon of DGS .*{fault}"):
-        Retriever(signs, retrieval(), codebooks=BOOKS)
+        Retriever(signs, retrieval(), streams=BOOKS)
     Retriever(signs, retrieval())  # nothing to compare with
 
 
@@ -126,12 +126,12 @@ def test_signs_of_another_tokenizer_are_refused(bad, fault):
 @pytest.mark.parametrize("books", [None, BOOKS])
 def test_malformed_signs_are_refused(bad, fault, books):
     with pytest.raises(UserError, match=f"'haus' in the lexicon of DGS holds {fault}.*get_motion_code"):
-        Retriever({"DGS": recorded({"haus": bad})}, retrieval(), codebooks=books)
+        Retriever({"DGS": recorded({"haus": bad})}, retrieval(), streams=books)
 
 
 def test_signs_at_the_ends_of_the_codebooks_are_taken():
     ends = torch.tensor([[0, 0, 0], [19, 15, 15]])
-    lexicon = Retriever({"DGS": recorded({"haus": ends}), "ASL": {}}, retrieval(), codebooks=BOOKS)
+    lexicon = Retriever({"DGS": recorded({"haus": ends}), "ASL": {}}, retrieval(), streams=BOOKS)
     assert torch.equal(lexicon.codes(lexicon.matches("Haus", "DGS")[0]), ends)
 
 

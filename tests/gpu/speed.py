@@ -35,8 +35,9 @@ from soke.metrics.dtw import dtw_jpe_pairs  # noqa: E402
 from soke.metrics.dtw_torch import dtw_jpe_batch  # noqa: E402
 from soke.run.config import load_config  # noqa: E402
 from soke.run.training import OptimSettings  # noqa: E402
-from soke.tokenizer.module import LossWeights, TokenizerModule  # noqa: E402
-from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer  # noqa: E402
+from soke.tokenizer.module import TokenizerModule  # noqa: E402
+from soke.tokenizer.settings import Loss  # noqa: E402
+from soke.tokenizer.tokenizer import SignTokenizer  # noqa: E402
 from soke.translation import BackTranslator  # noqa: E402
 from soke.translation.module import TranslationModule  # noqa: E402
 from soke.translation.settings import TranslatorSettings  # noqa: E402
@@ -64,7 +65,7 @@ def motion_batch(layout, count: int) -> MotionBatch:
 
 def code_batch(generator, count: int) -> CodeBatch:
     steps = FRAMES // 4
-    sizes = torch.tensor(list(generator.spec.codebooks.values()))
+    sizes = torch.tensor(list(generator.spec.streams.values()))
     codes = (torch.rand(count, steps, len(sizes)) * sizes).long()
     return CodeBatch(codes, torch.full((count,), steps), texts(count), ["ASL"] * count, clips(count), [])
 
@@ -82,7 +83,7 @@ class Stages:
 
     def tokenizer(self) -> SignTokenizer:
         width = 32 if self.small else 512
-        settings = {part: AutoencoderSettings(size, width, width) for part, size in self.codes.items()}
+        settings = {part: ema(size, code_dim=width, width=width) for part, size in self.codes.items()}
         return SignTokenizer(self.layout, self.zero, self.one, settings)
 
     def make(self, name: str) -> tuple[pl.LightningModule, Any, list[torch.nn.Module]]:
@@ -90,7 +91,7 @@ class Stages:
         optim = OptimSettings(epochs=1)
         if name == "tokenizer":
             module = TokenizerModule(
-                self.tokenizer(), load_body_model(ROOT / "deps" / "smpl_models"), LossWeights(), optim
+                self.tokenizer(), load_body_model(ROOT / "deps" / "smpl_models"), Loss(), optim
             )
             heavy = [half for a in module.tokenizer.autoencoders.values() for half in (a.encoder, a.decoder)]
             return module, motion_batch(self.layout, 8 if self.small else 320), heavy

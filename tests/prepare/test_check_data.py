@@ -112,7 +112,7 @@ def run(out, **roots):
     """Exit status of the command over some corpora alone."""
     config = out.with_suffix(".yaml")
     corpora = [f"    {name}: {{ROOT: {root}}}" for name, root in roots.items()]
-    lines = ["BASE: [configs/parts/soke.yaml]", "TOKENIZER:", "  CODES: {body: 8, lhand: 8, rhand: 8}", "DATASET:"]
+    lines = ["BASE: [configs/parts/soke.yaml]", "DATASET:"]
     config.write_text("\n".join([*lines, "  CORPORA:", *corpora]))
     with pytest.raises(SystemExit) as exit:
         check_data.main(["--cfg", str(config), "--out", str(out), "--workers", "0"])

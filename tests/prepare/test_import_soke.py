@@ -135,7 +135,7 @@ def test_the_golden_body_among_everything_else(tmp_path, mean, monkeypatch, capl
     assert "metrics (2)" in caplog.text and "gone_module.Gone" in caplog.text and "mkdir" in caplog.text
 
     loaded = SignTokenizer.from_pretrained(tmp_path / "tokenizer")
-    assert loaded.hash == tokenizer.hash and loaded.codebook_sizes == {"body": 96, "lhand": 192, "rhand": 192}
+    assert loaded.hash == tokenizer.hash and loaded.streams == {"body": 96, "lhand": 192, "rhand": 192}
     assert loaded.layout.hash == SOKE.hash
     for prefix, name in (("vae", "body"), ("hand_vae", "lhand"), ("rhand_vae", "rhand")):
         for theirs, ours in our_names(2, 3).items():
@@ -174,8 +174,8 @@ def test_other_sizes_are_inferred(tmp_path, mean, stages, depth):
     parts = {"vae": part(43, 7, 10, 6, **sizes), "hand_vae": part(45, 9, **sizes), "rhand_vae": part(45, 9, **sizes)}
     tokenizer, _ = import_soke(saved(tmp_path / "a.ckpt", parts), mean, tmp_path / "tokenizer")
     body = tokenizer.settings["body"]
-    assert (body.num_codes, body.code_dim, body.width, body.depth, body.downsample) == (7, 6, 10, depth, 2**stages)
-    assert tokenizer.codebook_sizes == {"body": 7, "lhand": 9, "rhand": 9}
+    assert (body.quantizer.codes, body.code_dim, body.width, body.depth, body.downsample) == (7, 6, 10, depth, 2**stages)
+    assert tokenizer.streams == {"body": 7, "lhand": 9, "rhand": 9}
 
 
 def test_training_can_go_on(tmp_path, mean):

@@ -154,7 +154,7 @@ def test_one_for_the_training_texts_of_a_configuration(corpora, tmp_path):
     training = [clip.text for reader in (How2Sign(corpora / "How2Sign"), Lexicon(corpora / "lexicon"))
                 for clip in reader.clips("train")]
     assert all(tokenizer.unk_token_id not in ids for ids in tokenizer(training)["input_ids"])
-    spec = make_spec(codebooks={"body": 8, "lhand": 8, "rhand": 8})
+    spec = make_spec(streams={"body": 8, "lhand": 8, "rhand": 8})
     (codes,) = SignGenerator.from_mbart(tmp_path / "mbart", spec, {}).generate(["regen"], ["DGS"])
     assert codes.shape[1] == 3
 

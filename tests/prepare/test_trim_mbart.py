@@ -18,7 +18,7 @@ from soke.generator.model import SignGenerator
 from soke.generator.text_tokenizer import SENTENCEPIECE_FILE, load_text_tokenizer
 from tests.generator.helpers import make_spec
 
-SPEC = make_spec(codebooks={"body": 8, "lhand": 8, "rhand": 8})
+SPEC = make_spec(streams={"body": 8, "lhand": 8, "rhand": 8})
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 
 from soke.errors import UserError
 from soke.run.config import ROOT, keyed, load_config, resolve, to_yaml
+from soke.tokenizer.settings import AutoencoderSettings, Ema
 
 RUNNABLE = [
     "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml",
@@ -36,9 +37,13 @@ def test_all_runnable_configurations_are_listed():
 
 def test_published_hyper_parameters():
     tokenizer, generator = load_config("configs/deto.yaml"), load_config("configs/soke.yaml")
-    assert tokenizer.tokenizer.codes == {"body": 96, "lhand": 192, "rhand": 192}
-    t = tokenizer.tokenizer
-    assert (t.code_dim, t.width, t.depth, t.dilation_growth, t.downsample, t.ema_decay) == (512, 512, 3, 3, 4, 0.99)
+    codes = {"body": 96, "lhand": 192, "rhand": 192}
+    published = {
+        part: AutoencoderSettings(
+            quantizer=Ema(codes=size, decay=0.99), code_dim=512, width=512, depth=3, dilation_growth=3, downsample=4
+        ) for part, size in codes.items()
+    }
+    assert tokenizer.tokenizer.autoencoders(tokenizer.parts) == published
     assert (tokenizer.train.end_epoch, generator.train.end_epoch) == (500, 150)
     assert (tokenizer.train.batch_size, generator.train.batch_size) == (320, 32)
     for config in (tokenizer, generator):
@@ -172,7 +177,21 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("TOKENIZER.CODES.face=3", "TOKENIZER.CODES names body, lhand, rhand, face"),
+        ("TOKENIZER.CODES.face=3", "TOKENIZER.CODES is now each part's own, PARTS.<part>.quantizer.codes"),
+        ("TOKENIZER.EMA_DECAY=0.9", "TOKENIZER.EMA_DECAY is now TOKENIZER.EMA.DECAY"),
+        ("PARTS.lhnd.quantizer.codes=8", "PARTS has no entry lhnd, but body, lhand, rhand (did you mean lhand?)"),
+        ("PARTS.lhand.quantizer=null", "PARTS.lhand.quantizer: it needs a kind, one of ema, vq, fsq, residual"),
+        ("PARTS.lhand.quantizer.kind=fqs", "not 'fqs' (did you mean fsq?)"),
+        ("PARTS.lhand.quantizer.kind=fsq", "PARTS.lhand.quantizer: fsq needs levels"),
+        ("PARTS.lhand.quantizer={kind: fsq, levels: [8, 1]}", "PARTS.lhand.quantizer: levels must list whole numbers"),
+        ("PARTS.lhand.quantizer.levels=[8, 5]", "PARTS.lhand.quantizer: ema has no levels"),
+        ("PARTS.lhand.quantizer.code=8", "PARTS.lhand.quantizer: ema has no code (did you mean codes?)"),
+        ("PARTS.lhand.quantizer.codes=0", "PARTS.lhand.quantizer: codes must be a whole number of at least 1, not 0"),
+        ("PARTS.lhand.quantizer.decay=1.5", "PARTS.lhand.quantizer: decay must be between 0 and 1, not 1.5"),
+        ("PARTS.lhand.quantizer={kind: residual, count: 2, of: {kind: vq}}", "PARTS.lhand.quantizer: vq needs codes"),
+        ("TOKENIZER.EMA.DECAY=0", "TOKENIZER.EMA.DECAY must be between 0 and 1"),
+        ("PARTS.lhand.mirrors=rhand", "shares that of rhand"),
+        ("LOSS.KIND=l3", "LOSS.KIND is 'l3', but must be one of smooth_l1, l2, l1"),
         ("TOKENIZER.DOWNSAMPLE=3", "power of two"),
         ("DATASET.MIN_FRAMES=42", "multiples of TOKENIZER.DOWNSAMPLE"),
         ("DATASET.MIN_FRAMES=800", "above DATASET.MAX_FRAMES"),
@@ -230,7 +249,7 @@ def test_mistakes_within_and_between_sections_are_reported_at_once():
 
 def test_what_matters_to_another_stage_alone_is_no_mistake():
     load_config("configs/deto.yaml", overrides=["EVAL.EVERY_EPOCHS=3", "GENERATOR.RETRIEVAL.KEYWORDS=lists"])
-    load_config("configs/back_translation.yaml", overrides=["TOKENIZER.CODES={face: 3}"])
+    load_config("configs/back_translation.yaml", overrides=["PARTS.lhand.quantizer=null"])
     with pytest.raises(UserError, match="WARMUP_EPOCHS must be 0 for back-translation"):
         load_config("configs/back_translation.yaml", overrides=["TRAIN.OPTIM.WARMUP_EPOCHS=1"])
 

@@ -69,9 +69,9 @@ def test_the_same_settings_continue(tmp_path):
         ("soke", "METRIC.DTW=fastdtw", "METRIC.DTW: exact -> fastdtw"),
         ("soke", "TRAIN.END_EPOCH=20", "TRAIN.END_EPOCH: 10 -> 20"),
         ("deto", "LOSS.VELOCITY=0.5", "LOSS.VELOCITY: 0.0 -> 0.5"),
-        ("deto", "PARTS=[{name: body, joints: [neck]}, {name: lhand, joints: [left_thumb1]}, {name: rhand, joints: "
-                 "[right_thumb1]}]", "PARTS[1].joints: "),
-        ("deto", "TOKENIZER.CODES.body=64", "TOKENIZER.CODES.body: 96 -> 64"),
+        ("deto", "PARTS.lhand.joints=[left_thumb1]", "PARTS[1].joints: "),
+        ("deto", "PARTS.body.quantizer.codes=64", "PARTS[0].quantizer.codes: 96 -> 64"),
+        ("deto", "PARTS.body.quantizer={kind: fsq, levels: [8, 5]}", "PARTS[0].quantizer.kind: ema -> fsq"),
     ],
 )
 def test_other_settings_are_refused_by_name_and_leave_the_run_as_it_was(tmp_path, file, override, told):

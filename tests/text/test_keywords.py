@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from soke.data.clip import Clip
-from soke.data.codes import read_published_word_codes, read_word_codes, write_published_word_codes
 from soke.data.keyword_lists import check_keywords, read_keyword_lists, read_keywords, write_keywords
+from soke.data.word_codes import read_published_word_codes, read_word_codes, write_published_word_codes
 from soke.errors import UserError
 from soke.text.keywords import Match, SubstringMatcher, TokenMatcher
 

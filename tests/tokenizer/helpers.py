@@ -6,7 +6,9 @@ from torch import Tensor
 
 from soke.body.joints import LEFT_HAND, RIGHT_HAND, UPPER_BODY
 from soke.body.layout import MotionLayout, PartSpec
-from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+from soke.tokenizer.quantizers.codebook import CodebookQuantizer
+from soke.tokenizer.settings import AutoencoderSettings, Ema, Quantizer
+from soke.tokenizer.tokenizer import SignTokenizer
 
 SOKE = MotionLayout(
     [
@@ -21,20 +23,41 @@ MIRRORED = MotionLayout(
 CODES = {"body": 12, "lhand": 20, "rhand": 20}
 
 
-def small_tokenizer(layout: MotionLayout = SOKE, num_codes: dict[str, int] = CODES, **settings: int) -> SignTokenizer:
-    """In evaluation mode, with random weights, codebooks and statistics."""
+def ema(codes: int, **networks: int) -> AutoencoderSettings:
+    """An autoencoder with a codebook of moving averages, SOKE's but for its networks."""
+    return AutoencoderSettings(quantizer=Ema(codes=codes, decay=0.99), **networks)
+
+
+def small_tokenizer(
+    layout: MotionLayout = SOKE, num_codes: dict[str, int] = CODES, quantizers: dict[str, Quantizer] | None = None,
+    **networks: int,
+) -> SignTokenizer:
+    """In evaluation mode, with random weights, codebooks and statistics.
+
+    quantizers: of the parts that have another than an EMA codebook of `num_codes`
+    """
     torch.manual_seed(0)
     distinct = set(layout.distinct.values())
     mean = {part: torch.randn(layout.sizes[part]) * 0.1 for part in distinct}
     std = {part: torch.rand(layout.sizes[part]) + 0.5 for part in distinct}
-    sizes = {"code_dim": 16, "width": 16, **settings}
-    tokenizer = SignTokenizer(layout, mean, std, {p: AutoencoderSettings(num_codes[p], **sizes) for p in distinct})
-    for autoencoder in tokenizer.autoencoders.values():
-        quantizer = autoencoder.quantizer
-        quantizer.codebook.normal_(std=0.3)
-        quantizer.sums.copy_(quantizer.codebook)
-        quantizer.updates.fill_(1)
+    sizes = {"code_dim": 16, "width": 16, **networks}
+    settings = {part: ema(num_codes[part], **sizes) for part in distinct}
+    for part, quantizer in (quantizers or {}).items():
+        settings[part] = AutoencoderSettings(quantizer=quantizer, **sizes)
+    tokenizer = SignTokenizer(layout, mean, std, settings)
+    for module in tokenizer.modules():
+        if isinstance(module, CodebookQuantizer):
+            started(module)
     return tokenizer.eval()
+
+
+@torch.no_grad()
+def started(quantizer: CodebookQuantizer) -> None:
+    """As after a first batch, with random vectors."""
+    quantizer.codebook.normal_(std=0.3)
+    if hasattr(quantizer, "sums"):
+        quantizer.sums.copy_(quantizer.codebook)
+    quantizer.updates.fill_(1)
 
 
 def random_features(lengths: list[int], layout: MotionLayout = SOKE, padding: float = 0.0) -> tuple[dict, Tensor]:

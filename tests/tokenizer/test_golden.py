@@ -9,7 +9,8 @@ import torch
 from soke.body.joints import UPPER_BODY
 from soke.body.layout import MotionLayout, PartSpec
 from soke.tokenizer.soke_weights import check_part, load_part, reference_forward
-from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
+from soke.tokenizer.tokenizer import SignTokenizer
+from tests.tokenizer.helpers import ema
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "vqvae.pt"
 
@@ -22,7 +23,7 @@ def golden() -> dict:
 @pytest.fixture(scope="module")
 def tokenizer(golden: dict) -> SignTokenizer:
     layout = MotionLayout([PartSpec("body", UPPER_BODY, jaw=True, expression=10)])
-    settings = AutoencoderSettings(golden["config"]["code_num"], code_dim=64, width=64)
+    settings = ema(golden["config"]["code_num"], code_dim=64, width=64)
     statistics = {"body": torch.zeros(43)}, {"body": torch.ones(43)}
     tokenizer = SignTokenizer(layout, *statistics, {"body": settings}).eval()
     load_part(tokenizer.autoencoders["body"], golden["state_dict"])
@@ -57,8 +58,8 @@ def test_codes_and_reconstruction(tokenizer: SignTokenizer, golden: dict, given:
     features = golden[given]
     lengths = torch.full((len(features),), features.shape[1])
     found = tokenizer.encode({"body": features}, lengths)
-    assert torch.equal(found[..., 0], golden[codes])
-    rebuilt = tokenizer.decode(found, lengths // 4)["body"]
+    assert torch.equal(found.values[..., 0], golden[codes])
+    rebuilt = tokenizer.decode(found)["body"]
     torch.testing.assert_close(rebuilt, golden[expected], atol=1e-5, rtol=0)
 
 
@@ -74,6 +75,6 @@ def test_the_published_clip_in_a_padded_batch(tokenizer: SignTokenizer, golden: 
     batch = torch.full((2, 200, 43), 7.0)
     batch[0], batch[1, :64] = golden["input_long"][0], golden["input"][0]
     codes = tokenizer.encode({"body": batch}, torch.tensor([200, 64]))
-    assert torch.equal(codes[1, :16, 0], golden["codes"][0])
-    rebuilt = tokenizer.decode(codes, torch.tensor([50, 16]))["body"]
+    assert torch.equal(codes.values[1, :16, 0], golden["codes"][0])
+    rebuilt = tokenizer.decode(codes)["body"]
     torch.testing.assert_close(rebuilt[1, :64], golden["reconstruction"][0], atol=1e-5, rtol=0)

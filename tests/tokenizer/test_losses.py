@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soke.tokenizer.losses import REDUCTIONS, smooth_l1, velocity
+from soke.tokenizer.losses import DISTANCES, reconstruction, velocity
 
 SIZES = {"body": 5, "hand": 2}
+REDUCTIONS = ("per_part", "all")
 LENGTHS = [6, 1, 3]
 MASK = torch.arange(6) < torch.tensor(LENGTHS)[:, None]
 
@@ -18,16 +19,20 @@ def random_parts(seed: int) -> dict[str, torch.Tensor]:
 PREDICTION, TARGET = random_parts(0), random_parts(1)
 
 
-def distance(difference: float) -> float:
+def distance(difference: float, kind: str = "smooth_l1") -> float:
     difference = abs(difference)
+    if kind == "l1":
+        return difference
+    if kind == "l2":
+        return difference**2
     return 0.5 * difference**2 if difference < 1 else difference - 0.5
 
 
-def expected(prediction: dict, target: dict, lengths: list[int], frames: int, reduction: str) -> float:
+def expected(prediction: dict, target: dict, lengths: list[int], frames: int, reduction: str, kind: str) -> float:
     """Number by number."""
     values = {
         part: [
-            distance(float(prediction[part][b, t, d] - target[part][b, t, d]))
+            distance(float(prediction[part][b, t, d] - target[part][b, t, d]), kind)
             for b, length in enumerate(lengths) for t in range(length) for d in range(size)
         ] for part, size in SIZES.items()
     }
@@ -36,17 +41,23 @@ def expected(prediction: dict, target: dict, lengths: list[int], frames: int, re
     return sum(sum(of_part) / len(of_part) for of_part in values.values())
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_smooth_l1_number_by_number(reduction):
-    found = smooth_l1(PREDICTION, TARGET, MASK, reduction).item()
-    assert found == pytest.approx(expected(PREDICTION, TARGET, LENGTHS, 6, reduction), rel=1e-5)
+def test_the_kinds_are_those_that_are_checked_here():
+    assert list(DISTANCES) == ["smooth_l1", "l2", "l1"]
 
 
+@pytest.mark.parametrize("kind", DISTANCES)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_velocity_is_the_same_of_differences_within_clips(reduction):
+def test_distances_number_by_number(reduction, kind):
+    found = reconstruction(PREDICTION, TARGET, MASK, kind, reduction).item()
+    assert found == pytest.approx(expected(PREDICTION, TARGET, LENGTHS, 6, reduction, kind), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", DISTANCES)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_velocity_is_the_same_of_differences_within_clips(reduction, kind):
     steps = ({part: v[:, 1:] - v[:, :-1] for part, v in batch.items()} for batch in (PREDICTION, TARGET))
-    found = velocity(PREDICTION, TARGET, MASK, reduction).item()
-    assert found == pytest.approx(expected(*steps, [length - 1 for length in LENGTHS], 5, reduction), rel=1e-5)
+    found = velocity(PREDICTION, TARGET, MASK, kind, reduction).item()
+    assert found == pytest.approx(expected(*steps, [length - 1 for length in LENGTHS], 5, reduction, kind), rel=1e-5)
 
 
 def test_both_reductions_by_hand():
@@ -54,9 +65,9 @@ def test_both_reductions_by_hand():
     mask = torch.tensor([[True, True, True, False], [True, False, False, False]])
     off = {"body": torch.full((2, 4, 3), 2.0), "hand": torch.full((2, 4, 1), 1.0), "face": torch.full((2, 4, 1), 0.6)}
     nothing = {part: torch.zeros_like(values) for part, values in off.items()}
-    assert smooth_l1(off, nothing, mask, "per_part").item() == pytest.approx(1.5 + 0.5 + 0.18)
+    assert reconstruction(off, nothing, mask, "smooth_l1", "per_part").item() == pytest.approx(1.5 + 0.5 + 0.18)
     # 4 valid frames of 3 * 1.5 + 0.5 + 0.18, over 8 frames of 5 numbers
-    assert smooth_l1(off, nothing, mask, "all").item() == pytest.approx(4 * 5.18 / 40)
+    assert reconstruction(off, nothing, mask, "smooth_l1", "all").item() == pytest.approx(4 * 5.18 / 40)
 
 
 def test_with_everything_equally_far_off_the_reductions_differ_by_parts_over_the_valid_share():
@@ -65,13 +76,13 @@ def test_with_everything_equally_far_off_the_reductions_differ_by_parts_over_the
     mask[0, :5] = mask[1, :1] = True
     off = {part: torch.full((2, 8, size), 0.7) for part, size in (("body", 43), ("lhand", 45), ("rhand", 45))}
     nothing = {part: torch.zeros_like(values) for part, values in off.items()}
-    per_part, whole = (smooth_l1(off, nothing, mask, reduction).item() for reduction in ("per_part", "all"))
+    per_part, whole = (reconstruction(off, nothing, mask, "smooth_l1", reduction).item() for reduction in REDUCTIONS)
     assert per_part / whole == pytest.approx(8)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("loss", [smooth_l1, velocity])
+@pytest.mark.parametrize("loss", [reconstruction, velocity])
 def test_what_stands_in_the_padding_does_not_count(loss, reduction):
     changed = {part: torch.where(MASK[..., None], values, 1e6) for part, values in PREDICTION.items()}
-    assert loss(changed, TARGET, MASK, reduction) == loss(PREDICTION, TARGET, MASK, reduction)
-    assert loss(PREDICTION, TARGET, torch.zeros_like(MASK), reduction) == 0
+    assert loss(changed, TARGET, MASK, "smooth_l1", reduction) == loss(PREDICTION, TARGET, MASK, "smooth_l1", reduction)
+    assert loss(PREDICTION, TARGET, torch.zeros_like(MASK), "smooth_l1", reduction) == 0

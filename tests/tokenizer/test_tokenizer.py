@@ -10,9 +10,10 @@ import torch
 from soke.body.motion import Motion
 from soke.data.statistics import STD_FLOOR, Statistics
 from soke.errors import UserError
-from soke.tokenizer.losses import smooth_l1
-from soke.tokenizer.tokenizer import AutoencoderSettings, SignTokenizer
-from tests.tokenizer.helpers import CODES, MIRRORED, SOKE, random_features, small_tokenizer, smooth_features
+from soke.tokenizer.codes import Codes
+from soke.tokenizer.losses import reconstruction
+from soke.tokenizer.tokenizer import SignTokenizer
+from tests.tokenizer.helpers import CODES, MIRRORED, SOKE, ema, random_features, small_tokenizer, smooth_features
 
 LENGTHS = [40, 11, 4, 26]  # frames, not all multiples of 4
 STEPS = [10, 2, 1, 6]
@@ -26,12 +27,13 @@ def random_motion(frames: int) -> Motion:
 @pytest.mark.parametrize("layout", [SOKE, MIRRORED])
 def test_shapes_and_padding_of_codes(layout):
     tokenizer = small_tokenizer(layout)
-    codes = tokenizer.encode(*random_features(LENGTHS, layout))
-    assert codes.shape == (4, 10, 3) and codes.dtype == torch.long
+    encoded = tokenizer.encode(*random_features(LENGTHS, layout))
+    codes = encoded.values
+    assert codes.shape == (4, 10, 3) and codes.dtype == torch.long and encoded.lengths.tolist() == STEPS
     valid = torch.arange(10) < torch.tensor(STEPS)[:, None]
     assert (codes[~valid] == -1).all()
     assert (codes[valid] >= 0).all() and (codes[valid] < torch.tensor([CODES[p] for p in layout.names])).all()
-    features = tokenizer.decode(codes, torch.tensor(STEPS))
+    features = tokenizer.decode(encoded)
     assert {part: tuple(v.shape) for part, v in features.items()} == {p: (4, 40, d) for p, d in layout.sizes.items()}
 
 
@@ -41,15 +43,15 @@ def test_a_clip_in_a_padded_batch_is_the_clip_alone(layout, padding: float):
     tokenizer = small_tokenizer(layout)
     features, lengths = random_features(LENGTHS, layout, padding)
     codes = tokenizer.encode(features, lengths)
-    rebuilt = tokenizer.decode(codes, torch.tensor(STEPS))
+    rebuilt = tokenizer.decode(codes)
     with torch.no_grad():
         output = tokenizer(features, lengths)
-    assert torch.equal(output.codes, codes)
+    assert torch.equal(output.codes.values, codes.values)
     for i, (length, steps) in enumerate(zip(LENGTHS, STEPS)):
         single = {part: values[i : i + 1, :length] for part, values in features.items()}
         alone = tokenizer.encode(single, torch.tensor([length]))
-        assert torch.equal(codes[i, :steps], alone[0])
-        for part, values in tokenizer.decode(alone, torch.tensor([steps])).items():
+        assert torch.equal(codes.values[i, :steps], alone.values[0])
+        for part, values in tokenizer.decode(alone).items():
             torch.testing.assert_close(rebuilt[part][i, : 4 * steps], values[0], atol=1e-5, rtol=1e-5)
         with torch.no_grad():
             trained = tokenizer(single, torch.tensor([length]))
@@ -73,13 +75,13 @@ def test_features_are_normalised_inside():
         autoencoder.std.mul_(3)
     features, lengths = random_features([16, 16])
     codes = tokenizer.encode(features, lengths)
-    assert torch.equal(moved.encode({part: 3 * v + 1 for part, v in features.items()}, lengths), codes)
-    for part, values in tokenizer.decode(codes, lengths // 4).items():
-        torch.testing.assert_close(moved.decode(codes, lengths // 4)[part], 3 * values + 1, atol=1e-4, rtol=1e-4)
+    assert torch.equal(moved.encode({part: 3 * v + 1 for part, v in features.items()}, lengths).values, codes.values)
+    for part, values in tokenizer.decode(codes).items():
+        torch.testing.assert_close(moved.decode(codes)[part], 3 * values + 1, atol=1e-4, rtol=1e-4)
 
 
 def test_constant_features_are_not_blown_up():
-    settings = {part: AutoencoderSettings(4, 8, 8) for part in SOKE.names}
+    settings = {part: ema(4, code_dim=8, width=8) for part in SOKE.names}
     zeros = {part: torch.zeros(size) for part, size in SOKE.sizes.items()}
     tokenizer = SignTokenizer(SOKE, zeros, zeros, settings)
     assert all((a.std == STD_FLOOR).all() for a in tokenizer.autoencoders.values())
@@ -88,7 +90,7 @@ def test_constant_features_are_not_blown_up():
 def test_mirrored_parts_share_one_autoencoder():
     tokenizer = small_tokenizer(MIRRORED)
     assert set(tokenizer.autoencoders) == {"rhand", "body"}
-    assert tokenizer.codebook_sizes == {"lhand": 20, "rhand": 20, "body": 12}
+    assert tokenizer.streams == {"lhand": 20, "rhand": 20, "body": 12}
     motion = random_motion(20)
     codes, mirrored = tokenizer.encode_motion(motion), tokenizer.encode_motion(motion.mirrored())
     left, right = MIRRORED.names.index("lhand"), MIRRORED.names.index("rhand")
@@ -131,7 +133,7 @@ def test_many_motions_are_reconstructed_as_each_alone():
     assert [len(motion) for motion in rebuilt] == [20, 0, 8, 120, 8, 0, 48]
     for i, (motion, own, found) in enumerate(zip(motions, codes, rebuilt, strict=True)):
         single = {part: values[None] for part, values in SOKE.features(motion).items()}
-        assert torch.equal(own, tokenizer.encode(single, torch.tensor([len(motion)]))[0])
+        assert torch.equal(own, tokenizer.encode(single, torch.tensor([len(motion)])).values[0])
         alone = tokenizer.decode_motion(own, motion.fps, motion.betas)
         torch.testing.assert_close(found.rotations, alone.rotations, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(found.expression, alone.expression, atol=1e-5, rtol=1e-5)
@@ -144,7 +146,7 @@ def test_lengths_that_are_known_change_nothing_and_are_checked():
     features, lengths = random_features(LENGTHS)
     with torch.no_grad():
         asked, known = tokenizer(features, lengths), tokenizer(features, lengths, LENGTHS)
-    assert torch.equal(asked.codes, known.codes) and torch.equal(asked.frames, known.frames)
+    assert torch.equal(asked.codes.values, known.codes.values) and torch.equal(asked.frames, known.frames)
     for wrong in (LENGTHS[:3], [44, *LENGTHS[1:]]):
         with pytest.raises(ValueError, match="lengths"):
             tokenizer(features, lengths, wrong)
@@ -155,7 +157,7 @@ def test_no_codes_at_all():
     assert tokenizer.decode_motions([], []) == []
     empty = torch.zeros(0, 3, dtype=torch.long)
     assert [len(m) for m in tokenizer.decode_motions([empty, empty], [25.0, 25.0])] == [0, 0]
-    assert tokenizer.encode(*random_features([3, 1])).shape == (2, 0, 3)
+    assert tokenizer.encode(*random_features([3, 1])).values.shape == (2, 0, 3)
     assert tokenizer.encode_motion(random_motion(0)).shape == (0, 3)
 
 
@@ -170,24 +172,24 @@ def test_wrong_input_is_refused():
         tokenizer.encode(features, lengths[:1])
     codes = tokenizer.encode(features, lengths)
     with pytest.raises(ValueError, match=r"\[B, K, 3\]"):
-        tokenizer.decode(codes[..., :2], lengths // 4)
+        tokenizer.decode(Codes(codes.values[..., :2], codes.lengths))
     for wrong in (-1, 20):
         with pytest.raises(ValueError, match="outside its codebook"):
-            tokenizer.decode(torch.full_like(codes, wrong), lengths // 4)
+            tokenizer.decode(Codes(torch.full_like(codes.values, wrong), codes.lengths))
 
 
 def test_contradicting_settings_are_refused():
     sizes = SOKE.sizes
     statistics = {part: torch.ones(size) for part, size in sizes.items()}
-    settings = {part: AutoencoderSettings(4, 8, 8) for part in sizes}
+    settings = {part: ema(4, code_dim=8, width=8) for part in sizes}
     with pytest.raises(ValueError, match="own parts"):
         SignTokenizer(SOKE, statistics, statistics, {"body": settings["body"]})
     with pytest.raises(ValueError, match="one time step"):
-        SignTokenizer(SOKE, statistics, statistics, {**settings, "body": AutoencoderSettings(4, 8, 8, downsample=8)})
+        SignTokenizer(SOKE, statistics, statistics, {**settings, "body": ema(4, code_dim=8, width=8, downsample=8)})
     with pytest.raises(ValueError, match="std of 45"):
         SignTokenizer(SOKE, statistics, {**statistics, "lhand": torch.ones(43)}, settings)
-    with pytest.raises(ValueError, match="power of two"):
-        AutoencoderSettings(4, downsample=3)
+    with pytest.raises(UserError, match="power of two"):
+        ema(4, downsample=3)
 
 
 def test_saving_and_loading(tmp_path: Path):
@@ -198,7 +200,7 @@ def test_saving_and_loading(tmp_path: Path):
     assert (loaded.hash, loaded.statistics_hash) == (tokenizer.hash, tokenizer.statistics_hash)
     assert loaded.layout == MIRRORED and loaded.settings == tokenizer.settings
     batch = random_features(LENGTHS, MIRRORED)
-    assert torch.equal(loaded.encode(*batch), tokenizer.encode(*batch))
+    assert torch.equal(loaded.encode(*batch).values, tokenizer.encode(*batch).values)
     assert sorted(p.name for p in (tmp_path / "deep" / "folder").iterdir()) == ["config.json", "model.safetensors"]
 
 
@@ -230,7 +232,7 @@ def test_the_statistics_hash_is_that_of_the_statistics(layout):
     given = [{part: torch.rand(layout.sizes[name]) + 0.1 for name, part in layout.distinct.items()} for _ in range(2)]
     mean, std = ({name: of[part] for name, part in layout.distinct.items()} for of in given)
     statistics = Statistics(mean, std, layout.hash)
-    settings = {part: AutoencoderSettings(4, 8, 8) for part in given[0]}
+    settings = {part: ema(4, code_dim=8, width=8) for part in given[0]}
     assert SignTokenizer(layout, statistics.mean, statistics.std, settings).statistics_hash == statistics.hash
 
 
@@ -281,10 +283,10 @@ def test_a_small_data_set_is_learnt():
     losses = []
     for _ in range(60):
         output = tokenizer(features, lengths)
-        loss = smooth_l1(output.reconstruction, output.target, output.frames)
+        loss = reconstruction(output.reconstruction, output.target, output.frames)
         optimiser.zero_grad()
         (loss + 0.02 * sum(output.commitment.values())).backward()
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
-    assert all((output.codes[..., i].unique().numel() > 3) for i in range(3))
+    assert all((output.codes.values[..., i].unique().numel() > 3) for i in range(3))

@@ -1,0 +1,101 @@
+"""PartAutoencoder: encoder, quantizer and decoder of one part, and which steps of a padded batch count."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from soke.data.statistics import STD_FLOOR
+from soke.tokenizer.autoencoder import ConvDecoder, ConvEncoder
+from soke.tokenizer.quantizers import Quantized, Quantizer, new_quantizer
+from soke.tokenizer.settings import AutoencoderSettings
+
+
+@dataclass(frozen=True)
+class ValidSteps:
+    """Which steps of a padded batch belong to its clips.
+
+    valid:     [B, K] bool
+    beginning: number of steps that every clip has
+    """
+
+    valid: Tensor
+    beginning: int
+
+    @classmethod
+    def of(
+        cls, lengths: Tensor, numbers: Sequence[int], batch: int, total: int, device: torch.device
+    ) -> ValidSteps:
+        """lengths [B] and the same `numbers`, in steps. Raises ValueError when they do not fit [batch, total]."""
+        if lengths.shape != (batch,) or len(numbers) != batch or max(numbers, default=0) > total:
+            raise ValueError(f"lengths must be [{batch}] and at most the padded length, got {list(numbers)}")
+        valid = torch.arange(total, device=device) < lengths.to(device)[:, None]
+        return cls(valid, min(numbers, default=total))
+
+    @property
+    def mask(self) -> Tensor | None:
+        """`valid`, or None when every step is."""
+        return None if self.beginning == self.valid.shape[1] else self.valid
+
+    def tail(self, per_step: int = 1) -> Tensor | None:
+        """The mask of an encoder or decoder with so many frames per step: [B, 1, S] beyond what every clip has."""
+        if self.mask is None:
+            return None
+        return self.valid[:, None, self.beginning :].repeat_interleave(per_step, dim=2).float()
+
+    def repeated(self, times: int) -> ValidSteps:
+        """The same batch `times` over."""
+        return ValidSteps(self.valid.repeat(times, 1), self.beginning)
+
+
+class PartAutoencoder(nn.Module):
+    """Statistics, encoder, quantizer and decoder of one part; features are normalised inside.
+
+    mean, std: [D]
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor, settings: AutoencoderSettings):
+        super().__init__()
+        shape = {
+            "features": len(mean),
+            "code_dim": settings.code_dim,
+            "width": settings.width,
+            "stages": settings.downsample.bit_length() - 1,
+            "depth": settings.depth,
+            "dilation_growth": settings.dilation_growth,
+        }
+        self.register_buffer("mean", mean.detach().float().clone())
+        self.register_buffer("std", std.detach().float().clamp(min=STD_FLOOR))
+        self.encoder = ConvEncoder(**shape)
+        self.quantizer: Quantizer = new_quantizer(settings.quantizer, settings.code_dim)
+        self.decoder = ConvDecoder(**shape)
+
+    def normalise(self, features: Tensor) -> Tensor:
+        return (features - self.mean) / self.std
+
+    def latents(self, features: Tensor, steps: ValidSteps) -> Tensor:
+        """Raw [B, T, D] -> [B, code_dim, K], zero beyond a clip's steps."""
+        return self._latents(self.normalise(features), steps)
+
+    def decode(self, codes: Tensor, steps: ValidSteps) -> Tensor:
+        """Codes [B, K, L] -> raw [B, T, D]."""
+        return self._frames(self.quantizer.decode(codes), steps) * self.std + self.mean
+
+    def forward(self, normalised: Tensor, steps: ValidSteps) -> tuple[Tensor, Quantized]:
+        """Normalised [B, T, D] -> normalised reconstruction [B, T, D], and what the quantizer did."""
+        quantized = self.quantizer(self._latents(normalised, steps), steps.mask)
+        return self._frames(quantized.quantized, steps), quantized
+
+    def _latents(self, normalised: Tensor, steps: ValidSteps) -> Tensor:
+        """[B, T, D] -> [B, code_dim, K]."""
+        per_step = normalised.shape[1] // steps.valid.shape[1]
+        return self.encoder(normalised.transpose(1, 2), steps.tail(per_step))
+
+    def _frames(self, latents: Tensor, steps: ValidSteps) -> Tensor:
+        """[B, code_dim, K] -> [B, T, D]."""
+        return self.decoder(latents, steps.tail()).transpose(1, 2)

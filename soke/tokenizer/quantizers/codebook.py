@@ -1,0 +1,81 @@
+"""What quantizers with a codebook share: the nearest vector, and latents of all processes to start or restart at."""
+from __future__ import annotations
+
+import logging
+import math
+
+import torch
+from torch import Tensor, nn
+
+from soke.run import processes
+from soke.tokenizer.quantizers.base import float32
+
+log = logging.getLogger(__name__)
+
+MIN_COUNT = 1.0  # a code chosen fewer times than this per batch (running mean) is dead
+
+
+class CodebookQuantizer(nn.Module):
+    """Nearest vector of a codebook that the first training batch fills with latents.
+
+    Only valid steps count in training, and of them only finite latents; the first that are not are logged. A batch with
+    none changes nothing. Random choices are seeded by the number of updates, so that a resumed run makes the same ones.
+    With torch.distributed, the latents of all processes are one batch.
+    """
+
+    commits = True
+
+    codebook: Tensor  # [num_codes, dim]
+    counts: Tensor  # [num_codes] moving number of latents per batch that chose each code
+    updates: Tensor  # [] training batches learnt from
+
+    def __init__(self, num_codes: int, dim: int, decay: float):
+        super().__init__()
+        self.num_codes, self.dim, self.decay = num_codes, dim, decay
+        self._warned = False
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return (self.num_codes,)
+
+    def encode(self, latents: Tensor) -> Tensor:
+        with float32(latents) as latents:
+            return self._nearest(latents.transpose(1, 2))[..., None]
+
+    def decode(self, codes: Tensor) -> Tensor:
+        return self.codebook[codes[..., 0]].transpose(1, 2)
+
+    @torch.no_grad()
+    def _nearest(self, vectors: Tensor) -> Tensor:
+        """[..., D] -> [...]; |c|^2 - 2 x.c orders the codes as |x - c|^2 does."""
+        return (self.codebook.square().sum(1) - 2 * vectors @ self.codebook.T).argmin(-1)
+
+    @torch.no_grad()
+    def _look(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
+        """[N, D] -> indices [F] of the finite ones, and `_pick` of them, None when no process has any."""
+        finite = latents.isfinite().all(1).nonzero().squeeze(1)
+        sizes = processes.rows_of_all(torch.tensor([len(finite), len(latents)], device=latents.device))
+        found, all_ = sizes.T.tolist()
+        if found != all_ and not self._warned:
+            self._warned = True
+            if processes.rank() == 0:
+                log.warning(
+                    "%d of %d latents of a training batch are infinite or not a number: the codebooks are not trained "
+                    "on such latents", sum(all_) - sum(found), sum(all_),
+                )
+        return finite, self._pick(latents[finite], found) if any(found) else None
+
+    def _pick(self, latents: Tensor, sizes: list[int]) -> Tensor:
+        """[N, D] -> [num_codes, D] random ones of those of all processes, of which there are sizes[rank]; when they are
+        fewer than num_codes, repeated with a little noise."""
+        generator = torch.Generator().manual_seed(int(self.updates))
+        order = torch.randperm(sum(sizes), generator=generator)
+        order = order[torch.arange(self.num_codes) % len(order)] - sum(sizes[: processes.rank()])
+        own = ((order >= 0) & (order < len(latents))).nonzero().squeeze(1)
+        picked = latents.new_zeros(self.num_codes, self.dim)
+        picked[own.to(latents.device)] = latents[order[own].to(latents.device)]
+        processes.sum_over_all(picked)
+        if sum(sizes) < self.num_codes:
+            noise = torch.randn(self.num_codes, self.dim, generator=generator)
+            picked = picked + noise.to(picked) * (0.01 / math.sqrt(self.dim))
+        return picked
