@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from soke.body.layout import MotionLayout
 from soke.errors import UserError
@@ -14,7 +15,9 @@ from soke.settings import Settings
 from soke.tokenizer.saved import saved_hash
 from soke.tokenizer.settings import Networks, written_as
 from soke.tokenizer.tokenizer import SignTokenizer
-from soke.translation import BackTranslator
+
+if TYPE_CHECKING:
+    from soke.translation import BackTranslator
 
 
 def check_tokenizer(config: Config, parts: MotionLayout, tokenizer: SignTokenizer, folder: Path) -> None:

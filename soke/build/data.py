@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Sequence
+from typing import TYPE_CHECKING, Sequence
 
 from soke.body.layout import MotionLayout
 from soke.build.body import layout_of
 from soke.build.readers import reader_of
 from soke.data.clip import Corpus
 from soke.data.codes import CodeStore
-from soke.data.datamodule import SignDataModule
 from soke.data.dataset import MotionDataset
 from soke.data.lexicon import Lexicon
 from soke.data.settings import CorpusSettings
@@ -20,6 +19,9 @@ from soke.errors import UserError
 from soke.run import folders
 from soke.run.config import Config, resolve
 from soke.text.locales import TEXT_LOCALE
+
+if TYPE_CHECKING:  # Lightning is for training alone
+    from soke.data.datamodule import SignDataModule
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,8 @@ def code_data(config: Config, folder: Path) -> SignDataModule:
 
 def _data_module(config: Config, folder: Path, corpora: list[Corpus], kind: str, longest: int) -> SignDataModule:
     """longest: see `batch_length` of SignDataModule"""
+    from soke.data.datamodule import SignDataModule
+
     d, steps = config.dataset, config.tokenizer.steps
     return SignDataModule(
         corpora, layout_of(config), kind, code_store(config), batch_size=config.train.batch_size,

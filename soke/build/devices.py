@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
 
 from soke.run.config import Config
 from soke.run.processes import World
@@ -15,6 +13,9 @@ from soke.run.processes import World
 def start_processes(config: Config) -> tuple[Config, World]:
     """Starts a process per chosen device for a test, and says which one this is: the configuration is then that of this
     process alone."""
+    from lightning_fabric import Fabric  # seconds, which commands of one process do without
+    from lightning_fabric.strategies import DDPStrategy
+
     accelerator, devices = lightning_devices(config)
     settings = {"accelerator": accelerator, "devices": devices, "num_nodes": config.num_nodes}
     fabric = Fabric(**settings)

@@ -16,7 +16,6 @@ from soke.build.data import corpora_of, lexicon_of, limits_of, val_motions
 from soke.build.tokenizer import export_folder_of, named_tokenizer, optim_settings
 from soke.data.clip import Corpus
 from soke.data.codes import REMEDY, CodeStore
-from soke.data.datamodule import SignDataModule
 from soke.data.fingerprints import Watch
 from soke.data.keyword_lists import check_keywords, read_keyword_lists
 from soke.data.lexicon import SentenceClips, annotated_clips, german_glosses
@@ -32,6 +31,7 @@ from soke.run.processes import World
 from soke.tokenizer.tokenizer import SignTokenizer
 
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
+    from soke.data.datamodule import SignDataModule
     from soke.evaluation.outcome import Evaluation
     from soke.generator.module import GeneratorModule
 

@@ -12,7 +12,6 @@ from soke.build import agreement, devices
 from soke.build.body import layout_of
 from soke.build.data import corpora_of, statistics_of
 from soke.data.clip import Corpus
-from soke.data.datamodule import SignDataModule
 from soke.data.fingerprints import annotation_hashes
 from soke.errors import UserError
 from soke.run.config import Config, resolve
@@ -21,6 +20,7 @@ from soke.text.words import level_of
 from soke.translation import BackTranslator
 
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
+    from soke.data.datamodule import SignDataModule
     from soke.evaluation.outcome import Evaluation
     from soke.translation.module import TranslationModule
 

@@ -11,11 +11,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Sequence
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_only
 
 from soke import __version__
 from soke.errors import UserError
@@ -27,6 +25,9 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,9 @@ def export_folder(config: Config) -> Path:
 
 
 def seed(config: Config) -> None:
-    pl.seed_everything(config.seed, workers=True, verbose=False)
+    from pytorch_lightning import seed_everything  # seconds, which commands that train nothing do without
+
+    seed_everything(config.seed, workers=True, verbose=False)
 
 
 @contextmanager
@@ -139,6 +142,8 @@ def replace_results(folder: Path, config: Config) -> None:
 
 def _is_first_process() -> bool:
     """Of all nodes: where Lightning starts a node's processes itself, the first of each takes itself for rank 0."""
+    from pytorch_lightning.utilities import rank_zero_only
+
     node = os.environ.get("NODE_RANK") or os.environ.get("GROUP_RANK") or "0"
     return rank_zero_only.rank == 0 and int(node) == 0
 

@@ -198,3 +198,15 @@ def test_a_row_more_is_a_stage_more(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="which signs nothing"):
         producer_of(load_config("configs/deto.yaml", overrides=settings))
     assert stage_of(load_config("configs/deto.yaml", overrides=settings)) is TOY
+
+
+def test_signing_a_sentence_loads_neither_trainers_nor_metrics():
+    code = (
+        "import sys, soke.build.data, soke.build.generator, soke.build.stages, soke.run.folders, soke.render.studio\n"
+        "print(*(name for name in sys.modules if name.startswith(('pytorch_lightning', 'lightning', 'torchmetrics', "
+        "'transformers', 'soke.metrics', 'soke.translation.', 'soke.report', 'soke.evaluation.rows')) or "
+        "name.endswith('.module') and name.startswith('soke')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) <= {"soke.translation.settings"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 
 import pytest
 
@@ -268,6 +268,20 @@ def test_settings_check_themselves_where_no_configuration_is():
 
     with pytest.raises(UserError, match="^Search: `beams` must be at least 1, not 0; `top_p` must be above 0"):
         Search("beam", beams=0, top_p=2.0)
+
+
+def test_no_value_has_a_second_default():
+    """Where settings have one in Python, for entries of lists and tables and for a search, default.yaml says the same
+    or nothing."""
+    def compared(section) -> None:
+        for field in fields(section):
+            value = getattr(section, field.name)
+            if field.default is not MISSING:
+                assert value == field.default, f"{type(section).__name__}.{field.name}"
+            if is_dataclass(value):
+                compared(value)
+
+    compared(load_config("configs/default.yaml", overrides=["DATASET.CORPORA.csl.ROOT=x", "PARTS=[]"]))
 
 
 def test_batches_by_frames_need_lengths():
