@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from soke.body.layout import MotionLayout
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
-from soke.run.changes import ABSENT, Changes, told
+from soke.run.changes import ABSENT, Changes, described
 from soke.run.config import Config, resolve
 from soke.settings import Settings
 from soke.tokenizer.saved import saved_hash
@@ -102,5 +102,5 @@ def _require(pairs: Changes, folder: Path) -> None:
     if found:
         raise UserError(
             f"the model in {folder} was trained with other settings than those asked for (trained -> asked), "
-            f"{told(found)}: leave them as they were trained, or train a model with them"
+            f"{described(found)}: leave them as they were trained, or train a model with them"
         )

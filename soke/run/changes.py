@@ -70,7 +70,7 @@ def of_model(found: Changes, model_keys: Sequence[str]) -> Changes:
     return {key: pair for key, pair in found.items() if _matches(key, (*_TESTED, *model_keys))}
 
 
-def told(found: Changes) -> str:
+def described(found: Changes) -> str:
     """KEY: saved -> asked, of each."""
     return ", ".join(f"{key}: {_shown(saved)} -> {_shown(asked)}" for key, (saved, asked) in found.items())
 

@@ -124,7 +124,7 @@ def results_folder(config: Config, out_dir: str | None, model_keys: Sequence[str
         others = changes.of_model(changes.changes(folder / CONFIG, config), model_keys)
         if others:
             raise UserError(
-                f"{folder} holds the results of another configuration (there -> here), {changes.told(others)}: "
+                f"{folder} holds the results of another configuration (there -> here), {changes.described(others)}: "
                 "choose another folder with --out_dir, another NAME, or remove it"
             )
     return folder
@@ -235,11 +235,11 @@ def _check_settings(config: Config, checkpoint: Path, folder: Path, trained_by: 
     if refused:
         extend = "; TRAIN.EXTEND=true continues to another TRAIN.END_EPOCH" if "TRAIN.END_EPOCH" in refused else ""
         raise UserError(
-            f"TRAIN.RESUME: {checkpoint} was trained with other settings (saved -> asked), {changes.told(refused)}: "
+            f"TRAIN.RESUME: {checkpoint} was trained with other settings (saved -> asked), {changes.described(refused)}: "
             f"leave them as in {saved}, or choose another NAME and train anew{extend}"
         )
     if found and _is_first_process():
-        log.warning("the run continues with other settings (saved -> asked): %s", changes.told(found))
+        log.warning("the run continues with other settings (saved -> asked): %s", changes.described(found))
         if saved.parent == folder:
             number = len(list(folder.glob("config.*.yaml")))
             shutil.copyfile(saved, folder / f"config.{number}.yaml")
