@@ -14,6 +14,7 @@ from soke.data.recordings import Recording
 from soke.errors import UserError
 from soke.generator.retrieval import Keywords, Signs
 from soke.generator.spec import GeneratorSpec
+from soke.settings import SettingsError
 
 WEIGHTS, MBART = "model.safetensors", "mbart"
 _SETTINGS, _LEXICON, _KEYWORDS = "generator.json", "lexicon.json", "keywords.json"
@@ -31,10 +32,19 @@ def write_settings(folder: Path, spec: GeneratorSpec, signs: Signs, keywords: Ke
 
 
 def read_settings(folder: Path) -> tuple[GeneratorSpec, Signs, Keywords]:
-    """What `write_settings` wrote. Raises UserError when the folder holds no generator."""
+    """What `write_settings` wrote. Raises UserError when the folder holds no generator, or one of an unknown form."""
     if not (folder / _SETTINGS).is_file():
         raise UserError(f"no generator in {folder}: train one with `python -m train --cfg configs/soke.yaml --nodebug`")
-    spec = GeneratorSpec.from_plain(_content(folder / _SETTINGS)["spec"])
+    saved: dict[str, Any] = {}
+    try:
+        saved = _content(folder / _SETTINGS)
+        spec = GeneratorSpec.from_plain(saved["spec"])
+    except (AttributeError, KeyError, TypeError, ValueError, SettingsError) as error:
+        version = saved.get("version", "unknown") if isinstance(saved, dict) else "unknown"
+        raise UserError(
+            f"{folder / _SETTINGS} cannot be read by version {__version__} ({type(error).__name__}: {error}): it is "
+            f"damaged, or of another version (it names {version}), which reads it; or train the generator again"
+        ) from error
     keywords = _content(folder / _KEYWORDS) if (folder / _KEYWORDS).is_file() else {}  # which older ones do not have
     signs = {
         language: {word: _recordings(plain) for word, plain in entries.items()}

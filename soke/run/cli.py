@@ -8,7 +8,7 @@ import sys
 from typing import Callable, Sequence
 
 from soke.errors import UserError
-from soke.run.config import Config, load_config
+from soke.run.config import Config, keyed, load_config
 
 _BATCH_SIZE_OF = {"train": "TRAIN.BATCH_SIZE", "test": "TEST.BATCH_SIZE"}
 
@@ -58,7 +58,8 @@ def run(main: Callable[[], None]) -> None:
     for chatty in ("pytorch_lightning", "lightning", "numba", "matplotlib", "jieba", "httpx", "fsspec", "absl"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        main()
+        with keyed():
+            main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from soke.errors import UserError
+from soke.generator.files import read_settings
 from soke.generator.settings import Generator, Retrieval
 from soke.generator.spec import GeneratorSpec
 from tests.generator.helpers import make_generator, make_spec
@@ -61,3 +65,21 @@ def test_a_generator_written_before_says_the_same(tmp_path):
     texts, languages = ["rain tomorrow", "sun"], ["ASL", "DGS"]
     for one, other in zip(model.generate(texts, languages), loaded.generate(texts, languages)):
         assert one.tolist() == other.tolist()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"version": "9.9", "spec": {**make_spec().to_plain(), "later": 1}}, "'later'.*it names 9.9"),
+        ({"version": "9.9", "spec": {"languages": ["ASL"]}}, "missing.*it names 9.9"),
+        ({"version": "9.9"}, "KeyError: 'spec'"),
+        ([], "it names unknown"),
+    ],
+)
+def test_a_spec_of_an_unknown_form_is_refused_with_version_and_remedy(tmp_path, content, reason):
+    (tmp_path / "generator.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match=f"generator.json cannot be read by version .*{reason}.*train the generator again"):
+        read_settings(tmp_path)
+    (tmp_path / "generator.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match="cannot be read by version .*JSONDecodeError"):
+        read_settings(tmp_path)
