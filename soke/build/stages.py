@@ -131,17 +131,16 @@ def stage_of(config: Config) -> Stage:
 
 def tokenizer_of(config: Config) -> Any:
     """The trained tokenizer. Raises UserError for a stage without codes."""
-    tokenizer = stage_of(config).tokenizer
-    if tokenizer is None:
-        raise UserError(f"{config.name} trains a model of stage {config.train.stage}, which has no codes: choose a "
-                        "tokenizer's or a generator's configuration")
-    return tokenizer(config)
+    return _made(config, stage_of(config).tokenizer, "has no codes: choose a tokenizer's or a generator's")
 
 
 def producer_of(config: Config) -> Any:
     """The trained model that signs sentences. Raises UserError for a stage that signs nothing."""
-    producer = stage_of(config).producer
-    if producer is None:
-        raise UserError(f"{config.name} trains a model of stage {config.train.stage}, which signs nothing: choose a "
-                        "generator's configuration")
-    return producer(config)
+    return _made(config, stage_of(config).producer, "signs nothing: choose a generator's")
+
+
+def _made(config: Config, make: Callable[[Config], Any] | None, lack: str) -> Any:
+    if make is None:
+        stage = config.train.stage
+        raise UserError(f"{config.name} trains a model of stage {stage}, which {lack} configuration")
+    return make(config)
