@@ -46,4 +46,4 @@ class Dataset(Settings):
         ]
         if self.min_frames > self.max_frames:
             found.append("`min_frames` is above `max_frames`")
-        return found
+        return found + self.below(0, "cache_frames")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -72,7 +73,7 @@ class Retrieval(Settings):
     drop: float
 
     def problems(self) -> list[str]:
-        found = self.no_share("similar", "drop")
+        found = self.below(0, "words") + self.below(1, "steps") + self.no_share("similar", "drop")
         if self.similar and self.match != "token":
             found.append(
                 f"`similar`={self.similar} has no effect with `match`={self.match}: set `similar` to 0, or `match` to token"
@@ -92,13 +93,14 @@ class Generator(Settings):
     retrieval: Retrieval
 
     def problems(self) -> list[str]:
-        return self.no_share("translation") + self.below(1, "max_steps")
+        return self.no_share("translation") + self.below(1, "max_steps", "max_source")
 
     def training_problems(self, config: Any) -> list[str]:
         found, retrieval = config.tokenizer.misfit(config.parts), self.retrieval
         if self.fusion is not None and not found:
-            names = config.tokenizer.streams(config.parts)
-            if set(self.fusion) != set(names) or min(self.fusion.values()) < 0 or sum(self.fusion.values()) <= 0:
+            names, weights = config.tokenizer.streams(config.parts), self.fusion.values()
+            whole = set(self.fusion) == set(names) and all(weight >= 0 for weight in weights)
+            if not (whole and 0 < sum(weights) < math.inf):
                 found.append(f"GENERATOR.FUSION must give each of {', '.join(names)} a weight of at least 0, not all 0")
         signs = config.dataset.lexicon is not None or retrieval.word_codes
         if retrieval.words and retrieval.keywords and not signs:

@@ -12,3 +12,6 @@ from soke.settings import Settings
 class Render(Settings):
     size: int
     backend: Literal["auto", "pyvista", "software"]
+
+    def problems(self) -> list[str]:
+        return self.below(1, "size")

@@ -37,7 +37,7 @@ class Train(Settings):
     optim: Optim
 
     def problems(self) -> list[str]:
-        found = self.below(1, "batch_size", "end_epoch", "accumulate")
+        found = self.below(1, "batch_size", "end_epoch", "accumulate") + self.below(0, "num_workers", "batch_frames")
         if self.stage not in STAGES:
             found.append(f"`stage` is {self.stage!r}, but must be one of {', '.join(STAGES)}{near(self.stage, STAGES)}")
         if not self.grad_clip >= 0:

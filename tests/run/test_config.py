@@ -218,6 +218,12 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
         ("DATASET.CORPORA.mine.ROOT=x", "needs DATASET.CORPORA.mine.READER, the class"),
         ("EVAL.GENERATE_EVERY=3", "EVAL.GENERATE_EVERY must be a multiple of EVAL.EVERY_EPOCHS (10)"),
         ("NUM_NODES=0", "NUM_NODES must be at least 1, not 0"),
+        ("GENERATOR.FUSION={body: .nan, lhand: 1, rhand: 1}", "GENERATOR.FUSION must give each of body, lhand, rhand"),
+        ("GENERATOR.FUSION={}", "GENERATOR.FUSION must give each of body, lhand, rhand"),
+        ("GENERATOR.RETRIEVAL.STEPS=0", "GENERATOR.RETRIEVAL.STEPS must be at least 1, not 0"),
+        ("GENERATOR.RETRIEVAL.WORDS=-1", "GENERATOR.RETRIEVAL.WORDS must be at least 0, not -1"),
+        ("TRAIN.NUM_WORKERS=-1", "TRAIN.NUM_WORKERS must be at least 0, not -1"),
+        ("RENDER.SIZE=0", "RENDER.SIZE must be at least 1, not 0"),
     ],
 )
 def test_bad_values_and_combinations(override, expected):
