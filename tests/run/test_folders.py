@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
 from soke.build.stages import stage_of
@@ -213,7 +214,7 @@ def test_a_second_run_is_refused_while_the_first_lives_and_no_longer(tmp_path, m
         for name, value in (("rank", 1), ("node", "1")):  # the same run's other processes are not locked out
             with monkeypatch.context() as patch:
                 if name == "rank":
-                    patch.setattr(folders.rank_zero_only, "rank", value)
+                    patch.setattr(rank_zero_only, "rank", value)
                 else:
                     patch.setenv("NODE_RANK", value)
                 with open_run(config(tmp_path), debug=kind == "debug"):
