@@ -3,11 +3,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from soke.body.model import BodyModel, load_body_model
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Laws are tried on the same few cases everywhere, however slow the machine is.
+hypothesis.settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

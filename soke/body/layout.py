@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Literal, Mapping, Sequence, get_args
 
@@ -88,8 +88,12 @@ class MotionLayout:
                 original = by_name.get(part.mirrors)
                 if original is None or original.mirrors is not None:
                     raise ValueError(f"part {part.name} mirrors {part.mirrors}, which is no part of its own")
-                if tuple(mirrored_name(j) for j in part.joints) != original.joints or part.size != original.size:
-                    raise ValueError(f"part {part.name} does not hold the mirrored joints of {part.mirrors}")
+                joints = tuple(mirrored_name(joint) for joint in part.joints)
+                if replace(part, name=original.name, joints=joints, mirrors=None) != original:
+                    raise ValueError(
+                        f"part {part.name} does not hold the mirrored joints of {part.mirrors}, and nothing else, in the "
+                        "same form"
+                    )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,22 +139,25 @@ class MotionLayout:
         self, features: Mapping[str, Tensor], fps: float, betas: Tensor | None = None, made_by: str = ""
     ) -> Motion | JointMotion:
         """{part: [T, D]} -> motion; joints and coefficients that no part covers are zero, or absent from positions.
+        Raises ValueError for features of another shape.
 
         made_by: of the motion that the features were taken of
         """
+        first = features[self.parts[0].name]
+        frames = first.shape[0]
+        for part in self.parts:
+            if features[part.name].shape != (frames, part.size):
+                shape = list(features[part.name].shape)
+                raise ValueError(f"part {part.name}: expected [{frames}, {part.size}], got {shape}")
         if self.of_positions:
             positions = [features[part.name].unflatten(1, (-1, 3)) for part in self.parts]
             joints = tuple(joint for part in self.parts for joint in part.joints)
             return JointMotion(torch.cat(positions, 1).float(), joints, fps, made_by)
-        first = features[self.parts[0].name]
-        frames = first.shape[0]
         coefficients = max((part.expression for part in self.parts), default=0) or 10
         motion = Motion.rest(frames, fps, coefficients).to(first.device)
         rotations, expression, eyelids = motion.rotations, motion.expression, None
         for part in self.parts:
             values = features[part.name]
-            if values.shape != (frames, part.size):
-                raise ValueError(f"part {part.name}: expected [{frames}, {part.size}], got {list(values.shape)}")
             split = [part.per_joint * len(part.rotated_joints), part.expression, 2 * part.eyelids]
             turned, expressed, lids = values.float().split(split, dim=1)
             turned = turned.unflatten(1, (-1, part.per_joint))

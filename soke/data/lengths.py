@@ -34,5 +34,5 @@ def downsampled_indices(length: int, fps: float, target: float) -> Tensor:
     """
     if fps < target:
         raise ValueError(f"{fps} frames/s cannot be brought down to {target}")
-    count = max(1, int(target * length / fps))
+    count = length if fps == target else max(1, int(target * length / fps))
     return torch.arange(count) * length // count

@@ -234,7 +234,7 @@ def pack_shard(
 ) -> int:
     """Write a shard, its frames first, then its rows. Returns its number of frames.
 
-    read:    clip -> frames [T, width] float32
+    read:    clip -> frames [T, width], stored as float32
     missing: clip -> number of frames that are left out between them
     made_by: clip -> the model that made the motion, "" for a signer
     They raise ClipError for a clip that cannot be used.
@@ -249,7 +249,7 @@ def pack_shard(
         if isinstance(item, Clip):
             row |= {key: getattr(item, key) for key in ("language", "text", "gloss", "signer", "fps")}
             try:
-                frames, gaps, maker = read(item), missing(item), made_by(item)
+                frames, gaps, maker = np.asarray(read(item), np.float32), missing(item), made_by(item)
             except ClipError as error:
                 row["fault"] = str(error)
             else:

@@ -9,18 +9,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from prepare import pack_poses
 from prepare.pack_poses import pack, summary
 from soke.data import packed
-from soke.data.clip import ClipError
+from soke.data.clip import Clip, ClipError, SkippedClip
 from soke.data.dataset import MotionDataset, collate_motions
 from soke.data.fingerprints import Watch
 from soke.data.how2sign import How2Sign
@@ -48,6 +51,40 @@ def small_shards(monkeypatch):
 def root(tmp_path) -> Path:
     write_phoenix(tmp_path / "corpus", {"a": 41, "b": 5, "c": 90, "d": 3, "e": 12})
     return tmp_path / "corpus"
+
+
+@st.composite
+def stored(draw: st.DrawFn) -> tuple[int, list[np.ndarray]]:
+    """Clips per shard, and the frames of clips: none, one or more of them, of any type, of 1 to 5 columns."""
+    width, kind = draw(st.integers(1, 5)), draw(st.sampled_from(["f2", "f4", "f8", ">f4", "i4"]))
+    lengths = draw(st.lists(st.sampled_from([0, 1, 2, 7, 1500]), min_size=1, max_size=7))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    frames = [(100 * rng.normal(size=(length, width))).astype(kind) for length in lengths]
+    if draw(st.booleans()):
+        frames = [np.asfortranarray(each) for each in frames]
+    return draw(st.integers(1, 8)), frames
+
+
+@given(stored())
+def test_what_is_written_is_what_is_read(drawn):
+    per_shard, frames = drawn
+    clips = [Clip(f"c{i}", "own", "val", "DGS", "text", Path("."), 25.0) for i in range(len(frames))]
+    of_clip = {clip.name: each for clip, each in zip(clips, frames)}
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed, "CLIPS_PER_SHARD", per_shard)
+        shards = packed.plan_shards("val", clips, [SkippedClip("own", "bad", "its text is empty")])
+        width = frames[0].shape[1]
+        for shard in shards:
+            packed.pack_shard(Path(folder), shard, lambda c: of_clip[c.name], lambda c: len(c.name), width)
+            assert packed.is_packed(Path(folder), shard) == ("skipped" not in shard.name)
+        packed.complete_store(Path(folder), "own", shards, width, {}, {"val": {}})
+        store = PackedStore(folder)
+        assert [clip.name for clip in store.clips("val")] == list(of_clip)
+        assert [clip.name for clip in store.skipped("val")] == ["bad"]
+        for clip in [*store.clips("val"), *store.clips("val")[::-1]]:
+            found, expected = store.read(clip), of_clip[clip.name].astype(np.float32)
+            assert found.dtype == np.float32 and np.array_equal(found, expected)
+            assert store.place(clip).frames == len(expected) and store.place(clip).missing == len(clip.name)
 
 
 def packed_phoenix(root: Path) -> PackedStore:

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prepare.pack_poses import pack
 from soke.body.motion import JointMotion
 from soke.data.clip import Clip, ClipError
 from soke.data.codes import CodeStore
 from soke.data.how2sign import How2Sign
-from soke.data.lengths import fitted_indices
-from soke.data.sampling import GroupedBatches, SortedBatches, fitted_lengths
+from soke.data.sampling import GroupedBatches, SortedBatches
 from soke.data.skels import SKELETON_50, SkelsCorpus, write_skels
 from tests.data.writing import random_motion, write_how2sign, write_how2sign_frames
 
@@ -41,17 +42,54 @@ def padded(lengths, batches: list[list[int]]) -> int:
     return sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
 
 
-@pytest.mark.parametrize("limits", [(40, 400, 4), (10, 100, 1), (8, 8, 8)])
-def test_fitted_lengths_are_those_of_the_indices(limits):
-    lengths = np.arange(1, 500)
-    assert fitted_lengths(lengths, *limits).tolist() == [len(fitted_indices(int(n), *limits)) for n in lengths]
+@st.composite
+def drawings(draw: st.DrawFn) -> tuple[list[int], dict]:
+    """Lengths of 1 to 60 clips, and options of a sampler, weights and a budget among them or not."""
+    lengths = draw(st.lists(st.integers(1, 400), min_size=1, max_size=60))
+    options = {"batch_size": draw(st.integers(1, 70)), "seed": draw(st.integers(0, 9))}
+    if draw(st.booleans()):
+        options["batch_length"] = draw(st.integers(1, 3000))
+    if draw(st.booleans()):
+        options["weights"] = [draw(st.sampled_from([0.5, 1.0, 3.0])) for _ in lengths]
+    return lengths, options
 
 
-@pytest.mark.parametrize("lengths", [LENGTHS, [40] * 37, SMALL, [4]], ids=["many", "equal", "few", "one"])
-@pytest.mark.parametrize("options", [{}, {"batch_length": 900}], ids=["clips", "frames"])
-def test_every_clip_comes_once_in_every_epoch(lengths, options):
-    for epoch in epochs(GroupedBatches(lengths, 8, **options)):
-        assert sorted(sum(epoch, [])) == list(range(len(lengths)))
+@given(drawings(), st.integers(1, 5))
+def test_an_epoch_has_as_many_clips_as_there_are_and_all_processes_keep_step(drawn, processes):
+    lengths, options = drawn
+    ranks = [GroupedBatches(lengths, **options, processes=processes, rank=rank) for rank in range(processes)]
+    for epoch in zip(*(epochs(rank, 2) for rank in ranks)):
+        assert {len(own) for own in epoch} == {len(ranks[0])} == {len(rank) for rank in ranks}
+        clips = Counter(i for own in epoch for batch in own for i in batch)
+        assert clips.total() == -(-len(lengths) // processes) * processes
+        if "weights" not in options:  # each comes once, a few once more to deal them out evenly
+            assert set(clips) == set(range(len(lengths)))
+            assert max(clips.values()) <= -(-processes // len(lengths)) + (processes <= len(lengths))
+        for together in zip(*epoch):
+            assert len({len(batch) for batch in together}) == 1
+            for batch in together:
+                assert batch, "no batch is empty"
+                if "batch_length" in options:
+                    assert len(batch) == 1 or padded(lengths, [batch]) <= options["batch_length"]
+                else:
+                    assert len(batch) <= options["batch_size"]
+
+
+@given(drawings(), st.integers(0, 70))
+def test_a_pass_may_begin_anywhere(drawn, start):
+    lengths, options = drawn
+    whole, resumed = GroupedBatches(lengths, **options), GroupedBatches(lengths, **options)
+    resumed.start = start
+    assert epochs(resumed, 2) == [epochs(whole, 1)[0][start:], epochs(whole, 2)[1]]
+
+
+@given(st.lists(st.integers(1, 400), max_size=40), st.integers(1, 9), st.integers(1, 5))
+def test_outside_training_every_clip_comes_once_the_longest_first(lengths, batch_size, processes):
+    of_ranks = [list(SortedBatches(lengths, batch_size, processes, rank)) for rank in range(processes)]
+    assert sorted(i for own in of_ranks for batch in own for i in batch) == list(range(len(lengths)))
+    assert {len(own) for own in of_ranks} == {-(-len(lengths) // (batch_size * processes))}
+    together = [sorted(sum(batches, []), key=lambda i: -lengths[i]) for batches in zip(*of_ranks)]
+    assert [lengths[i] for i in sum(together, [])] == sorted(lengths, reverse=True)
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 64, 2000])
@@ -106,10 +144,6 @@ def test_processes_share_the_clips_and_keep_step(processes, options):
     assert waited_for < 1.03 * computed
 
 
-def test_fewer_clips_than_processes():
-    assert [sorted(sum(own, [])) for own in of_all_processes([40, 80], 3)] in ([[0], [0], [1]], [[0], [1], [1]])
-
-
 @pytest.mark.parametrize("processes", [1, 3])
 @pytest.mark.parametrize("weights", [None, [1.0] * 300 + [3.0] * 700], ids=["once", "weighted"])
 @pytest.mark.parametrize("budget", [400, 1000, 12800])
@@ -142,22 +176,6 @@ def test_weights_change_the_shares_not_the_length_of_an_epoch():
         drawn += clips
     assert all(3 <= drawn[i] <= 25 for i in range(800))  # 12.5 on average: none is left out for good
     assert all(90 <= drawn[i] <= 112 for i in range(800, 1000))  # 100 on average
-
-
-@pytest.mark.parametrize("options", [{}, {"batch_length": 3000, "weights": [1.0] * 500 + [2.0] * 500}])
-def test_a_pass_may_begin_in_the_middle(options):
-    whole, resumed = GroupedBatches(LENGTHS, 8, **options), GroupedBatches(LENGTHS, 8, **options)
-    resumed.start = 5
-    assert epochs(resumed, 2) == [epochs(whole, 1)[0][5:], epochs(whole, 2)[1]]
-
-
-@pytest.mark.parametrize("processes", [1, 3, 5])
-def test_outside_training_every_clip_comes_once_the_longest_first(processes):
-    shares = [list(SortedBatches(SMALL, 2, processes, rank)) for rank in range(processes)]
-    assert sorted(i for own in shares for batch in own for i in batch) == list(range(7))
-    assert {len(own) for own in shares} == {-(-7 // (2 * processes))}
-    together = [sorted(sum(batches, []), key=lambda i: -SMALL[i]) for batches in zip(*shares)]
-    assert [SMALL[i] for i in sum(together, [])] == sorted(SMALL, reverse=True)
 
 
 def test_clips_of_one_length_keep_their_order():

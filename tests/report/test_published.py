@@ -12,7 +12,7 @@ from soke.report.paper_table import CORPORA, SPEED, Column, Row
 from soke.report.published import TABLES, read_tables
 
 # As printed, typed a second time: a corpus's numbers in the order of the measures, corpora between bars, then those of
-# no single corpus; - where there is none, a letter where the table has a remark.
+# no single corpus; - where there is none, a letter where the table has a remark. Of m3t-1 the rows below SOKE's.
 PRINTED = {
     "soke-1": """
         NAR: 13.94 11.80 - - - | - - - - - | - - - - - |
@@ -36,14 +36,6 @@ PRINTED = {
         all three corpora: 6.82 2.35 | 6.24 1.71 | 4.77 1.38 |
     """,
     "m3t-1": """
-        NAR: 13.94 11.80 - - - | - - - - - | - - - - - |
-        Prog. Trans.: 14.15 11.57 14.74 30.17 - | 15.98 12.91 16.30 32.63 - | 13.67 11.95 15.01 31.77 - |
-        Text2Mesh: 13.99 13.47 15.50 32.97 - | 13.47 12.10 13.76 30.37 - | 13.48 12.06 14.04 31.64 - |
-        Adv. Train.: 13.78 11.17 - - - | - - - - - | - - - - - |
-        T2S-GPT: 11.48 6.39 12.65 18.44 - | 11.94 5.93 12.32 15.43 - | 10.38 6.47 11.65 19.09 - |
-        NSA: 7.83 7.33 - - - | - - - - - | - - - - - |
-        S-MotionGPT: 11.23 4.39 12.41 13.74 - | 10.81 3.78 11.58 11.31 - | 9.45 3.41 10.42 9.08 - |
-        SOKE: 6.82 2.35 7.75 10.08 - | 6.24 1.71 7.38 9.68 - | 4.77 1.38 6.04 7.72 - |
         M3T w/o SLT: 4.52 2.42 5.02 8.94 - | 4.13 1.59 4.77 9.94 - | 3.54 1.54 4.17 9.14 - |
         M3T w/ SLT: 4.28 2.28 4.86 9.44 1.85a | 3.97 1.51 4.63 9.28 1.91a | 3.41 1.46 4.02 8.55 2.23a |
     """,
@@ -136,7 +128,8 @@ def test_every_number_is_the_printed_one(key):
             values = [(published.values.get(column), column.measure.decimals) for column in columns]
             blocks.append(" ".join(f"{v.number:.{digits}f}{v.remark}" if v else "-" for v, digits in values))
         found.append(f"{published.name}: {' | '.join(blocks)}")
-    assert [" ".join(line.split()) for line in found] == lines(PRINTED[key])
+    shared = len(TABLES["soke-1"].published) if key == "m3t-1" else 0
+    assert [" ".join(line.split()) for line in found[shared:]] == lines(PRINTED[key])
 
 
 def test_every_table_has_been_typed_twice():
