@@ -17,10 +17,9 @@ METRES = "m"
 class JointSet:
     """Joints of one part: all `total` of them are aligned, those in `scored` enter the error.
 
-    Attributes:
-        part: "body" or "hand", as it stands in signatures and tables.
-        total: number of joints J of the arrays [T, J, 3]; joint 0 is the root (pelvis, or wrist).
-        scored: indices into the J joints.
+    part:   "body" or "hand", as it stands in signatures and tables
+    total:  number of joints J of the arrays [T, J, 3]; joint 0 is the root (pelvis, or wrist)
+    scored: indices into the J joints
     """
 
     part: str

@@ -19,12 +19,10 @@ def procrustes_align(pred: torch.Tensor, ref: torch.Tensor) -> torch.Tensor:
     The rotation is always proper: a mirrored point set is not mirrored back. Points that all coincide end on the
     mean of ref.
 
-    Args:
-        pred: [..., J, 3] float32 or float64 points.
-        ref: [..., J, 3] points of the same shape, in the same unit.
+    pred: [..., J, 3] float32 or float64 points
+    ref:  [..., J, 3] points of the same shape, in the same unit
 
-    Returns:
-        [..., J, 3] aligned points.
+    Returns [..., J, 3] aligned points.
     """
     ref_mean = ref.mean(dim=-2, keepdim=True)
     centred = pred - pred.mean(dim=-2, keepdim=True)

@@ -21,13 +21,12 @@ LEVEL = 95  # percent of the resamples that an interval holds
 class Score:
     """What a metric says of a system, as it stands in a table.
 
-    Attributes:
-        signature: definition and conditions.
-        values: unit to value, in the order of the signature's units.
-        intervals: unit to (low, high), 95 % of bootstrap resamples of the clips; empty where none can be drawn.
-        clips: number of clips scored.
-        clips_hash: `hash_of_clips` of their names; None where it is not known which they were.
-        higher_is_better: None for a quantity that is no quality.
+    signature:        definition and conditions
+    values:           unit to value, in the order of the signature's units
+    intervals:        unit to (low, high), 95 % of bootstrap resamples of the clips; empty where none can be drawn
+    clips:            number of clips scored
+    clips_hash:       `hash_of_clips` of their names; None where it is not known which they were
+    higher_is_better: None for a quantity that is no quality
     """
 
     signature: Signature
@@ -47,9 +46,8 @@ class ClipMetric(Metric):
 
     Subclasses call `_add` and may replace `_values` or `_aggregate`.
 
-    Args:
-        signatures: one per column.
-        size: number of statistics that a clip adds.
+    signatures: one per column
+    size:       number of statistics that a clip adds
     """
 
     full_state_update = False
@@ -144,9 +142,8 @@ class ClipMetric(Metric):
 class Scorecard:
     """Several metrics of one system on one corpus.
 
-    Attributes:
-        metrics: all that is scored of a clip.
-        unscored: clip name to why it could not be scored.
+    metrics:  all that is scored of a clip
+    unscored: clip name to why it could not be scored
     """
 
     def __init__(self, metrics: Sequence[ClipMetric]) -> None:

@@ -10,11 +10,10 @@ from soke.metrics.signature import Signature
 class CodebookUse(Metric):
     """Share of the codes that occur at all, and the perplexity of their distribution.
 
-    Args:
-        size: number of codes N of the codebook.
-        part: name of the tokenizer's part, for the signature.
-        layout: hash of the motion layout.
-        statistics: hash of the normalisation statistics.
+    size:       number of codes N of the codebook
+    part:       name of the tokenizer's part, for the signature
+    layout:     hash of the motion layout
+    statistics: hash of the normalisation statistics
 
     `compute` gives {"percent": codes that occur at least once, "codes": perplexity exp(H), 1 to N}, scalar tensors.
     """
@@ -35,12 +34,10 @@ class CodebookUse(Metric):
     def update(self, codes: torch.Tensor, mask: torch.Tensor | None = None) -> None:
         """Counts codes.
 
-        Args:
-            codes: integer codes of any shape.
-            mask: bool of the same shape, False where `codes` is padding; None when nothing is.
+        codes: integer codes of any shape
+        mask:  bool of the same shape, False where `codes` is padding; None when nothing is
 
-        Raises:
-            ValueError: a valid code is outside 0 to size - 1, or the shapes differ.
+        Raises ValueError when a valid code is outside 0 to size - 1, or the shapes differ.
         """
         if mask is not None:
             if mask.shape != codes.shape:

@@ -26,9 +26,8 @@ FASTDTW_RADIUS = 1
 class DtwResult:
     """A warping path and what it cost.
 
-    Attributes:
-        cost: accumulated cost in metres, the published score.
-        path: [2, L] frame indices (prediction, reference) from (0, 0) to (T1 - 1, T2 - 1).
+    cost: accumulated cost in metres, the published score
+    path: [2, L] frame indices (prediction, reference) from (0, 0) to (T1 - 1, T2 - 1)
     """
 
     cost: float
@@ -55,22 +54,18 @@ def dtw_jpe(
 ) -> DtwResult:
     """DTW joint position error of a predicted track against a reference (SOKE, evaluation metrics).
 
-    Args:
-        pred: [T1, J, 3] joint positions in metres.
-        ref: [T2, J, 3] joint positions in metres.
-        align: "root" moves joint 0 onto joint 0 (DTW-JPE); "procrustes" fits a similarity, scale included, over all
-            J joints (DTW-PA-JPE).
-        joints: indices of the joints scored; all when None. They do not change the alignment.
-        method: "exact", or "fastdtw" for the approximation of the package of that name (radius 1), whose cost is
-            an upper bound of the exact one.
+    pred:   [T1, J, 3] joint positions in metres
+    ref:    [T2, J, 3] joint positions in metres
+    align:  "root" moves joint 0 onto joint 0 (DTW-JPE); "procrustes" fits a similarity, scale included, over all J
+            joints (DTW-PA-JPE)
+    joints: indices of the joints scored; all when None. They do not change the alignment.
+    method: "exact", or "fastdtw" for the approximation of the package of that name (radius 1), whose cost is an upper
+            bound of the exact one
 
-    Returns:
-        The cheapest path; among equally cheap ones that with the most diagonal steps near its end.
+    Returns the cheapest path; among equally cheap ones that with the most diagonal steps near its end.
 
-    Raises:
-        ValueError: wrong shapes, no frames, no or unknown joints, NaN or infinite positions, unknown `align` or
-            `method`.
-        UserError: `method` is "fastdtw" and the package is not installed.
+    Raises ValueError for wrong shapes, no frames, no or unknown joints, NaN or infinite positions, unknown `align` or
+    `method`; UserError when `method` is "fastdtw" and the package is not installed.
     """
     _check_choices(align, method)
     pred, ref = _checked_track(pred, "prediction"), _checked_track(ref, "reference")
@@ -91,19 +86,16 @@ def dtw_jpe_pairs(
 ) -> list[DtwResult]:
     """dtw_jpe of many pairs of tracks on all cores, or as many as NUMBA_NUM_THREADS says, longest pairs first.
 
-    Args:
-        preds: N tracks [T1, J, 3] in metres, T1 their own.
-        refs: N tracks [T2, J, 3] in metres, T2 their own.
-        align: as for dtw_jpe, and so are the following.
-        joints: indices of the joints scored.
-        method: "exact" or "fastdtw"; only the exact one gains from several cores.
+    preds:  N tracks [T1, J, 3] in metres, T1 their own
+    refs:   N tracks [T2, J, 3] in metres, T2 their own
+    align:  as for dtw_jpe, and so are the following
+    joints: indices of the joints scored
+    method: "exact" or "fastdtw"; only the exact one gains from several cores
 
-    Returns:
-        N results, the very numbers of dtw_jpe.
+    Returns N results, the very numbers of dtw_jpe.
 
-    Raises:
-        ValueError: as dtw_jpe, with the position of the pair; as many predictions as references are needed.
-        UserError: as dtw_jpe.
+    Raises ValueError and UserError as dtw_jpe, with the position of the pair, and ValueError when predictions and
+    references are not equally many.
     """
     _check_choices(align, method)
     check_pairing(preds, refs)

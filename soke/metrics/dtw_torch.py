@@ -36,18 +36,15 @@ def dtw_jpe_batch(
 ) -> list[DtwResult]:
     """soke.metrics.dtw.dtw_jpe_pairs on the device of the tracks, in float64.
 
-    Args:
-        preds: N tracks [T1, J, 3] in metres, T1 their own, J the same for all.
-        refs: N tracks [T2, J, 3] in metres, T2 their own.
-        align: "root" or "procrustes", as for dtw_jpe.
-        joints: indices of the joints scored; all when None.
-        batch: pairs scored together, of like lengths; at 400 frames each takes 10 MB.
+    preds:  N tracks [T1, J, 3] in metres, T1 their own, J the same for all
+    refs:   N tracks [T2, J, 3] in metres, T2 their own
+    align:  "root" or "procrustes", as for dtw_jpe
+    joints: indices of the joints scored; all when None
+    batch:  pairs scored together, of like lengths; at 400 frames each takes 10 MB
 
-    Returns:
-        N results, equal to those of dtw_jpe but for rounding.
+    Returns N results, equal to those of dtw_jpe but for rounding.
 
-    Raises:
-        ValueError: as dtw_jpe_pairs; tracks of different numbers of joints; `batch` below 1.
+    Raises ValueError as dtw_jpe_pairs, for tracks of different numbers of joints, and for `batch` below 1.
     """
     check_alignment(align)
     check_pairing(preds, refs)
@@ -142,7 +139,7 @@ def _lengths(vectors: Tensor) -> Tensor:
 
 
 def _similarities(c: Tensor, variance: Tensor) -> Tensor:
-    """As in soke.metrics.dtw_kernels: the best proper rotations of frames with covariances c [3, 3, ...], times their scales.
+    """As in soke.metrics.dtw_kernels: the best proper rotations of frames with covariances c [3, 3, ...], times scales.
 
     variance broadcasts with [...]. Returns [3, 3, ...]; zero where c is, and where more than one rotation is best, or
     nearly, from the singular value decomposition.

@@ -32,14 +32,13 @@ class JointError(ClipMetric):
     MPJPE is JointError("MPJPE", "root"), PA-MPJPE JointError("PA-MPJPE", "procrustes"), and MPVPE and PA-MPVPE the
     same on vertices. `compute` gives {"mm": mean}; long clips weigh more than short ones.
 
-    Args:
-        name: metric, as it stands in tables.
-        align: "root" moves point 0 onto point 0; "procrustes" fits a similarity with scale, in every frame.
-        part: what the points are of, for the signature; so are the following.
-        scored: the points whose error counts, among those that are aligned; None: all.
-        joints: which points, for example "12of144" or "mesh".
-        unit: of the points; the score is in thousandths of it.
-        conditions: fps, body, layout and statistics of the signature.
+    name:       metric, as it stands in tables
+    align:      "root" moves point 0 onto point 0; "procrustes" fits a similarity with scale, in every frame
+    part:       what the points are of, for the signature; so are the following
+    scored:     the points whose error counts, among those that are aligned; None: all
+    joints:     which points, for example "12of144" or "mesh"
+    unit:       of the points; the score is in thousandths of it
+    conditions: fps, body, layout and statistics of the signature
     """
 
     def __init__(
@@ -53,13 +52,11 @@ class JointError(ClipMetric):
     def update(self, name: str, *pairs: tuple[Tensor, Tensor]) -> None:
         """Adds one clip.
 
-        Args:
-            name: the clip's.
-            pairs: prediction and reference, [T, V, 3] points in metres without padding; several where the clip has
-                several point sets, both hands for instance.
+        name:  the clip's
+        pairs: prediction and reference, [T, V, 3] points in metres without padding; several where the clip has several
+               point sets, both hands for instance
 
-        Raises:
-            ValueError: no frames, NaN, or shapes that differ; names the clip.
+        Raises ValueError that names the clip for no frames, NaN, or shapes that differ.
         """
         added = [self._errors(name, *pair) for pair in pairs]
         self._add(name, np.array([sum(error.sum().item() for error in added), sum(map(len, added))]))

@@ -24,16 +24,15 @@ class DTWJPE(TrackMetric):
     as published, and "mm", mean cost of a frame pair on the path in millimetres; both means over clips. Other bodies
     have other joints, and perhaps another unit.
 
-    Args:
-        align: "root" for DTW-JPE, "procrustes" for DTW-PA-JPE.
-        parts: of the tracks; a column is there when its parts are. By default all that have joints.
-        joints: of the parts.
-        unit: of the tracks.
-        method: "exact" or "fastdtw", see soke.metrics.dtw.
-        fps: frames per second of the scored motion.
-        body: body model that made the joints, "stand-in" or "smplx".
-        layout: hash of the motion layout.
-        statistics: hash of the normalisation statistics.
+    align:      "root" for DTW-JPE, "procrustes" for DTW-PA-JPE
+    parts:      of the tracks; a column is there when its parts are. By default all that have joints.
+    joints:     of the parts
+    unit:       of the tracks
+    method:     "exact" or "fastdtw", see soke.metrics.dtw
+    fps:        frames per second of the scored motion
+    body:       body model that made the joints, "stand-in" or "smplx"
+    layout:     hash of the motion layout
+    statistics: hash of the normalisation statistics
     """
 
     def __init__(
@@ -110,8 +109,7 @@ class DynamicsError(TrackMetric):
     Derivatives are differences of second order in time of positions relative to the part's root (pelvis, wrist); a clip
     of a single frame stands still. Columns: body, hand.
 
-    Args:
-        order: 1 for velocities, 2 for accelerations; others as of DTWJPE.
+    order: 1 for velocities, 2 for accelerations; others as of DTWJPE
     """
 
     def __init__(
@@ -200,13 +198,12 @@ class Diversity(TrackMetric):
 class MotionScores(Scorecard):
     """Every score of produced motion, of one system on one corpus.
 
-    Args:
-        parts: what the tracks hold, see Track. By default all that have joints, and the face where it has vertices.
-        face_vertices: number F of the faces' vertices.
-        joints: of the parts, see `Posed.point_sets`.
-        unit: of the tracks.
-        method: of the DTW; "fastdtw" is slow and approximate.
-        conditions: fps, body, layout and statistics of the signatures.
+    parts:         what the tracks hold, see Track. By default all that have joints, and the face where it has vertices.
+    face_vertices: number F of the faces' vertices
+    joints:        of the parts, see `Posed.point_sets`
+    unit:          of the tracks
+    method:        of the DTW; "fastdtw" is slow and approximate
+    conditions:    fps, body, layout and statistics of the signatures
     """
 
     metrics: list[TrackMetric]

@@ -11,22 +11,21 @@ METRICS_VERSION = "1"  # raised whenever a change makes any metric of this packa
 class Signature:
     """Definition and conditions of a score; what does not apply to a metric stays None.
 
-    Attributes:
-        name: metric, for example "DTW-PA-JPE".
-        part: what is scored: "body", "hand", or a part of a tokenizer.
-        alignment: "root" or "procrustes".
-        joints: points scored of points aligned, for example "12of144".
-        dtw: variant of the warping, "exact" or "fastdtw".
-        units: units of the values, in the order in which the metric gives them, for example ("m", "mm").
-        fps: frames per second of the scored motion.
-        body: body model with what else moves its points, "stand-in,flat-hands" or "skeleton-50".
-        layout: hash of the motion layout.
-        statistics: hash of the normalisation statistics.
-        level: what a text's tokens are: "word", "char" or "jieba".
-        library: signature of the library that computed it, with its version.
-        judge: hash of the back-translation model that read the motion.
-        inputs: what given files were taken for, with units: "133 rad", "joints m".
-        version: of the metric's definition.
+    name:       metric, for example "DTW-PA-JPE"
+    part:       what is scored: "body", "hand", or a part of a tokenizer
+    alignment:  "root" or "procrustes"
+    joints:     points scored of points aligned, for example "12of144"
+    dtw:        variant of the warping, "exact" or "fastdtw"
+    units:      units of the values, in the order in which the metric gives them, for example ("m", "mm")
+    fps:        frames per second of the scored motion
+    body:       body model with what else moves its points, "stand-in,flat-hands" or "skeleton-50"
+    layout:     hash of the motion layout
+    statistics: hash of the normalisation statistics
+    level:      what a text's tokens are: "word", "char" or "jieba"
+    library:    signature of the library that computed it, with its version
+    judge:      hash of the back-translation model that read the motion
+    inputs:     what given files were taken for, with units: "133 rad", "joints m"
+    version:    of the metric's definition
     """
 
     name: str

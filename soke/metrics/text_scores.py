@@ -23,12 +23,11 @@ _WIDTHS = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)}  # full-width 
 class TextMetric(ClipMetric):
     """Base of metrics that compare the tokens of a clip's translation with those of its reference.
 
-    Args:
-        names: of the columns; all are in percent.
-        size: number of statistics that a clip adds.
-        level: what the tokens are, see soke.text.words.text_tokens.
-        judge: hash of the back-translation model that wrote the hypotheses, for the signature.
-        library: signature of the library that defines the metric.
+    names:   of the columns; all are in percent
+    size:    number of statistics that a clip adds
+    level:   what the tokens are, see soke.text.words.text_tokens
+    judge:   hash of the back-translation model that wrote the hypotheses, for the signature
+    library: signature of the library that defines the metric
 
     Raises ValueError for an unknown level. Subclasses give `_statistics`.
     """
@@ -48,13 +47,11 @@ class TextMetric(ClipMetric):
         """Adds one clip; letter case, full width and composition of characters do not count, nor blanks in Chinese and
         Japanese. A hypothesis may be empty.
 
-        Args:
-            name: the clip's name.
-            hypothesis: the translation that is scored.
-            reference: the sentence it should be.
+        name:       the clip's name
+        hypothesis: the translation that is scored
+        reference:  the sentence it should be
 
-        Raises:
-            ValueError: the reference has no tokens; names the clip.
+        Raises ValueError that names the clip when the reference has no tokens.
         """
         written, wanted = (text_tokens(spelled(t).translate(_WIDTHS), self.level) for t in (hypothesis, reference))
         self.update_tokens(name, written, wanted)
@@ -76,9 +73,8 @@ class BLEU(TextMetric):
     A precision of zero makes the score zero; orders that are longer than every hypothesis are left out. Counted by
     sacreBLEU, on tokens joined by blanks. Columns "BLEU-1" to "BLEU-4".
 
-    Args:
-        level: what the tokens are.
-        judge: hash of the back-translation model.
+    level: what the tokens are
+    judge: hash of the back-translation model
     """
 
     def __init__(self, *, level: Level, judge: str | None = None) -> None:
@@ -104,9 +100,8 @@ class ChrF(TextMetric):
 
     Precision and recall are means over the orders that hypotheses and references have, as in sacreBLEU. Column "chrF".
 
-    Args:
-        level: what the tokens are; the score is the same at every level.
-        judge: hash of the back-translation model.
+    level: what the tokens are; the score is the same at every level
+    judge: hash of the back-translation model
     """
 
     def __init__(self, *, level: Level, judge: str | None = None) -> None:
@@ -141,9 +136,8 @@ class RougeL(TextMetric):
     Column "ROUGE-L" has b = 1.2 (MS-COCO's, Sign Language Transformers); column "ROUGE-L adaptive" has
     b = P / (R + 1e-12), and 1e-12 added to F's denominator (TwoStreamNetwork, SOKE).
 
-    Args:
-        level: what the tokens are.
-        judge: hash of the back-translation model.
+    level: what the tokens are
+    judge: hash of the back-translation model
     """
 
     def __init__(self, *, level: Level, judge: str | None = None) -> None:
@@ -167,9 +161,8 @@ class WER(TextMetric):
     on the one with the fewest errors, as in Sign Language Transformers; among equally cheap last steps of an alignment
     a substitution comes before an insertion, and that before a deletion. Column "WER".
 
-    Args:
-        level: what the tokens are; "word" for glosses.
-        judge: hash of the model that wrote the hypotheses.
+    level: what the tokens are; "word" for glosses
+    judge: hash of the model that wrote the hypotheses
     """
 
     higher_is_better = False

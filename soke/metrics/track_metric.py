@@ -44,10 +44,9 @@ class Pairs:
 class TrackMetric(ClipMetric):
     """Base of metrics that compare tracks: subclasses say what one pair adds.
 
-    Args:
-        signatures, size: see ClipMetric.
-        parts: of the tracks, that must be there.
-        joints: of the parts of the tracks; the face has none.
+    signatures, size: see ClipMetric
+    parts:            of the tracks, that must be there
+    joints:           of the parts of the tracks; the face has none
     """
 
     def __init__(

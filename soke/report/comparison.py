@@ -73,11 +73,9 @@ class Comparison:
 def compare(folders: Sequence[str | Path], tables: Sequence[str] | None = None) -> list[Comparison]:
     """The papers' tables, each with a row for every folder that has a score in it.
 
-    Args:
-        tables: keys of TABLES; None: all for which a folder has at least one score.
+    tables: keys of TABLES; None: all for which a folder has at least one score
 
-    Raises:
-        UserError: no or damaged results in a folder, two folders of one name, an unknown table, nothing to show.
+    Raises UserError for no or damaged results in a folder, two folders of one name, an unknown table, nothing to show.
     """
     unknown = [key for key in tables or () if key not in TABLES]
     if unknown:

@@ -52,7 +52,7 @@ def unranked(rows: Sequence[Row]) -> list[str]:
         for title, fields in _all_gaps(first, second).items():
             clauses.setdefault(_differing(fields, first[0].published, second[0].published), []).append(title)
         if clauses:
-            reasons = "; ".join(f"in {' and '.join(titles)} they differ in {names}" for names, titles in clauses.items())
+            reasons = "; ".join(f"in {' and '.join(titles)} they differ in {gap}" for gap, titles in clauses.items())
             sentences.append(f"Not ranked against each other: {_names(first)} / {_names(second)}: {reasons}.")
     return sentences
 

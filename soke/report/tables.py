@@ -30,12 +30,11 @@ _RANGES = f"ranges: {LEVEL} % bootstrap intervals, over the clips"
 class Cell:
     """A score of one system on one corpus.
 
-    Attributes:
-        row: the system, for example "SOKE", "tokenizer reconstruction" or "shuffled".
-        corpus: the corpus.
-        score: value, interval and signature.
-        total: number of clips that should have been scored.
-        split: split of the corpus; None where there are no splits.
+    row:    the system, for example "SOKE", "tokenizer reconstruction" or "shuffled"
+    corpus: the corpus
+    score:  value, interval and signature
+    total:  number of clips that should have been scored
+    split:  split of the corpus; None where there are no splits
     """
 
     row: str
@@ -122,14 +121,12 @@ def write_clips(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
 class ResultTable:
     """Collects scores, refuses to mix what cannot be compared, and renders or saves them.
 
-    Args:
-        title: the line above the table.
-        first: rows that stand above the others, in this order.
-        split: of the corpora; None where there are no splits.
+    title: the line above the table
+    first: rows that stand above the others, in this order
+    split: of the corpora; None where there are no splits
 
-    Attributes:
-        notes: sentences below the table.
-        conditions: what else the numbers depend on, in plain types: the model, how it was asked.
+    notes:      sentences below the table
+    conditions: what else the numbers depend on, in plain types: the model, how it was asked
     """
 
     def __init__(self, title: str, first: Sequence[str] = (), split: str | None = None) -> None:
@@ -141,12 +138,10 @@ class ResultTable:
     def add(self, row: str, corpus: str, score: Score, total: int | None = None) -> None:
         """Adds one of a metric's `scores`.
 
-        Args:
-            total: number of clips that should have been scored; None: all were.
+        total: number of clips that should have been scored; None: all were
 
-        Raises:
-            ValueError: the signature is not comparable with that of another row of the same column, the cell is
-                taken, a value is not finite, or the units differ from the signature's.
+        Raises ValueError when the signature is not comparable with that of another row of the same column, the cell is
+        taken, a value is not finite, or the units differ from the signature's.
         """
         cell = Cell(row, corpus, score, score.clips if total is None else total, self.split)
         signature, where = score.signature, f"{row} on {corpus}, {' '.join(cell.metric).strip()}"
@@ -188,9 +183,8 @@ class ResultTable:
     def print_summary(self, blocks: Sequence[Sequence[tuple[str, str]]], console: Console | None = None) -> None:
         """A few columns of all corpora on one screen, a row per system; the first notes, and no signatures.
 
-        Args:
-            blocks: name and part of each column, of tables below each other; a column that no cell has is left out.
-            console: where to write, the terminal by default.
+        blocks:  name and part of each column, of tables below each other; a column that no cell has is left out
+        console: where to write, the terminal by default
         """
         console = console or Console()
         if not console.is_terminal:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import collections
 import gzip
-import os
 import pickle
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 
 from soke.data.pickles import load_pickle
 from soke.errors import UserError
+from tests.data.writing import Payload
 
 
 def written(path, content: bytes):
@@ -52,16 +52,6 @@ def test_torch_tensors_are_none(tmp_path, protocol):
     entries = [{"name": "a", "sign": torch.ones(1, 1), "size": torch.Size([2]), "after": 7}]
     read = load_pickle(written(tmp_path / "x.pkl", pickle.dumps(entries, protocol)))
     assert read == [{"name": "a", "sign": None, "size": None, "after": 7}]
-
-
-class Payload:
-    """Makes a file when it is unpickled freely."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 def test_a_payload_is_refused_by_name(tmp_path):

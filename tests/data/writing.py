@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import pickle
 from pathlib import Path
 
@@ -19,6 +20,16 @@ LAYOUT = MotionLayout(
     ]
 )
 COLUMNS = ("VIDEO_ID", "VIDEO_NAME", "SENTENCE_ID", "SENTENCE_NAME", "START_REALIGNED", "END_REALIGNED", "SENTENCE")
+
+
+class Payload:
+    """Makes a folder when it is unpickled freely."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
 
 
 def random_motion(frames: int, seed: int = 0, fps: float = 25.0) -> Motion:

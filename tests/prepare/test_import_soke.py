@@ -4,7 +4,6 @@ from __future__ import annotations
 import argparse
 import collections
 import logging
-import os
 import pickle
 import sys
 import types
@@ -19,20 +18,11 @@ from prepare.import_soke import import_soke, largest_deviation, main, read_weigh
 from soke.errors import UserError
 from soke.tokenizer.soke_weights import our_names
 from soke.tokenizer.tokenizer import SignTokenizer
+from tests.data.writing import Payload
 from tests.tokenizer.helpers import SOKE
 
 GOLDEN = torch.load(Path(__file__).parents[1] / "golden" / "vqvae.pt", weights_only=True)
 WIDTH = 64
-
-
-class Payload:
-    """Makes a folder when it is unpickled freely."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 class Settings(dict):
