@@ -1,4 +1,4 @@
-"""Fingerprints: whether what was made from data still fits that data, told without reading it."""
+"""Fingerprints: whether what was made from data still fits that data, found without reading it."""
 from __future__ import annotations
 
 import hashlib
@@ -87,15 +87,15 @@ class Watch:
 
 def fingerprint_of(corpus: Corpus, clip: Clip, watch: Watch) -> Fingerprint | None:
     """Of a clip's frames; None when they are not on this machine."""
-    told = getattr(corpus, "fingerprint", None)  # a corpus that keeps its frames elsewhere than in `clip.frames`
-    return watch.look(clip.frames) if told is None else told(clip, watch)
+    own = getattr(corpus, "fingerprint", None)  # a corpus that keeps its frames elsewhere than in `clip.frames`
+    return watch.look(clip.frames) if own is None else own(clip, watch)
 
 
 def annotation_hashes(corpus: Corpus) -> dict[str, str]:
     """Annotation file -> hash; of a corpus without such files, `train` -> hash of what it says of those clips."""
-    told = getattr(corpus, "annotation_hashes", None)
-    if told is not None:
-        return told()
+    own = getattr(corpus, "annotation_hashes", None)
+    if own is not None:
+        return own()
     try:
         clips = corpus.clips("train")
     except UserError:  # a test needs no training clips

@@ -15,6 +15,7 @@ import argparse
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -154,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
           f"{per_step / least:.2f}x the floor")
     for mode, bound in MODES.items():
         other = make_generator(mode, device, options.small)
-        seconds, _ = timed(lambda: fast(other, texts(1), steps), device, 3)
+        seconds, _ = timed(partial(fast, other, texts(1), steps), device, 3)
         state(f"{mode}: {seconds:.2f} s per video of {steps} codes, {seconds / base:.2f}x multi-head",
               seconds / base, bound, at_most=True)
         del other

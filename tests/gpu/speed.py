@@ -11,6 +11,7 @@ import logging
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -158,7 +159,7 @@ def generation(small: bool) -> Iterator[tuple[str, ...]]:
         least = floor(model, DEVICE)
         for batch in BATCHES:
             fast(model, texts(batch), STEPS if compiled else 5)  # warms up, compiles
-            seconds, _ = timed(lambda: fast(model, texts(batch), STEPS), DEVICE, 2)
+            seconds, _ = timed(partial(fast, model, texts(batch), STEPS), DEVICE, 2)
             label = f"{weights}{', compiled' if compiled else ''}, batch {batch}"
             step = seconds / STEPS
             rate = f"{batch / seconds:.1f} videos/s, {step / least:.1f}x the floor of {least * 1e3:.2f} ms"
