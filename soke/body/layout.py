@@ -91,8 +91,8 @@ class MotionLayout:
                 joints = tuple(mirrored_name(joint) for joint in part.joints)
                 if replace(part, name=original.name, joints=joints, mirrors=None) != original:
                     raise ValueError(
-                        f"part {part.name} does not hold the mirrored joints of {part.mirrors}, and nothing else, in the "
-                        "same form"
+                        f"part {part.name} does not hold the mirrored joints of {part.mirrors}, in the same form, and "
+                        "nothing else"
                     )
 
     @property

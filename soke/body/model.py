@@ -54,7 +54,7 @@ class _Vertices:
 
 
 class BodyModel:
-    """SMPL-X, a `Posed`. Joints are computed from the few vertices they need, to the same numbers as from the whole mesh.
+    """SMPL-X, a `Posed`. Joints are computed from the few vertices they need, the same numbers as from the whole mesh.
 
     Up to 100 expression coefficients are taken, as many as the file has columns for (UserError for more). Those that
     have no direction in it (of the stand-in: from the 40th on) and eyelids move nothing, which the log says once.
@@ -169,7 +169,8 @@ class BodyModel:
         if self._still_named or not (motion.expression[:, known:].any() or (lids is not None and lids.any())):
             return
         self._still_named = True
-        still = [*["eyelids"] * (lids is not None), *[f"expressions beyond {known}"] * (motion.expression.shape[1] > known)]
+        more = motion.expression.shape[1] > known
+        still = [*["eyelids"] * (lids is not None), *[f"expressions beyond {known}"] * more]
         log.warning(
             "the body model %s has no %s: those of the motions are neither scored nor shown", self.name,
             " and no ".join(still),

@@ -103,8 +103,8 @@ class LengthRatio(TrackMetric):
 
 
 class DynamicsError(TrackMetric):
-    """Error of velocities (m/s) or accelerations (m/s²), or in another unit of length: mean distance over the joints and over the frame pairs of the
-    DTW-JPE path of the same part, then over clips.
+    """Error of velocities (m/s) or accelerations (m/s²), or in another unit of length: mean distance over the joints
+    and over the frame pairs of the DTW-JPE path of the same part, then over clips.
 
     Derivatives are differences of second order in time of positions relative to the part's root (pelvis, wrist); a clip
     of a single frame stands still. Columns: body, hand.
