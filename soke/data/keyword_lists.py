@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from soke.data.clip import SPLITS, Clip
 from soke.errors import UserError
-from soke.storage import new_file, read_text
+from soke.storage import read_json, write_json
 from soke.text.spelling import spelled
 
 _log = logging.getLogger(__name__)
+_REMEDY = "make it with `python -m prepare.keywords`"
 
 
 def write_keywords(path: Path, keywords: Mapping[str, Sequence[str]]) -> None:
     """Write {clip name: words} in the published form of name2kws_{split}.json."""
-    with new_file(path) as temporary:
-        content = {name: list(words) for name, words in keywords.items()}
-        temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    write_json(path, {name: list(words) for name, words in keywords.items()})
 
 
 def read_keywords(path: Path) -> dict[str, list[str]]:
     """{clip name: words, the longest first}. Raises UserError that names the file, and the clip without a list."""
-    try:
-        content = json.loads(read_text(path))
-    except ValueError as error:
-        raise UserError(f"{path} is no JSON: {error}; make it with `python -m prepare.keywords`") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold a table of clips; make it with `python -m prepare.keywords`")
+    content = read_json(path, _REMEDY)
     for name, words in content.items():
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise UserError(f"{path}: clip {name} has no list of words; make it with `python -m prepare.keywords`")
+            raise UserError(f"{path}: clip {name} has no list of words; {_REMEDY}")
     return {name: list(map(spelled, words)) for name, words in content.items()}
 
 

@@ -42,6 +42,7 @@ from soke.tokenizer.tokenizer import SignTokenizer  # noqa: E402
 from soke.translation import BackTranslator  # noqa: E402
 from soke.translation.module import TranslationModule  # noqa: E402
 from soke.translation.settings import TranslatorSettings  # noqa: E402
+from tests.tokenizer.helpers import ema  # noqa: E402
 
 WARM, MEASURED = 6, 20  # training steps; the first compile
 FRAMES, STEPS = 128, 50  # of a clip in training; of a generated video, in codes

@@ -226,11 +226,12 @@ def test_keyword_files(tmp_path):
     assert read_keywords(path) == content and json.loads(path.read_text("utf-8")) == content
     write_keywords(path, {"dev/a": ["u\u0308ber", "下 雨"]})
     assert read_keywords(path) == {"dev/a": ["\u00fcber", "下雨"]}
-    for text, fault in (("[1]", "table of clips"), ('{"a": "b"}', "clip a has no list of words"), ("{", "no JSON")):
+    no_list, no_table, no_json = "clip a has no list of words", "does not hold a table", "cannot be read"
+    for text, fault in (("[1]", no_table), ('{"a": "b"}', no_list), ("{", no_json)):
         path.write_text(text)
-        with pytest.raises(UserError, match=rf"name2kws_train\.json.*{fault}"):
+        with pytest.raises(UserError, match=rf"name2kws_train\.json.*{fault}.*; make it with `python -m prepare.keywords`"):
             read_keywords(path)
-    with pytest.raises(UserError, match="cannot be read: No such file"):
+    with pytest.raises(UserError, match="does not exist; make it with"):
         read_keywords(tmp_path / "none.json")
 
 
