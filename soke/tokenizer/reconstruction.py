@@ -42,7 +42,7 @@ class Reconstruction:
         motions = self.source.produce(sentences)
         codes = self.tokenizer.encode_motions(motions)
         for of_motion in codes:
-            for counter, column in zip(self.use.values(), of_motion.cpu().T):
+            for counter, column in zip(self.use.values(), of_motion.cpu().T, strict=True):
                 counter.update(column)
         rebuilt = self.tokenizer.decode_motions(codes, [m.fps for m in motions], [m.betas for m in motions])
         return [motion.to("cpu") for motion in rebuilt]
