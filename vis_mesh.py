@@ -13,12 +13,10 @@ from soke.run import cli
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.parser("vis_mesh", __doc__.splitlines()[0])
-    parser.add_argument(
-        "--demo_dataset", choices=["how2sign", "csl", "phoenix"], help="corpus of the clips; default: the first"
-    )
+    parser.add_argument("--demo_dataset", help="corpus of the clips, one of DATASET.CORPORA; default: the first")
     parser.add_argument("--clips", type=int, default=1, help="how many clips of the test split")
     parser.add_argument("--text", help="a sentence to sign in place of clips")
-    parser.add_argument("--language", default="ASL", help="its sign language: ASL, CSL or DGS")
+    parser.add_argument("--language", default="ASL", help="its sign language, which the generator has learnt (ASL)")
     parser.add_argument(
         "--show_retrieval", action="store_true", help="print the lexicon's signs that were found for each sentence"
     )
@@ -26,7 +24,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     config, args = cli.parse(parser, argv)
 
     from soke.build.body import body_model
-    from soke.build.data import corpora_of
     from soke.build.stages import producer_of, stage_of
     from soke.render import studio
     from soke.run import folders
@@ -38,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.text is not None:
         paths = studio.sentence(drawn, producer, args.text, args.language, explain)
     else:
+        from soke.build.data import corpora_of
+
         paths = studio.clips(
             drawn, producer, corpora_of(config), config.test.split, args.demo_dataset, args.clips, explain
         )

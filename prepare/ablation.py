@@ -57,11 +57,12 @@ def row_config(plan: str, base: str, row: str, seed: int, overrides: Sequence[st
 
 def rare_clips(config: Config) -> set[tuple[str, str]]:
     """(corpus, clip) of the test sentences with a word that is rare in training."""
-    lexicon = lexicon_of(config)
+    corpora = corpora_of(config)
+    lexicon = lexicon_of(config, known=[corpus.language for corpus in corpora])
     if lexicon is None:
         return set()
     rare = set()
-    for corpus in corpora_of(config):
+    for corpus in corpora:
         found = keywords([corpus], lexicon, "token")
         counts = Counter(word for words in found["train"].values() for word in set(words))
         for clip, words in found[config.test.split].items():

@@ -13,12 +13,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from soke.build.data import corpora_of, lexicon_of
-from soke.data.clip import SPLITS, Corpus
+from soke.data.clip import SPLITS, Corpus, locales_of
 from soke.data.keyword_lists import write_keywords
 from soke.errors import UserError
 from soke.run import cli
 from soke.run.config import load_config
-from soke.text.keywords import MATCHERS
+from soke.text.locales import completed
+from soke.text.matching import MATCHERS
 
 
 def keywords(corpora: Sequence[Corpus], lexicon: Corpus, match: str) -> dict[str, dict[str, list[str]]]:
@@ -28,7 +29,8 @@ def keywords(corpora: Sequence[Corpus], lexicon: Corpus, match: str) -> dict[str
         words.setdefault(clip.language, []).append(clip.text)
     if not words:
         raise UserError("the lexicon names no words; check DATASET.LEXICON")
-    matcher = MATCHERS[match](words)
+    locales = locales_of(corpora)
+    matcher = MATCHERS[match](words, completed([*words, *locales], locales))
     found: dict[str, dict[str, list[str]]] = {split: {} for split in SPLITS}
     for corpus in corpora:
         for split in SPLITS:
@@ -51,11 +53,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value")
     options = parser.parse_intermixed_args(arguments)
     config = load_config(options.cfg, options.cfg_assets, options.overrides)
-    lexicon = lexicon_of(config)
+    corpora = corpora_of(config)
+    lexicon = lexicon_of(config, known=[corpus.language for corpus in corpora])
     if lexicon is None:
         raise UserError("DATASET.LEXICON is null: name the folder of the isolated signs")
     match = options.match or config.generator.retrieval.match
-    for split, found in keywords(corpora_of(config), lexicon, match).items():
+    for split, found in keywords(corpora, lexicon, match).items():
         path = options.out / f"name2kws_{split}.json"
         write_keywords(path, found)
         covered = sum(bool(words) for words in found.values())

@@ -22,7 +22,7 @@ import torch
 from transformers import MBartConfig, MBartForConditionalGeneration, MBartTokenizer
 
 from soke.build.data import corpora_of, lexicon_of
-from soke.data.clip import SPLITS
+from soke.data.clip import SPLITS, locale_of
 from soke.data.csl_daily import CSLDaily
 from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon
@@ -33,7 +33,6 @@ from soke.generator.retrieval import MARKERS
 from soke.generator.text_tokenizer import SENTENCEPIECE_FILE, TextTokenizer, normaliser_of
 from soke.run.config import Config, load_config
 from soke.storage import new_folder
-from soke.text.locales import TEXT_LOCALE
 
 VERSION = 3  # to be raised whenever the same parameters give another model
 STAMP = "small_mbart.json"
@@ -60,8 +59,9 @@ def configured_texts(config: Config, splits: Iterable[str] = SPLITS) -> list[str
 
     Raises UserError when an annotation is missing.
     """
-    lexicon = lexicon_of(config)
-    sources = [*corpora_of(config), *([] if lexicon is None else [lexicon])]
+    corpora = corpora_of(config)
+    lexicon = lexicon_of(config, known=[corpus.language for corpus in corpora])
+    sources = [*corpora, *([] if lexicon is None else [lexicon])]
     listings = [getattr(source, "annotated", source.clips) for source in sources]
     texts = [clip.text for clips in listings for split in splits for clip in clips(split)]
     markers = [marker.format(number) for marker in MARKERS.values() for number in range(1, 11)]
@@ -179,7 +179,7 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             config = load_config(options.cfg, options.cfg_assets, options.overrides)
             read = configured_texts(config, ["train"])
-            locales = [TEXT_LOCALE[corpus.language] for corpus in corpora_of(config)]
+            locales = [locale_of(corpus) for corpus in corpora_of(config)]
         made = make_mbart(read, options.out, options.size, options.seed, locales)
     except UserError as error:
         sys.exit(str(error))

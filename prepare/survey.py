@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from soke.body.joints import SMPLX_JOINTS
 from soke.body.motion import Motion
-from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip
+from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip, locale_of
 from soke.errors import UserError
+from soke.text.locales import ENGLISH, TEXT_LOCALE
 from soke.text.words import words_of
 
 # Annotated clips per split: CSL-Daily and Phoenix-2014T as their annotation files have them; How2Sign (realigned): the
@@ -196,7 +197,7 @@ def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items
             if moments is None:
                 moments = Moments(0, values[0].astype(np.float64), np.zeros(values.shape[1]), np.zeros(values.shape[1]))
             moments.add(values)
-    return CorpusSurvey(corpus.name, splits, absent, _text(splits), moments)
+    return CorpusSurvey(corpus.name, splits, absent, _text(splits, corpus), moments)
 
 
 def kind_of(reason: str) -> str:
@@ -239,11 +240,16 @@ def _value_name(index: int) -> str:
     return SMPLX_JOINTS[index // 3] if index < rotations else "expression"
 
 
-def _text(splits: dict[str, SplitSurvey]) -> TextSurvey:
+def _locale(clip: Clip, corpus: Corpus) -> str:
+    """A lexicon, which has signs of several languages, has none of its own."""
+    return locale_of(corpus) if hasattr(corpus, "language") else TEXT_LOCALE.get(clip.language, ENGLISH)
+
+
+def _text(splits: dict[str, SplitSurvey], corpus: Corpus) -> TextSurvey:
     words: dict[str, Counter[str]] = {}
     lengths: dict[str, list[int]] = {}
     for split, found in splits.items():
-        cut = [words_of(clip.text, clip.language) for clip in found.clips]
+        cut = [words_of(clip.text, _locale(clip, corpus)) for clip in found.clips]
         words[split] = Counter(word for sentence in cut for word in sentence)
         lengths[split] = [len(sentence) for sentence in cut]
     known = words.get("train", Counter())

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -16,10 +17,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the corpora; made if missing")
     parser.add_argument("--size", choices=list(SIZES), default="demo", help="how many clips")
     parser.add_argument("--seed", type=int, default=1234, help="everything follows from it")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; what is written is the same")
     options = parser.parse_args(arguments)
     try:
         written = write_corpora(
-            options.out, options.size, options.seed,
+            options.out, options.size, options.seed, workers=options.workers,
             progress=lambda items, total: tqdm(items, total=total, unit="clip", desc="synthetic corpora"),
         )
     except UserError as error:

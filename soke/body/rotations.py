@@ -1,7 +1,9 @@
-"""Rotation representations: axis-angle in radians, and the field's 6D form (first two rows of the matrix)."""
+"""Rotation representations: axis-angle in radians, and the field's 6D form (first two rows of the matrix).
+
+roma is imported where it is used: it loads torch's compiler, for seconds, which axis-angle features do without.
+"""
 from __future__ import annotations
 
-import roma
 import torch
 from torch import Tensor
 
@@ -11,11 +13,15 @@ def axis_angle_to_6d(rotations: Tensor) -> Tensor:
 
     This is the pytorch3d convention that sign language data uses; roma's own 6D form takes two columns.
     """
+    import roma
+
     return roma.rotvec_to_rotmat(rotations)[..., :2, :].flatten(-2)
 
 
 def axis_angle_from_6d(six: Tensor) -> Tensor:
     """[..., 6] -> [..., 3] axis-angle in radians, |angle| <= pi; Gram-Schmidt makes any non-degenerate input valid."""
+    import roma
+
     columns = six.unflatten(-1, (2, 3)).transpose(-1, -2)  # rows of R are the columns of its transpose
     transposed = roma.special_gramschmidt(columns)  # [..., 3, 3]
     return roma.rotmat_to_rotvec(transposed.transpose(-1, -2))
@@ -29,5 +35,7 @@ def mirror_axis_angle(rotations: Tensor) -> Tensor:
 def slerp_axis_angle(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
     """[..., 3], [..., 3] -> [..., 3], on the shorter way from `start` (`share` [..., 1] of 0) to `end` (1), evenly
     turned; |angle| <= pi."""
+    import roma
+
     turn = roma.rotvec_composition((roma.rotvec_inverse(start), end))
     return roma.rotvec_composition((start, share * turn))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Collection, Sequence
 
 from soke.body.layout import MotionLayout
 from soke.build.body import layout_of
@@ -18,12 +18,12 @@ from soke.data.statistics import Statistics, data_hashes, load_or_compute_statis
 from soke.errors import UserError
 from soke.run import folders
 from soke.run.config import Config, resolve
-from soke.text.locales import TEXT_LOCALE
 
 if TYPE_CHECKING:  # Lightning is for training alone
     from soke.data.datamodule import SignDataModule
 
 log = logging.getLogger(__name__)
+
 
 def corpora_of(config: Config) -> list[Corpus]:
     """Raises UserError for a reader that cannot be imported or is no corpus, and as the readers do."""
@@ -40,14 +40,13 @@ def corpus_of(name: str, settings: CorpusSettings) -> Corpus:
         raise UserError(f"DATASET.CORPORA.{name}.READER: {settings.reader} is no corpus, it lacks {', '.join(absent)}")
     if corpus.name != name:
         raise UserError(f"DATASET.CORPORA.{name}: its reader calls it {corpus.name}; use that name")
-    TEXT_LOCALE.setdefault(corpus.language, getattr(corpus, "locale", "en_XX"))
     return corpus
 
 
-def lexicon_of(config: Config, corpora: Sequence[Corpus] = (), languages: Sequence[str] | None = None) -> Lexicon | None:
+def lexicon_of(config: Config, corpora: Sequence[Corpus] = (), **options: Collection[str]) -> Lexicon | None:
     """The isolated signs, if there are any; see `Lexicon` for the rest."""
     d = config.dataset
-    return None if d.lexicon is None else Lexicon(resolve(d.lexicon), corpora=corpora, languages=languages)
+    return None if d.lexicon is None else Lexicon(resolve(d.lexicon), corpora=corpora, **options)
 
 
 def code_store(config: Config) -> CodeStore:
@@ -66,7 +65,7 @@ def tokenizer_data(config: Config, folder: Path) -> SignDataModule:
     """
     chosen = corpora_of(config)
     if config.dataset.train_on_lexicon:
-        signs = lexicon_of(config, chosen, [corpus.language for corpus in chosen])
+        signs = lexicon_of(config, chosen, languages=[corpus.language for corpus in chosen])
         if signs is None:
             raise UserError(
                 "DATASET.LEXICON is null: name the folder of the isolated signs, or set DATASET.TRAIN_ON_LEXICON=false"

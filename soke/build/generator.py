@@ -14,7 +14,7 @@ from soke.build import agreement, devices
 from soke.build.body import body_model, layout_of
 from soke.build.data import corpora_of, lexicon_of, limits_of, val_motions
 from soke.build.tokenizer import export_folder_of, named_tokenizer, optim_settings
-from soke.data.clip import Corpus
+from soke.data.clip import Corpus, locales_of
 from soke.data.codes import REMEDY, CodeStore
 from soke.data.fingerprints import Watch
 from soke.data.keyword_lists import check_keywords, read_keyword_lists
@@ -135,6 +135,7 @@ def new_generator(config: Config, tokenizer: SignTokenizer, data: SignDataModule
     spec = GeneratorSpec(
         settings, languages=list(dict.fromkeys(languages.values())), streams=tokenizer.streams,
         tokenizer_hash=tokenizer.hash, fps=fps, corpora=languages,
+        locales=locales_of(chosen),
         data=store.digest(data.dataset("train", "codes").clips),
     )
     with keyed():

@@ -11,7 +11,7 @@ from soke.body.motion import Motion
 from soke.build import agreement, devices
 from soke.build.body import layout_of
 from soke.build.data import corpora_of, statistics_of
-from soke.data.clip import Corpus
+from soke.data.clip import Corpus, locale_of
 from soke.data.fingerprints import annotation_hashes
 from soke.errors import UserError
 from soke.run.config import Config, resolve
@@ -43,7 +43,7 @@ def training_module(config: Config, data: SignDataModule) -> TranslationModule:
     clips = data.dataset("train", "motion").clips
     translator = BackTranslator.untrained(
         clips, parts, statistics_of(config, parts, data.corpora),
-        t, level_of((clip.text for clip in clips), t.level), t.pseudo_glosses, t.max_tokens,
+        t, locale_of(corpus), level_of((clip.text for clip in clips), t.level), t.pseudo_glosses, t.max_tokens,
         annotation_hashes(corpus),
     )
     optim = PlateauSettings(o.lr, tuple(o.betas), o.weight_decay, t.decay, t.patience, o.eta_min)

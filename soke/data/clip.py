@@ -1,14 +1,19 @@
 """Clip and Corpus: what every room knows of a data set."""
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 from soke.body.motion import JointMotion, Motion
 from soke.errors import UserError
+from soke.text.locales import ENGLISH, TEXT_LOCALE
 from soke.text.spelling import spelled
 
+_log = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test")
 
 
@@ -25,7 +30,7 @@ class Clip:
     name:     unique in its corpus, as the annotation writes it (may contain '/')
     corpus:   name of the corpus, which is also the name of its folder of codes
     split:    train, val or test
-    language: sign language, a key of `TEXT_LOCALE`
+    language: sign language
     text:     spoken-language sentence (for an isolated sign: its word)
     frames:   where its frames are: a folder of frame files, or one file
     fps:      frames per second of the stored frames
@@ -72,8 +77,10 @@ class Corpus(Protocol):
     """What a corpus has to offer: list the clips of a split, load one.
 
     name:     also the name of its folder of codes
-    language: sign language of its clips; one that `TEXT_LOCALE` does not have comes with `locale`, default en_XX
+    language: sign language of its clips
     fps:      working frame rate; motions recorded at a lower one keep theirs
+
+    A corpus of a sign language that `TEXT_LOCALE` does not have also has `locale`, that of its texts.
 
     A corpus may also have `length(clip) -> int`, the number of frames that `load` gives, told without reading them: its
     clips can then be put in batches with others of similar length. A class whose motions are joint positions may have
@@ -95,3 +102,33 @@ class Corpus(Protocol):
     def load(self, clip: Clip) -> Motion | JointMotion:
         """The motion of one clip at the corpus's working frame rate. Raises ClipError."""
         ...
+
+
+def locale_of(corpus: Corpus) -> str:
+    """The locale of a corpus's texts: its own, else that of its sign language, else English, with a warning."""
+    locale = getattr(corpus, "locale", None) or TEXT_LOCALE.get(corpus.language)
+    if locale is None:
+        _warn_of_english(corpus.name, corpus.language)
+    return locale or ENGLISH
+
+
+def locales_of(corpora: Sequence[Corpus]) -> dict[str, str]:
+    """{sign language: locale} of corpora. Raises UserError where two of one sign language have other locales."""
+    found: dict[str, tuple[str, str]] = {}
+    for corpus in corpora:
+        locale = locale_of(corpus)
+        first, name = found.setdefault(corpus.language, (locale, corpus.name))
+        if first != locale:
+            raise UserError(
+                f"the texts of {corpus.language} have the locale {first} in {name}, but {locale} in {corpus.name}: give "
+                "one of the corpora another `language`, or both the same `locale`"
+            )
+    return {language: locale for language, (locale, _) in found.items()}
+
+
+@lru_cache(maxsize=None)  # once per corpus
+def _warn_of_english(name: str, language: str) -> None:
+    _log.warning(
+        "corpus %s: it is not known in which language the texts of %s are written, and English (%s) is taken; if it is "
+        "another, give its reader a `locale`", name, language, ENGLISH,
+    )

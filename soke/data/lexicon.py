@@ -16,8 +16,8 @@ from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip
 from soke.data.how2sign import How2Sign
 from soke.data.loading import FrameFiles, frame_files
 from soke.errors import UserError
-from soke.text.keywords import UMLAUTS
 from soke.text.locales import TEXT_LOCALE
+from soke.text.matching import UMLAUTS
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def german_glosses(corpora: Sequence[Corpus]) -> set[str]:
 
 
 class Lexicon(TableCorpus):
-    """`lexicon.csv` with the columns word, language (ASL, CSL, DGS), name, fps, and `poses/{name}/*.pkl`.
+    """`lexicon.csv` with the columns word, language (ASL, CSL, …), name, fps, and `poses/{name}/*.pkl`.
 
     A sign may also be a segment of a continuous clip: its row then has in the columns source, start, end the clip's
     folder of frame files (relative to the lexicon's folder, or absolute) and its first and last frame number, the last
@@ -90,6 +90,7 @@ class Lexicon(TableCorpus):
 
     corpora:   of the sentences that signs are looked up for
     languages: signs of other sign languages are dropped; None: none are
+    known:     sign languages that a row may have besides those of `TEXT_LOCALE` and of `corpora`
     """
 
     name = "lexicon"
@@ -100,10 +101,11 @@ class Lexicon(TableCorpus):
 
     def __init__(
         self, root: Path | str, packed: Path | str | None = None, corpora: Sequence[Corpus] = (),
-        languages: Collection[str] | None = None,
+        languages: Collection[str] | None = None, known: Collection[str] = (),
     ):
         super().__init__(root, packed)
         self._corpora, self._languages = corpora, languages
+        self._known = dict.fromkeys([*TEXT_LOCALE, *(corpus.language for corpus in corpora), *known])
         self._segments: dict[str, tuple[int, int] | None] = {}
 
     def source(self, clip: Clip) -> str | None:
@@ -176,8 +178,8 @@ class Lexicon(TableCorpus):
 
     def _clip(self, row: dict[str, str], split: str) -> Clip:
         name, language = row["name"], row["language"]
-        if language not in TEXT_LOCALE:
-            raise ValueError(f"language {language!r}, which is none of {', '.join(TEXT_LOCALE)}")
+        if language not in self._known:
+            raise ValueError(f"language {language!r}, which is none of {', '.join(self._known)}")
         frames, segment, fps = self.root / "poses" / name, None, parsed_fps(row)
         if row.get("source"):
             start, end = (int(parsed_number(row, column)) for column in ("start", "end"))

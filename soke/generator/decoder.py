@@ -26,7 +26,7 @@ class StepDecoder:
     mask:    [B, L], 1 on real tokens
     group:   G
     steps:   most steps that will be taken
-    compile: run each step through torch.compile, with CUDA graphs on GPUs
+    compile: run each step through torch.compile, with CUDA graphs on GPUs, see `compiles`
     """
 
     def __init__(
@@ -54,17 +54,12 @@ class StepDecoder:
         place = torch.full((1,), self.taken, device=inputs.device)  # unlike torch.tensor, waits for no copy
         if self.compile:
             seen = (torch.arange(self.past[0][0].shape[2], device=inputs.device) <= place)[None, None, None]
-            try:
-                hidden = _compiled()(
-                    self.decoder, inputs, place, self.past, self.source, self.group, seen, self.mask
-                ).clone()  # CUDA graphs write their next output to the same place
-                self.taken += 1
-                return hidden
-            except Exception as error:  # whatever the compiler stumbles over, the same step runs without it
-                log.warning("compilation failed, going on without it: %s", str(error).splitlines()[0])
-                self.compile = False
-        past = [tuple(cache[:, :, : self.taken + 1] for cache in pair) for pair in self.past]
-        hidden = _step(self.decoder, inputs, place, past, self.source, self.group, None, self.mask)
+            hidden = _compiled()(
+                self.decoder, inputs, place, self.past, self.source, self.group, seen, self.mask
+            ).clone()  # CUDA graphs write their next output to the same place
+        else:
+            past = [tuple(cache[:, :, : self.taken + 1] for cache in pair) for pair in self.past]
+            hidden = _step(self.decoder, inputs, place, past, self.source, self.group, None, self.mask)
         self.taken += 1
         return hidden
 
@@ -89,6 +84,21 @@ class StepDecoder:
 
     def _split(self, states: Tensor) -> Tensor:
         return states.unflatten(-1, (self.heads, self.size)).transpose(1, 2).contiguous()
+
+
+@torch.no_grad()
+def compiles(decoder: nn.Module) -> bool:
+    """Whether steps of this decoder can be compiled here, which one step tries; the log says what is used."""
+    scale = decoder.layernorm_embedding.weight  # [D]
+    states, mask = scale.new_zeros(1, 1, len(scale)), torch.ones(1, 1, dtype=torch.long, device=scale.device)
+    try:
+        StepDecoder(decoder, states, mask, group=1, steps=1, compile=True).step(states[:, 0])
+    except Exception as error:  # a compiler may lack anything and stumble over anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        log.warning("compilation failed, decoder steps run without it: %s", reason)
+        return False
+    log.info("decoder steps are compiled")
+    return True
 
 
 def rows_of(rows: Tensor, samples: Tensor, group: int) -> Tensor:
@@ -118,14 +128,14 @@ def _step(
         )  # [N, H, 1, D / H]
         past_keys.index_copy_(2, place, key)
         past_values.index_copy_(2, place, value)
-        heard = scaled_dot_product_attention(query, past_keys, past_values, seen)
-        hidden = hidden + linear(attention.out_proj, heard.flatten(1))
+        attended = scaled_dot_product_attention(query, past_keys, past_values, seen)
+        hidden = hidden + linear(attention.out_proj, attended.flatten(1))
 
         attention = layer.encoder_attn
         query = linear(attention.q_proj, layer.encoder_attn_layer_norm(hidden))
         query = query.unflatten(0, (-1, group)).unflatten(-1, (heads, -1)).transpose(1, 2)  # [B, H, G, D / H]
-        heard = scaled_dot_product_attention(query, keys, values, mask)
-        hidden = hidden + linear(attention.out_proj, heard.transpose(1, 2).flatten(2).flatten(0, 1))
+        attended = scaled_dot_product_attention(query, keys, values, mask)
+        hidden = hidden + linear(attention.out_proj, attended.transpose(1, 2).flatten(2).flatten(0, 1))
 
         inner = layer.activation_fn(linear(layer.fc1, layer.final_layer_norm(hidden)))
         hidden = hidden + linear(layer.fc2, inner)

@@ -39,6 +39,8 @@ def read_settings(folder: Path) -> tuple[GeneratorSpec, Signs, Keywords]:
     try:
         saved = _content(folder / _SETTINGS)
         spec = GeneratorSpec.from_plain(saved["spec"])
+    except UserError as error:  # it was saved before generators kept their locales
+        raise UserError(f"{folder / _SETTINGS}: {error}") from None
     except (AttributeError, KeyError, TypeError, ValueError, SettingsError) as error:
         version = saved.get("version", "unknown") if isinstance(saved, dict) else "unknown"
         raise UserError(

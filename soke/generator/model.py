@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from soke.data.clip import Clip
 from soke.errors import UserError
-from soke.generator.decoder import StepDecoder, rows_of
+from soke.generator.decoder import StepDecoder, compiles, rows_of
 from soke.generator.files import MBART, WEIGHTS, read_settings, trained_mbart, untrained_mbart, write_settings
 from soke.generator.heads import Heads
 from soke.generator.motion_to_text import TextOutput, text_logits, written_texts
@@ -67,9 +67,9 @@ class SignGenerator(nn.Module):
             # cc25's table has a few rows more than its tokenizer has tokens; they are not used
             mbart.resize_token_embeddings(self.vocabulary.size, mean_resizing=False)
         self.register_buffer("first_codes", self.vocabulary.first_codes, persistent=False)
-        lexicon = Retriever(signs, settings.retrieval, keywords, streams=spec.streams)
+        lexicon = Retriever(signs, settings.retrieval, keywords, streams=spec.streams, locales=spec.locales)
         self.source = SourceEncoder(
-            text_tokenizer, self.vocabulary, lexicon, settings.max_source, settings.retrieval.form
+            text_tokenizer, self.vocabulary, lexicon, spec.locales, settings.max_source, settings.retrieval.form
         )
         tied = None
         if settings.heads == "tied":
@@ -96,11 +96,11 @@ class SignGenerator(nn.Module):
         """Makes this generator faster and no longer trainable.
 
         weights: float32 or bfloat16, half the bytes that each step reads
-        compile: run decoder steps through torch.compile, with CUDA graphs on GPUs
+        compile: run decoder steps through torch.compile, with CUDA graphs on GPUs, where a first step of it succeeds
         """
-        self.eval().requires_grad_(False)
-        self.compile = compile
-        return self.to(getattr(torch, weights))
+        self.eval().requires_grad_(False).to(getattr(torch, weights))
+        self.compile = compile and compiles(self.mbart.decoder)
+        return self
 
     def _sources(
         self, texts: Sequence[str], languages: Sequence[str], clips: Sequence[Clip | None] | None = None,

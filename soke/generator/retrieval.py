@@ -11,7 +11,8 @@ from soke.data.codes import REMEDY
 from soke.data.recordings import Recording, ranked
 from soke.errors import UserError
 from soke.generator.settings import Retrieval
-from soke.text.keywords import MATCHERS, PUBLISHED_ORDER, Match, TokenMatcher
+from soke.text.locales import TEXT_LOCALE, completed
+from soke.text.matching import MATCHERS, PUBLISHED_ORDER, Match, TokenMatcher
 
 Signs = Mapping[str, Mapping[str, Sequence[Recording]]]  # sign language -> word -> its recordings
 Keywords = Mapping[str, Mapping[str, Sequence[str]]]  # split -> clip name -> words of its sentence
@@ -35,6 +36,7 @@ class Retriever:
     keywords:  split -> clip name -> the words of its sentence, which then are taken in place of those that would be
                found, as far as there are signs of them
     streams:   name -> number of codes, in the order of the codes' last axis; None does not check codes by it
+    locales:   sign language -> locale of its words and sentences, see `completed` for those that it lacks
 
     What is looked up for the sentence of a corpus's clip is never cut from this clip: another recording of the word is
     taken, or the word is left out.
@@ -44,15 +46,15 @@ class Retriever:
 
     def __init__(
         self, signs: Signs, settings: Retrieval, keywords: Keywords | None = None, *,
-        streams: Mapping[str, int] | None = None,
+        streams: Mapping[str, int] | None = None, locales: Mapping[str, str] = TEXT_LOCALE,
     ):
         for language, entries in signs.items():
             for word, recordings in entries.items():
                 for sign in recordings:
                     _check(language, word, sign.codes, streams)
         self.words, self.steps = settings.words, settings.steps
-        similar = settings.similar
-        self.matcher = TokenMatcher(signs, similar) if similar else MATCHERS[settings.match](signs)
+        similar, locales = settings.similar, completed([*signs, *locales], locales)
+        self.matcher = TokenMatcher(signs, locales, similar) if similar else MATCHERS[settings.match](signs, locales)
         self.recordings: dict[str, dict[str, list[Recording]]] = {
             language: {word: ranked(recordings, settings.recording) for word, recordings in entries.items()}
             for language, entries in signs.items()

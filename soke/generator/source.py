@@ -6,7 +6,7 @@ import logging
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -18,7 +18,6 @@ from soke.generator.retrieval import Retriever, marker
 from soke.generator.schemes import ABSENT, IGNORE
 from soke.generator.sign_vocabulary import SignVocabulary
 from soke.generator.text_tokenizer import TextTokenizer
-from soke.text.locales import TEXT_LOCALE
 from soke.text.spelling import spelled
 
 log = logging.getLogger(__name__)
@@ -47,16 +46,17 @@ class SourceEncoder:
     """Tokens of the text, then per retrieved sign its marker and its codes, then end and locale.
 
     text_tokenizer: of an mBART
+    locales:        sign language -> locale of its sentences
     max_tokens:     longer texts are cut, with a warning
     form:           of the signs' codes, see `FORMS`
     """
 
     def __init__(
-        self, text_tokenizer: TextTokenizer, vocabulary: SignVocabulary, lexicon: Retriever, max_tokens: int = 256,
-        form: str = "interleaved",
+        self, text_tokenizer: TextTokenizer, vocabulary: SignVocabulary, lexicon: Retriever,
+        locales: Mapping[str, str], max_tokens: int = 256, form: str = "interleaved",
     ):
         self.text_tokenizer, self.vocabulary, self.lexicon = text_tokenizer, vocabulary, lexicon
-        self.max_tokens, self.form = max_tokens, form
+        self.locales, self.max_tokens, self.form = locales, max_tokens, form
         self._read: OrderedDict[tuple, list[int]] = OrderedDict()  # the latest last
         self._retrieved: OrderedDict[tuple, list[Tensor]] = OrderedDict()
         self._markers: dict[tuple[str, int], list[int]] = {}
@@ -98,10 +98,10 @@ class SourceEncoder:
         Raises UserError for an unknown language, and for one whose locale mBART does not have.
         """
         self.vocabulary.language_ids(language)
-        token = self.text_tokenizer.convert_tokens_to_ids(TEXT_LOCALE[language])
+        token = self.text_tokenizer.convert_tokens_to_ids(self.locales[language])
         if token == self.text_tokenizer.unk_token_id:
             raise UserError(
-                f"this mBART does not have {TEXT_LOCALE[language]}, the locale of {language}: give the corpus one that "
+                f"this mBART does not have {self.locales[language]}, the locale of {language}: give the corpus one that "
                 "mBART has, or make a small mBART for it with `python -m prepare.small_mbart --cfg`"
             )
         return token
@@ -123,7 +123,7 @@ class SourceEncoder:
         text_ids, signs = self._text(text, language), self._signs(text, language, clip)
         if drop:
             signs = [sign for sign, kept in zip(signs, torch.rand(len(signs)) >= drop) if kept]
-        locale, streams = TEXT_LOCALE[language], len(self.vocabulary.streams)
+        locale, streams = self.locales[language], len(self.vocabulary.streams)
         ids, codes = list(text_ids), []
         for number, sign in enumerate(signs, start=1):
             ids += self._marker(locale, number)
@@ -151,7 +151,7 @@ class SourceEncoder:
                 "the sentence %r has %d tokens, of which the first %d are signed: split it, or raise "
                 "GENERATOR.MAX_SOURCE and train again", shown, len(ids), self.max_tokens,
             )
-        foreign = self._foreign(text, TEXT_LOCALE[language])
+        foreign = self._foreign(text, self.locales[language])
         if foreign:
             log.warning(
                 "the sentence %r for %s holds %r, which is of another language: no sign is looked up for it",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Mapping
 
 from soke.generator.settings import Generator, Retrieval
+from soke.text.locales import completed
 
 # What files written before the settings were saved whole may lack, and what was so then.
 _ONCE = {
@@ -27,6 +28,7 @@ class GeneratorSpec:
     tokenizer_hash: of the SignTokenizer whose codes it speaks
     fps:            corpus -> frames per second of its motions
     corpora:        corpus -> its sign language; None: `fps` is of sign languages
+    locales:        sign language -> locale of its sentences, see `completed` for those that it lacks
     data:           hash of the sentences and codes that it was trained on
     """
 
@@ -36,7 +38,11 @@ class GeneratorSpec:
     tokenizer_hash: str
     fps: dict[str, float]
     corpora: dict[str, str] | None = None
+    locales: dict[str, str] = field(default_factory=dict)
     data: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "locales", completed(self.languages, self.locales))
 
     def rate(self, language: str, corpus: str | None = None) -> float:
         """Frames per second of motions of a corpus; without one that it was trained on, of the language's first."""

@@ -21,6 +21,9 @@ from soke.run import changes
 from soke.run.config import Config, resolve, to_yaml
 from soke.storage import new_file
 
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
 try:
     import fcntl
 except ImportError:  # Windows

@@ -1,9 +1,29 @@
-"""Languages of the texts that go with sign languages."""
+"""Locales: in which language the texts of a sign language are written, as mBART names it."""
 
 from __future__ import annotations
 
-# Sign language -> locale of the text that is translated into it, as mBART names it: SOKE's three, then Prompt2Sign's.
-TEXT_LOCALE = {
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from soke.errors import UserError
+
+# Sign language -> locale of the text that is translated into it: SOKE's three, then Prompt2Sign's. A corpus of another
+# sign language says which locale its texts have, and every model keeps the locales that it was trained with.
+TEXT_LOCALE = MappingProxyType({
     "ASL": "en_XX", "CSL": "zh_CN", "DGS": "de_DE",
     "DSGS": "de_DE", "LSF-CH": "fr_XX", "LIS-CH": "it_IT", "LSA": "es_XX", "KSL": "ko_KR", "TSL": "tr_TR",
-}
+})
+ENGLISH = "en_XX"
+
+
+def completed(languages: Iterable[str], locales: Mapping[str, str]) -> dict[str, str]:
+    """{sign language: locale}, from `TEXT_LOCALE` where `locales` does not have it. Raises UserError for a sign language
+    that neither of them has."""
+    languages = dict.fromkeys(languages)
+    unknown = [language for language in languages if language not in locales and language not in TEXT_LOCALE]
+    if unknown:
+        raise UserError(
+            f"it is not known in which language the texts of {', '.join(unknown)} are written: state it in `locales`, "
+            f'as {{"{unknown[0]}": "{ENGLISH}"}} does for English'
+        )
+    return {language: locales.get(language) or TEXT_LOCALE[language] for language in languages}

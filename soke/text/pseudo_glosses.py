@@ -1,8 +1,7 @@
 """Pseudo-glosses: the content words of a sentence, where a corpus has no glosses."""
 from __future__ import annotations
 
-from soke.text.keywords import lemma
-from soke.text.locales import TEXT_LOCALE
+from soke.text.lemmas import lemma
 from soke.text.words import tagged_words, words_of
 
 # First letters of jieba's tags: nouns with times, places and directions, verbs, adjectives with attributives and
@@ -32,15 +31,14 @@ _CLOSED_CLASSES = {
 }
 
 
-def pseudo_glosses(text: str, language: str) -> list[str]:
+def pseudo_glosses(text: str, locale: str) -> list[str]:
     """The lower-cased lemmas of a sentence's content words in its order (Sign2GPT, Wong et al. 2024).
 
     Nouns, verbs, adjectives, adverbs, pronouns and numerals: in Chinese those that jieba tags as such; in English and
     German what is no word of a closed class; in other languages every word.
     """
-    locale = TEXT_LOCALE.get(language)
     if locale == "zh_CN":
         return [word.lower() for word, tag in tagged_words(text) if tag[0] in _CONTENT_TAGS or tag == _FOREIGN_TAG]
     closed = _CLOSED_CLASSES.get(locale, frozenset())
-    glosses = (gloss for word in words_of(text, language) for gloss in lemma(word, language).split())
+    glosses = (gloss for word in words_of(text, locale) for gloss in lemma(word, locale).split())
     return [gloss for gloss in glosses if gloss not in closed]

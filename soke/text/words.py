@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-from soke.text.locales import TEXT_LOCALE
 from soke.text.spelling import spelled
 
 Level = Literal["word", "char", "jieba"]
@@ -28,12 +27,12 @@ _KANA = re.compile("[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 _OTHERS_WITHOUT_BLANKS = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff]")
 
 
-def words_of(text: str, language: str) -> list[str]:
-    """The words of a sentence that is translated into a sign language, lower-cased.
+def words_of(text: str, locale: str) -> list[str]:
+    """The lower-cased words of a sentence in the language of `locale`.
 
     Chinese is segmented by jieba, other languages at non-letters; an English word keeps its apostrophe (can't).
     """
-    text, locale = spelled(text), TEXT_LOCALE.get(language)
+    text = spelled(text)
     if locale == "zh_CN":
         return [word for word in _segments(text) if _WORD.fullmatch(word)]
     if locale == "en_XX":

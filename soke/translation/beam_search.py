@@ -50,7 +50,7 @@ def beam_search(model: SignTranslationModel, memory: Memory, beams: int, max_tok
     lengths = torch.ones(batch, spare + 1, dtype=torch.int64, device=device)
     scores = torch.full((batch, spare + 1), -torch.inf, device=device)
     ended = torch.zeros(batch, dtype=torch.int64, device=device)
-    said = torch.full((batch, beams, max_tokens), PADDING, device=device)
+    written = torch.full((batch, beams, max_tokens), PADDING, device=device)
     alive = torch.full((batch, beams), -torch.inf, device=device)
     alive[:, 0] = 0.0
     first = torch.arange(batch, device=device)[:, None] * beams  # row of each clip's first beam
@@ -63,7 +63,7 @@ def beam_search(model: SignTranslationModel, memory: Memory, beams: int, max_tok
         best, index = totals.flatten(1).topk(2 * beams)  # enough, for only one continuation of each beam ends
         parent, token = index // totals.shape[2], index % totals.shape[2]
         ends = token == END
-        longer = said.gather(1, parent[..., None].expand(-1, -1, max_tokens))
+        longer = written.gather(1, parent[..., None].expand(-1, -1, max_tokens))
         longer[..., step] = token.masked_fill(ends, PADDING)
 
         leaving = ends | (step == max_tokens - 1)
@@ -78,7 +78,7 @@ def beam_search(model: SignTranslationModel, memory: Memory, beams: int, max_tok
             break
 
         alive, kept = best.masked_fill(ends, -torch.inf).topk(beams)
-        said = longer.gather(1, kept[..., None].expand(-1, -1, max_tokens))
+        written = longer.gather(1, kept[..., None].expand(-1, -1, max_tokens))
         last = token.gather(1, kept).view(-1, 1)
         rows = (first + parent.gather(1, kept)).flatten()
         past = [(keys[rows], values[rows]) for keys, values in past]
@@ -93,5 +93,5 @@ def spelled_glosses(scores: Tensor, lengths: Tensor) -> list[list[int]]:
     best = scores.argmax(-1)
     before = torch.cat([torch.full_like(best[:, :1], GlossVocabulary.BLANK), best[:, :-1]], dim=1)
     frames = torch.arange(best.shape[1], device=best.device) < lengths[:, None]
-    said = (best != before) & (best != GlossVocabulary.BLANK) & frames
-    return [row[keep].tolist() for row, keep in zip(best.cpu(), said.cpu())]
+    written = (best != before) & (best != GlossVocabulary.BLANK) & frames
+    return [row[keep].tolist() for row, keep in zip(best.cpu(), written.cpu())]

@@ -96,14 +96,14 @@ class TranslationModule(pl.LightningModule):
         targets, max_tokens = self.translator.targets, self.translator.max_tokens
         sentences = beam_search(self.model, output.memory, 1, max_tokens).best(0.0)
         for clip, ids in zip(batch.clips, sentences):
-            said, right = targets.texts.tokens_of(ids), targets.tokens_of(clip)
-            self.bleu.update_tokens(f"{clip.corpus}/{clip.name}", said, right)
+            hypothesis, reference = targets.texts.tokens_of(ids), targets.tokens_of(clip)
+            self.bleu.update_tokens(f"{clip.corpus}/{clip.name}", hypothesis, reference)
         if targets.glosses is None:
             return
         for clip, ids in zip(batch.clips, spelled_glosses(output.gloss_scores, batch.lengths)):
-            right = targets.glosses_of(clip)
-            if right:
-                self.wer.update_tokens(f"{clip.corpus}/{clip.name}", targets.glosses.tokens_of(ids), right)
+            reference = targets.glosses_of(clip)
+            if reference:
+                self.wer.update_tokens(f"{clip.corpus}/{clip.name}", targets.glosses.tokens_of(ids), reference)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the scores, and counts this validation for the learning rate. Raises UserError when no clip was read."""

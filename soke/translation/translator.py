@@ -8,7 +8,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import sacrebleu
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -24,6 +23,7 @@ from soke.errors import UserError
 from soke.run import processes
 from soke.settings import SettingsError
 from soke.storage import new_folder
+from soke.text.locales import ENGLISH, TEXT_LOCALE
 from soke.text.words import Level, joined
 from soke.translation.beam_search import beam_search
 from soke.translation.model import SignTranslationModel
@@ -55,11 +55,12 @@ class BackTranslator:
     @classmethod
     def untrained(
         cls, clips: Sequence[Clip], layout: MotionLayout, statistics: Statistics, settings: TranslatorSettings,
-        level: Level, pseudo_glosses: bool = False, max_tokens: int = 100, annotations: Mapping[str, str] = {},
+        locale: str, level: Level, pseudo_glosses: bool = False, max_tokens: int = 100, annotations: Mapping[str, str] = {},
     ) -> BackTranslator:
         """With random weights and the vocabularies of these training clips.
 
         statistics:     of their features
+        locale:         of their texts
         level:          how their texts are cut into tokens
         pseudo_glosses: whether clips without glosses get those that their text implies
         annotations:    annotation file of the clips -> its hash
@@ -75,7 +76,7 @@ class BackTranslator:
                 f"a back-translation model reads one sign language, but DATASET.CORPORA has {', '.join(languages)}: "
                 "keep the corpora of one language" if clips else "there are no training clips: check DATASET.CORPORA"
             )
-        targets = Targets.of(clips, level, pseudo_glosses)
+        targets = Targets.of(clips, locale, level, pseudo_glosses)
         mean, std = (torch.cat([values[part] for part in layout.names]) for values in (statistics.mean, statistics.std))
         model = SignTranslationModel(mean, std, len(targets.texts), len(targets.glosses or ()), settings)
         provenance = {
@@ -146,7 +147,7 @@ class BackTranslator:
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes weights and configuration; the folder appears whole or not at all."""
-        config = {**self._config(), "provenance": self.provenance, "hash": self.hash}
+        config = {**self._config(), "locale": self.targets.locale, "provenance": self.provenance, "hash": self.hash}
         with new_folder(Path(folder)) as target:
             weights = {name: value.cpu().contiguous() for name, value in self.model.state_dict().items()}
             save_file(weights, target / WEIGHTS_FILE)
@@ -164,7 +165,8 @@ class BackTranslator:
             raise UserError(f"no back-translation model in {folder} ({CONFIG_FILE} and {WEIGHTS_FILE}): {HOW_TO_TRAIN}")
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-            layout, targets = MotionLayout.from_list(config["layout"]), Targets.from_dict(config["targets"])
+            layout = MotionLayout.from_list(config["layout"])
+            targets = Targets.from_dict(config["targets"], _locale(config, folder / CONFIG_FILE))
             blank, settings = torch.zeros(sum(layout.sizes.values())), TranslatorSettings(**config["settings"])
             model = SignTranslationModel(blank, blank, len(targets.texts), len(targets.glosses or ()), settings)
             model.load_state_dict(load_file(folder / WEIGHTS_FILE))
@@ -214,8 +216,21 @@ class BackTranslator:
         }
 
 
+def _locale(config: Mapping[str, Any], path: Path) -> str:
+    """Raises UserError where `config` has none, as those of older models, and nor has `TEXT_LOCALE`."""
+    locale = config.get("locale") or TEXT_LOCALE.get(config["language"])
+    if locale is None:
+        raise UserError(
+            f"{path}: it is not known in which language the texts of {config['language']} are written: add its "
+            f'"locale", "{ENGLISH}" for English'
+        )
+    return locale
+
+
 def _bleu4(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> float:
     """As soke.metrics.text_scores.BLEU has it, but of tokens, and of this process alone."""
+    import sacrebleu
+
     found, right = ([" ".join(tokens) for tokens in sentences] for sentences in (hypotheses, references))
     return sacrebleu.corpus_bleu(
         found, [right], tokenize="none", smooth_method="none", force=True, use_effective_order=True

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from soke.build.data import corpus_of
+from soke.data.clip import locale_of, locales_of
 from soke.data.dataset import MotionDataset
 from soke.errors import UserError
 from soke.run.config import load_config
@@ -49,3 +50,28 @@ def test_readers_that_cannot_be_used(overrides, fault):
     with pytest.raises(UserError, match=fault):
         config = load_config("configs/deto.yaml", None, overrides)
         corpus_of("a", config.dataset.corpora["a"])
+
+
+class Told:
+    name, language = "told", "ASL"
+
+
+def test_texts_have_the_locale_that_the_corpus_states_or_its_language_has(caplog):
+    assert locale_of(Told()) == "en_XX"
+    assert locale_of(type("French", (Told,), {"locale": "fr_XX"})()) == "fr_XX"
+    assert caplog.text == ""
+
+
+def test_english_is_taken_for_an_unknown_language_with_one_warning(caplog):
+    for _ in range(3):
+        assert locale_of(type("Unknown", (Told,), {"name": "unsaid", "language": "LIBRAS"})()) == "en_XX"
+    assert caplog.text.count("the texts of LIBRAS are written, and English (en_XX) is taken") == 1
+    assert "corpus unsaid" in caplog.text and "give its reader a `locale`" in caplog.text
+
+
+def test_corpora_of_one_sign_language_have_one_locale():
+    french = type("French", (Told,), {"name": "french", "locale": "fr_XX"})()
+    german = type("German", (Told,), {"name": "german", "language": "DGS"})()
+    assert locales_of([french, german, french]) == {"ASL": "fr_XX", "DGS": "de_DE"}
+    with pytest.raises(UserError, match="texts of ASL have the locale en_XX in told, but fr_XX in french: give one"):
+        locales_of([Told(), german, french])

@@ -27,7 +27,8 @@ from soke.data.synthetic.signs import MANUAL, invent_signs, stroke
 from soke.data.synthetic.vocabularies import LANGUAGES
 from soke.data.synthetic.writer import SIZES, STAMP, TAIL, plan_corpora, write_corpora
 from soke.errors import UserError
-from soke.text.keywords import TokenMatcher
+from soke.text.locales import TEXT_LOCALE
+from soke.text.matching import TokenMatcher
 
 SEED = 7
 SPOKEN = [spoken.with_tail(TAIL["tiny"]) for spoken in LANGUAGES]
@@ -50,6 +51,12 @@ def tiny(tmp_path_factory):
 def plans():
     """Sign language -> its tiny corpus before it is written."""
     return {plan.spoken.language: plan for plan in plan_corpora("tiny", SEED)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_processes_writes_the_same_bytes(tiny, tmp_path, workers):
+    assert write_corpora(tmp_path / "others", "tiny", SEED, workers=workers)
+    assert tree(tmp_path / "others") == tree(tiny)
 
 
 def tree(root):
@@ -96,7 +103,7 @@ def test_the_tail_falls_with_the_rank_and_can_be_cut(spoken):
 
 @languages
 def test_every_word_of_a_sentence_is_found_in_the_lexicon(spoken):
-    matcher = TokenMatcher({spoken.language: dict.fromkeys(spoken.vocabulary)})
+    matcher = TokenMatcher({spoken.language: dict.fromkeys(spoken.vocabulary)}, TEXT_LOCALE)
     for sentence in write_sentences(spoken, {"train": 1200, "val": 0, "test": 0}, "a")["train"]:
         assert {match.word for match in matcher.find(sentence.text, spoken.language)} == set(sentence.words)
 

@@ -1,6 +1,7 @@
 """The generator: cached equals uncached, one equals many, padding and company change nothing."""
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -245,3 +246,19 @@ def test_no_sentences_no_codes(generator):
 def test_missing_generator_is_named(tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         SignGenerator.from_pretrained(tmp_path / "nowhere")
+
+
+def test_a_generator_that_was_saved_without_locales_has_those_of_known_languages(generator, tmp_path):
+    generator.save_pretrained(tmp_path / "old")
+    path = tmp_path / "old" / "generator.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["spec"].pop("locales") == {"ASL": "en_XX", "DGS": "de_DE"}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert SignGenerator.from_pretrained(tmp_path / "old").source.locales == {"ASL": "en_XX", "DGS": "de_DE"}
+    content["spec"]["languages"] = ["BSL", "DGS"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match=r"generator.json: .* texts of BSL are written: state it in `locales`"):
+        SignGenerator.from_pretrained(tmp_path / "old")
+    content["spec"]["locales"] = {"BSL": "en_XX"}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert SignGenerator.from_pretrained(tmp_path / "old").source.locales == {"BSL": "en_XX", "DGS": "de_DE"}

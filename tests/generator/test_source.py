@@ -7,7 +7,6 @@ import torch
 from soke.errors import UserError
 from soke.generator.schemes import ABSENT
 from soke.generator.sign_vocabulary import SignVocabulary
-from soke.text.locales import TEXT_LOCALE
 from soke.text.words import words_of
 from tests.generator.helpers import CODEBOOKS, make_generator
 
@@ -45,7 +44,7 @@ def test_retrieved_signs_follow_the_text(generator):
 
 
 def test_chinese_is_segmented():
-    assert words_of("明天下雨。", "CSL") == ["明天", "下雨"]
+    assert words_of("明天下雨。", "zh_CN") == ["明天", "下雨"]
 
 
 def test_retrieval_can_be_switched_off():
@@ -105,7 +104,13 @@ def test_sentences_are_looked_up_once_until_many_others_were(monkeypatch):
     assert looked == ["a", "b", "c", "d", "b"], "b is the one that was not asked for longest"
 
 
-def test_a_locale_that_mbart_does_not_have_is_refused(generator, monkeypatch):
-    monkeypatch.setitem(TEXT_LOCALE, "ASL", "pt_XX")
+def test_a_locale_that_mbart_does_not_have_is_refused():
+    source = make_generator(0, locales={"ASL": "pt_XX"}).source
     with pytest.raises(UserError, match="does not have pt_XX, the locale of ASL"):
-        generator.source.batch(["sun"], ["ASL"])
+        source.batch(["sun"], ["ASL"])
+
+
+def test_sources_end_with_the_locale_that_the_generator_keeps_for_a_sign_language():
+    source = make_generator(0, languages=["BSL", "DGS"], locales={"BSL": "fr_XX"}).source
+    last = [source.batch(["sun"], [language]).ids[0, -1] for language in ("BSL", "DGS")]
+    assert last == source.text_tokenizer.convert_tokens_to_ids(["fr_XX", "de_DE"])

@@ -104,7 +104,7 @@ class Stages:
             return module, code_batch(generator, 4 if self.small else 32), [generator.mbart]
         settings = TranslatorSettings(*((32, 1, 2, 32) if self.small else (512, 3, 8, 2048)), 0.1)
         statistics = Statistics(self.zero, self.one, self.layout.hash)
-        translator = BackTranslator.untrained(clips(64), self.layout, statistics, settings, "word", True)
+        translator = BackTranslator.untrained(clips(64), self.layout, statistics, settings, "en_XX", "word", True)
         module = TranslationModule(translator, [], load_config("configs/back_translation.yaml").translation)
         return module, motion_batch(self.layout, 4 if self.small else 32), [module.model]
 

@@ -47,23 +47,23 @@ def test_tokens_that_could_not_be_told_apart_are_refused(tokens):
 
 def test_glosses_keep_their_case_and_texts_do_not():
     clip = sample("one", "Rain Tomorrow", "RAIN  Morgen").clip
-    targets = Targets.of([clip], "word", pseudo=True)  # the corpus's own glosses are preferred
+    targets = Targets.of([clip], "en_XX", "word", pseudo=True)  # the corpus's own glosses are preferred
     assert targets.tokens_of(clip) == ["rain", "tomorrow"]
     assert targets.glosses_of(clip) == ["RAIN", "Morgen"]
 
 
 def test_clips_without_glosses():
     clip = sample("one", "it is raining").clip
-    without, pseudo = Targets.of([clip], "word", pseudo=False), Targets.of([clip], "word", pseudo=True)
+    without, pseudo = Targets.of([clip], "en_XX", "word", pseudo=False), Targets.of([clip], "en_XX", "word", pseudo=True)
     assert without.glosses is None and without.glosses_of(clip) is None
     assert pseudo.glosses_of(clip) == ["it", "rain"]
-    mixed = Targets.of([clip, sample("two", "sun", "SUN").clip], "word", pseudo=False)
+    mixed = Targets.of([clip, sample("two", "sun", "SUN").clip], "en_XX", "word", pseudo=False)
     assert mixed.glosses.tokens == ("SUN",) and mixed.glosses_of(clip) is None
 
 
 @pytest.mark.parametrize("pseudo", [False, True])
 def test_targets_survive_json(pseudo):
-    targets = Targets.of([sample("one", "it is raining").clip], "char", pseudo)
-    again = Targets.from_dict(json.loads(json.dumps(targets.to_dict())))
+    targets = Targets.of([sample("one", "it is raining").clip], "en_XX", "char", pseudo)
+    again = Targets.from_dict(json.loads(json.dumps(targets.to_dict())), "en_XX")
     assert again.to_dict() == targets.to_dict()
     assert again.texts.ids("rain") == targets.texts.ids("rain")

@@ -60,7 +60,7 @@ def translator(
     torch.manual_seed(seed)
     statistics = compute_statistics((item.features for item in trained_on), LAYOUT)
     clips = [item.clip for item in trained_on]
-    return BackTranslator.untrained(clips, LAYOUT, statistics, settings, level, max_tokens=12, **options)
+    return BackTranslator.untrained(clips, LAYOUT, statistics, settings, "en_XX", level, max_tokens=12, **options)
 
 
 def loader(items: Sequence[MotionSample], batch_size: int = 4) -> DataLoader:

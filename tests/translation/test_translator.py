@@ -104,6 +104,21 @@ def test_translators_without_the_corpus_s_glosses_are_saved_too(tmp_path, option
     assert (loaded.model.gloss_head is None) == (loaded.targets.glosses is None) == (not options)
 
 
+def test_the_locale_is_saved_and_older_models_have_that_of_their_language(trained, tmp_path):
+    trained.save_pretrained(tmp_path / "model")
+    path = tmp_path / "model" / CONFIG_FILE
+    config = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**config, "locale": "fr_XX"}), encoding="utf-8")
+    assert BackTranslator.from_pretrained(tmp_path / "model").targets.locale == "fr_XX"
+    assert config.pop("locale") == "en_XX"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    older = BackTranslator.from_pretrained(tmp_path / "model")
+    assert older.targets.locale == "en_XX" and older.hash == trained.hash
+    path.write_text(json.dumps({**config, "language": "BSL"}), encoding="utf-8")
+    with pytest.raises(UserError, match=rf'{CONFIG_FILE}: .* texts of BSL are written: add its "locale", "en_XX" for E'):
+        BackTranslator.from_pretrained(tmp_path / "model")
+
+
 def test_the_hash_changes_with_all_that_changes_a_translation(trained):
     hashes = {trained.hash}
     with torch.no_grad():
@@ -164,9 +179,9 @@ def test_clips_of_two_languages_or_none_cannot_be_learnt_from():
         translator([*samples(), sample("d", "regen", language="DGS")])
     statistics = compute_statistics([samples()[0].features], LAYOUT)
     with pytest.raises(UserError, match="no training clips"):
-        BackTranslator.untrained([], LAYOUT, statistics, SETTINGS, "word")
+        BackTranslator.untrained([], LAYOUT, statistics, SETTINGS, "en_XX", "word")
     with pytest.raises(ValueError, match="of the layout other"):
-        BackTranslator.untrained([samples()[0].clip], LAYOUT, replace(statistics, layout="other"), SETTINGS, "word")
+        BackTranslator.untrained([samples()[0].clip], LAYOUT, replace(statistics, layout="other"), SETTINGS, "en_XX", "word")
 
 
 @pytest.mark.parametrize(("level", "blank"), [("word", " "), ("char", "")])

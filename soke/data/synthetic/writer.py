@@ -26,6 +26,7 @@ from typing import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from soke.body.motion import Motion
 from soke.data.clip import SPLITS
@@ -100,11 +101,14 @@ def plan_corpora(size: str, seed: int) -> tuple[SyntheticCorpus, ...]:
 
 
 def write_corpora(
-    root: Path, size: str, seed: int, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items
+    root: Path, size: str, seed: int, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+    workers: int = 0,
 ) -> bool:
-    """Write everything under `root`; an interrupted run is continued and ends with the same files.
+    """Write everything under `root`; an interrupted run is continued and ends with the same files, as does one with
+    another number of workers.
 
     progress: wraps the sequence of (all) clips, of which the number is given
+    workers:  processes that make clips; 0: this one does
     Returns whether anything had to be written. Raises UserError for an unknown size, and when `root` holds other
     things.
     """
@@ -115,21 +119,20 @@ def write_corpora(
     corpora = plan_corpora(size, seed)
     takes = [(corpus, take) for corpus in corpora for take in corpus.takes]
     entries = [entry for corpus in corpora for entry in _entries(corpus)]
+    items = [*takes, *entries]
+    made = DataLoader(_Frames(root, items), batch_size=None, num_workers=workers, collate_fn=_as_it_is)
     lengths: dict[str, dict[str, int]] = {corpus.spoken.language: {} for corpus in corpora}
     moments = np.zeros((2, FRAME_SIZE))
     training_frames = 0
-    for item in progress([*takes, *entries], len(takes) + len(entries)):
+    # in the order of the clips, however many make them: sums of floats depend on it
+    for (count, sums), item in zip(progress(made, len(items)), items):
         if isinstance(item, Entry):
-            _write_frames(root / "lexicon" / "poses" / item.name, "{:06}.pkl", cite(item.form, item.fps))
             continue
         corpus, take = item
-        motion = corpus.perform(take)
-        lengths[corpus.spoken.language][take.name] = len(motion)
-        if take.split == "train":
-            frames = frames_from_motion(motion).astype(np.float64)
-            moments += [frames.sum(0), (frames**2).sum(0)]
-            training_frames += len(frames)
-        _write_frames(*_place(root, corpus.spoken.language, take), motion)
+        lengths[corpus.spoken.language][take.name] = count
+        if sums is not None:
+            moments += sums
+            training_frames += count
     for corpus in corpora:
         _annotate(root, corpus, lengths[corpus.spoken.language])
     _write_statistics(root / _FOLDERS["CSL"], moments / training_frames)
@@ -137,6 +140,35 @@ def write_corpora(
     _write(root / "phenomena.json", _json(_phenomena(corpora)))
     _write(root / STAMP, _json({"version": VERSION, "size": size, "seed": seed, "complete": True}))
     return True
+
+
+class _Frames(Dataset):
+    """Writes the frames of a clip or sign when it is read; gives their number, and of training clips the sums [2, 179]
+    of the frames' numbers and of their squares."""
+
+    def __init__(self, root: Path, items: Sequence[tuple[SyntheticCorpus, Take] | Entry]):
+        self.root, self.items = root, items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[int, np.ndarray | None]:
+        item = self.items[index]
+        if isinstance(item, Entry):
+            motion = cite(item.form, item.fps)
+            _write_frames(self.root / "lexicon" / "poses" / item.name, "{:06}.pkl", motion)
+            return len(motion), None
+        corpus, take = item
+        motion, sums = corpus.perform(take), None
+        if take.split == "train":
+            frames = frames_from_motion(motion).astype(np.float64)
+            sums = np.stack([frames.sum(0), (frames**2).sum(0)])
+        _write_frames(*_place(self.root, corpus.spoken.language, take), motion)
+        return len(motion), sums
+
+
+def _as_it_is(item: tuple[int, np.ndarray | None]) -> tuple[int, np.ndarray | None]:
+    return item
 
 
 def _claim(root: Path, parameters: dict) -> bool:

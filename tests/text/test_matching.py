@@ -12,8 +12,10 @@ from soke.data.clip import Clip
 from soke.data.keyword_lists import check_keywords, read_keyword_lists, read_keywords, write_keywords
 from soke.data.word_codes import read_published_word_codes, read_word_codes, write_published_word_codes
 from soke.errors import UserError
-from soke.text.keywords import Match, SubstringMatcher, TokenMatcher
+from soke.text.locales import TEXT_LOCALE
+from soke.text.matching import Match, SubstringMatcher, TokenMatcher
 
+LOCALES = {**TEXT_LOCALE, "ISL": "hi_IN"}
 WORDS = {
     "ASL": ["good", "good afternoon", "afternoon", "run", "House"],
     "DGS": ["ueberschwemmung", "regen", "haus", "zeit", "meter"],
@@ -43,11 +45,11 @@ def words_found(matcher, text, language):
     ],
 )
 def test_whole_words_of_the_same_language(text, language, expected):
-    assert words_found(TokenMatcher(WORDS), text, language) == expected
+    assert words_found(TokenMatcher(WORDS, LOCALES), text, language) == expected
 
 
 def test_umlauts_in_the_lexicon_match_plain_spelling():
-    assert words_found(TokenMatcher({"DGS": ["überschwemmung"]}), "ueberschwemmung", "DGS") == ["überschwemmung"]
+    assert words_found(TokenMatcher({"DGS": ["überschwemmung"]}, LOCALES), "ueberschwemmung", "DGS") == ["überschwemmung"]
 
 
 @pytest.mark.parametrize(
@@ -60,11 +62,11 @@ def test_umlauts_in_the_lexicon_match_plain_spelling():
     ],
 )
 def test_a_match_tells_what_it_was_found_for_and_how(text, language, word, surface, how):
-    assert TokenMatcher(WORDS).find(text, language) == [Match(language, word, surface, how, 1.0)]
+    assert TokenMatcher(WORDS, LOCALES).find(text, language) == [Match(language, word, surface, how, 1.0)]
 
 
 def test_an_entry_is_told_once_for_its_first_words():
-    assert TokenMatcher(WORDS).find("houses, house", "ASL") == [Match("ASL", "House", "houses", "lemma")]
+    assert TokenMatcher(WORDS, LOCALES).find("houses, house", "ASL") == [Match("ASL", "House", "houses", "lemma")]
 
 
 NEAR = {
@@ -90,14 +92,14 @@ NEAR = {
     ],
 )
 def test_typos_and_inflections_find_the_nearest_entry_when_asked_for(text, language, word, surface):
-    (match,) = TokenMatcher(NEAR, similar=0.5).find(text, language)
+    (match,) = TokenMatcher(NEAR, LOCALES, similar=0.5).find(text, language)
     assert (match.language, match.word, match.surface, match.how) == (language, word, surface, "similar")
     assert 0.5 <= match.score < 1
-    assert TokenMatcher(NEAR).find(text, language) == [], "off by default"
+    assert TokenMatcher(NEAR, LOCALES).find(text, language) == [], "off by default"
 
 
 def test_umlauts_are_as_near_as_their_plain_spelling():
-    matcher = TokenMatcher(NEAR, similar=0.5)
+    matcher = TokenMatcher(NEAR, LOCALES, similar=0.5)
     (umlaut,), (plain,) = matcher.find("Überschwemung", "DGS"), matcher.find("Ueberschwemung", "DGS")
     assert umlaut.word == plain.word == "ueberschwemmung" and umlaut.score == plain.score > 0.8
     assert words_found(matcher, "Uberschwemmung", "DGS") == ["ueberschwemmung"], "umlauts typed without their dots"
@@ -106,11 +108,11 @@ def test_umlauts_are_as_near_as_their_plain_spelling():
 def test_the_threshold_is_the_lowest_score_that_is_taken():
     # tomorow has 8 trigrams, tomorrow 9, and they share 7
     exactly = 2 * 7 / (8 + 9)
-    assert TokenMatcher(NEAR, similar=exactly).find("tomorow", "ASL")[0].score == exactly
-    assert TokenMatcher(NEAR, similar=exactly + 1e-9).find("tomorow", "ASL") == []
+    assert TokenMatcher(NEAR, LOCALES, similar=exactly).find("tomorow", "ASL")[0].score == exactly
+    assert TokenMatcher(NEAR, LOCALES, similar=exactly + 1e-9).find("tomorow", "ASL") == []
     # 下雨天 has 3 characters and 2 pairs, 下雨 has 2 and 1
-    assert TokenMatcher(NEAR, similar=0.75).find("下雨天", "CSL")[0].score == 2 * 3 / (5 + 3)
-    assert TokenMatcher(NEAR, similar=0.76).find("下雨天", "CSL") == []
+    assert TokenMatcher(NEAR, LOCALES, similar=0.75).find("下雨天", "CSL")[0].score == 2 * 3 / (5 + 3)
+    assert TokenMatcher(NEAR, LOCALES, similar=0.76).find("下雨天", "CSL") == []
 
 
 @pytest.mark.parametrize(
@@ -125,12 +127,12 @@ def test_the_threshold_is_the_lowest_score_that_is_taken():
     ],
 )
 def test_short_words_and_numbers_are_never_similar(entries, text, language):
-    assert TokenMatcher({language: entries}, similar=0.01).find(text, language) == []
+    assert TokenMatcher({language: entries}, LOCALES, similar=0.01).find(text, language) == []
 
 
 def test_similar_entries_stand_after_all_exact_ones_the_nearest_first():
     words = {"ASL": ["car", "tomorrow", "umbrella", "sun", "afternoon"]}
-    found = TokenMatcher(words, similar=0.3).find("umbrellex tomorow suns car", "ASL")
+    found = TokenMatcher(words, LOCALES, similar=0.3).find("umbrellex tomorow suns car", "ASL")
     assert [(m.word, m.how) for m in found] == [
         ("sun", "lemma"), ("car", "word"), ("tomorrow", "similar"), ("umbrella", "similar")
     ]
@@ -139,22 +141,22 @@ def test_similar_entries_stand_after_all_exact_ones_the_nearest_first():
 
 def test_an_entry_that_is_found_already_is_not_found_again_nor_replaced_by_a_farther_one():
     words = {"ASL": ["tomorrow", "tomorrows child"]}
-    matcher = TokenMatcher(words, similar=0.4)
+    matcher = TokenMatcher(words, LOCALES, similar=0.4)
     assert words_found(matcher, "tomorow tomorrow", "ASL") == ["tomorrow"]
     twice = matcher.find("tomorw tomorow", "ASL")
     assert [(m.word, m.surface) for m in twice] == [("tomorrow", "tomorow")], "for the word nearest to it"
 
 
 def test_words_of_an_entry_that_was_found_are_not_looked_up_again():
-    matcher = TokenMatcher({"ASL": ["good afternoon", "afternoons off"]}, similar=0.3)
+    matcher = TokenMatcher({"ASL": ["good afternoon", "afternoons off"]}, LOCALES, similar=0.3)
     assert words_found(matcher, "good afternoon", "ASL") == ["good afternoon"]
 
 
 def test_only_entries_of_the_same_language_are_similar():
-    matcher = TokenMatcher(NEAR, similar=0.4)
+    matcher = TokenMatcher(NEAR, LOCALES, similar=0.4)
     assert words_found(matcher, "tomorow", "DSGS") == ["Tomorow"]
     assert words_found(matcher, "tomorow", "DGS") == words_found(matcher, "tomorow", "XXX") == []
-    assert TokenMatcher({"ASL": []}, similar=0.4).find("tomorow", "ASL") == []
+    assert TokenMatcher({"ASL": []}, LOCALES, similar=0.4).find("tomorow", "ASL") == []
 
 
 def slow_nearest(entries, word, chinese):
@@ -177,11 +179,11 @@ def slow_nearest(entries, word, chinese):
 
 @pytest.mark.parametrize(("language", "letters"), [("KSL", "abc"), ("KSL", "가나다라"), ("CSL", "龘靐齉爩")])
 def test_the_nearest_entry_agrees_with_comparing_every_one(language, letters, monkeypatch):
-    monkeypatch.setattr("soke.text.keywords.words_of", lambda text, language: [text])  # jieba cuts invented words up
+    monkeypatch.setattr("soke.text.matching.words_of", lambda text, locale: [text])  # jieba cuts invented words up
     draw = random.Random(1)
     shortest = 2 if language == "CSL" else 4
     entries = list(dict.fromkeys("".join(draw.choices(letters, k=draw.randint(1, 9))) for _ in range(60)))
-    matcher = TokenMatcher({language: entries}, similar=1e-9)
+    matcher = TokenMatcher({language: entries}, LOCALES, similar=1e-9)
     words = {"".join(draw.choices(letters, k=draw.randint(shortest, 9))) for _ in range(300)} - set(entries)
     for word in sorted(words):
         best, score = slow_nearest(entries, word, language == "CSL")
@@ -205,14 +207,14 @@ def test_published_substrings_agree_with_the_rule():
     letters = "abcdeü "
     words = {lang: list(dict.fromkeys("".join(draw.choices(letters, k=draw.randint(1, 4))) for _ in range(60)))
              for lang in ("ASL", "DGS", "CSL")}
-    matcher = SubstringMatcher(words)
+    matcher = SubstringMatcher(words, LOCALES)
     for _ in range(50):
         text = "".join(draw.choices(letters, k=30))
         assert words_found(matcher, text, "DGS") == slow_substrings(words, text, ())
 
 
 def test_published_lists_are_noisy_raw_and_leave_some_words_out():
-    matcher = SubstringMatcher({**WORDS, "ASL": [*WORDS["ASL"], "how", "time"]})
+    matcher = SubstringMatcher({**WORDS, "ASL": [*WORDS["ASL"], "how", "time"]}, LOCALES)
     assert words_found(matcher, "zentimeter", "DGS") == ["meter", "time"]
     assert words_found(matcher, "how Good a House, good", "ASL") == ["House", "good"]
     assert words_found(matcher, "你今天来", "CSL") == ["今天"]
@@ -317,18 +319,18 @@ def test_there_is_a_file_for_every_split(tmp_path):
     ],
 )
 def test_contractions_are_one_word_and_keep_their_negation(text, words, expected):
-    assert words_found(TokenMatcher({"ASL": words}), text, "ASL") == expected
+    assert words_found(TokenMatcher({"ASL": words}, LOCALES), text, "ASL") == expected
 
 
 def test_a_contraction_is_similar_to_nothing_that_it_negates():
-    matcher = TokenMatcher({"ASL": ["should", "teacher"]}, similar=0.3)
+    matcher = TokenMatcher({"ASL": ["should", "teacher"]}, LOCALES, similar=0.3)
     assert words_found(matcher, "you shouldn't", "ASL") == []
     assert words_found(matcher, "my teachr's", "ASL") == ["teacher"]
 
 
 def test_other_languages_part_what_an_apostrophe_joins():
-    assert words_found(TokenMatcher({"LSF-CH": ["eau"]}), "de l'eau", "LSF-CH") == ["eau"]
-    assert words_found(TokenMatcher({"DGS": ["gehen"]}), "wie geht's", "DGS") == ["gehen"]
+    assert words_found(TokenMatcher({"LSF-CH": ["eau"]}, LOCALES), "de l'eau", "LSF-CH") == ["eau"]
+    assert words_found(TokenMatcher({"DGS": ["gehen"]}, LOCALES), "wie geht's", "DGS") == ["gehen"]
 
 
 @pytest.mark.parametrize(
@@ -339,16 +341,16 @@ def test_other_languages_part_what_an_apostrophe_joins():
     ],
 )
 def test_german_nouns_in_lower_case_find_their_lemma(text, entry):
-    assert words_found(TokenMatcher({"DGS": [entry]}), text, "DGS") == [entry]
+    assert words_found(TokenMatcher({"DGS": [entry]}, LOCALES), text, "DGS") == [entry]
 
 
 def test_a_word_finds_itself_before_a_noun_of_the_same_letters():
-    assert words_found(TokenMatcher({"DGS": ["Tag", "tagen"]}), "sie tagen", "DGS") == ["tagen"]
+    assert words_found(TokenMatcher({"DGS": ["Tag", "tagen"]}, LOCALES), "sie tagen", "DGS") == ["tagen"]
 
 
 def test_an_entry_of_many_words_is_found_in_no_time():
     entry = "tage berge bäume " * 12
-    assert words_found(TokenMatcher({"DGS": [entry]}), entry.upper(), "DGS") == [entry]
+    assert words_found(TokenMatcher({"DGS": [entry]}, LOCALES), entry.upper(), "DGS") == [entry]
 
 
 @pytest.mark.parametrize(
@@ -359,8 +361,8 @@ def test_an_entry_of_many_words_is_found_in_no_time():
     ],
 )
 def test_words_match_however_they_are_composed_and_spaced(text, entry, language):
-    assert words_found(TokenMatcher({language: [entry]}), text, language) == [entry]
+    assert words_found(TokenMatcher({language: [entry]}, LOCALES), text, language) == [entry]
 
 
 def test_published_substrings_match_however_they_are_composed():
-    assert words_found(SubstringMatcher({"DGS": ["u\u0308ber"]}), "h\u00fcber", "DGS") == ["u\u0308ber"]
+    assert words_found(SubstringMatcher({"DGS": ["u\u0308ber"]}, LOCALES), "h\u00fcber", "DGS") == ["u\u0308ber"]
