@@ -24,10 +24,6 @@ NAME: m3t
 TRAIN: {END_EPOCH: 2, NUM_WORKERS: 0}
 EVAL: {EVERY_EPOCHS: 1, GENERATE_EVERY: 1}
 TOKENIZER: {WIDTH: 16, CODE_DIM: 16}
-PARTS:
-  body: {quantizer: {kind: ema, codes: 32}}
-  rhand: {quantizer: {kind: ema, codes: 32}}
-  face: {quantizer: {kind: ema, codes: 16}}
 """
 
 

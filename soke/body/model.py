@@ -165,11 +165,13 @@ class BodyModel:
 
     def _name_what_stays_still(self, motion: Motion) -> None:
         """Logs, once, what of motions moves nothing of this body: eyelids, and coefficients without a direction."""
-        known, lids = self.expressions, motion.eyelids
-        if self._still_named or not (motion.expression[:, known:].any() or (lids is not None and lids.any())):
+        if self._still_named:
+            return
+        known, lids, beyond = self.expressions, motion.eyelids, motion.expression[:, self.expressions :]
+        if not (lids is not None and lids.any()) and not (beyond.shape[1] and beyond.any()):
             return
         self._still_named = True
-        more = motion.expression.shape[1] > known
+        more = beyond.shape[1] > 0
         still = [*["eyelids"] * (lids is not None), *[f"expressions beyond {known}"] * more]
         log.warning(
             "the body model %s has no %s: those of the motions are neither scored nor shown", self.name,
