@@ -13,7 +13,7 @@ from soke.body.motion import Motion
 from soke.build import agreement, devices
 from soke.build.body import body_model, layout_of
 from soke.build.data import corpora_of, lexicon_of, limits_of, val_motions
-from soke.build.tokenizer import export_folder_of, named_tokenizer, optim_settings
+from soke.build.tokenizer import export_folder_of, named_tokenizer
 from soke.data.clip import Corpus, locales_of
 from soke.data.codes import REMEDY, CodeStore
 from soke.data.fingerprints import Watch
@@ -115,7 +115,7 @@ def training_module(config: Config, data: SignDataModule) -> GeneratorModule:
         producer = SignProducer(generator, tokenizer, batch_size=config.eval.batch_size)
         score = GenerationScore(producer, body_model(config, "cpu"), samples, config.metric.dtw)
     return GeneratorModule(
-        generator, tokenizer, optim_settings(config), config.train.label_smoothing, config.train.checkpointing, score,
+        generator, tokenizer, config.train.optim, config.train.label_smoothing, config.train.checkpointing, score,
         config.eval.generate_every,
     )
 

@@ -6,12 +6,15 @@ A row's functions are imported when they are called, so that a command loads wha
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Callable, Mapping
 
+from soke.body.settings import Part
 from soke.errors import UserError
 from soke.run.config import Config
+
+_LAYOUT = tuple(f"PARTS*.{part.name}" for part in fields(Part))  # all of the parts, but how they are quantized
 
 
 @dataclass(frozen=True)
@@ -117,9 +120,9 @@ STAGES: dict[str, Stage] = {
         test=Task(Late("soke.build.translation.translators"), Late("soke.build.translation.scores")),
         exports=Late("soke.build.translation.exports"),
         trained_by=(
-            "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.DOWNSAMPLE", "TRANSLATION.*", "EVAL.EVERY_EPOCHS",
+            "SEED", "TRAIN.*", "DATASET.*", *_LAYOUT, "TOKENIZER.DOWNSAMPLE", "TRANSLATION.*", "EVAL.EVERY_EPOCHS",
         ),
-        model_keys=("PARTS*", "TRANSLATION.*"),
+        model_keys=(*_LAYOUT, "TRANSLATION.*"),
         models=Late("soke.build.translation.models"),
     ),
 }

@@ -18,7 +18,6 @@ from soke.tokenizer.tokenizer import SignTokenizer
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.data.datamodule import SignDataModule
     from soke.evaluation.outcome import Evaluation
-    from soke.run.training import OptimSettings
     from soke.tokenizer.module import TokenizerModule
 
 
@@ -59,15 +58,8 @@ def training_module(config: Config, data: SignDataModule) -> TokenizerModule:
     from soke.tokenizer.module import TokenizerModule
 
     return TokenizerModule(
-        new_tokenizer(config, data.corpora), body_model(config, "cpu"), config.loss, optim_settings(config)
+        new_tokenizer(config, data.corpora), body_model(config, "cpu"), config.loss, config.train.optim
     )
-
-
-def optim_settings(config: Config) -> OptimSettings:
-    from soke.run.training import OptimSettings
-
-    o = config.train.optim
-    return OptimSettings(config.train.end_epoch, o.lr, tuple(o.betas), o.weight_decay, o.eta_min, o.warmup_epochs)
 
 
 def scores(tokenizer: SignTokenizer, config: Config, world: World) -> Evaluation:

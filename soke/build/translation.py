@@ -36,9 +36,9 @@ def models(config: Config) -> list[Config]:
 
 
 def training_module(config: Config, data: SignDataModule) -> TranslationModule:
-    from soke.translation.module import PlateauSettings, TranslationModule
+    from soke.translation.module import TranslationModule
 
-    t, o, parts = config.translation, config.train.optim, layout_of(config)
+    t, parts = config.translation, layout_of(config)
     (corpus,) = data.corpora
     clips = data.dataset("train", "motion").clips
     translator = BackTranslator.untrained(
@@ -46,8 +46,8 @@ def training_module(config: Config, data: SignDataModule) -> TranslationModule:
         t, locale_of(corpus), level_of((clip.text for clip in clips), t.level), t.pseudo_glosses, t.max_tokens,
         annotation_hashes(corpus),
     )
-    optim = PlateauSettings(o.lr, tuple(o.betas), o.weight_decay, t.decay, t.patience, o.eta_min)
-    return TranslationModule(translator, data.dataset("val", "motion"), t, optim, config.train.label_smoothing)
+    validation, train = data.dataset("val", "motion"), config.train
+    return TranslationModule(translator, validation, t, train.optim, train.label_smoothing)
 
 
 def _back_translator(config: Config, folder: Path, corpus: Corpus) -> BackTranslator:

@@ -15,7 +15,8 @@ from soke.errors import UserError
 from soke.evaluation.validation import GenerationScore
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
-from soke.run.training import EpochMeans, OptimSettings, adamw_with_cosine, in_float32, no_loss
+from soke.run.settings import Optim
+from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizers_of
 from soke.tokenizer.tokenizer import SignTokenizer
 
 
@@ -34,7 +35,7 @@ class GeneratorModule(pl.LightningModule):
     """
 
     def __init__(
-        self, generator: SignGenerator, tokenizer: SignTokenizer, optim: OptimSettings, label_smoothing: float = 0.0,
+        self, generator: SignGenerator, tokenizer: SignTokenizer, optim: Optim, label_smoothing: float = 0.0,
         checkpointing: bool = False, generation: GenerationScore | None = None, generate_every: int = 1,
     ):
         super().__init__()
@@ -94,19 +95,24 @@ class GeneratorModule(pl.LightningModule):
 
     @in_float32
     def on_validation_epoch_end(self) -> None:
-        self._log_means("val")
+        means = self._log_means("val")
+        if self.generation is None:
+            follow(self, means["loss"], self.optim)
         epoch = self.current_epoch + 1
         if self.generation is not None and (epoch % self.generate_every == 0 or epoch == self.trainer.max_epochs):
             scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
             self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
+            follow(self, scores["DTW_JPE"], self.optim)
 
-    def _log_means(self, stage: str) -> None:
-        for name, mean in self.means[stage].log(self).items():
+    def _log_means(self, stage: str) -> dict[str, torch.Tensor]:
+        means = self.means[stage].log(self)
+        for name, mean in means.items():
             if name.startswith("loss_"):
                 self.log(f"{stage}/perplexity_{name.removeprefix('loss_')}", mean.exp())
+        return means
 
     def configure_optimizers(self) -> dict[str, Any]:
-        return adamw_with_cosine(self.generator.parameters(), self.optim)
+        return optimizers_of(self.generator.parameters(), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def export(self, folder: Path) -> None:
         """Writes generator and tokenizer for `SignProducer.from_pretrained`; of several processes, the first does."""

@@ -37,7 +37,7 @@ def changes(saved: Path, config: Config) -> Changes:
         before = flat(modern(OmegaConf.to_container(OmegaConf.load(saved))))
     except Exception as error:  # PyYAML raises many kinds
         raise UserError(f"{saved} cannot be read: {' '.join(str(error).split())}") from error
-    asked = flat(to_plain(config))
+    asked = flat(modern(to_plain(config)))
     defaults = flat(OmegaConf.to_container(OmegaConf.load(DEFAULTS), resolve=True))
     found: Changes = {}
     for key, value in asked.items():

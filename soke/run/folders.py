@@ -234,7 +234,8 @@ def _check_settings(config: Config, checkpoint: Path, folder: Path, trained_by: 
         log.warning("%s has no %s: it cannot be told whether it was trained with these settings", checkpoint, saved)
         return
     found = changes.changes(saved, config)
-    refused = changes.of_training(found, trained_by, config.train.extend)
+    free = config.train.extend or config.train.optim.schedule != "cosine"  # no rate depends on the number of epochs
+    refused = changes.of_training(found, trained_by, free)
     if refused:
         extend = "; TRAIN.EXTEND=true continues to another TRAIN.END_EPOCH" if "TRAIN.END_EPOCH" in refused else ""
         raise UserError(

@@ -4,13 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
+from soke.body.joints import expanded
+
 
 def modern(saved: Any) -> Any:
-    """A run's configuration under the keys of today. Raises AttributeError, KeyError or TypeError for what is none."""
+    """A run's configuration under the keys of today, with the joints of its parts by their own names. Raises
+    AttributeError, KeyError or TypeError for what is none."""
+    return _with_joints(_with_optimiser(_with_quantizers(saved)))
+
+
+def _with_quantizers(saved: Any) -> Any:
+    """Codebooks were TOKENIZER.CODES, and TOKENIZER.EMA_DECAY was of all."""
     tokenizer = dict(saved.get("TOKENIZER") or {})
-    if "CODES" in tokenizer:
-        codes, decay = tokenizer.pop("CODES"), tokenizer.pop("EMA_DECAY")
-        own = {name: {"quantizer": {"kind": "ema", "codes": size}} for name, size in codes.items()}
-        parts = [{**part, **own.get(part["name"], {"quantizer": None})} for part in saved["PARTS"]]
-        return {**saved, "PARTS": parts, "TOKENIZER": {**tokenizer, "EMA": {"DECAY": decay}}}
-    return saved
+    if "CODES" not in tokenizer:
+        return saved
+    codes, decay = tokenizer.pop("CODES"), tokenizer.pop("EMA_DECAY")
+    own = {name: {"kind": "ema", "codes": size} for name, size in codes.items()}
+    parts = [{**part, "quantizer": own.get(part["name"])} for part in saved["PARTS"]]
+    return {**saved, "PARTS": parts, "TOKENIZER": {**tokenizer, "EMA": {"DECAY": decay}}}
+
+
+def _with_optimiser(saved: Any) -> Any:
+    """Back-translation had Adam and a plateau, TRANSLATION.PATIENCE and TRANSLATION.DECAY; all others had none."""
+    translation = dict(saved.get("TRANSLATION") or {})
+    if "PATIENCE" not in translation:
+        return saved
+    plateau = {"PATIENCE": translation.pop("PATIENCE"), "FACTOR": translation.pop("DECAY")}
+    if saved["TRAIN"]["STAGE"] == "translation":
+        plateau |= {"KIND": "adam", "SCHEDULE": "plateau"}
+    train = {**saved["TRAIN"], "OPTIM": {**saved["TRAIN"]["OPTIM"], **plateau}}
+    return {**saved, "TRAIN": train, "TRANSLATION": translation}
+
+
+def _with_joints(saved: Any) -> Any:
+    parts = [{**part, "joints": list(expanded(part["joints"]))} for part in saved.get("PARTS") or []]
+    return {**saved, "PARTS": parts}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from soke.generator.settings import Search
@@ -13,11 +13,32 @@ STAGES = ("tokenizer", "generator", "translation")  # each with the section of i
 
 @dataclass(frozen=True)
 class Optim(Settings):
-    lr: float
-    betas: list[float]
-    weight_decay: float
-    eta_min: float
-    warmup_epochs: int
+    """Optimiser and schedule of the learning rate; the defaults are SOKE's.
+
+    kind:          adamw, or adam, whose weight decay is an L2 penalty
+    schedule:      cosine: from `lr` to `eta_min` over the epochs after the warm-up; constant: `lr` after it; plateau:
+                   times `factor` after more than `patience` validations without a better score, and training ends when
+                   the rate is down to `eta_min`
+    warmup_epochs: the rate rises linearly, epoch e (from 0) having lr * (e + 1) / (warmup_epochs + 1)
+    """
+
+    kind: Literal["adamw", "adam"] = "adamw"
+    lr: float = 2e-4
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.99])
+    weight_decay: float = 0.0
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    eta_min: float = 1e-6
+    warmup_epochs: int = 0
+    patience: int = 8
+    factor: float = 0.7
+
+    def problems(self) -> list[str]:
+        found = self.below(0, "patience")
+        if not 0 < self.factor < 1:
+            found.append(f"`factor` must be between 0 and 1, not {self.factor}")
+        if self.schedule == "plateau" and self.warmup_epochs:
+            found.append("`warmup_epochs` must be 0 for `schedule`=plateau, which follows the score of validations")
+        return found
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,11 @@ class Train(Settings):
             found.append(f"`grad_clip` must be a gradient norm, or 0 for no clipping, not {self.grad_clip}")
         if not 0 <= self.label_smoothing < 1:
             found.append(f"`label_smoothing` must be at least 0 and below 1, not {self.label_smoothing}")
+        if self.extend and self.optim.schedule != "cosine":
+            found.append(
+                f"`extend` is for `optim.schedule`=cosine: with {self.optim.schedule} the learning rate does not depend on "
+                "`end_epoch`, which may change without it"
+            )
         return found
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 import time
-from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -14,41 +14,68 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, ReduceLROnPlateau, SequentialLR
 
 from soke.errors import UserError
 from soke.run import processes
+from soke.run.settings import Optim
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class OptimSettings:
-    """AdamW with a schedule per epoch; the defaults are SOKE's.
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 
-    The rate rises linearly over `warmup_epochs`, epoch e (from 0) having lr * (e + 1) / (warmup_epochs + 1), then falls
-    along a cosine from `lr` to `eta_min`, which it would reach after `epochs`. A run that continues with other `epochs`
-    than it began with falls from the rate that it has, in the shape of the new cosine's rest: it never climbs.
+
+def optimizers_of(
+    parameters: Iterable[nn.Parameter], settings: Optim, epochs: int, mode: str = "min"
+) -> dict[str, Any]:
+    """What Lightning's `configure_optimizers` returns.
+
+    epochs: of the whole training. A run that continues with other `epochs` than it began with falls along its cosine
+            from the rate that it has, in the shape of the new one's rest: it never climbs.
+    mode:   min or max, the end that is better of the scores that a plateau is told by `follow`
     """
+    optimizer = OPTIMIZERS[settings.kind](
+        parameters, lr=settings.lr, betas=tuple(settings.betas), weight_decay=settings.weight_decay
+    )
+    schedule = {"scheduler": _SCHEDULES[settings.schedule](optimizer, settings, epochs, mode), "interval": "epoch"}
+    if settings.schedule == "plateau":
+        # Lightning would step it after the epoch's checkpoint, which a resumed run could not make up for: never by it.
+        schedule = {**schedule, "monitor": "never", "frequency": sys.maxsize}
+    return {"optimizer": optimizer, "lr_scheduler": schedule}
 
-    epochs: int
-    lr: float = 2e-4
-    betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = 0.0
-    eta_min: float = 1e-6
-    warmup_epochs: int = 0
+
+def follow(module: pl.LightningModule, score: Tensor | float, settings: Optim) -> None:
+    """Counts a validation's score for a plateau, if that is the schedule; training stops at its lowest rate. To be called
+    in every validation that has the score, of all processes, at its end."""
+    schedule = module.lr_schedulers()
+    if not isinstance(schedule, ReduceLROnPlateau) or module.trainer.sanity_checking:
+        return
+    schedule.step(float(score))
+    if schedule.optimizer.param_groups[0]["lr"] <= settings.eta_min:
+        log.info("training stops: the learning rate is down to %g", settings.eta_min)
+        module.trainer.should_stop = True
 
 
-def adamw_with_cosine(parameters: Iterable[nn.Parameter], settings: OptimSettings) -> dict[str, Any]:
-    """What Lightning's `configure_optimizers` returns."""
-    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay)
+def _cosine(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mode: str) -> Any:
     warmup = settings.warmup_epochs
-    left = max(settings.epochs - warmup, 1)  # a trial run is over before its warm-up is
-    schedule = _Cosine(optimizer, left, settings.eta_min)
+    schedule = _Cosine(optimizer, max(epochs - warmup, 1), settings.eta_min)  # a trial is over before its warm-up is
     if warmup:
         rise = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
         schedule = SequentialLR(optimizer, [rise, schedule], milestones=[warmup])
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+    return schedule
+
+
+def _constant(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mode: str) -> Any:
+    warmup = settings.warmup_epochs
+    return LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=max(warmup, 1))
+
+
+def _plateau(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mode: str) -> Any:
+    return ReduceLROnPlateau(
+        optimizer, mode=mode, factor=settings.factor, patience=settings.patience, threshold_mode="abs",
+        min_lr=settings.eta_min, eps=0.0,
+    )
 
 
 class _Cosine(CosineAnnealingLR):
@@ -57,6 +84,9 @@ class _Cosine(CosineAnnealingLR):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "T_max": self.T_max})
+
+
+_SCHEDULES = {"cosine": _cosine, "plateau": _plateau, "constant": _constant}
 
 
 class EpochMeans:

@@ -12,7 +12,8 @@ import soke
 from soke.body.posed import Posed
 from soke.metrics.codebook import CodebookUse
 from soke.metrics.motion_errors import MotionErrors
-from soke.run.training import EpochMeans, OptimSettings, adamw_with_cosine, in_float32, no_loss
+from soke.run.settings import Optim
+from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizers_of
 from soke.tokenizer.codes import module_name
 from soke.tokenizer.losses import reconstruction, velocity
 from soke.tokenizer.saved import check_provenance
@@ -35,7 +36,7 @@ class TokenizerModule(pl.LightningModule):
 
     monitor, monitor_mode = "val/loss", "min"  # the checkpoint with the lowest is exported
 
-    def __init__(self, tokenizer: SignTokenizer, body: Posed, loss: Loss, optim: OptimSettings):
+    def __init__(self, tokenizer: SignTokenizer, body: Posed, loss: Loss, optim: Optim):
         super().__init__()
         self.tokenizer = tokenizer.train()  # Lightning would leave a loaded one in evaluation mode, its codebook fixed
         self.loss, self.optim = loss, optim
@@ -84,13 +85,14 @@ class TokenizerModule(pl.LightningModule):
             self.motion_errors.update(f"{clip.corpus}/{clip.name}", reconstructed, reference)
 
     def on_validation_epoch_end(self) -> None:
-        self.means["val"].log(self)
+        means = self.means["val"].log(self)
         self._log_codebooks("val")
         self.log_dict({f"val/{name}": value for name, value in self.motion_errors.compute().items()})
         self.motion_errors.reset()
+        follow(self, means["loss"], self.optim)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        return adamw_with_cosine(self.tokenizer.parameters(), self.optim)
+        return optimizers_of(self.tokenizer.parameters(), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def export(self, folder: Path) -> None:
         """Writes the tokenizer for `SignTokenizer.from_pretrained`; of several processes, the first does."""

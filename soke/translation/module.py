@@ -2,9 +2,7 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from soke.body.motion import JointMotion, Motion
 from soke.data.clip import Clip, SkippedClip
@@ -20,7 +17,8 @@ from soke.data.dataset import MotionBatch, MotionSample
 from soke.errors import UserError
 from soke.metrics.text_scores import BLEU, WER
 from soke.run import processes
-from soke.run.training import EpochMeans, in_float32, no_loss
+from soke.run.settings import Optim
+from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizers_of
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
 from soke.translation.beam_search import beam_search, spelled_glosses
 from soke.translation.model import TranslationOutput
@@ -30,22 +28,6 @@ from soke.translation.translator import BackTranslator
 log = logging.getLogger(__name__)
 
 PROVENANCE_KEY = "translator"  # of a checkpoint
-
-
-@dataclass(frozen=True)
-class PlateauSettings:
-    """Adam, its rate times `factor` after more than `patience` validations without a better BLEU-4; training stops when
-    the rate is down to `min_lr`. The defaults are those of Sign Language Transformers.
-
-    weight_decay: as an L2 penalty
-    """
-
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.998)
-    weight_decay: float = 1e-3
-    factor: float = 0.7
-    patience: int = 8
-    min_lr: float = 1e-7
 
 
 class TranslationModule(pl.LightningModule):
@@ -64,7 +46,7 @@ class TranslationModule(pl.LightningModule):
 
     def __init__(
         self, translator: BackTranslator, validation: Sequence[MotionSample | SkippedClip],
-        settings: Translation, optim: PlateauSettings = PlateauSettings(), label_smoothing: float = 0.0,
+        settings: Translation, optim: Optim, label_smoothing: float = 0.0,
     ):
         super().__init__()
         self.translator, self.model = translator, translator.model.train()
@@ -113,23 +95,10 @@ class TranslationModule(pl.LightningModule):
         self.log("val/BLEU-4", bleu)
         if wer is not None:
             self.log("val/WER", wer)
-        schedule = self.lr_schedulers()
-        if schedule is None or self.trainer.sanity_checking:
-            return
-        schedule.step(bleu.item())
-        if schedule.optimizer.param_groups[0]["lr"] <= self.optim.min_lr:
-            log.info("training stops: the learning rate is down to %g", self.optim.min_lr)
-            self.trainer.should_stop = True
+        follow(self, bleu, self.optim)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        o = self.optim
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
-        schedule = ReduceLROnPlateau(
-            optimizer, mode="max", factor=o.factor, patience=o.patience, threshold_mode="abs", min_lr=o.min_lr, eps=0.0
-        )
-        # Lightning would step it after the epoch's checkpoint, which a resumed run could not make up for: never by it.
-        never = {"monitor": self.monitor, "frequency": sys.maxsize}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **never}}
+        return optimizers_of(self.model.parameters(), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def on_fit_end(self) -> None:
         self._fitted_on = self.device  # from which Lightning takes the weights away

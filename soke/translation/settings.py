@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from soke.settings import Settings
 
@@ -29,6 +29,11 @@ class TranslatorSettings(Settings):
 
 @dataclass(frozen=True)
 class Translation(TranslatorSettings):
+    moved: ClassVar[dict[str, str]] = {
+        "patience": "TRAIN.OPTIM.PATIENCE, for TRAIN.OPTIM.SCHEDULE=plateau",
+        "decay": "TRAIN.OPTIM.FACTOR, for TRAIN.OPTIM.SCHEDULE=plateau",
+    }
+
     level: Literal["auto", "word", "char", "jieba"]
     gloss_weight: float
     text_weight: float
@@ -36,8 +41,6 @@ class Translation(TranslatorSettings):
     max_tokens: int
     beams: list[int]
     length_penalties: list[float]
-    patience: int
-    decay: float
 
     def problems(self) -> list[str]:
         found = super().problems()
@@ -45,11 +48,4 @@ class Translation(TranslatorSettings):
             found.append("`gloss_weight` must be at least 0, and `text_weight` above 0")
         if not self.beams or min(self.beams) < 1 or not self.length_penalties:
             found.append("`beams` must list beam sizes of at least 1, `length_penalties` at least one number")
-        if not 0 < self.decay < 1:
-            found.append(f"`decay` must be between 0 and 1, not {self.decay}")
-        return found + self.below(1, "max_tokens") + self.below(0, "patience")
-
-    def training_problems(self, config: Any) -> list[str]:
-        if config.train.optim.warmup_epochs:
-            return ["TRAIN.OPTIM.WARMUP_EPOCHS must be 0 for back-translation, whose learning rate follows BLEU-4"]
-        return []
+        return found + self.below(1, "max_tokens")

@@ -63,7 +63,8 @@ def test_every_corpus_has_a_back_translation_model_of_the_published_size():
     assert [list(c.dataset.corpora) for c in each] == [["how2sign"], ["csl"], ["phoenix"]]
     t, o = config.translation, config.train.optim
     assert (t.width, t.layers, t.heads, t.feedforward, t.dropout) == (512, 3, 8, 2048, 0.1)
-    assert (o.lr, o.betas, o.weight_decay, o.eta_min, t.patience, t.decay) == (1e-3, [0.9, 0.998], 1e-3, 1e-7, 8, 0.7)
+    assert (o.kind, o.lr, o.betas, o.weight_decay) == ("adam", 1e-3, [0.9, 0.998], 1e-3)
+    assert (o.schedule, o.eta_min, o.patience, o.factor) == ("plateau", 1e-7, 8, 0.7)
     assert resolve(load_config("configs/soke.yaml").metric.back_translation) == config.run_folder
     soke = load_config("configs/soke.yaml")
     assert stage_of(soke).models(soke) == [soke]

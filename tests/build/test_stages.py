@@ -60,7 +60,7 @@ def _is_stage(node: ast.AST) -> bool:
 
 
 # Comparisons with names of other things.
-ALLOWED = {"soke/generator/text_tokenizer.py": 1}
+ALLOWED = {"soke/generator/text_tokenizer.py": 1, "soke/run/older.py": 1}  # another TOKENIZER; what once was one stage's alone
 
 
 @pytest.mark.parametrize("path", CODE, ids=lambda path: path.relative_to(ROOT).as_posix())

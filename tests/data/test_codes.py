@@ -122,3 +122,15 @@ def test_codes_are_found_in_either_unicode_spelling(tmp_path, written, read):
     store = CodeStore(tmp_path)
     store.write(clips[written], torch.ones(5, 3, dtype=torch.int64))
     assert store.has(clips[read]) and len(store.read(clips[read])) == 5
+
+
+def test_a_record_of_before_has_a_stream_per_part(tmp_path):
+    CodeStore(tmp_path).write_provenance(PROVENANCE)
+    file = tmp_path / "provenance.json"
+    record = json.loads(file.read_text())
+    streams = record.pop("streams")
+    file.write_text(json.dumps({**record, "parts": list(streams), "codebook_sizes": list(streams.values())}))
+    assert CodeStore(tmp_path).provenance == PROVENANCE
+    file.write_text(json.dumps({**record, "parts": list(streams), "codebook_sizes": [1]}))
+    with pytest.raises(UserError, match="provenance.json is no record of origin .*get_motion_code"):
+        CodeStore(tmp_path).provenance

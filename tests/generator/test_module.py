@@ -16,7 +16,7 @@ from soke.errors import UserError
 from soke.evaluation.protocols import Typed
 from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
-from soke.run.training import OptimSettings
+from soke.run.settings import Optim
 from tests.generator.helpers import make_generator
 from tests.tokenizer.helpers import small_tokenizer
 
@@ -32,18 +32,18 @@ def matching(tokenizer, **changes):
 
 def test_a_loaded_generator_is_trained_with_dropout(tokenizer):
     generator = matching(tokenizer).eval()
-    module = GeneratorModule(generator, tokenizer, OptimSettings(epochs=1))
+    module = GeneratorModule(generator, tokenizer, Optim())
     assert all(m.training for m in module.modules())
     assert not any(name.startswith("_producer") for name in module.state_dict())
 
 
 def test_another_tokenizer_is_refused(tokenizer):
     with pytest.raises(UserError, match=f"tokenizer 0123456789ab, but the tokenizer given is {tokenizer.hash}"):
-        GeneratorModule(make_generator(), tokenizer, OptimSettings(epochs=1))
+        GeneratorModule(make_generator(), tokenizer, Optim())
 
 
 def test_checkpoint_of_another_tokenizer_is_refused(tokenizer):
-    module = GeneratorModule(matching(tokenizer), tokenizer, OptimSettings(epochs=1))
+    module = GeneratorModule(matching(tokenizer), tokenizer, Optim())
     checkpoint = {}
     module.on_save_checkpoint(checkpoint)
     module.on_load_checkpoint(checkpoint)
@@ -114,7 +114,7 @@ def batches(lengths: list[list[int]]) -> list[CodeBatch]:
 
 
 def make_module(tokenizer, dropout: bool = True, epochs: int = 1, **settings) -> GeneratorModule:
-    module = GeneratorModule(matching(tokenizer), tokenizer, OptimSettings(epochs=epochs, lr=1e-3), **settings)
+    module = GeneratorModule(matching(tokenizer), tokenizer, Optim(lr=1e-3), **settings)
     if not dropout:
         for layer in module.generator.modules():
             for name in ("dropout", "attention_dropout", "activation_dropout"):
@@ -166,7 +166,7 @@ def slow_means(module: GeneratorModule, lengths: list[list[int]]) -> dict[str, f
 
 def test_means_and_perplexity_of_an_epoch_are_over_its_steps(tokenizer):
     module = make_module(tokenizer, dropout=False, label_smoothing=0.3)
-    module.optim = OptimSettings(epochs=1, lr=0.0)  # so that training sees what validation sees
+    module.optim = Optim(lr=0.0)  # so that training sees what validation sees
     logged = fit(module, batches(LENGTHS), batches(LENGTHS)).callback_metrics
     for name, value in slow_means(module, LENGTHS).items():
         assert logged[f"val/{name}"].item() == pytest.approx(value, rel=1e-4, abs=1e-6), name
@@ -253,7 +253,7 @@ NO_CLIPS = CodeBatch(torch.zeros(0, 0, 0, dtype=torch.int64), torch.zeros(0, dty
 def test_a_batch_without_clips_gives_every_parameter_a_gradient_of_zero(tokenizer, changes, precision):
     """For which the other processes wait."""
     steps = Gradients()
-    module = GeneratorModule(matching(tokenizer, **changes), tokenizer, OptimSettings(epochs=1))
+    module = GeneratorModule(matching(tokenizer, **changes), tokenizer, Optim())
     module.on_train_epoch_end = lambda: None  # there is nothing to log
     fit(module, [NO_CLIPS], callbacks=[steps], precision=precision, gradient_clip_val=1.0)
     (found,) = steps.found

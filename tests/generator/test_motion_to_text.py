@@ -20,7 +20,8 @@ from soke.generator.model import SignGenerator
 from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
 from soke.generator.schemes import ABSENT, SCHEMES
-from soke.run.training import BatchSeed, OptimSettings
+from soke.run.settings import Optim
+from soke.run.training import BatchSeed
 from tests.generator.helpers import CODEBOOKS, make_generator
 from tests.tokenizer.helpers import small_tokenizer
 
@@ -306,7 +307,7 @@ def fit(
 
 
 def make_module(tokenizer, share: float, lr: float = 1e-3) -> GeneratorModule:
-    return GeneratorModule(matching(tokenizer, translation=share), tokenizer, OptimSettings(epochs=1, lr=lr))
+    return GeneratorModule(matching(tokenizer, translation=share), tokenizer, Optim(lr=lr))
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])

@@ -35,7 +35,7 @@ from soke.generator.module import GeneratorModule  # noqa: E402
 from soke.metrics.dtw import dtw_jpe_pairs  # noqa: E402
 from soke.metrics.dtw_torch import dtw_jpe_batch  # noqa: E402
 from soke.run.config import load_config  # noqa: E402
-from soke.run.training import OptimSettings  # noqa: E402
+from soke.run.settings import Optim  # noqa: E402
 from soke.tokenizer.module import TokenizerModule  # noqa: E402
 from soke.tokenizer.settings import Loss  # noqa: E402
 from soke.tokenizer.tokenizer import SignTokenizer  # noqa: E402
@@ -90,7 +90,7 @@ class Stages:
 
     def make(self, name: str) -> tuple[pl.LightningModule, Any, list[torch.nn.Module]]:
         """The module, its batch, and what of it is compiled."""
-        optim = OptimSettings(epochs=1)
+        optim = Optim()
         if name == "tokenizer":
             module = TokenizerModule(
                 self.tokenizer(), load_body_model(ROOT / "deps" / "smpl_models"), Loss(), optim
@@ -105,7 +105,7 @@ class Stages:
         settings = TranslatorSettings(*((32, 1, 2, 32) if self.small else (512, 3, 8, 2048)), 0.1)
         statistics = Statistics(self.zero, self.one, self.layout.hash)
         translator = BackTranslator.untrained(clips(64), self.layout, statistics, settings, "en_XX", "word", True)
-        module = TranslationModule(translator, [], load_config("configs/back_translation.yaml").translation)
+        module = TranslationModule(translator, [], load_config("configs/back_translation.yaml").translation, optim)
         return module, motion_batch(self.layout, 4 if self.small else 32), [module.model]
 
 

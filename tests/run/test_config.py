@@ -191,6 +191,11 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
         ("PARTS.lhand.quantizer={kind: residual, count: 2, of: {kind: vq}}", "PARTS.lhand.quantizer: vq needs codes"),
         ("TOKENIZER.EMA.DECAY=0", "TOKENIZER.EMA.DECAY must be between 0 and 1"),
         ("PARTS.lhand.mirrors=rhand", "shares that of rhand"),
+        ("TRANSLATION.DECAY=0.5", "TRANSLATION.DECAY is now TRAIN.OPTIM.FACTOR"),
+        ("TRANSLATION.PATIENCE=3", "TRANSLATION.PATIENCE is now TRAIN.OPTIM.PATIENCE"),
+        ("TRAIN.OPTIM.FACTOR=1.5", "TRAIN.OPTIM.FACTOR must be between 0 and 1, not 1.5"),
+        ("TRAIN.OPTIM.KIND=sgd", "TRAIN.OPTIM.KIND is 'sgd', but must be one of adamw, adam"),
+        ("TRAIN.OPTIM.SCHEDULE=cosin", "must be one of cosine, plateau, constant (did you mean cosine?)"),
         ("LOSS.KIND=l3", "LOSS.KIND is 'l3', but must be one of smooth_l1, l2, l1"),
         ("TOKENIZER.DOWNSAMPLE=3", "power of two"),
         ("DATASET.MIN_FRAMES=42", "multiples of TOKENIZER.DOWNSAMPLE"),
@@ -256,7 +261,7 @@ def test_mistakes_within_and_between_sections_are_reported_at_once():
 def test_what_matters_to_another_stage_alone_is_no_mistake():
     load_config("configs/deto.yaml", overrides=["EVAL.EVERY_EPOCHS=3", "GENERATOR.RETRIEVAL.KEYWORDS=lists"])
     load_config("configs/back_translation.yaml", overrides=["PARTS.lhand.quantizer=null"])
-    with pytest.raises(UserError, match="WARMUP_EPOCHS must be 0 for back-translation"):
+    with pytest.raises(UserError, match="WARMUP_EPOCHS must be 0 for TRAIN.OPTIM.SCHEDULE=plateau"):
         load_config("configs/back_translation.yaml", overrides=["TRAIN.OPTIM.WARMUP_EPOCHS=1"])
 
 
@@ -392,3 +397,25 @@ def test_flags_become_overrides():
         2,
         True,
     )
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "constant"])
+def test_only_a_cosine_is_extended(schedule):
+    load_config("configs/deto.yaml", overrides=["TRAIN.EXTEND=true"])
+    with pytest.raises(UserError, match=f"TRAIN.EXTEND is for TRAIN.OPTIM.SCHEDULE=cosine: with {schedule}"):
+        load_config("configs/deto.yaml", overrides=["TRAIN.EXTEND=true", f"TRAIN.OPTIM.SCHEDULE={schedule}"])
+
+
+def test_a_file_changes_entries_of_parts_by_name(tmp_path):
+    """Other entries and settings stay; a quantizer that says its kind takes the place of the other."""
+    file = tmp_path / "own.yaml"
+    file.write_text("BASE: [configs/deto.yaml]\nNAME: own\nPARTS:\n  lhand: {quantizer: {kind: fsq, levels: [8, 5]}}\n")
+    config, published = load_config(file, overrides=["PARTS.rhand.quantizer.codes=64"]), load_config("configs/deto.yaml")
+    assert [part.quantizer for part in config.parts] == [
+        {"kind": "ema", "codes": 96}, {"kind": "fsq", "levels": [8, 5]}, {"kind": "ema", "codes": 64},
+    ]
+    assert [part.joints for part in config.parts] == [part.joints for part in published.parts]
+    assert config.tokenizer.streams(config.parts) == {"body": 96, "lhand": 40, "rhand": 64}
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(to_yaml(config))
+    assert load_config(copy) == config

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
+from soke.body.joints import expanded
 from soke.build.stages import stage_of
 from soke.errors import UserError
 from soke.run import folders
@@ -82,6 +84,40 @@ def test_other_settings_are_refused_by_name_and_leave_the_run_as_it_was(tmp_path
     with pytest.raises(UserError, match=f"other settings .*{re.escape(told)}"):
         resumed(tmp_path, override, file=file)
     assert saved.read_bytes() == before
+
+
+def test_without_a_cosine_a_run_may_have_other_epochs(tmp_path, caplog):
+    trained(tmp_path, "TRAIN.OPTIM.SCHEDULE=constant")
+    run = resumed(tmp_path, "TRAIN.OPTIM.SCHEDULE=constant", "TRAIN.END_EPOCH=20")
+    assert run.config.train.end_epoch == 20 and "TRAIN.END_EPOCH: 10 -> 20" in caplog.text
+
+
+def test_a_run_of_a_version_before_is_continued(tmp_path):
+    """Its keys are those of today; what differs is named by them."""
+    trained(tmp_path, file="deto")
+    saved = config(tmp_path, file="deto").run_folder / "config.yaml"
+    old = yaml.safe_load(saved.read_text())
+    codes = {part["name"]: part.pop("quantizer")["codes"] for part in old["PARTS"]}
+    for part in old["PARTS"]:
+        part["joints"] = list(expanded(part["joints"]))
+    for kind in ("EMA", "VQ", "FSQ"):
+        del old["TOKENIZER"][kind]
+    for key in ("KIND", "SCHEDULE", "PATIENCE", "FACTOR"):
+        del old["TRAIN"]["OPTIM"][key]
+    del old["LOSS"]["KIND"], old["LOSS"]["CODEBOOK"]
+    old["TOKENIZER"] |= {"CODES": codes, "EMA_DECAY": 0.99}
+    old["TRANSLATION"] |= {"PATIENCE": 8, "DECAY": 0.7}
+    saved.write_text(yaml.safe_dump(old))
+    with pytest.raises(UserError, match=r"PARTS\[0\].quantizer.codes: 96 -> 64"):
+        resumed(tmp_path, "PARTS.body.quantizer.codes=64", file="deto")
+    resumed(tmp_path, file="deto")
+
+
+def test_back_translation_does_not_depend_on_quantizers(tmp_path):
+    trained(tmp_path, file="back_translation")
+    resumed(tmp_path, "PARTS.body.quantizer={kind: fsq, levels: [8, 5]}", file="back_translation")
+    with pytest.raises(UserError, match=r"PARTS\[0\].jaw: True -> False"):
+        resumed(tmp_path, "PARTS.body.jaw=false", file="back_translation")
 
 
 def test_all_that_differ_are_named_at_once(tmp_path):

@@ -21,7 +21,8 @@ from soke.errors import UserError
 from soke.run import training
 from soke.run.config import load_config
 from soke.run.folders import Run
-from soke.run.training import OptimSettings, adamw_with_cosine
+from soke.run.settings import Optim
+from soke.run.training import follow, optimizers_of
 
 
 class Line(pl.LightningModule):
@@ -29,10 +30,9 @@ class Line(pl.LightningModule):
 
     monitor, monitor_mode = "val/score", "min"
 
-    def __init__(self, epochs: int = 1, scores: dict[int, float] | None = None, warmup: int = 0):
+    def __init__(self, optim: Optim = Optim(), scores: dict[int, float] | None = None):
         super().__init__()
-        self.weight, self.scores = nn.Parameter(torch.zeros(3)), scores or {}
-        self.optim = OptimSettings(epochs, warmup_epochs=warmup)
+        self.weight, self.scores, self.optim = nn.Parameter(torch.zeros(3)), scores or {}, optim
         self.register_buffer("seen", torch.tensor(0))
         self.norms: list[float] = []
 
@@ -46,13 +46,14 @@ class Line(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         if self.current_epoch + 1 in self.scores:
             self.log("val/score", self.scores[self.current_epoch + 1])
+            follow(self, self.scores[self.current_epoch + 1], self.optim)
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
         self.norms.append(self.weight.grad.norm().item())
 
     def configure_optimizers(self):
-        return adamw_with_cosine(self.parameters(), self.optim)
+        return optimizers_of(self.parameters(), self.optim, self.trainer.max_epochs)
 
 
 def run(folder: Path, *overrides: str, resume: bool = False, scores: dict[int, float] | None = None) -> Line:
@@ -61,7 +62,7 @@ def run(folder: Path, *overrides: str, resume: bool = False, scores: dict[int, f
         "configs/deto.yaml", overrides=[f"FOLDER={folder}", "ACCELERATOR=cpu", "LOGGER.TENSORBOARD=false", *overrides]
     )
     run = Run(config, folder, str(folder / "checkpoints" / "last.ckpt") if resume else None, debug=False)
-    module = Line(config.train.end_epoch, scores, config.train.optim.warmup_epochs)
+    module = Line(config.train.optim, scores)
     if scores is None:
         module.monitor = None
     numbers = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)) * 100
@@ -71,11 +72,11 @@ def run(folder: Path, *overrides: str, resume: bool = False, scores: dict[int, f
     return module
 
 
-def rates(settings: OptimSettings) -> list[float]:
-    made = adamw_with_cosine([nn.Parameter(torch.zeros(1))], settings)
+def rates(settings: Optim, epochs: int) -> list[float]:
+    made = optimizers_of([nn.Parameter(torch.zeros(1))], settings, epochs)
     optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
     found = []
-    for _ in range(settings.epochs + 1):
+    for _ in range(epochs + 1):
         found.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
@@ -83,7 +84,7 @@ def rates(settings: OptimSettings) -> list[float]:
 
 
 def test_warm_up_rises_linearly_then_the_cosine_falls():
-    found = rates(OptimSettings(epochs=7, lr=1.0, eta_min=0.2, warmup_epochs=3))
+    found = rates(Optim(lr=1.0, eta_min=0.2, warmup_epochs=3), 7)
     cosine = [0.2 + 0.8 * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(5)]
     assert found == pytest.approx([0.25, 0.5, 0.75, *cosine])
     assert (found[3], found[5], found[7]) == pytest.approx((1.0, 0.6, 0.2))
@@ -92,15 +93,15 @@ def test_warm_up_rises_linearly_then_the_cosine_falls():
 def test_without_warm_up_the_cosine_covers_all_epochs():
     optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=1.0)
     plain = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 5, 1e-6)
-    made = adamw_with_cosine([nn.Parameter(torch.zeros(1))], OptimSettings(epochs=5, lr=1.0))
+    made = optimizers_of([nn.Parameter(torch.zeros(1))], Optim(lr=1.0), 5)
     assert made["lr_scheduler"]["scheduler"].state_dict() == plain.state_dict()
-    assert rates(OptimSettings(epochs=4, lr=1.0, eta_min=0.0)) == pytest.approx(
+    assert rates(Optim(lr=1.0, eta_min=0.0), 4) == pytest.approx(
         [(1 + math.cos(math.pi * e / 4)) / 2 for e in range(5)], abs=1e-9
     )
 
 
 def test_a_trial_shorter_than_its_warm_up_runs():
-    assert rates(OptimSettings(epochs=1, lr=1.0, warmup_epochs=3)) == pytest.approx([0.25, 0.5])
+    assert rates(Optim(lr=1.0, warmup_epochs=3), 1) == pytest.approx([0.25, 0.5])
 
 
 def test_clipping_bounds_the_norm(tmp_path):
@@ -201,7 +202,7 @@ def test_a_run_that_is_extended_never_climbs_and_ends_at_the_lowest_rate(tmp_pat
 def test_rate_norm_and_speed_are_logged_every_so_many_steps(tmp_path):
     module = run(tmp_path, "TRAIN.END_EPOCH=3", "LOGGER.EVERY_STEPS=2", "TRAIN.GRAD_CLIP=0.5")
     assert logged(tmp_path, "train/lr") == pytest.approx(
-        [rate for rate in rates(OptimSettings(3))[:3] for _ in range(2)]
+        [rate for rate in rates(Optim(), 3)[:3] for _ in range(2)]
     )
     with (tmp_path / "csv" / "metrics.csv").open(encoding="utf-8") as stream:
         lines = [line for line in csv.DictReader(stream) if line["train/grad_norm"]]
@@ -257,3 +258,46 @@ def test_impossible_settings_are_named(override, expected):
 
 def test_a_tokenizer_has_no_generation_to_time():
     load_config("configs/deto.yaml", overrides=["EVAL.EVERY_EPOCHS=7"])
+
+
+def test_a_constant_rate_stays_after_its_warm_up():
+    assert rates(Optim(lr=1.0, schedule="constant"), 3) == [1.0] * 4
+    assert rates(Optim(lr=1.0, schedule="constant", warmup_epochs=3), 5) == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+
+
+@pytest.mark.parametrize(("kind", "made"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam)])
+def test_optimisers_are_what_they_are_called(kind, made):
+    found = optimizers_of([nn.Parameter(torch.zeros(1))], Optim(kind=kind, lr=0.5, betas=[0.1, 0.2], weight_decay=0.3), 1)
+    assert type(found["optimizer"]) is made
+    group = found["optimizer"].param_groups[0]
+    assert (group["lr"], group["betas"], group["weight_decay"]) == (0.5, (0.1, 0.2), 0.3)
+
+
+PLATEAU = ("TRAIN.END_EPOCH=7", "EVAL.EVERY_EPOCHS=1", "TRAIN.OPTIM.SCHEDULE=plateau", "TRAIN.OPTIM.PATIENCE=1",
+           "TRAIN.OPTIM.FACTOR=0.5", "TRAIN.OPTIM.LR=0.008", "LOGGER.EVERY_STEPS=4")
+
+
+def test_a_plateau_halves_the_rate_after_the_second_validation_that_is_no_better_and_ends_at_the_lowest(tmp_path):
+    scores = {1: 0.5, 2: 0.6, 3: 0.5, 4: 0.4, 5: 0.4, 6: 0.4, 7: 0.3}
+    run(tmp_path / "whole", *PLATEAU, scores=scores)
+    assert logged(tmp_path / "whole", "train/lr") == pytest.approx([0.008] * 3 + [0.004] * 3 + [0.002])
+    run(tmp_path / "ended", *PLATEAU, "TRAIN.OPTIM.ETA_MIN=0.004", scores=scores)
+    assert logged(tmp_path / "ended", "train/lr") == pytest.approx([0.008] * 3)
+
+
+@pytest.mark.parametrize("broken_at", [2, 3, 5])
+def test_a_resumed_plateau_is_the_same(tmp_path, monkeypatch, broken_at):
+    scores = {1: 0.5, 2: 0.6, 3: 0.5, 4: 0.4, 5: 0.4, 6: 0.4, 7: 0.3}
+    whole, step = run(tmp_path / "whole", *PLATEAU, scores=scores), Line.training_step
+
+    def failing(self, batch, index):
+        if self.current_epoch == broken_at:
+            raise RuntimeError("power cut")
+        return step(self, batch, index)
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
+        patch.setattr(Line, "training_step", failing)
+        run(tmp_path / "broken", *PLATEAU, scores=scores)
+    again = run(tmp_path / "broken", *PLATEAU, scores=scores, resume=True)
+    assert torch.equal(again.weight, whole.weight)
+    assert logged(tmp_path / "broken", "train/lr") == logged(tmp_path / "whole", "train/lr")

@@ -22,7 +22,8 @@ from soke.data.dataset import MotionSample, collate_motions
 from soke.errors import UserError
 from soke.metrics.joint_sets import BODY_JOINTS
 from soke.metrics.motion_errors import MotionErrors
-from soke.run.training import FiniteWeights, OptimSettings
+from soke.run.settings import Optim
+from soke.run.training import FiniteWeights
 from soke.tokenizer.module import TokenizerModule
 from soke.tokenizer.settings import Loss
 from soke.tokenizer.tokenizer import SignTokenizer
@@ -67,7 +68,7 @@ def fit(
     more: Sequence[pl.Callback] = (),
     resume: Path | None = None,
 ) -> TokenizerModule:
-    module = TokenizerModule(tokenizer, body, Loss(), OptimSettings(lr=1e-3, epochs=epochs))
+    module = TokenizerModule(tokenizer, body, Loss(), Optim(lr=1e-3))
     batches = loader(tokenizer.layout)
     trainer(folder, epochs, more).fit(module, batches, batches, ckpt_path=resume, weights_only=True)
     return module
@@ -104,7 +105,7 @@ def test_the_loss_is_the_weighted_sum_over_parts(body: BodyModel):
     loss = {}
     for weights in [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (2.0, 3.0, 4.0)]:
         chosen = Loss(**dict(zip(("feature", "commitment", "velocity"), weights)))
-        module = TokenizerModule(tokenizer, body, chosen, OptimSettings(epochs=1))
+        module = TokenizerModule(tokenizer, body, chosen, Optim())
         module.log_dict = lambda *_, **__: None  # there is no trainer to log to
         loss[weights] = module._loss(output, "val", 2).item()
     single = list(loss.values())
@@ -122,13 +123,13 @@ def test_the_released_loss_is_one_mean_over_all_numbers_and_the_padding(body: Bo
     total = torch.where(off < 1, 0.5 * off**2, off - 0.5).sum()
     feature = (total / (valid.numel() * 133)).item()
     commitment = sum(output.commitment.values()).item()
-    module = TokenizerModule(tokenizer, body, Loss(reduction="all"), OptimSettings(epochs=1))
+    module = TokenizerModule(tokenizer, body, Loss(reduction="all"), Optim())
     module.log_dict = lambda *_, **__: None
     assert module._loss(output, "val", 2).item() == pytest.approx(feature + 0.02 * commitment, rel=1e-5)
 
 
 def test_the_rate_falls_from_first_to_last(tmp_path: Path, body: BodyModel):
-    module = TokenizerModule(fresh_tokenizer(), body, Loss(), OptimSettings(lr=1e-3, eta_min=1e-5, epochs=4))
+    module = TokenizerModule(fresh_tokenizer(), body, Loss(), Optim(lr=1e-3, eta_min=1e-5))
     rates = []
 
     class Watch(pl.Callback):
@@ -141,7 +142,7 @@ def test_the_rate_falls_from_first_to_last(tmp_path: Path, body: BodyModel):
 
 
 def test_mixed_precision_trains(tmp_path: Path, body: BodyModel):
-    module = TokenizerModule(fresh_tokenizer(), body, Loss(), OptimSettings(lr=1e-3, epochs=1))
+    module = TokenizerModule(fresh_tokenizer(), body, Loss(), Optim(lr=1e-3))
     before = {name: value.clone() for name, value in module.tokenizer.state_dict().items()}
     trainer(tmp_path, 1, precision="bf16-mixed").fit(module, loader(), loader())
     for name, value in module.tokenizer.state_dict().items():
@@ -159,7 +160,7 @@ def test_the_checkpoint_holds_plain_data_and_no_body(trained: tuple[Path, Tokeni
 
 
 def validated(folder: Path, body: BodyModel, tokenizer: SignTokenizer, **options) -> dict[str, float]:
-    module = TokenizerModule(tokenizer, body, Loss(), OptimSettings(epochs=1))
+    module = TokenizerModule(tokenizer, body, Loss(), Optim())
     (scores,) = trainer(folder, 1, **options).validate(module, loader(tokenizer.layout), verbose=False)
     return scores
 
@@ -177,7 +178,7 @@ def test_losses_are_means_over_frames_whatever_the_batches(body: BodyModel):
     features, _ = smooth_features(4, 16)
     lengths = torch.tensor([16, 12, 4, 8])
     for rows_of_batches in ([[0, 1, 2, 3]], [[0], [1, 2], [3]], [[3, 0, 1], [2]]):
-        module = TokenizerModule(tokenizer, body, Loss(), OptimSettings(epochs=1)).eval()
+        module = TokenizerModule(tokenizer, body, Loss(), Optim()).eval()
         for rows_ in rows_of_batches:
             output = tokenizer({part: v[rows_] for part, v in features.items()}, lengths[rows_])
             module._loss(output, "val", len(rows_))
@@ -203,7 +204,7 @@ def test_a_batch_without_clips_adds_a_gradient_of_zero(tmp_path: Path, body: Bod
     found, tokenizers = {}, {}
     for name, batches in {"alone": [first], "accumulated": [first, empty], "nothing": [empty]}.items():
         tokenizer, steps = fresh_tokenizer(), Steps()
-        module = TokenizerModule(tokenizer, body, Loss(), OptimSettings(lr=0.0, epochs=1))
+        module = TokenizerModule(tokenizer, body, Loss(), Optim(lr=0.0))
         fitting = trainer(tmp_path / name, 1, [steps], accumulate_grad_batches=len(batches), **options)
         module.on_train_epoch_end = lambda: None  # there may be nothing to log
         fitting.fit(module, DataLoader(batches, batch_size=None))
@@ -218,7 +219,7 @@ def test_a_batch_without_clips_adds_a_gradient_of_zero(tmp_path: Path, body: Bod
 
 def test_an_infinite_latent_does_not_reach_the_codebooks(tmp_path: Path, body: BodyModel, caplog):
     """The scaler leaves the step out; nothing else is lost."""
-    module = TokenizerModule(fresh_tokenizer(), body, Loss(), OptimSettings(lr=1e-3, epochs=2))
+    module = TokenizerModule(fresh_tokenizer(), body, Loss(), Optim(lr=1e-3))
     encoder, calls = module.tokenizer.autoencoders["body"].encoder, []
 
     def overflow(_, __, latents):
@@ -255,7 +256,7 @@ def test_resuming_gives_the_same_tokenizer(trained: tuple[Path, TokenizerModule]
 def test_a_loaded_tokenizer_is_trained_on(body: BodyModel):
     tokenizer = small_tokenizer()
     assert not tokenizer.training
-    TokenizerModule(tokenizer, body, Loss(), OptimSettings(epochs=1))
+    TokenizerModule(tokenizer, body, Loss(), Optim())
     assert tokenizer.training
 
 
@@ -280,7 +281,7 @@ def test_a_checkpoint_of_something_else_is_refused_in_one_sentence(
 
 
 def test_a_foreign_checkpoint_is_refused(tmp_path: Path, body: BodyModel):
-    module = TokenizerModule(fresh_tokenizer(), body, Loss(), OptimSettings(epochs=1))
+    module = TokenizerModule(fresh_tokenizer(), body, Loss(), Optim())
     with pytest.raises(UserError, match="layout hash is None"):
         module.on_load_checkpoint({"state_dict": {}})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -16,6 +17,7 @@ from soke.data.clip import Clip
 from soke.data.dataset import MotionSample, collate_motions
 from soke.data.statistics import compute_statistics
 from soke.run.config import load_config
+from soke.run.settings import Optim
 from soke.text.words import Level
 from soke.translation.model import SignTranslationModel
 from soke.translation.module import TranslationModule
@@ -23,7 +25,8 @@ from soke.translation.settings import TranslatorSettings
 from soke.translation.translator import BackTranslator
 
 LAYOUT = MotionLayout([PartSpec("lhand", LEFT_HAND[:3]), PartSpec("rhand", RIGHT_HAND[:4])])
-TRAINING = load_config("configs/back_translation.yaml").translation
+CONFIG = load_config("configs/back_translation.yaml")
+TRAINING = CONFIG.translation
 SETTINGS = TranslatorSettings(width=32, layers=2, heads=4, feedforward=64, dropout=0.1)
 SENTENCES = (
     "it will rain tomorrow morning",
@@ -32,6 +35,11 @@ SENTENCES = (
     "snow and rain come tonight",
 )
 FEATURES = 12
+
+
+def plateau(**changes: float) -> Optim:
+    """As Sign Language Transformers are trained, but for the changes."""
+    return replace(CONFIG.train.optim, **changes)
 
 
 def sample(

@@ -12,16 +12,28 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from soke.data.clip import SkippedClip
 from soke.data.dataset import MotionSample, collate_motions
 from soke.errors import UserError
+from soke.run.settings import Optim
 from soke.translation import BackTranslator
-from soke.translation.module import PlateauSettings, TranslationModule
-from tests.translation.helpers import SENTENCES, SETTINGS, TRAINING, bleu4, fit, loader, sample, samples, translator
+from soke.translation.module import TranslationModule
+from tests.translation.helpers import (
+    SENTENCES,
+    SETTINGS,
+    TRAINING,
+    bleu4,
+    fit,
+    loader,
+    plateau,
+    sample,
+    samples,
+    translator,
+)
 
 FEW = replace(TRAINING, beams=[1, 2], length_penalties=[0.0, 1.0])
-QUICK = PlateauSettings(lr=5e-3)
+QUICK = plateau(lr=5e-3)
 PLAIN = replace(SETTINGS, dropout=0.0)
 
 
-def make_module(items: list[MotionSample], optim: PlateauSettings = QUICK, **options) -> TranslationModule:
+def make_module(items: list[MotionSample], optim: Optim = QUICK, **options) -> TranslationModule:
     """options: of the translator, of the training's settings, and label_smoothing"""
     made_of = {name: options.pop(name) for name in ("settings", "pseudo_glosses") if name in options}
     smoothing = options.pop("label_smoothing", 0.0)
@@ -97,7 +109,7 @@ def test_what_is_logged_is_of_the_whole_split(trained):
 def test_weights_of_the_losses_and_smoothing_in_training_alone():
     items = samples()
     losses = dict(gloss_weight=0.5, text_weight=2.0, label_smoothing=0.3)
-    module = make_module(items, PlateauSettings(lr=0.0), **losses, settings=PLAIN)
+    module = make_module(items, plateau(lr=0.0), **losses, settings=PLAIN)
     for norm in (module.model.frame_norm, module.model.text_norm):
         norm.momentum = 1.0  # so that validation sees the batch that training saw
     logged = fit(module, loader(items), loader(items), epochs=2).callback_metrics
@@ -156,17 +168,17 @@ def test_a_batch_of_unreadable_clips_gives_every_parameter_a_gradient_of_zero():
 def test_the_rate_falls_when_bleu_does_not_rise_and_training_ends_at_the_least_rate():
     items = samples()
     for every in (1, 2):
-        optim = PlateauSettings(lr=1e-6, factor=0.1, patience=1, min_lr=2e-8)  # too slow to learn anything
+        optim = plateau(lr=1e-6, factor=0.1, patience=1, eta_min=2e-8)  # too slow to learn anything
         module = make_module(items, optim)
         trainer = fit(module, loader(items), loader(items), epochs=50, check_val_every_n_epoch=every)
         # the first sets the mark, every second after it makes the rate smaller: 1e-7, then 2e-8
         assert trainer.current_epoch == 5 * every
-        assert trainer.optimizers[0].param_groups[0]["lr"] == optim.min_lr
+        assert trainer.optimizers[0].param_groups[0]["lr"] == optim.eta_min
 
 
 def test_the_optimiser_is_adam_as_published():
     items = samples()
-    (optimizer,) = fit(make_module(items, PlateauSettings()), loader(items), loader(items), epochs=1).optimizers
+    (optimizer,) = fit(make_module(items, plateau()), loader(items), loader(items), epochs=1).optimizers
     group = optimizer.param_groups[0]
     assert type(optimizer) is torch.optim.Adam
     assert (group["lr"], group["betas"], group["weight_decay"]) == (1e-3, (0.9, 0.998), 1e-3)
@@ -175,7 +187,7 @@ def test_the_optimiser_is_adam_as_published():
 
 def test_a_resumed_run_ends_as_one_without_interruption(tmp_path: Path):
     items = samples()
-    optim = PlateauSettings(lr=1e-4, factor=0.5, patience=0)  # smaller after every validation but the first
+    optim = plateau(lr=1e-4, factor=0.5, patience=0)  # smaller after every validation but the first
     straight = make_module(items, optim, settings=PLAIN)
     whole = fit(straight, loader(items, 2), loader(items), epochs=4)
     checkpoint = ModelCheckpoint(tmp_path, filename="last", save_on_train_epoch_end=True)

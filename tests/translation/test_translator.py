@@ -14,7 +14,7 @@ from soke.data.statistics import compute_statistics
 from soke.errors import UserError
 from soke.text.words import text_tokens
 from soke.translation import BackTranslator
-from soke.translation.module import PlateauSettings, TranslationModule
+from soke.translation.module import TranslationModule
 from soke.translation.translator import CONFIG_FILE, WEIGHTS_FILE
 from tests.translation.helpers import (
     LAYOUT,
@@ -24,6 +24,7 @@ from tests.translation.helpers import (
     bleu4,
     fit,
     loader,
+    plateau,
     sample,
     samples,
     translator,
@@ -197,7 +198,7 @@ def test_texts_are_joined_as_they_were_cut(level, blank):
 def test_the_search_with_the_highest_bleu_is_taken():
     items = samples()
     half_trained = translator(items)
-    fit(TranslationModule(half_trained, items, TRAINING, PlateauSettings(lr=3e-3)), loader(items), loader(items), epochs=20)
+    fit(TranslationModule(half_trained, items, TRAINING, plateau(lr=3e-3)), loader(items), loader(items), epochs=20)
     torch.manual_seed(0)
     references = [text.split() for text in SENTENCES * 2]
     features = [half_trained.features(item.motion) for item in items * 2]
