@@ -24,8 +24,8 @@ NUM_JOINTS = len(SMPLX_JOINTS)  # 55
 # The joints that published systems generate: no root orientation, no legs, no spine.
 UPPER_BODY = BODY[12:]
 
-# The 50 points that Progressive Transformers and Prompt2Sign take of OpenPose's; a hand has a root of its own beside the
-# arm's wrist.
+# The 50 points that Progressive Transformers and Prompt2Sign take of OpenPose's; a hand has a root of its own beside
+# the arm's wrist.
 _POINTS = [f"{finger}{i}" for finger in ("thumb", "index", "middle", "ring", "pinky") for i in (1, 2, 3, 4)]
 SKELETON_BODY = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",

@@ -97,8 +97,8 @@ class Skeleton:
         """None: there are bones alone."""
 
     def sticks(self, motion: Motion | JointMotion) -> Sticks:
-        """The bones, to each joint from the next one towards the root, and a dot, a bone without a length, for each joint
-        that has none; raises as `track`."""
+        """The bones, to each joint from the next one towards the root, and a dot, a bone without a length, for each
+        joint that has none; raises as `track`."""
         joined = {joint for bone in self.bones for joint in bone}
         bones = [*self.bones, *((joint, joint) for joint in self.joints if joint not in joined)]
         upright = torch.tensor([1.0, 1.0 if self.up == "+y" else -1.0, 1.0], device=self.device)

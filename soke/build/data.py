@@ -122,7 +122,8 @@ def statistics_of(config: Config, parts: MotionLayout, corpora: list[Corpus]) ->
             log.warning("%s, which DATASET.STATISTICS names, was computed from other data than this run's", named)
         return statistics
     dataset.require_readable()
-    return load_or_compute_statistics(named or config.run_folder / folders.STATISTICS, dataset, config.train.num_workers)
+    file = named or config.run_folder / folders.STATISTICS
+    return load_or_compute_statistics(file, dataset, config.train.num_workers)
 
 
 def extraction_setting(config: Config) -> dict[str, object]:

@@ -120,8 +120,8 @@ def locales_of(corpora: Sequence[Corpus]) -> dict[str, str]:
         first, name = found.setdefault(corpus.language, (locale, corpus.name))
         if first != locale:
             raise UserError(
-                f"the texts of {corpus.language} have the locale {first} in {name}, but {locale} in {corpus.name}: give "
-                "one of the corpora another `language`, or both the same `locale`"
+                f"the texts of {corpus.language} have the locale {first} in {name}, but {locale} in {corpus.name}: "
+                "give one of the corpora another `language`, or both the same `locale`"
             )
     return {language: locale for language, (locale, _) in found.items()}
 

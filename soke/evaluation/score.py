@@ -77,13 +77,11 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
 
     Faces are scored where every clip has one on both sides.
 
-    Args:
-        reader: of the files.
-        pred, ref: the folders; without ref, the predictions' files hold the references too.
-        method: of the DTW, exact or fastdtw.
+    reader:    of the files
+    pred, ref: the folders; without ref, the predictions' files hold the references too
+    method:    of the DTW, exact or fastdtw
 
-    Raises:
-        UserError: as `clip_files` does, and for a mean and a standard deviation that cannot be such.
+    Raises UserError as `clip_files` does, and for a mean and a standard deviation that cannot be such.
     """
     reader.doubts.clear()
     if reader.normalisation is not None:

@@ -80,7 +80,8 @@ def report(
     in_turn = zip_longest(*(corpus.clips(split) for corpus in corpora))
     clips = [clip for together in in_turn for clip in together if clip is not None]
     timings = count_time(batched, clips)
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"CPU, {torch.get_num_threads()} threads"
+    on_gpu = device.startswith("cuda")
+    name = torch.cuda.get_device_name(device) if on_gpu else f"CPU, {torch.get_num_threads()} threads"
     Console().print(table(timings, name))
     with new_file(Path(folder) / "timing.json") as path:
         path.write_text(json.dumps({"device": name, "timings": [asdict(t) for t in timings]}, indent=2) + "\n")

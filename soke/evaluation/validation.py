@@ -81,7 +81,8 @@ class GenerationScore:
         }
         tracks = [track_of(self.body, motion, face=False) for motion in motions]
         for corpus in corpora:
-            own = [(i, track) for i, track in zip(indices, tracks, strict=True) if self.samples[i].clip.corpus == corpus]
+            pairs = zip(indices, tracks, strict=True)
+            own = [(i, track) for i, track in pairs if self.samples[i].clip.corpus == corpus]
             names, truth = [self.samples[i].clip.name for i, _ in own], [self._reference(i, t.fps) for i, t in own]
             for align in NAMES:
                 metrics[corpus, align].update_many(names, [track for _, track in own], truth)

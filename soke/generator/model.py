@@ -38,8 +38,8 @@ class GeneratorOutput:
     """Teacher-forced result of a batch.
 
     loss:      [] mean of the streams' cross-entropies
-    losses:    stream -> [] cross-entropy per asked step, in nats
-    accuracy:  stream -> [] share of asked steps at which the likeliest code is the right one
+    losses:    stream -> [] cross-entropy per active step, in nats
+    accuracy:  stream -> [] share of active steps at which the likeliest code is the right one
     """
 
     loss: Tensor
@@ -84,8 +84,8 @@ class SignGenerator(nn.Module):
         steps, positions = settings.max_steps * self.scheme.period, mbart.config.max_position_embeddings
         if steps > positions:
             raise SettingsError(settings, [
-                f"`max_steps` is {settings.max_steps}, which takes {steps} steps of the decoder, but this mBART has only "
-                f"{positions} positions"
+                f"`max_steps` is {settings.max_steps}, which takes {steps} steps of the decoder, but this mBART has "
+                f"only {positions} positions"
             ])
 
     @property
@@ -168,8 +168,8 @@ class SignGenerator(nn.Module):
         losses, smoothed, accuracy = {}, [], {}
         for index, (stream, logits) in enumerate(self.heads(hidden, self.mbart.shared.weight).items()):
             target = steps.targets[..., index].flatten(0, 1)
-            asked = target != IGNORE
-            logits, target = logits[asked], target[asked]
+            active = target != IGNORE
+            logits, target = logits[active], target[active]
             losses[stream] = nn.functional.cross_entropy(logits, target)
             smoothed.append(
                 nn.functional.cross_entropy(logits, target, label_smoothing=label_smoothing)
@@ -209,7 +209,7 @@ class SignGenerator(nn.Module):
         state = decision(search, self.scheme, list(zip(texts, languages)), width, total, self.device)
         decoder = StepDecoder(self.mbart.decoder, states, mask, state.group, total, self.compile)
         inputs = self._start(languages).repeat_interleave(search.hypotheses, 1).flatten(0, 1)  # [N, D]
-        said: list[Tensor] = [torch.empty(0)] * len(texts)
+        output: list[Tensor] = [torch.empty(0)] * len(texts)
         alive = list(range(len(texts)))  # which sentence each sample of the decoder is
         look = 1 if self.device.type == "cpu" else _LOOK_EVERY
         for step in range(1, total + 1):
@@ -222,7 +222,7 @@ class SignGenerator(nn.Module):
                 if len(keep) < len(alive):
                     results = state.results(step)
                     for index in set(range(len(alive))).difference(keep):
-                        said[alive[index]] = results[index]
+                        output[alive[index]] = results[index]
                     alive = [alive[index] for index in keep]
                     if not alive:
                         break
@@ -231,7 +231,7 @@ class SignGenerator(nn.Module):
                     state.keep(chosen)
                     codes = rows_of(codes, chosen, state.group)
             inputs = self._inputs(codes)
-        return [self.scheme.revert(rows) for rows in said]
+        return [self.scheme.revert(rows) for rows in output]
 
     def translation(
         self, codes: Tensor, lengths: Tensor, texts: Sequence[str], languages: Sequence[str]
@@ -249,9 +249,9 @@ class SignGenerator(nn.Module):
             inputs_embeds=self.mbart.shared(inputs.clamp_min(0)), encoder_hidden_states=states,
             encoder_attention_mask=mask, use_cache=False,
         ).last_hidden_state  # [B, L, D]
-        asked = targets != IGNORE
-        logits = text_logits(hidden[asked], self.mbart.shared.weight, self.source.text_tokenizer)
-        target = targets[asked]
+        active = targets != IGNORE
+        logits = text_logits(hidden[active], self.mbart.shared.weight, self.source.text_tokenizer)
+        target = targets[active]
         accuracy = (logits.argmax(-1) == target).float().mean()
         return TextOutput(nn.functional.cross_entropy(logits, target), accuracy, len(target))
 
@@ -300,8 +300,8 @@ class SignGenerator(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: Path, similar: float | None = None) -> SignGenerator:
-        """similar: in place of the retrieval's `similar` that it was trained with. Raises UserError when the folder holds
-        no generator."""
+        """similar: in place of the retrieval's `similar` that it was trained with. Raises UserError when the folder
+        holds no generator."""
         from safetensors.torch import load_model
 
         folder = Path(folder)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ABSENT = -1  # in `Steps.inputs`: this stream feeds nothing into this step; in what heads said: it was not asked
-IGNORE = -100  # in `Steps.targets`: this stream is not asked at this step
+ABSENT = -1  # in `Steps.inputs`: this stream feeds nothing into this step; in what heads output: it was not active
+IGNORE = -100  # in `Steps.targets`: this stream is not active at this step
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class DecodingScheme(ABC):
 
     rows:    R, decoder rows per sample
     period:  decoder steps per time step
-    asked:   [period, R, P] bool, the heads that are read at step s: asked[s % period]
+    active:  [period, R, P] bool, the heads that are read at step s: active[s % period]
     may_end: [period, R, P] bool, the heads among them that may say end
     """
 
     rows: int
     period: int
-    asked: Tensor
+    active: Tensor
     may_end: Tensor
 
     def __init__(self, sizes: list[int]):
@@ -49,17 +49,18 @@ class DecodingScheme(ABC):
         """Codes [B, K, P] and their lengths [B] -> decoder steps."""
 
     @abstractmethod
-    def revert(self, said: Tensor) -> Tensor:
-        """What the heads of one sample said [R, S, P], ABSENT where they were not asked -> codes [K, P].
+    def revert(self, output: Tensor) -> Tensor:
+        """What the heads of one sample output [R, S, P], ABSENT where they were not active -> codes [K, P].
 
         A row counts up to the first step at which any of its heads says end.
         """
 
-    def _before_end(self, said: Tensor) -> list[Tensor]:
+    def _before_end(self, output: Tensor) -> list[Tensor]:
         """Each row of [R, S, P] up to its end."""
-        ended = (said == self.end.to(said.device)).any(-1)  # [R, S]
-        counts = torch.where(ended.any(1), ended.int().argmax(1), said.shape[1]) if said.shape[1] else [0] * len(said)
-        return [row[: int(count)] for row, count in zip(said, counts)]
+        ended = (output == self.end.to(output.device)).any(-1)  # [R, S]
+        steps = output.shape[1]
+        counts = torch.where(ended.any(1), ended.int().argmax(1), steps) if steps else [0] * len(output)
+        return [row[: int(count)] for row, count in zip(output, counts)]
 
 
 class MultiHead(DecodingScheme):
@@ -69,26 +70,26 @@ class MultiHead(DecodingScheme):
 
     def __init__(self, sizes: list[int]):
         super().__init__(sizes)
-        self.asked = self.may_end = torch.ones(1, 1, len(sizes), dtype=torch.bool)
+        self.active = self.may_end = torch.ones(1, 1, len(sizes), dtype=torch.bool)
 
     def build(self, codes: Tensor, lengths: Tensor) -> Steps:
         inputs, targets = _shifted(codes, lengths, self.end)
         return Steps(inputs[:, None], targets[:, None])
 
-    def revert(self, said: Tensor) -> Tensor:
-        return self._before_end(said)[0]
+    def revert(self, output: Tensor) -> Tensor:
+        return self._before_end(output)[0]
 
 
 class Sequential(DecodingScheme):
-    """P steps per time step: the streams in turn, each step reading the code said before (SOKE, table 2)."""
+    """P steps per time step: the streams in turn, each step reading the code output before (SOKE, table 2)."""
 
     rows = 1
 
     def __init__(self, sizes: list[int]):
         super().__init__(sizes)
         self.period = len(sizes)
-        self.asked = torch.eye(self.period, dtype=torch.bool)[:, None]
-        self.may_end = self.asked.clone()
+        self.active = torch.eye(self.period, dtype=torch.bool)[:, None]
+        self.may_end = self.active.clone()
         self.may_end[1:] = False  # a time step that was begun is finished
 
     def build(self, codes: Tensor, lengths: Tensor) -> Steps:
@@ -106,8 +107,8 @@ class Sequential(DecodingScheme):
         targets[..., 0] = torch.where((place == last)[..., 0], int(self.end[0]), targets[..., 0])
         return Steps(inputs[:, None], targets[:, None])
 
-    def revert(self, said: Tensor) -> Tensor:
-        (row,) = self._before_end(said)
+    def revert(self, output: Tensor) -> Tensor:
+        (row,) = self._before_end(output)
         time = len(row) // self.period
         return row[: time * self.period].reshape(time, self.period, self.period).diagonal(dim1=1, dim2=2)
 
@@ -121,18 +122,18 @@ class Parallel(DecodingScheme):
     def __init__(self, sizes: list[int]):
         super().__init__(sizes)
         self.rows = len(sizes)
-        self.asked = self.may_end = torch.eye(self.rows, dtype=torch.bool)[None]
+        self.active = self.may_end = torch.eye(self.rows, dtype=torch.bool)[None]
 
     def build(self, codes: Tensor, lengths: Tensor) -> Steps:
         inputs, targets = (steps[:, None] for steps in _shifted(codes, lengths, self.end))
-        own = self.asked[0].to(codes.device)[None, :, None]  # [1, R, 1, P]
+        own = self.active[0].to(codes.device)[None, :, None]  # [1, R, 1, P]
         return Steps(torch.where(own, inputs, ABSENT), torch.where(own, targets, IGNORE))
 
-    def revert(self, said: Tensor) -> Tensor:
-        spoken = [row[:, stream] for stream, row in enumerate(self._before_end(said))]
+    def revert(self, output: Tensor) -> Tensor:
+        spoken = [row[:, stream] for stream, row in enumerate(self._before_end(output))]
         longest = max(map(len, spoken))
         if longest and not all(map(len, spoken)):
-            raise ValueError("a stream has said nothing while another has: only empty ones have no last code to hold")
+            raise ValueError("a stream has output nothing while another has: only empty ones have no last code to hold")
         return torch.stack([torch.cat([s, s[-1:].expand(longest - len(s))]) for s in spoken], dim=1)
 
 

@@ -1,7 +1,7 @@
 """Search: what is chosen from the heads' scores at each decoder step. Greedy, sampling, beam search over all streams.
 
 Everywhere: B samples; G rows of the decoder per sample (the scheme's rows R times `beams`); N = B * G; P streams; V the
-largest codebook. Scores are [N, P, V + 1], the last column the end, -inf where nothing may be said.
+largest codebook. Scores are [N, P, V + 1], the last column the end, -inf where nothing may be output.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def filtered(scores: Tensor, search: Search) -> Tensor:
 
 
 class Decision:
-    """The state of one search over a batch: what was said, and who is done.
+    """The state of one search over a batch: what was output, and who is done.
 
     search, scheme: how
     sentences: B pairs of text and language, which seed sampling
@@ -69,9 +69,9 @@ class Decision:
         self.batch, self.beams = len(sentences), search.hypotheses
         self.group, self.streams = scheme.rows * self.beams, len(scheme.sizes)
         rows = self.batch * self.group
-        self.said = torch.full((rows, steps, self.streams), ABSENT, device=device)
-        asked, may_end = (m.repeat_interleave(self.beams, dim=1) for m in (scheme.asked, scheme.may_end))
-        self.asked, self.all_asked = asked.to(device), bool(asked.all())  # [period, G, P]
+        self.output = torch.full((rows, steps, self.streams), ABSENT, device=device)
+        active, may_end = (m.repeat_interleave(self.beams, dim=1) for m in (scheme.active, scheme.may_end))
+        self.active, self.all_active = active.to(device), bool(active.all())  # [period, G, P]
         barred = torch.zeros(2, *may_end.shape, width)  # what is added to scores before and after `min_steps`
         barred[0, ..., -1] = -torch.inf
         barred[1, ..., -1].masked_fill_(~may_end, -torch.inf)
@@ -86,9 +86,9 @@ class Decision:
             self.noise = -torch.log(-torch.log(torch.stack(draws).clamp_(1e-20, 1 - 1e-7))).to(device)  # Gumbel's
 
     def legal(self, logits: Tensor, step: int) -> Tensor:
-        """Logits [N, P, V + 1] -> log-probabilities of what may be said.
+        """Logits [N, P, V + 1] -> log-probabilities of what may be output.
 
-        A stream that is not asked has one choice of probability 1, column 0, which counts as ABSENT.
+        A stream that is not active has one choice of probability 1, column 0, which counts as ABSENT.
         """
         phase = step % self.scheme.period
         barred = self.barred[int(step >= self.search.min_steps * self.scheme.period), phase]
@@ -97,8 +97,8 @@ class Decision:
             scores = filtered(scores, self.search) + self.noise[:, step]
         else:
             scores = torch.log_softmax(scores, dim=-1)
-        if not self.all_asked:
-            scores = torch.where(self.asked[phase][..., None], scores, self.silent)
+        if not self.all_active:
+            scores = torch.where(self.active[phase][..., None], scores, self.silent)
         return scores.flatten(0, 1)
 
     def candidates(self, scores: Tensor, step: int, count: int) -> tuple[Tensor, Tensor]:
@@ -117,28 +117,28 @@ class Decision:
         finish = (ends + others).amax(1, keepdim=True)
         if banned is not None:
             hit, follow = banned  # [N, J], [N, J, P]
-            said = torch.where(self._asked_rows(step)[:, None], codes, ABSENT)
-            bad = ((said[:, :, None] == follow[:, None]).all(-1) & hit[:, None]).any(-1)
+            output = torch.where(self._active_rows(step)[:, None], codes, ABSENT)
+            bad = ((output[:, :, None] == follow[:, None]).all(-1) & hit[:, None]).any(-1)
             values, order = values.masked_fill(bad, -torch.inf).topk(min(count, values.shape[1]))
             codes = codes.gather(1, order[..., None].expand(-1, -1, self.streams))
         return torch.cat([values, finish], dim=1), codes
 
-    def _asked_rows(self, step: int) -> Tensor:
+    def _active_rows(self, step: int) -> Tensor:
         """[N, P]"""
-        return self.asked[step % self.scheme.period].repeat(len(self.said) // self.group, 1)
+        return self.active[step % self.scheme.period].repeat(len(self.output) // self.group, 1)
 
     def _banned(self, step: int) -> tuple[Tensor, Tensor] | None:
-        """Which earlier steps followed what the last steps say again [N, J], and what was said there [N, J, P]."""
+        """Which earlier steps followed what the last steps say again [N, J], and what was output there [N, J, P]."""
         before = self.search.no_repeat * self.scheme.period - 1
         if not self.search.no_repeat or step < before + 1:
             return None
-        windows = self.said[:, :step].unfold(1, before, 1)[:, :-1]  # [N, J, P, before]
-        again = self.said[:, step - before : step].transpose(1, 2)[:, None]
-        return (windows == again).flatten(2).all(-1), self.said[:, before:step]
+        windows = self.output[:, :step].unfold(1, before, 1)[:, :-1]  # [N, J, P, before]
+        again = self.output[:, step - before : step].transpose(1, 2)[:, None]
+        return (windows == again).flatten(2).all(-1), self.output[:, before:step]
 
     def keep(self, samples: Tensor) -> None:
         """Goes on with these samples only."""
-        self.said = rows_of(self.said, samples, self.group)
+        self.output = rows_of(self.output, samples, self.group)
         self.noise = None if self.noise is None else self.noise[samples]
 
 
@@ -147,16 +147,16 @@ class Stepwise(Decision):
 
     def __init__(self, *args, **settings):
         super().__init__(*args, **settings)
-        self.ended = torch.zeros(len(self.said), dtype=torch.bool, device=self.said.device)
+        self.ended = torch.zeros(len(self.output), dtype=torch.bool, device=self.output.device)
 
     def advance(self, logits: Tensor, step: int) -> tuple[Tensor, Tensor | None]:
         """Codes [N, P] that the next step reads, and no parents, for every row goes on from itself."""
         values, codes = self.candidates(self.legal(logits, step), step, 1)
-        asked = self._asked_rows(step)
+        active = self._active_rows(step)
         ends = values[:, -1] > values[:, :-1].amax(1)
-        codes = torch.where(asked, codes[:, 0], ABSENT)
-        said = torch.where(ends[:, None], torch.where(asked, self.end, ABSENT), codes)
-        self.said[:, step] = torch.where(self.ended[:, None], ABSENT, said)
+        codes = torch.where(active, codes[:, 0], ABSENT)
+        output = torch.where(ends[:, None], torch.where(active, self.end, ABSENT), codes)
+        self.output[:, step] = torch.where(self.ended[:, None], ABSENT, output)
         self.ended |= ends
         return codes.masked_fill(self.ended[:, None], ABSENT), None
 
@@ -170,8 +170,8 @@ class Stepwise(Decision):
         super().keep(samples)
 
     def results(self, step: int) -> Tensor:
-        """[B, R, S, P] what was said so far."""
-        return self.said.unflatten(0, (-1, self.group))
+        """[B, R, S, P] what was output so far."""
+        return self.output.unflatten(0, (-1, self.group))
 
 
 class Beams(Decision):
@@ -183,12 +183,12 @@ class Beams(Decision):
     def __init__(self, *args, **settings):
         super().__init__(*args, **settings)
         heads = self.batch * self.scheme.rows
-        device = self.said.device
+        device = self.output.device
         self.scores = torch.full((heads, self.beams), -torch.inf, device=device)
         self.scores[:, 0] = 0.0
         self.finished = torch.zeros(heads, dtype=torch.int64, device=device)
         self.best = torch.full((heads,), -torch.inf, device=device)
-        self.best_said = torch.full_like(self.said[: heads], ABSENT)
+        self.best_output = torch.full_like(self.output[: heads], ABSENT)
 
     def advance(self, logits: Tensor, step: int) -> tuple[Tensor, Tensor | None]:
         """Codes [N, P] that the next step reads, and the row [N] that each row goes on from."""
@@ -206,10 +206,10 @@ class Beams(Decision):
         top, which = final.max(1)
         better = top > self.best
         row = torch.arange(len(best), device=best.device) * beams + parent.gather(1, which[:, None])[:, 0]
-        ending = self.said[row].clone()
-        ending[:, step] = torch.where(self._asked_rows(step)[row], self.end, ABSENT)
+        ending = self.output[row].clone()
+        ending[:, step] = torch.where(self._active_rows(step)[row], self.end, ABSENT)
         self.best = torch.where(better, top, self.best)
-        self.best_said = torch.where(better[:, None, None], ending, self.best_said)
+        self.best_output = torch.where(better[:, None, None], ending, self.best_output)
         self.finished += leaving.sum(1)
 
         staying = ends.to(torch.int8).sort(dim=1, stable=True).indices[:, :beams]  # those that do not end, in order
@@ -218,10 +218,10 @@ class Beams(Decision):
         parents = (torch.arange(len(best), device=best.device)[:, None] * beams + parent).flatten()
         chosen = codes[parents, choice.flatten()]
         self.scores = alive
-        self.said = self.said[parents]
-        real = self._asked_rows(step) & alive.flatten().isfinite()[:, None]
+        self.output = self.output[parents]
+        real = self._active_rows(step) & alive.flatten().isfinite()[:, None]
         codes = torch.where(real, chosen, ABSENT)
-        self.said[:, step] = codes
+        self.output[:, step] = codes
         return codes, parents
 
     def _length(self, step: int) -> float:
@@ -237,16 +237,16 @@ class Beams(Decision):
         return self._done_heads.view(-1, self.scheme.rows).all(1)
 
     def keep(self, samples: Tensor) -> None:
-        for name in ("scores", "finished", "best", "best_said"):
+        for name in ("scores", "finished", "best", "best_output"):
             setattr(self, name, rows_of(getattr(self, name), samples, self.scheme.rows))
         super().keep(samples)
 
     def results(self, step: int) -> Tensor:
         """[B, R, S, P] the best hypothesis of each row, those that have not ended after `step` steps among them."""
         alive, which = (self.scores / self._length(step - 1)).max(1)
-        open_said = self.said[torch.arange(len(which), device=which.device) * self.beams + which]
+        open_output = self.output[torch.arange(len(which), device=which.device) * self.beams + which]
         open_wins = ~self._done_heads & (alive > self.best)
-        return torch.where(open_wins[:, None, None], open_said, self.best_said).unflatten(0, (-1, self.scheme.rows))
+        return torch.where(open_wins[:, None, None], open_output, self.best_output).unflatten(0, (-1, self.scheme.rows))
 
 
 def decision(search: Search, *args, **settings) -> Stepwise | Beams:

@@ -76,7 +76,8 @@ class Retrieval(Settings):
         found = self.below(0, "words") + self.below(1, "steps") + self.no_share("similar", "drop")
         if self.similar and self.match != "token":
             found.append(
-                f"`similar`={self.similar} has no effect with `match`={self.match}: set `similar` to 0, or `match` to token"
+                f"`similar`={self.similar} has no effect with `match`={self.match}: set `similar` to 0, or "
+                "`match` to token"
             )
         return found
 

@@ -101,8 +101,8 @@ class SourceEncoder:
         token = self.text_tokenizer.convert_tokens_to_ids(self.locales[language])
         if token == self.text_tokenizer.unk_token_id:
             raise UserError(
-                f"this mBART does not have {self.locales[language]}, the locale of {language}: give the corpus one that "
-                "mBART has, or make a small mBART for it with `python -m prepare.small_mbart --cfg`"
+                f"this mBART does not have {self.locales[language]}, the locale of {language}: give the corpus one "
+                "that mBART has, or make a small mBART for it with `python -m prepare.small_mbart --cfg`"
             )
         return token
 

@@ -21,7 +21,8 @@ def stick_mesh(starts: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> tuple
     across /= np.linalg.norm(across, axis=-1, keepdims=True)
     other = np.cross(along, across)
     angles = np.arange(_SIDES) * 2 * np.pi / _SIDES
-    ring = np.cos(angles)[:, None] * across[..., None, :] + np.sin(angles)[:, None] * other[..., None, :]  # [T, B, 8, 3]
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    ring = cos * across[..., None, :] + sin * other[..., None, :]  # [T, B, 8, 3]
     near, far = radii[:, None], _TAPER * radii[:, None]  # [B, 1]
     vertices = np.concatenate(
         [

@@ -239,8 +239,8 @@ def _check_settings(config: Config, checkpoint: Path, folder: Path, trained_by: 
     if refused:
         extend = "; TRAIN.EXTEND=true continues to another TRAIN.END_EPOCH" if "TRAIN.END_EPOCH" in refused else ""
         raise UserError(
-            f"TRAIN.RESUME: {checkpoint} was trained with other settings (saved -> asked), {changes.described(refused)}: "
-            f"leave them as in {saved}, or choose another NAME and train anew{extend}"
+            f"TRAIN.RESUME: {checkpoint} was trained with other settings (saved -> asked), "
+            f"{changes.described(refused)}: leave them as in {saved}, or choose another NAME and train anew{extend}"
         )
     if found and _is_first_process():
         log.warning("the run continues with other settings (saved -> asked): %s", changes.described(found))

@@ -46,8 +46,8 @@ def optimizers_of(
 
 
 def follow(module: pl.LightningModule, score: Tensor | float, settings: Optim) -> None:
-    """Counts a validation's score for a plateau, if that is the schedule; training stops at its lowest rate. To be called
-    in every validation that has the score, of all processes, at its end."""
+    """Counts a validation's score for a plateau, if that is the schedule; training stops at its lowest rate. To be
+    called in every validation that has the score, of all processes, at its end."""
     schedule = module.lr_schedulers()
     if not isinstance(schedule, ReduceLROnPlateau) or module.trainer.sanity_checking:
         return

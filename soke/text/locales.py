@@ -17,8 +17,8 @@ ENGLISH = "en_XX"
 
 
 def completed(languages: Iterable[str], locales: Mapping[str, str]) -> dict[str, str]:
-    """{sign language: locale}, from `TEXT_LOCALE` where `locales` does not have it. Raises UserError for a sign language
-    that neither of them has."""
+    """{sign language: locale}, from `TEXT_LOCALE` where `locales` does not have it. Raises UserError for a sign
+    language that neither of them has."""
     languages = dict.fromkeys(languages)
     unknown = [language for language in languages if language not in locales and language not in TEXT_LOCALE]
     if unknown:

@@ -55,7 +55,8 @@ class BackTranslator:
     @classmethod
     def untrained(
         cls, clips: Sequence[Clip], layout: MotionLayout, statistics: Statistics, settings: TranslatorSettings,
-        locale: str, level: Level, pseudo_glosses: bool = False, max_tokens: int = 100, annotations: Mapping[str, str] = {},
+        locale: str, level: Level, pseudo_glosses: bool = False, max_tokens: int = 100,
+        annotations: Mapping[str, str] = {},
     ) -> BackTranslator:
         """With random weights and the vocabularies of these training clips.
 

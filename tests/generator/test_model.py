@@ -44,7 +44,7 @@ def slow_row(model: SignGenerator, text: str, language: str, row: int) -> list[l
             scores = list(logits.values())[p]
             may_end = bool(scheme.may_end[phase, row, p]) and len(said) >= scheme.period
             best = int(scores.argmax() if may_end else scores[:size].argmax())
-            choice.append(best if scheme.asked[phase, row, p] else ABSENT)
+            choice.append(best if scheme.active[phase, row, p] else ABSENT)
         said.append(choice)
         if any(c == size for c, size in zip(choice, sizes)):
             break

@@ -79,5 +79,5 @@ def test_targets_stand_where_heads_are_read(name, drawn):
     scheme = SCHEMES[name](sizes)
     for length, targets in zip(lengths.tolist(), scheme.build(codes, lengths).targets):
         for step in range(length * scheme.period):
-            assert torch.equal(targets[:, step] != IGNORE, scheme.asked[step % scheme.period])
+            assert torch.equal(targets[:, step] != IGNORE, scheme.active[step % scheme.period])
         assert torch.equal(targets[:, length * scheme.period] == scheme.end, scheme.may_end[0])
