@@ -311,11 +311,12 @@ def largest_deviation(autoencoder: PartAutoencoder, public: dict[str, Tensor]) -
     frames = 16 * 2 ** len(autoencoder.encoder.stages)
     features = torch.randn(2, frames, len(autoencoder.mean), generator=torch.Generator().manual_seed(0))
     found = autoencoder.encoder(features.transpose(1, 2))
-    codes = autoencoder.quantizer.encode(found)
-    reconstruction = autoencoder.decoder(autoencoder.quantizer.decode(codes)).transpose(1, 2)
+    streams = autoencoder.quantizer.encode(found)  # [B, K, 1]
+    reconstruction = autoencoder.decoder(autoencoder.quantizer.decode(streams)).transpose(1, 2)
+    codes = streams[..., 0]
     latents = reference_encoder(public, features.double())
     distances = torch.cdist(latents.transpose(1, 2), public[CODEBOOK]).square()  # [B, K, codes]
-    chosen = distances.gather(2, codes[..., None])[..., 0]
+    chosen = distances.gather(2, streams)[..., 0]
     return max(
         _relative(found, latents),
         _relative(reconstruction, reference_decoder(public, codes)),

@@ -68,8 +68,8 @@ class Train(Settings):
             found.append(f"`label_smoothing` must be at least 0 and below 1, not {self.label_smoothing}")
         if self.extend and self.optim.schedule != "cosine":
             found.append(
-                f"`extend` is for `optim.schedule`=cosine: with {self.optim.schedule} the learning rate does not depend "
-                "on `end_epoch`, which may change without it"
+                f"`extend` is for `optim.schedule`=cosine: with {self.optim.schedule} the learning rate does not "
+                "depend on `end_epoch`, which may change without it"
             )
         return found
 

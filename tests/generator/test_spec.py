@@ -33,7 +33,7 @@ def test_a_spec_of_a_version_before_reads_as_what_it_said():
     retrieval = Retrieval(1, 2, "token", 0.5, "longest", "lists 0123", "x.json 4567", "fused", 0.25)
     assert GeneratorSpec.from_plain(flat) == GeneratorSpec(
         Generator("", "parallel", "tied", {"body": 2.0}, 7, 9, 0.75, retrieval), ["ASL"], {"body": 96}, "abc",
-        {"how2sign": 24.0}, {"how2sign": "ASL"}, "cdef",
+        {"how2sign": 24.0}, {"how2sign": "ASL"}, data="cdef",
     )
 
 
