@@ -228,10 +228,9 @@ def contour_vertices(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarra
     Rows 0..39 are turns of 0..-39 degrees, rows 40..78 of 1..39, as SMPL-X looks them up. A landmark is the vertex
     farthest from the middle of the face, seen from the front, in its direction; the chin is the ninth.
 
-    Args:
-        vertices: `[V, 3]`. faces: `[F, 3]`. weights: `[V, 55]`.
-        head_skin: `[V]` bool, head without eyeballs and cavities. ears: one vertex on each ear.
-        landmark_ids: `[51]`.
+    vertices: `[V, 3]`. faces: `[F, 3]`. weights: `[V, 55]`.
+    head_skin: `[V]` bool, head without eyeballs and cavities. ears: one vertex on each ear.
+    landmark_ids: `[51]`.
     """
     near_ear = np.linalg.norm(vertices[:, None] - vertices[list(ears)], axis=2).min(1) < 0.058
     skin = head_skin & ~near_ear

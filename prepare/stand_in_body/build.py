@@ -165,8 +165,7 @@ def t_posed_body(rig: Rig, mesh: DecimatedMesh, vertices: np.ndarray, heads: np.
 def vertex_order(mean: np.ndarray, mesh: DecimatedMesh, named: dict[str, int]) -> np.ndarray:
     """For every SMPL-X id the present row `[10475]`: named vertices on their ids, the rest in spatial order.
 
-    Args:
-        mean: `[10475, 3]`. named: name -> id in the source mesh.
+    mean: `[10475, 3]`. named: name -> id in the source mesh.
     """
     order = np.full(NUM_VERTICES, -1)
     row_of_name = {name: int(np.searchsorted(mesh.keep, source_id)) for name, source_id in named.items()}
@@ -200,9 +199,8 @@ def joint_regressor(vertices: np.ndarray, samples: np.ndarray, weights: np.ndarr
                     mean_joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """`J_regressor` `[55, 10475]`: each joint from the skin that it or its parent moves; an eye from its whole ball.
 
-    Args:
-        vertices: `[10475, 3]` the mean. samples: `[N, 10475, 3]`. weights: `[10475, 55]`.
-        joints: `[N, 55, 3]`. mean_joints: `[55, 3]`.
+    vertices: `[10475, 3]` the mean. samples: `[N, 10475, 3]`. weights: `[10475, 55]`.
+    joints: `[N, 55, 3]`. mean_joints: `[55, 3]`.
     """
     regressor = np.zeros((len(SMPLX_JOINTS), NUM_VERTICES))
     eye_ids = {"left_eye_smplhf": np.arange(NUM_SKIN, NUM_SKIN + EYE_VERTICES),
@@ -228,8 +226,7 @@ def joint_regressor(vertices: np.ndarray, samples: np.ndarray, weights: np.ndarr
 def flame_head(body: Body, samples: np.ndarray, joints: np.ndarray, mean_joints: np.ndarray) -> Head:
     """The head of the body as a FLAME model of 5023 vertices and 5 joints, with the head joint as its origin.
 
-    Args:
-        samples: `[N, 10475, 3]`. joints: `[N, 55, 3]`. mean_joints: `[55, 3]`.
+    samples: `[N, 10475, 3]`. joints: `[N, 55, 3]`. mean_joints: `[55, 3]`.
     """
     ids = np.flatnonzero(body.region == HEAD)
     own = [SMPLX_JOINTS.index(name) for name in _HEAD_JOINTS]

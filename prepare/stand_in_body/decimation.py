@@ -92,13 +92,12 @@ def decimate(vertices: np.ndarray, faces: np.ndarray, region: np.ndarray, target
              protected: np.ndarray, importance: np.ndarray, mirror: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Remove vertices in mirrored pairs, cheapest first, until every region has exactly its target number.
 
-    Args:
-        vertices: `[n, 3]` metres. faces: `[F, 3]`.
-        region: `[n]` label per vertex; vertices collapse only inside their region.
-        targets: number of vertices wanted per region.
-        protected: `[n]` vertices that stay.
-        importance: `[n]` factor on the cost of removing a vertex.
-        mirror: `[n]` the vertex on the other side; itself on the midline.
+    vertices: `[n, 3]` metres. faces: `[F, 3]`.
+    region: `[n]` label per vertex; vertices collapse only inside their region.
+    targets: number of vertices wanted per region.
+    protected: `[n]` vertices that stay.
+    importance: `[n]` factor on the cost of removing a vertex.
+    mirror: `[n]` the vertex on the other side; itself on the midline.
 
     Returns `alive` `[n]` bool, and the faces that are left `[G, 3]` in the old numbering.
     Raises RuntimeError when no collapse is left before a target is reached.

@@ -108,9 +108,8 @@ class Rig:
              skinning: scipy.sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Move one body into the T-pose.
 
-        Args:
-            vertices: `[n, 3]`, those whose weights are the rows of `skinning` `[n, B]`.
-            heads, tails: `[B, 3]` ends of the bones at rest.
+        vertices: `[n, 3]`, those whose weights are the rows of `skinning` `[n, B]`.
+        heads, tails: `[B, 3]` ends of the bones at rest.
 
         Returns posed vertices, heads and tails.
         """

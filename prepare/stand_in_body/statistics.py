@@ -56,8 +56,7 @@ def _sample_parameters(rig: Rig, count: int, rng: np.random.Generator) -> tuple[
 def shape_directions(vertices: np.ndarray, mean: np.ndarray, count: int) -> np.ndarray:
     """The first principal components of a population, each scaled to one standard deviation: `[count, V, 3]`.
 
-    Args:
-        vertices: `[N, V, 3]`. mean: `[V, 3]`.
+    vertices: `[N, V, 3]`. mean: `[V, 3]`.
     """
     samples = len(vertices)
     residuals = (vertices - mean.astype(vertices.dtype)).reshape(samples, -1)
@@ -70,8 +69,7 @@ def expression_directions(names: list[str], actions: np.ndarray,
                           rng: np.random.Generator) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Facial actions turned into components that are ordered by how much they move the face.
 
-    Args:
-        names: A names. actions: `[A, V, 3]` displacements in metres.
+    names: A names. actions: `[A, V, 3]` displacements in metres.
 
     Returns the E names used, directions `[E, V, 3]`, and the matrix `[E, E]` that turns strengths of the actions
     (0..1, a row vector) into coefficients of the directions, exactly.
@@ -106,8 +104,7 @@ def _signs(rows: np.ndarray) -> np.ndarray:
 def fit_regressor(ids: np.ndarray, vertices: np.ndarray, joint: np.ndarray) -> np.ndarray:
     """Non-negative weights `[len(ids)]`, summing to one, that give a joint from some vertices.
 
-    Args:
-        ids: the vertices to use. vertices: `[N, V, 3]` samples. joint: `[N, 3]` where the joint is in each.
+    ids: the vertices to use. vertices: `[N, V, 3]` samples. joint: `[N, 3]` where the joint is in each.
     """
     sum_to_one = 20.0
     system = vertices[:, ids].transpose(0, 2, 1).reshape(-1, len(ids)).astype(float)
