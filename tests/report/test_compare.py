@@ -6,6 +6,8 @@ import io
 import json
 import random
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from soke.report.gaps import gaps
 from soke.report.paper_table import Column, Measure, PaperTable, Row, Value
 from soke.report.published import TABLES
 from soke.report.tables import ResultTable
+from soke.run.config import ROOT
 
 BODY = Signature("DTW-PA-JPE", "body", "procrustes", "12of144", "exact", ("m", "mm"), 24.0, "stand-in", "ab12", "cd34")
 BLEU = Signature("BLEU-4", units=("percent",), level="word", library="lib:1|x", judge="j1")
@@ -352,3 +355,10 @@ def test_command_line(pair, tmp_path, capsys):
     assert str(out) in capsys.readouterr().out
     with pytest.raises(UserError, match="there is no table x"):
         main([str(pair[0]), "--table", "x"])
+
+
+@pytest.mark.parametrize(("old", "new"), [("metrics.compare", "report.compare"), ("metrics.score", "evaluation.score")])
+def test_the_names_of_before_still_work_and_name_the_new_ones(old, new):
+    command = [sys.executable, "-m", f"soke.{old}", "--help"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f"usage: soke.{new}" in run.stdout and f"soke.{old} is now soke.{new}" in run.stderr
