@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from soke.run import processes
-from soke.tokenizer.quantizers.base import float32
+from soke.tokenizer.quantizers.base import Quantized, distance, float32, rows, valid_rows
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,35 @@ class CodebookQuantizer(nn.Module):
     @property
     def sizes(self) -> tuple[int, ...]:
         return (self.num_codes,)
+
+    def forward(self, latents: Tensor, mask: Tensor | None = None) -> Quantized:
+        steps = latents.shape[0], latents.shape[2]
+        with float32(latents) as latents:
+            flat, valid = rows(latents), valid_rows(mask)
+            latents = flat[valid]  # [N, D]
+            finite, picked = self._look(latents) if self.training else (None, None)
+            if picked is not None:
+                self._prepare(picked)
+            codes = self._nearest(flat)
+            vectors = self.codebook[codes]
+            commitment, loss = distance(latents, vectors[valid].detach()), self._loss(vectors[valid], latents.detach())
+            if picked is not None:
+                self._learn(latents.detach()[finite], codes[valid][finite], picked)
+            passed = flat + (vectors - flat).detach()
+            vectors, passed = (v.view(*steps, self.dim).transpose(1, 2) for v in (vectors.detach(), passed))
+            return Quantized(codes.view(*steps, 1), vectors, passed, commitment, loss)
+
+    def _prepare(self, picked: Tensor) -> None:
+        """Before the codes of a training batch are chosen. picked [num_codes, D]: where codes start or restart"""
+        raise NotImplementedError
+
+    def _learn(self, latents: Tensor, codes: Tensor, picked: Tensor) -> None:
+        """From a training batch's latents [N, D] and the codes [N] that they chose; picked as in `_prepare`."""
+        raise NotImplementedError
+
+    def _loss(self, vectors: Tensor, latents: Tensor) -> Tensor:
+        """[N, D], [N, D] -> [], see `Quantized`."""
+        raise NotImplementedError
 
     def encode(self, latents: Tensor) -> Tensor:
         with float32(latents) as latents:
