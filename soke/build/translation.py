@@ -78,7 +78,8 @@ def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[s
 
 def exports(config: Config) -> dict[str, Path]:
     """Corpus -> folder of its model."""
-    return {name: folder_of_corpus(back_translation_folder(config), name) for name in config.dataset.corpora}
+    folder = resolve(config.test.checkpoint) if config.test.checkpoint else config.run_folder
+    return {name: folder_of_corpus(folder, name) for name in config.dataset.corpora}
 
 
 def scores(
@@ -92,15 +93,10 @@ def scores(
 
 def _translator(config: Config, corpus: Corpus) -> BackTranslator:
     """The back-translation model of this run."""
-    folder = folder_of_corpus(back_translation_folder(config), corpus.name)
+    folder = exports(config)[corpus.name]
     translator = _back_translator(config, folder, corpus)
     agreement.check_translator(config, layout_of(config), translator, folder)
     return translator
-
-
-def back_translation_folder(config: Config) -> Path:
-    """Folder of the back-translation models that are to be tested."""
-    return resolve(config.test.checkpoint) if config.test.checkpoint else config.run_folder
 
 
 def folder_of_corpus(folder: Path, corpus: str) -> Path:
