@@ -109,6 +109,11 @@ class BodyModel:
         """[V, 3] the unposed mesh in metres, y up, facing +z."""
         return self._model.v_template
 
+    @property
+    def expression_directions(self) -> Tensor:
+        """[V, 3, E] how far each expression coefficient moves the vertices, metres per unit."""
+        return self._model.expr_dirs
+
     @cached_property
     def expressions(self) -> int:
         """How many expression coefficients there are, up to the last one that moves anything."""
