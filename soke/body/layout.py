@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Literal, Mapping, Sequence, get_args
+from typing import Collection, Literal, Mapping, Sequence, get_args
 
 import torch
 from torch import Tensor
@@ -45,6 +45,12 @@ class PartSpec:
     @property
     def rotated_joints(self) -> tuple[str, ...]:
         return (*self.joints, "jaw") if self.jaw else self.joints
+
+    @property
+    def sees(self) -> frozenset[str]:
+        """Names of its joints, and `expression` and `eyelids` where they belong to it."""
+        extra = {"expression": self.expression > 0, "eyelids": self.eyelids}
+        return frozenset(self.rotated_joints) | {name for name, seen in extra.items() if seen}
 
     @property
     def per_joint(self) -> int:
@@ -112,9 +118,7 @@ class MotionLayout:
     @property
     def covers(self) -> set[str]:
         """Names of the joints that some part sees, and `expression` and `eyelids` where one does."""
-        joints = {joint for part in self.parts for joint in part.rotated_joints}
-        extra = {"expression": any(p.expression for p in self.parts), "eyelids": any(p.eyelids for p in self.parts)}
-        return joints | {name for name, seen in extra.items() if seen}
+        return {name for part in self.parts for name in part.sees}
 
     @cached_property
     def hash(self) -> str:
@@ -127,21 +131,31 @@ class MotionLayout:
         """Whether its motions are `JointMotion`s."""
         return self.parts[0].rotation == "position"
 
-    def features(self, motion: Motion | JointMotion) -> dict[str, Tensor]:
-        """Motion of T frames -> {part: [T, D]}. Raises ValueError when the motion lacks what a part needs."""
+    def observed(self, motion: Motion | JointMotion) -> tuple[str, ...]:
+        """Names of the parts of which the motion lacks nothing: those whose features are more than stand-in zeros."""
+        lacking = frozenset() if isinstance(motion, JointMotion) else motion.lacking
+        return tuple(part.name for part in self.parts if not part.sees & lacking)
+
+    def features(
+        self, motion: Motion | JointMotion, parts: Collection[str] | None = None
+    ) -> dict[str, Tensor]:
+        """Motion of T frames -> {part: [T, D]}. Raises ValueError when the motion lacks what a part needs.
+
+        parts: names of those that are wanted; None: all
+        """
         if self.of_positions != isinstance(motion, JointMotion):
             raise ValueError(f"the motion holds {'no ' if self.of_positions else ''}joint positions")
-        if self.of_positions:
-            return {part.name: _positions(part, motion) for part in self.parts}
-        return {part.name: _part_features(part, motion) for part in self.parts}
+        of = _positions if self.of_positions else _part_features
+        return {part.name: of(part, motion) for part in self.parts if parts is None or part.name in parts}
 
     def motion(
-        self, features: Mapping[str, Tensor], fps: float, betas: Tensor | None = None, made_by: str = ""
+        self, features: Mapping[str, Tensor], fps: float, betas: Tensor | None = None, made_by: str = "",
+        head_shape: Tensor | None = None,
     ) -> Motion | JointMotion:
         """{part: [T, D]} -> motion; joints and coefficients that no part covers are zero, or absent from positions.
         Raises ValueError for features of another shape.
 
-        made_by: of the motion that the features were taken of
+        made_by: of the motion that the features were taken of; so are betas (zero when None) and head_shape
         """
         first = features[self.parts[0].name]
         frames = first.shape[0]
@@ -170,11 +184,17 @@ class MotionLayout:
             if part.eyelids:
                 eyelids = lids
         shape = torch.zeros(10, device=first.device) if betas is None else betas.to(first.device)
-        return Motion(rotations, expression, shape, fps, eyelids, made_by)
+        head = None if head_shape is None else head_shape.to(first.device)
+        return Motion(rotations, expression, shape, fps, eyelids, made_by, head)
 
     def covered(self, motion: Motion | JointMotion) -> Motion | JointMotion:
-        """What the layout keeps of a motion, whose rate, body shape and maker stay. Raises as `features` does."""
-        return self.motion(self.features(motion), motion.fps, motion.betas, motion.made_by)
+        """What the layout keeps of a motion, whose rate, shapes and maker stay, and what it lacks outside of the
+        layout. Raises as `features` does."""
+        features = self.features(motion)
+        if isinstance(motion, JointMotion):
+            return self.motion(features, motion.fps, made_by=motion.made_by)
+        kept = self.motion(features, motion.fps, motion.betas, motion.made_by, motion.head_shape)
+        return replace(kept, lacking=motion.lacking)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MotionLayout) and self.parts == other.parts
@@ -202,6 +222,8 @@ def _positions(part: PartSpec, motion: JointMotion) -> Tensor:
 
 
 def _part_features(part: PartSpec, motion: Motion) -> Tensor:
+    if unseen := part.sees & motion.lacking:
+        raise ValueError(f"part {part.name} needs {_listed(unseen)}, which the motion lacks: nobody observed it")
     rotations = motion.rotations[:, joint_indices(part.rotated_joints)]
     if part.mirrors is not None:
         rotations = mirror_axis_angle(rotations)
@@ -220,3 +242,9 @@ def _part_features(part: PartSpec, motion: Motion) -> Tensor:
             raise ValueError(f"part {part.name} needs eyelids, which the motion does not have")
         pieces.append(motion.eyelids)
     return torch.cat(pieces, dim=1)
+
+
+def _listed(names: Collection[str]) -> str:
+    """At most three names, and how many there are."""
+    first = ", ".join(sorted(names)[:3])
+    return first if len(names) <= 3 else f"{first}, … ({len(names)} in all)"

@@ -10,6 +10,8 @@ from soke.body.joints import NUM_JOINTS, SMPLX_JOINTS, joint_indices, mirrored_n
 from soke.body.rotations import mirror_axis_angle, slerp_axis_angle
 
 _MIRROR_ORDER = joint_indices([mirrored_name(name) for name in SMPLX_JOINTS])
+HEAD_SHAPES = 300  # of FLAME
+OBSERVABLE = (*SMPLX_JOINTS, "expression", "eyelids")  # what a motion may lack
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Motion:
     fps:        frames per second
     eyelids:    [T, 2] FLAME eyelid coefficients, left and right, or None
     made_by:    "" for the motion of a signer, else the model whose output it is
+    head_shape: [300] shape of the head in FLAME's coefficients, or None where it is not known
+    lacking:    those of `OBSERVABLE` that nobody observed; zeros stand in their place
     """
 
     rotations: Tensor
@@ -30,6 +34,8 @@ class Motion:
     fps: float
     eyelids: Tensor | None = None
     made_by: str = ""
+    head_shape: Tensor | None = None
+    lacking: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         frames = self.rotations.shape[0]
@@ -41,6 +47,10 @@ class Motion:
             raise ValueError(f"eyelids must be [{frames}, 2], not {list(self.eyelids.shape)}")
         if self.fps <= 0:
             raise ValueError(f"fps must be above 0, not {self.fps}")
+        if self.head_shape is not None and self.head_shape.shape != (HEAD_SHAPES,):
+            raise ValueError(f"head_shape must be [{HEAD_SHAPES}], not {list(self.head_shape.shape)}")
+        if unknown := sorted(self.lacking.difference(OBSERVABLE)):
+            raise ValueError(f"lacking must name joints, expression or eyelids, not {', '.join(unknown)}")
 
     def __len__(self) -> int:
         return self.rotations.shape[0]
@@ -84,12 +94,13 @@ class Motion:
     def mirrored(self) -> Motion:
         """The same signing by the other hand: left and right swapped, rotations mirrored.
 
-        The expression stays: its coefficients have no left and right that could be swapped.
+        Expression and head shape stay: their coefficients have no left and right that could be swapped.
         """
         return replace(
             self,
             rotations=mirror_axis_angle(self.rotations[:, _MIRROR_ORDER]),
             eyelids=None if self.eyelids is None else self.eyelids.flip(-1),
+            lacking=frozenset(map(mirrored_name, self.lacking)),
         )
 
     def to(self, device: torch.device | str) -> Motion:
@@ -138,6 +149,11 @@ class JointMotion:
     @property
     def betas(self) -> None:
         """No shape, for no body model was fitted."""
+        return None
+
+    @property
+    def head_shape(self) -> None:
+        """As `betas`."""
         return None
 
     def frames(self, index: slice | Tensor) -> JointMotion:

@@ -38,14 +38,13 @@ class Reconstruction:
         self.use = {stream: CodebookUse(size, stream, **self.conditions) for stream, size in streams}
 
     def produce(self, sentences: Sequence[Sentence]) -> list[Motion]:
-        """With the frame rate and the shape of the source's motions, in batches of similar length, on the CPU."""
+        """With the frame rate and the shapes of the source's motions, in batches of similar length, on the CPU."""
         motions = self.source.produce(sentences)
         codes = self.tokenizer.encode_motions(motions)
         for of_motion in codes:
             for counter, column in zip(self.use.values(), of_motion.cpu().T, strict=True):
                 counter.update(column)
-        rebuilt = self.tokenizer.decode_motions(codes, [m.fps for m in motions], [m.betas for m in motions])
-        return [motion.to("cpu") for motion in rebuilt]
+        return [motion.to("cpu") for motion in self.tokenizer.decode_like(codes, motions)]
 
 
 def reconstruction(tokenizer: SignTokenizer, setting: Setting) -> Evaluation:

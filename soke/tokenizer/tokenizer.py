@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 import soke
 from soke.body.layout import MotionLayout
-from soke.body.motion import Motion
+from soke.body.motion import JointMotion, Motion
 from soke.data.dataset import PADDING_CODE
 from soke.data.sampling import SortedBatches
 from soke.data.statistics import Statistics
@@ -242,11 +242,12 @@ class SignTokenizer(nn.Module):
 
     def decode_motions(
         self, codes: Sequence[Tensor], fps: Sequence[float], betas: Tensor | Sequence[Tensor] | None = None,
-        batch_size: int = 32,
+        batch_size: int = 32, head_shapes: Sequence[Tensor | None] | None = None,
     ) -> list[Motion]:
         """One motion for each [K_i, S] of `codes`; those of similar length make a batch; no codes give no frames.
 
-        betas: [10] body shape of all of them or of each, zero when None.
+        betas:       [10] body shape of all of them or of each, zero when None
+        head_shapes: [300] shape of the head of each, where it is known
         """
         motions: dict[int, Motion] = {}
         for rows in SortedBatches([len(c) for c in codes], batch_size):
@@ -254,14 +255,22 @@ class SignTokenizer(nn.Module):
             for row, i in enumerate(rows):
                 single = {part: values[row, : self.frames(len(codes[i]))] for part, values in features.items()}
                 shape = betas if betas is None or isinstance(betas, Tensor) else betas[i]
-                motions[i] = self.layout.motion(single, fps[i], shape)
+                head = None if head_shapes is None else head_shapes[i]
+                motions[i] = self.layout.motion(single, fps[i], shape, head_shape=head)
         made_by = f"tokenizer {self.hash}"
         return [replace(motions[i], made_by=made_by) for i in range(len(codes))]
 
     def reconstruct(self, motions: Sequence[Motion], batch_size: int = 32) -> list[Motion]:
-        """What becomes of each motion, with its own frame rate and body shape, in whole steps."""
-        codes = self.encode_motions(motions, batch_size)
-        return self.decode_motions(codes, [m.fps for m in motions], [m.betas for m in motions], batch_size)
+        """What becomes of each motion, with its own frame rate and shapes, in whole steps."""
+        return self.decode_like(self.encode_motions(motions, batch_size), motions, batch_size)
+
+    def decode_like(
+        self, codes: Sequence[Tensor], motions: Sequence[Motion | JointMotion], batch_size: int = 32
+    ) -> list[Motion]:
+        """As `decode_motions`, with the frame rate and the shapes of the motion that each of `codes` was made of."""
+        return self.decode_motions(
+            codes, [m.fps for m in motions], [m.betas for m in motions], batch_size, [m.head_shape for m in motions]
+        )
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes weights and configuration; the folder appears whole or not at all."""

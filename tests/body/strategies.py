@@ -80,6 +80,7 @@ def motions(draw: st.DrawFn, of_positions: bool) -> Motion | JointMotion:
     return Motion(
         angles * axes, torch.randn(frames, 12, generator=generator), torch.randn(10, generator=generator), fps,
         torch.rand(frames, 2, generator=generator), made_by,
+        draw(st.sampled_from([None, torch.randn(300, generator=generator)])),
     )
 
 

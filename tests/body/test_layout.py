@@ -43,6 +43,33 @@ def random_motion(frames: int, eyelids: bool = True) -> Motion:
     )
 
 
+def test_what_a_motion_lacks_is_no_feature_of_zeros():
+    motion = replace(random_motion(4), lacking=frozenset({"eyelids", "left_index1", "pelvis"}))
+    assert M3T.observed(motion) == ("body", "rhand") and SOKE.observed(motion) == ("body", "rhand")
+    features = M3T.features(motion, M3T.observed(motion))
+    assert list(features) == ["body", "rhand"]
+    assert torch.equal(features["body"], M3T.features(replace(motion, lacking=frozenset()))["body"])
+    with pytest.raises(ValueError, match="part face needs eyelids, which the motion lacks"):
+        M3T.features(motion, ["face"])
+    with pytest.raises(ValueError, match="part lhand needs left_index1, which the motion lacks"):
+        M3T.covered(motion)
+
+
+def test_a_mirrored_part_is_observed_where_its_own_joints_are():
+    motion = replace(random_motion(4), lacking=frozenset(RIGHT_HAND))
+    assert M3T.observed(motion) == ("body", "lhand", "face")
+    assert M3T.observed(motion.mirrored()) == ("body", "rhand", "face")
+
+
+def test_what_lies_outside_of_a_layout_stays_lacking():
+    kept = SOKE.covered(replace(random_motion(4), lacking=frozenset({"eyelids", "pelvis"})))
+    assert kept.lacking == {"eyelids", "pelvis"}
+
+
+def test_the_hashes_of_the_published_layouts_stay():
+    assert (SOKE.hash, M3T.hash) == ("855cc5702081", "27e7e0e4cd7b")
+
+
 def test_sizes_of_the_published_systems():
     assert SOKE.sizes == {"body": 43, "lhand": 45, "rhand": 45}
     assert M3T.sizes == {"body": 72, "lhand": 90, "rhand": 90, "face": 108}
@@ -55,7 +82,7 @@ def test_motion_inverts_features(drawn):
     features = layout.features(motion)
     frames = len(motion)
     assert {part: tuple(v.shape) for part, v in features.items()} == {p: (frames, d) for p, d in layout.sizes.items()}
-    back = layout.motion(features, motion.fps, None if layout.of_positions else motion.betas, motion.made_by)
+    back = layout.motion(features, motion.fps, motion.betas, motion.made_by, motion.head_shape)
     assert_covered(layout, back, motion)
     for part, values in layout.features(back).items():
         torch.testing.assert_close(values, features[part], atol=1e-4, rtol=0)
@@ -72,6 +99,8 @@ def assert_covered(layout: MotionLayout, found: Motion | JointMotion, motion: Mo
     others = [i for i in range(len(SMPLX_JOINTS)) if i not in covered]
     torch.testing.assert_close(found.rotations[:, covered], motion.rotations[:, covered], atol=1e-3, rtol=0)
     assert not found.rotations[:, others].any() and torch.equal(found.betas, motion.betas)
+    assert (found.head_shape is None) == (motion.head_shape is None)
+    assert motion.head_shape is None or torch.equal(found.head_shape, motion.head_shape)
     coefficients = max(part.expression for part in layout.parts)
     assert torch.equal(found.expression[:, :coefficients], motion.expression[:, :coefficients])
     assert not found.expression[:, coefficients:].any()

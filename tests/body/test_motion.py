@@ -19,6 +19,8 @@ def random_motion(frames: int = 6, eyelids: bool = True) -> Motion:
         betas=torch.randn(10, generator=generator),
         fps=25.0,
         eyelids=torch.rand(frames, 2, generator=generator) if eyelids else None,
+        head_shape=torch.randn(300, generator=generator) if eyelids else None,
+        lacking=frozenset({"left_wrist", "pelvis"}),
     )
 
 
@@ -36,6 +38,8 @@ def same(a: Motion, b: Motion) -> bool:
         {"expression": torch.zeros(6)},
         {"eyelids": torch.zeros(6, 1)},
         {"fps": 0.0},
+        {"head_shape": torch.zeros(100)},
+        {"lacking": frozenset({"left_wrist", "mouth"})},
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(change: dict):
@@ -47,6 +51,18 @@ def test_shapes_that_do_not_fit_are_refused(change: dict):
 def test_mirroring_twice_changes_nothing(eyelids: bool):
     motion = random_motion(eyelids=eyelids)
     assert same(motion.mirrored().mirrored(), motion)
+
+
+def test_what_is_lacking_is_lacking_on_the_other_side_of_the_mirror():
+    motion = replace(random_motion(), lacking=frozenset({"left_wrist", "right_thumb1", "jaw", "eyelids"}))
+    assert motion.mirrored().lacking == {"right_wrist", "left_thumb1", "jaw", "eyelids"}
+    assert torch.equal(motion.mirrored().head_shape, motion.head_shape)
+
+
+def test_shape_and_what_is_lacking_stay_on_every_way():
+    motion = random_motion()
+    for other in (motion.frames(slice(2)), motion.resampled(30.0), motion.to("cpu")):
+        assert torch.equal(other.head_shape, motion.head_shape) and other.lacking == {"left_wrist", "pelvis"}
 
 
 def test_mirroring_swaps_the_hands():

@@ -80,7 +80,7 @@ def test_skels(tmp_path):
 
 
 def test_saved_motions(tmp_path):
-    motion = replace(MADE, eyelids=torch.rand(50, 2))
+    motion = replace(MADE, eyelids=torch.rand(50, 2), head_shape=torch.rand(300), lacking=frozenset({"jaw", "neck"}))
     write_motion(tmp_path / "a.npz", motion)
     read = read_motion(tmp_path / "a.npz")
     for name, value in vars(motion).items():
