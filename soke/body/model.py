@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from soke.body.clothes import clothed_colors
+from soke.body.head import Head, head_of
 from soke.body.joints import LEFT_HAND, NUM_JOINTS, RIGHT_HAND, joint_indices
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import METRES, JointSet
@@ -136,6 +137,11 @@ class BodyModel:
         return (moves > 0.05 * moves.max()).nonzero().squeeze(1)
 
     @cached_property
+    def head(self) -> Head:
+        """See `Posed`."""
+        return head_of(self.weights, self._regressor)
+
+    @cached_property
     def colors(self) -> Tensor:
         """[V, 3] in 0..1: a dressed body; the stand-in names its lips and the inside of its mouth."""
         extra = self.file.parent.parent / "standin_extra.npz"
@@ -188,7 +194,7 @@ class BodyModel:
         self._model.to(device)
         for name in ("_joint_template", "_joint_shape", "_joint_expression", "_regressor"):
             setattr(self, name, getattr(self, name).to(device))
-        for name in ("_whole", "_landmarks", "_hands", "_face", "hand_vertices", "face_vertices"):
+        for name in ("_whole", "_landmarks", "_hands", "_face", "hand_vertices", "face_vertices", "head"):
             self.__dict__.pop(name, None)
         return self
 

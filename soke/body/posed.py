@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from soke.body.head import Head
 from soke.body.motion import JointMotion, Motion
 
 METRES = "m"
@@ -56,6 +57,7 @@ class Posed(Protocol):
     point_sets:    name -> the joints that scores are taken over: body, left_hand, right_hand, as far as it has them
     face_vertices: [F] vertices of the face, or None; its point set `face` holds the head joint, then these
     hand_vertices: side -> [N] vertices of a hand; empty where there is no surface
+    head:          the head of its surface, or None
     faces:         [F, 3] triangles of its surface, counter-clockwise from outside, or None
     colors:        [V, 3] in 0..1, what the surface wears, or None
     """
@@ -65,6 +67,7 @@ class Posed(Protocol):
     point_sets: Mapping[str, JointSet]
     face_vertices: Tensor | None
     hand_vertices: Mapping[str, Tensor]
+    head: Head | None
     faces: Tensor | None
     colors: Tensor | None
 

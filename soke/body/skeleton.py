@@ -53,6 +53,7 @@ class Skeleton:
     """
 
     face_vertices: Tensor | None = None
+    head: None = None
     faces: Tensor | None = None
     colors: Tensor | None = None
     hand_vertices: Mapping[str, Tensor] = {}

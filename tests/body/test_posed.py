@@ -28,7 +28,7 @@ def test_members_and_shapes(posed):
     surface, sticks = body.surface(motion), body.sticks(motion)
     assert (surface is None) != (sticks is None)
     if surface is None:
-        assert body.faces is body.colors is body.face_vertices is None and not body.hand_vertices
+        assert body.faces is body.colors is body.face_vertices is body.head is None and not body.hand_vertices
         assert sticks.starts.shape == sticks.ends.shape == (3, len(sticks.colors), 3)
         assert len(sticks.widths) == len(sticks.colors)
     else:
