@@ -1,9 +1,15 @@
-"""Train, test and time every row of an ablation for several seeds, and print the table with the spread over seeds.
+"""Train and test every row of an ablation for several seeds, and print the table with the spread over seeds.
 
     python -m prepare.ablation --cfg configs/ablation/decoding.yaml
 
-The tokenizer, the codes and mBART must be there (prepare/demo.sh makes those of the demo). Run again, it goes on with
-what is missing. *Rare* sentences hold a word of the lexicon that at most two training sentences hold.
+What the rows start from must be there: a generator's tokenizer, codes and mBART (prepare/demo.sh makes those of the
+demo), a tokenizer's corpora. Run again, it goes on with what is missing.
+
+The file holds BASE, a configuration; SEEDS; ROWS, name -> overrides; and may hold SYSTEM, the row of the result tables
+that is compared (generated), and SCORES, the columns: metric, part and, where it is not the first, unit, as in
+table.csv (`DTW-JPE hand`, `codebook-use face codes`), each of all corpora together where the table has it so, else the
+mean over the corpora. With ` rare` behind it, a score is that of the sentences with a word of the lexicon that at most
+two training sentences hold; `s/video` has the rows timed.
 """
 
 from __future__ import annotations
@@ -16,8 +22,9 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Mapping, Sequence
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -30,29 +37,59 @@ from soke.build.data import corpora_of, lexicon_of
 from soke.build.stages import stage_of
 from soke.data.synthetic.language import RARE_AT_MOST
 from soke.errors import UserError
+from soke.evaluation.references import ALL_CORPORA
+from soke.report.results import read_results
+from soke.report.tables import Cell
 from soke.run import cli, folders
 from soke.run.config import ROOT, Config, load_config, resolve
 from soke.storage import new_file, read_text
 
-_SCORES = ("DTW-JPE", "DTW-PA-JPE")
+_TIME, _RARE = "s/video", " rare"
+_OF_GENERATORS = (
+    *(f"{m} {part}" for m in ("DTW-JPE", "DTW-PA-JPE") for part in ("body", "hand", "avg", f"avg{_RARE}")), _TIME,
+)
 
 
-def read_plan(file: str) -> tuple[str, list[int], dict[str, list[str]]]:
-    """BASE, SEEDS and ROWS (name -> overrides). Raises UserError for anything else in the file."""
+@dataclass(frozen=True)
+class Plan:
+    """name: of its file; base: configuration; seeds; rows: name -> overrides; system: row of the result tables; scores:
+    columns"""
+
+    name: str
+    base: str
+    seeds: list[int]
+    rows: dict[str, list[str]]
+    system: str = "generated"
+    scores: Sequence[str] = _OF_GENERATORS
+
+    @property
+    def timed(self) -> bool:
+        return _TIME in self.scores
+
+    @property
+    def rare(self) -> bool:
+        return any(score.endswith(_RARE) for score in self.scores)
+
+
+def read_plan(file: str) -> Plan:
+    """Raises UserError for anything else in the file."""
     path = Path(file) if Path(file).is_file() else resolve(file)
     if not path.is_file():
         raise UserError(f"no ablation file {file}")
-    plan = OmegaConf.to_container(OmegaConf.create(read_text(path)))
-    if not isinstance(plan, dict) or set(plan) != {"BASE", "SEEDS", "ROWS"}:
-        raise UserError(f"{file} must hold BASE, SEEDS and ROWS, as configs/ablation/decoding.yaml does")
-    return plan["BASE"], plan["SEEDS"], plan["ROWS"]
+    plan, needed = OmegaConf.to_container(OmegaConf.create(read_text(path))), {"BASE", "SEEDS", "ROWS"}
+    if not isinstance(plan, dict) or not needed <= set(plan) <= needed | {"SYSTEM", "SCORES"}:
+        raise UserError(
+            f"{file} must hold BASE, SEEDS and ROWS, as configs/ablation/decoding.yaml does, and at most SYSTEM and "
+            "SCORES besides"
+        )
+    return Plan(path.stem, **{key.lower(): value for key, value in plan.items()})
 
 
-def row_config(plan: str, base: str, row: str, seed: int, overrides: Sequence[str]) -> tuple[Config, list[str]]:
-    """The configuration of one run, and the command line that gives it."""
-    name = re.sub(r"\W+", "-", f"ablation {plan} {row} {seed}")
-    argv = ["--cfg", base, "--nodebug", f"NAME={name}", f"SEED={seed}", "TRAIN.RESUME=auto", *overrides]
-    return load_config(base, overrides=argv[3:]), argv
+def row_config(plan: Plan, row: str, seed: int, overrides: Sequence[str] = ()) -> tuple[Config, list[str]]:
+    """The configuration of one run, and the command line that gives it. overrides: of every row"""
+    name = re.sub(r"\W+", "-", f"ablation {plan.name} {row} {seed}")
+    own = [f"NAME={name}", f"SEED={seed}", "TRAIN.RESUME=auto", *plan.rows[row], *overrides]
+    return load_config(plan.base, overrides=own), ["--cfg", plan.base, "--nodebug", *own]
 
 
 def rare_clips(config: Config) -> set[tuple[str, str]]:
@@ -71,37 +108,62 @@ def rare_clips(config: Config) -> set[tuple[str, str]]:
     return rare
 
 
-def scores(folder: Path, rare: set[tuple[str, str]]) -> dict[str, float]:
-    """Means over the corpora's means of the generated clips: all, and rare ones alone, in metres; and s/video."""
+def scores(folder: Path, plan: Plan, rare: set[tuple[str, str]]) -> dict[str, float]:
+    """The plan's scores of one run; those of rare clips are left out where there are none. Raises UserError for a score
+    that the test has not given."""
+    given: dict[str, dict[str, float]] = {}  # score -> corpus -> value
+    for cell in read_results(folder).cells:
+        if cell.row == plan.system:
+            for name, value in _named(cell).items():
+                given.setdefault(name, {})[cell.corpus] = value
+    found = {}
+    for score in plan.scores:
+        if score == _TIME:
+            found[score] = json.loads((folder / "timing.json").read_text(encoding="utf-8"))["timings"][0]["mean"]
+            continue
+        name = score.removesuffix(_RARE)
+        if name not in given:
+            known = ", ".join(dict.fromkeys(given)) or "none at all"
+            raise UserError(f"{folder} has no score {name} of the row {plan.system}; it has {known}")
+        if name == score:
+            of = given[name]
+            found[score] = of.get(ALL_CORPORA, float(np.mean(list(of.values()))))
+        elif rare:
+            found[score] = _mean_of_clips(folder, plan.system, name, rare)
+    return found
+
+
+def _named(cell: Cell) -> dict[str, float]:
+    """Name of each of its scores -> value; the first is also there without its unit."""
+    values = {" ".join(filter(None, (*cell.metric, unit))): value for unit, value in cell.score.values.items()}
+    return {" ".join(filter(None, cell.metric)): next(iter(values.values())), **values}
+
+
+def _mean_of_clips(folder: Path, system: str, score: str, chosen: set[tuple[str, str]]) -> float:
+    """Mean over the corpora of the means over their chosen clips, in the score's first unit."""
     with (folder / "clips.csv").open(encoding="utf-8") as stream:
-        clips = [row for row in csv.DictReader(stream) if row["row"] == "generated"]
-    result = {}
-    for name in _SCORES:
-        for label, chosen in (("", clips), (" rare", [c for c in clips if (c["corpus"], c["clip"]) in rare])):
-            if not chosen:
-                continue
-            corpora = sorted({c["corpus"] for c in chosen})
-            for part in ("body", "hand", "avg"):
-                column = f"{name} {part} m"
-                means = [np.mean([float(c[column]) for c in chosen if c["corpus"] == corpus]) for corpus in corpora]
-                result[f"{name} {part}{label}"] = np.mean(means)
-    timing = json.loads((folder / "timing.json").read_text(encoding="utf-8"))["timings"]
-    result["s/video"] = timing[0]["mean"]
-    return result
+        clips = [row for row in csv.DictReader(stream) if row["row"] == system]
+    column = next((c for c in clips[0] if c == score or c.rpartition(" ")[0] == score), None) if clips else None
+    if column is None:
+        raise UserError(f"{folder / 'clips.csv'} has no column {score}: clips have no such score of their own")
+    of_corpora: dict[str, list[float]] = {}
+    for clip in clips:
+        if (clip["corpus"], clip["clip"]) in chosen and clip[column]:
+            of_corpora.setdefault(clip["corpus"], []).append(float(clip[column]))
+    return float(np.mean([np.mean(values) for values in of_corpora.values()]))
 
 
-def results_table(title: str, results: dict[str, list[dict[str, float]]]) -> Table:
+def results_table(title: str, plan: Plan, results: Mapping[str, list[dict[str, float]]]) -> Table:
     """One line per row, `mean ± standard deviation` over its seeds. results: row -> one dict of scores per seed."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
-    shown = [f"{name} {kind}" for name in _SCORES for kind in ("body", "hand", "avg", "avg rare")] + ["s/video"]
-    columns = [column for column in shown if all(column in scores for runs in results.values() for scores in runs)]
+    columns = [c for c in plan.scores if all(c in of_run for runs in results.values() for of_run in runs)]
     for column in columns:
         table.add_column(column.replace(" ", "\n", 1), justify="right")
     for row, seeds in results.items():
         cells = []
         for column in columns:
-            values = [scores[column] for scores in seeds]
+            values = [of_seed[column] for of_seed in seeds]
             spread = f" ±{np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.3f}{spread}")
         table.add_row(row, *cells)
@@ -121,30 +183,29 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cfg", required=True, help="ablation file, for instance configs/ablation/decoding.yaml")
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value", help="of every row")
     options = parser.parse_intermixed_args(arguments)
-    base, seeds, rows = read_plan(options.cfg)
-    plan = Path(options.cfg).stem
-    jobs = [
-        (row, *row_config(plan, base, row, seed, [*changes, *options.overrides]))
-        for seed in seeds for row, changes in rows.items()
-    ]
-    rare = rare_clips(jobs[0][1])
-    results: dict[str, list[dict[str, float]]] = {row: [] for row in rows}
+    plan = read_plan(options.cfg)
+    jobs = [(row, *row_config(plan, row, seed, options.overrides)) for seed in plan.seeds for row in plan.rows]
+    rare = rare_clips(jobs[0][1]) if plan.rare else set()
+    results: dict[str, list[dict[str, float]]] = {row: [] for row in plan.rows}
     for row, config, argv in jobs:
         if not folders.export_folder(config).is_dir():
             _run("train", argv)
         folder = folders.results_folder(config, None, stage_of(config).model_keys)
-        if not (folder / "timing.json").is_file():
-            _run("test", [*argv, "--count_time"])
-        results[row].append(scores(folder, rare))
-    title = f"{plan}, {len(seeds)} seeds, metres; rare: {len(rare)} sentences"
-    console = Console(width=170)
-    console.print(results_table(title, results))
-    target = resolve(jobs[0][1].results) / f"ablation-{plan}"
+        if not (folder / ("timing.json" if plan.timed else "table.json")).is_file():
+            _run("test", [*argv, *["--count_time"] * plan.timed])
+        results[row].append(scores(folder, plan, rare))
+    table = results_table(f"{plan.name}, {len(plan.seeds)} seeds{_of_rare(rare)}", plan, results)
+    Console(width=170).print(table)
+    target = resolve(jobs[0][1].results) / f"ablation-{plan.name}"
     with new_file(target / "table.json") as path:
         path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     with new_file(target / "table.txt") as path, path.open("w", encoding="utf-8") as stream:
-        Console(file=stream, width=170).print(results_table(title, results))
+        Console(file=stream, width=170).print(table)
     print(f"saved in {target}")
+
+
+def _of_rare(rare: set[tuple[str, str]]) -> str:
+    return f"; rare: {len(rare)} sentences" if rare else ""
 
 
 if __name__ == "__main__":

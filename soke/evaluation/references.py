@@ -19,6 +19,7 @@ from soke.run.processes import World
 from soke.text.words import Level
 
 GROUND_TRUTH = "ground truth"
+ALL_CORPORA = "all corpora"  # in the place of a corpus: scores of all of them together
 
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
