@@ -18,21 +18,30 @@ from soke.run.config import load_config, resolve
 from soke.tokenizer.tokenizer import SignTokenizer
 from tests.run.test_config import RUNNABLE
 
+# What is in a file's name -> features and codes of each part; the last is all others'.
+_PARTS = {
+    "s_motiongpt": {"whole": (133, 512)},
+    "skels": {"body": (24, 96), "lhand": (63, 192), "rhand": (63, 192)},
+    "m3t": {"body": (72, 96), "lhand": (90, 192), "rhand": (90, 192), "face": (108, 512)},
+    "": {"body": (43, 96), "lhand": (45, 192), "rhand": (45, 192)},
+}
 
-def make_tokenizer(file: str, overrides: Sequence[str] = ()) -> SignTokenizer:
+
+def make_tokenizer(file: str, overrides: Sequence[str] = (), device: str = "cpu") -> SignTokenizer:
+    """device: meta takes no memory for its weights"""
     config = load_config(file, overrides=overrides)
     layout = layout_of(config)
-    blank = {part: torch.zeros(size) for part, size in layout.sizes.items()}
-    return SignTokenizer(layout, blank, blank, config.tokenizer.autoencoders(config.parts))
+    with torch.device(device):
+        blank = {part: torch.zeros(size) for part, size in layout.sizes.items()}
+        return SignTokenizer(layout, blank, blank, config.tokenizer.autoencoders(config.parts))
 
 
 @pytest.mark.parametrize("file", [file for file in RUNNABLE if "back_translation" not in file])
 def test_layout_and_tokenizer(file):
-    tokenizer = make_tokenizer(file)
-    coupled = "s_motiongpt" in file
-    apart = {"body": 24, "lhand": 63, "rhand": 63} if "skels" in file else {"body": 43, "lhand": 45, "rhand": 45}
-    assert tokenizer.layout.sizes == ({"whole": 133} if coupled else apart)
-    assert tokenizer.streams == ({"whole": 512} if coupled else {"body": 96, "lhand": 192, "rhand": 192})
+    tokenizer = make_tokenizer(file, device="meta")
+    parts = next(parts for name, parts in _PARTS.items() if name in file)
+    assert tokenizer.layout.sizes == {part: features for part, (features, _) in parts.items()}
+    assert tokenizer.streams == {part: codes for part, (_, codes) in parts.items()}
 
 
 def test_published_tokenizer_has_the_published_size():
@@ -40,6 +49,15 @@ def test_published_tokenizer_has_the_published_size():
     tokenizer = make_tokenizer("configs/deto.yaml")
     for autoencoder in tokenizer.autoencoders.values():
         assert sum(p.numel() for p in autoencoder.parameters()) == pytest.approx(18.76e6, rel=0.005)
+
+
+def test_m3t_s_tokenizer_has_the_published_size():
+    """Some 120 million weights per modality, of which the residual blocks' dilation and the hands' sharing are known."""
+    tokenizer = make_tokenizer("configs/m3t_tokenizer.yaml", device="meta")
+    counts = {part: sum(p.numel() for p in a.parameters()) / 1e6 for part, a in tokenizer.autoencoders.items()}
+    assert counts == pytest.approx({"body": 119.0, "rhand": 119.1, "face": 119.2}, abs=0.05)
+    dilations = [[b.spread.dilation[0] for b in s.residual.blocks] for s in tokenizer.autoencoders["face"].encoder.stages]
+    assert dilations == [[243, 81, 27, 9, 3, 1]] * 2
 
 
 def test_wrong_joints_are_named():

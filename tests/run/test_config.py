@@ -11,10 +11,10 @@ import pytest
 
 from soke.errors import UserError
 from soke.run.config import ROOT, keyed, load_config, resolve, to_yaml
-from soke.tokenizer.settings import AutoencoderSettings, Ema
+from soke.tokenizer.settings import AutoencoderSettings, Ema, Fsq
 
 RUNNABLE = [
-    "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml",
+    "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml", "configs/m3t_tokenizer.yaml",
     *(f"configs/demo/{name}.yaml" for name in ("deto", "soke", "soke_comparison", "back_translation")),
     *(f"configs/ablation/{name}.yaml" for name in (
         "fused_retrieval", "monolingual", "no_retrieval", "parallel", "released_fusion", "s_motiongpt",
@@ -55,6 +55,21 @@ def test_published_hyper_parameters():
     assert tokenizer.dataset.train_on_lexicon and tokenizer.dataset.lexicon
     coupled = load_config("configs/ablation/s_motiongpt_tokenizer.yaml")
     assert coupled.loss == loss and not coupled.dataset.train_on_lexicon  # one corpus, no lexicon
+
+
+def test_published_hyper_parameters_of_m3t_s_tokenizer():
+    """Appendix D.1; the levels, and both ends of the rate, are in no text that is left."""
+    config = load_config("configs/m3t_tokenizer.yaml")
+    levels = {"body": (8, 4, 3), "rhand": (8, 6, 4), "face": (8, 8, 8)}
+    assert config.tokenizer.autoencoders(config.parts) == {
+        part: AutoencoderSettings(
+            quantizer=Fsq(levels=of, bound="standard"), code_dim=3, width=1024, depth=6, dilation_growth=3, downsample=4
+        ) for part, of in levels.items()
+    }
+    train, optim = config.train, config.train.optim
+    assert (train.batch_size, train.end_epoch, optim.warmup_epochs, optim.schedule) == (8, 100, 25, "cosine")
+    assert (optim.kind, optim.lr, optim.eta_min, optim.weight_decay) == ("adam", 2e-4, 1e-6, 0.0)
+    assert (config.loss.kind, config.loss.feature, config.loss.velocity) == ("l2", 1.0, 0.0)
 
 
 def test_lists_of_keywords_need_signs():
