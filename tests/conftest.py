@@ -6,7 +6,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from soke.body.model import BodyModel, load_body_model
+from soke.body.model import load_body_model
+from soke.body.smplx import BodyModel
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soke.data.pickles import load_pickle
 from soke.errors import UserError
+from soke.pickles import load_pickle
 from soke.storage import read_text
 
 _OPEN = (

@@ -12,8 +12,8 @@ import numpy as np
 
 from soke.data.clip import Clip, ClipError
 from soke.data.frames import FRAME_KEYS, FRAME_SIZE, MADE_BY
-from soke.data.pickles import TorchValue, load_pickle
 from soke.errors import UserError
+from soke.pickles import TorchValue, load_pickle
 
 _SUFFIX = ".pkl"
 _SIZES = list(FRAME_KEYS.values())

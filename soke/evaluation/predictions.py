@@ -13,13 +13,14 @@ import torch
 
 from soke.body.joints import BODY, LEFT_HAND, NUM_JOINTS, RIGHT_HAND, UPPER_BODY, joint_indices
 from soke.body.layout import MotionLayout, PartSpec
-from soke.body.model import BodyModel, load_body_model
+from soke.body.model import load_body_model
 from soke.body.motion import Motion
+from soke.body.smplx import BodyModel
 from soke.data.frames import FRAME_SIZE, NUM_BETAS, NUM_EXPRESSION, motion_from_frames
-from soke.data.pickles import load_pickle
 from soke.errors import UserError
 from soke.metrics.joint_sets import BODY_JOINTS, HAND_JOINTS, TRACK_JOINTS, Track, track_of
 from soke.metrics.plausible import doubt_of_normalised, doubt_of_points, doubt_of_rate, doubt_of_rotations
+from soke.pickles import load_pickle
 from soke.storage import read_text
 
 Role = Literal["prediction", "reference"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
-from soke.body.model import BODY_JOINTS, HAND_JOINTS, SMPLX_POINT_SETS
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import METRES, JointSet, Posed
+from soke.body.skinned import BODY_JOINTS, HAND_JOINTS, SMPLX_POINT_SETS
 
 __all__ = ["BODY_JOINTS", "HAND_JOINTS", "JointSet", "TRACK_JOINTS", "Track", "thousandth", "track_of", "weights_of"]
 

@@ -8,8 +8,10 @@ import torch
 
 from soke.body import Motion
 from soke.body.joints import joint_indices
-from soke.body.model import FINGERTIPS, BodyModel, load_body_model
+from soke.body.model import load_body_model
 from soke.body.motion import JointMotion
+from soke.body.skinned import FINGERTIPS
+from soke.body.smplx import BodyModel
 from soke.errors import UserError
 
 

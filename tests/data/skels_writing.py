@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from soke.body.joints import SKELETON_50, joint_indices
-from soke.body.model import BodyModel
 from soke.body.motion import JointMotion, Motion
+from soke.body.smplx import BodyModel
 from soke.data.skels import write_skels
 from soke.data.synthetic.writer import plan_corpora
 

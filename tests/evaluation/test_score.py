@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from soke.body.joints import BODY, LEFT_HAND, RIGHT_HAND, UPPER_BODY, joint_indices
-from soke.body.model import BodyModel
 from soke.body.motion import Motion
+from soke.body.smplx import BodyModel
 from soke.data.frames import FRAME_KEYS, frame_dicts, frames_from_motion
 from soke.errors import UserError
 from soke.evaluation import predictions, score

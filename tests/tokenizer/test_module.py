@@ -15,8 +15,8 @@ from pytorch_lightning.plugins import MixedPrecision
 from torch.utils.data import DataLoader
 
 from soke.body.layout import MotionLayout
-from soke.body.model import BodyModel
 from soke.body.motion import Motion
+from soke.body.smplx import BodyModel
 from soke.data.clip import Clip
 from soke.data.dataset import MotionSample, collate_motions
 from soke.errors import UserError

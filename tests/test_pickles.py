@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from soke.data.pickles import load_pickle
 from soke.errors import UserError
+from soke.pickles import load_pickle
 from tests.data.writing import Payload
 
 
