@@ -22,7 +22,7 @@ from soke.storage import new_file
 _log = logging.getLogger(__name__)
 
 
-class _ResumableLoader(DataLoader):
+class ResumableLoader(DataLoader):
     """A loader of `GroupedBatches` whose state Lightning keeps in its checkpoints.
 
     What counts is the batches that `trainer` has trained on; workers are some ahead of it.
@@ -148,7 +148,7 @@ class SignDataModule(pl.LightningDataModule):
             lengths, self.batch_sizes[split], batch_length=self.batch_length, weights=weights, seed=self.seed,
             processes=world, rank=rank,
         )
-        return _ResumableLoader(dataset, batch_sampler=batches, trainer=self.trainer, **options)
+        return ResumableLoader(dataset, batch_sampler=batches, trainer=self.trainer, **options)
 
     def _lengths(self, dataset: MotionDataset | CodesDataset) -> np.ndarray:
         """[N] by which clips are grouped; they need not be right for clips that will turn out to be unreadable."""

@@ -94,11 +94,16 @@ class ConvEncoder(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """mask: [B, 1, S] over frames, S a multiple of 2^stages."""
+        hidden = self.hidden(features, mask)
+        return _masked(self.head(hidden), None if mask is None else mask[..., :: 2 ** len(self.stages)])
+
+    def hidden(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[B, D, T] -> [B, width, T / 2^stages], what the last convolution reads; zero at padding."""
         hidden = _relu(self.stem(_masked(features, mask)), mask)
         for stage in self.stages:
             mask = None if mask is None else mask[..., ::2]
             hidden = stage(hidden, mask)
-        return _masked(self.head(hidden), mask)
+        return hidden
 
 
 class ConvDecoder(nn.Module):

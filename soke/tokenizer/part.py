@@ -1,7 +1,7 @@
 """PartAutoencoder: encoder, quantizer and decoder of one part, and which steps of a padded batch count."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -82,6 +82,10 @@ class PartAutoencoder(nn.Module):
         """Raw [B, T, D] -> [B, code_dim, K], zero beyond a clip's steps."""
         return self._latents(self.normalise(features), steps)
 
+    def hidden(self, features: Tensor, steps: ValidSteps) -> Tensor:
+        """Raw [B, T, D] -> [B, width, K], what the latents are projected from; zero beyond a clip's steps."""
+        return self._encoded(self.encoder.hidden, self.normalise(features), steps)
+
     def decode(self, codes: Tensor, steps: ValidSteps) -> Tensor:
         """Codes [B, K, L] -> raw [B, T, D]."""
         return self._frames(self.quantizer.decode(codes), steps) * self.std + self.mean
@@ -93,8 +97,12 @@ class PartAutoencoder(nn.Module):
 
     def _latents(self, normalised: Tensor, steps: ValidSteps) -> Tensor:
         """[B, T, D] -> [B, code_dim, K]."""
+        return self._encoded(self.encoder, normalised, steps)
+
+    @staticmethod
+    def _encoded(encode: Callable[..., Tensor], normalised: Tensor, steps: ValidSteps) -> Tensor:
         per_step = normalised.shape[1] // steps.valid.shape[1]
-        return self.encoder(normalised.transpose(1, 2), steps.tail(per_step))
+        return encode(normalised.transpose(1, 2), steps.tail(per_step))
 
     def _frames(self, latents: Tensor, steps: ValidSteps) -> Tensor:
         """[B, code_dim, K] -> [B, T, D]."""

@@ -174,12 +174,13 @@ class SignTokenizer(nn.Module):
     def latents(self, features: Mapping[str, Tensor], lengths: Tensor) -> dict[str, Tensor]:
         """{part: [B, T, D]} raw, lengths [B] in frames -> {part: [B, K, code_dim]} what is to be quantized, zero beyond
         a clip's steps. Raises ValueError for shapes that do not fit."""
-        features, steps = self._prepare(features, lengths)
-        found = {}
-        for distinct, parts in self._sharing().items():
-            stacked = self._latents(distinct, parts, features, steps).transpose(1, 2)
-            found.update(zip(parts, stacked.chunk(len(parts))))
-        return {part: found[part] for part in self.parts}
+        return self._by_steps(features, lengths)
+
+    @whole_float32()
+    def hidden(self, features: Mapping[str, Tensor], lengths: Tensor) -> dict[str, Tensor]:
+        """As `latents`, one layer earlier: {part: [B, K, width]} the encoder's states, from which its last convolution
+        makes the latents (what M3T's recognition reads, appendix D.3)."""
+        return self._by_steps(features, lengths, hidden=True)
 
     @torch.no_grad()
     @whole_float32()
@@ -339,14 +340,27 @@ class SignTokenizer(nn.Module):
         cut = {part: features[part][:, : self.frames(steps.valid.shape[1])] for part in self.parts}
         return cut, steps
 
+    def _by_steps(
+        self, features: Mapping[str, Tensor], lengths: Tensor, hidden: bool = False
+    ) -> dict[str, Tensor]:
+        """{part: [B, K, code_dim]}, or hidden states {part: [B, K, width]}."""
+        features, steps = self._prepare(features, lengths)
+        found = {}
+        for distinct, parts in self._sharing().items():
+            stacked = self._latents(distinct, parts, features, steps, hidden).transpose(1, 2)
+            found.update(zip(parts, stacked.chunk(len(parts))))
+        return {part: found[part] for part in self.parts}
+
     def _latents(
-        self, distinct: str, parts: Sequence[str], features: Mapping[str, Tensor], steps: ValidSteps
+        self, distinct: str, parts: Sequence[str], features: Mapping[str, Tensor], steps: ValidSteps,
+        hidden: bool = False,
     ) -> Tensor:
-        """[B * len(parts), code_dim, K] of the parts that share an autoencoder."""
+        """[B * len(parts), code_dim, K] of the parts that share an autoencoder; hidden states: [..., width, K]."""
         stacked = torch.cat([features[part] for part in parts])
+        settings, autoencoder = self.settings[distinct], self.autoencoders[distinct]
         if not steps.valid.numel():
-            return stacked.new_zeros(len(stacked), self.settings[distinct].code_dim, steps.valid.shape[1])
-        return self.autoencoders[distinct].latents(stacked, steps.repeated(len(parts)))
+            return stacked.new_zeros(len(stacked), settings.width if hidden else settings.code_dim, steps.valid.shape[1])
+        return (autoencoder.hidden if hidden else autoencoder.latents)(stacked, steps.repeated(len(parts)))
 
     def _by_part(self, values: Tensor) -> dict[str, Tensor]:
         """[B, K, S] -> {part: [B, K, L]}."""

@@ -67,6 +67,27 @@ def values_of(batch: torch.Tensor) -> torch.Tensor:
     return batch[0]
 
 
+@pytest.mark.parametrize("layout", [SOKE, MIRRORED])
+def test_hidden_states_are_what_latents_are_projected_from(layout):
+    """Of a clip in a padded batch as of the clip alone; zero beyond its steps."""
+    tokenizer = small_tokenizer(layout, width=24)
+    features, lengths = random_features(LENGTHS, layout, padding=50.0)
+    with torch.no_grad():
+        hidden, latents = tokenizer.hidden(features, lengths), tokenizer.latents(features, lengths)
+    assert {part: tuple(states.shape) for part, states in hidden.items()} == dict.fromkeys(layout.names, (4, 10, 24))
+    for i, (length, steps) in enumerate(zip(LENGTHS, STEPS)):
+        single = {part: values[i : i + 1, :length] for part, values in features.items()}
+        with torch.no_grad():
+            alone = tokenizer.hidden(single, torch.tensor([length]))
+            for part, distinct in layout.distinct.items():
+                torch.testing.assert_close(hidden[part][i, :steps], alone[part][0], atol=1e-5, rtol=1e-5)
+                assert not hidden[part][i, steps:].any() and hidden[part][i, :steps].any()
+                projected = tokenizer.autoencoders[distinct].encoder.head(alone[part].transpose(1, 2))[0].T
+                torch.testing.assert_close(projected, latents[part][i, :steps], atol=1e-5, rtol=1e-5)
+    nothing = tokenizer.hidden({part: values[:, :3] for part, values in features.items()}, torch.tensor([3, 2, 1, 0]))
+    assert all(states.shape == (4, 0, 24) for states in nothing.values())
+
+
 def test_features_are_normalised_inside():
     """Shifting and scaling the features together with the statistics changes no code and shifts the reconstruction."""
     tokenizer, moved = small_tokenizer(), small_tokenizer()
