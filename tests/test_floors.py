@@ -14,7 +14,7 @@ from soke.run.config import ROOT
 FLOORS: list[tuple[str, ...]] = [
     ("prepare",),
     ("soke.build",),
-    ("soke.generator",),
+    ("soke.generator", "soke.recognition"),
     ("soke.tokenizer", "soke.translation", "soke.render"),
     ("soke.evaluation",),
     ("soke.report",),
