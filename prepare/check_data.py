@@ -223,9 +223,9 @@ def plot(found: CorpusSurvey, path: Path) -> None:
 def _sources(config: Config) -> Iterable[tuple[str, Corpus | UserError]]:
     """Every corpus and the lexicon, or what is the matter with it."""
     corpora = []
-    for name, settings in config.dataset.corpora.items():
+    for name in config.dataset.corpora:
         try:
-            corpora.append(corpus_of(name, settings))
+            corpora.append(corpus_of(name, config.dataset))
             yield name, corpora[-1]
         except UserError as error:
             yield name, error

@@ -1,7 +1,7 @@
 """Pack the pose frames of corpora: `python -m prepare.pack_poses --cfg configs/soke.yaml`.
 
-Each corpus and lexicon of the configuration gets a store, `packed` in its root or what its key PACKED names, which
-training then reads a hundred times faster than frame files. Interrupted, it continues; run again, it packs what is new,
+Each corpus and lexicon of the configuration gets a store, `packed` in its root (`packed_smplfx` of DATASET.FRAMES
+smplfx) or what its key PACKED names, which training then reads a hundred times faster than frame files. Interrupted, it continues; run again, it packs what is new,
 what has changed or could not be read before. The frame files may then be removed.
 """
 from __future__ import annotations
@@ -20,7 +20,6 @@ from soke.build.data import corpora_of, lexicon_of
 from soke.data.base import FrameFolderCorpus, frame_files_alone
 from soke.data.clip import SPLITS, Clip
 from soke.data.fingerprints import Watch
-from soke.data.frames import FRAME_SIZE
 from soke.data.packed import (
     PackedStore,
     Shard,
@@ -50,8 +49,7 @@ class _Shards(Dataset):
     def __getitem__(self, index: int) -> int | UserError:
         try:
             shard, corpus = self.shards[index], self.corpus
-            missing, made_by = corpus.count_missing, corpus.made_by
-            return pack_shard(self.folder, shard, corpus.read_frames, missing, FRAME_SIZE, made_by)
+            return pack_shard(self.folder, shard, corpus.read_frames, corpus.form.width)
         except UserError as error:
             return error
 
@@ -107,7 +105,8 @@ def pack(corpus: FrameFolderCorpus, folder: Path, workers: int) -> PackedStore:
     if missing:
         seconds = time.monotonic() - start
         _log.info("%s: %d frames packed, %.0f frames/s", corpus.name, frames, frames / seconds)
-    return complete_store(folder, corpus.name, shards, FRAME_SIZE, sources, dropped, lacking)
+    form = corpus.form
+    return complete_store(folder, corpus.name, shards, form.width, sources, dropped, lacking, form.name)
 
 
 def _readable(folder: Path) -> PackedStore | None:
@@ -123,7 +122,7 @@ def _refuse_loss(corpus: FrameFolderCorpus, store: PackedStore, kept: Collection
     for split in filter(store.has, SPLITS):
         lost = {clip.name for clip in store.clips(split) if (split, clip.name) not in kept}
         if lost:
-            lost = [clip for clip in corpus.annotated(split) if clip.name in lost and not clip.frames.is_dir()]
+            lost = [clip for clip in corpus.annotated(split) if clip.name in lost and not clip.frames.exists()]
         if lost:
             raise UserError(
                 f"{store.folder} holds {len(lost)} clips of {corpus.name} {split} whose frame files are gone (the "

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Collection, Sequence
+from typing import TYPE_CHECKING, Any, Collection, Sequence
 
 from soke.body.layout import MotionLayout
 from soke.build.body import layout_of
 from soke.build.readers import reader_of
+from soke.data.base import FrameFolderCorpus
 from soke.data.clip import Corpus
 from soke.data.codes import CodeStore
 from soke.data.dataset import MotionDataset
+from soke.data.formats import FORMATS, SOKE_FRAMES
 from soke.data.lexicon import Lexicon
-from soke.data.settings import CorpusSettings
+from soke.data.settings import Dataset
 from soke.data.statistics import Statistics, data_hashes, load_or_compute_statistics, published_statistics
 from soke.errors import UserError
 from soke.run import folders
@@ -27,12 +29,17 @@ log = logging.getLogger(__name__)
 
 def corpora_of(config: Config) -> list[Corpus]:
     """Raises UserError for a reader that cannot be imported or is no corpus, and as the readers do."""
-    return [corpus_of(name, settings) for name, settings in config.dataset.corpora.items()]
+    return [corpus_of(name, config.dataset) for name in config.dataset.corpora]
 
 
-def corpus_of(name: str, settings: CorpusSettings) -> Corpus:
+def corpus_of(name: str, dataset: Dataset) -> Corpus:
+    """One of the corpora of the configuration; raises as `corpora_of` does."""
+    settings = dataset.corpora[name]
     reader = reader_of(name, settings)
-    where = {"packed": resolve(settings.packed)} if settings.packed else {}
+    where: dict[str, Any] = {"packed": resolve(settings.packed)} if settings.packed else {}
+    form = FORMATS[dataset.frames]
+    if form is not SOKE_FRAMES and isinstance(reader, type) and issubclass(reader, FrameFolderCorpus):
+        where["form"] = form  # others read what they read
     corpus = reader(resolve(settings.root), **where)
     members = ("name", "language", "fps", "clips", "skipped", "load")
     absent = [member for member in members if not hasattr(corpus, member)]
@@ -46,7 +53,9 @@ def corpus_of(name: str, settings: CorpusSettings) -> Corpus:
 def lexicon_of(config: Config, corpora: Sequence[Corpus] = (), **options: Collection[str]) -> Lexicon | None:
     """The isolated signs, if there are any; see `Lexicon` for the rest."""
     d = config.dataset
-    return None if d.lexicon is None else Lexicon(resolve(d.lexicon), corpora=corpora, **options)
+    return None if d.lexicon is None else Lexicon(
+        resolve(d.lexicon), corpora=corpora, form=FORMATS[d.frames], **options
+    )
 
 
 def code_store(config: Config) -> CodeStore:

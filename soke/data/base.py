@@ -1,4 +1,4 @@
-"""What the corpora have in common: a folder of frame pickles per clip, and rules for the clips that cannot be used."""
+"""What the corpora have in common: stored frames per clip, and rules for the clips that cannot be used."""
 from __future__ import annotations
 
 import logging
@@ -12,16 +12,14 @@ from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from soke.body.motion import Motion
 from soke.data.annotations import Table
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
 from soke.data.fingerprints import Fingerprint, Watch
-from soke.data.frames import motion_from_frames
+from soke.data.formats import MIN_FRAMES, SOKE_FRAMES, FrameFormat, Stored, check_complete
 from soke.data.lengths import downsampled_indices
-from soke.data.listing import FEW_FRAMES, MAX_FPS, MIN_FPS, MIN_FRAMES, Listing, nothing_left, report, with_frames
-from soke.data.loading import FrameFiles, count_frames, frame_files, maker_of, read_frames
+from soke.data.listing import FEW_FRAMES, MAX_FPS, MIN_FPS, Listing, nothing_left, report, with_frames
+from soke.data.loading import FrameFiles
 from soke.data.packed import REMEDY, PackedStore, file_hash
 from soke.errors import UserError
 from soke.storage import existing
@@ -51,7 +49,8 @@ class FrameFolderCorpus(ABC):
     annotation file has changed since the store was packed.
 
     root:   folder of the corpus in its published layout
-    packed: folder of the store; default: `packed` in the root
+    packed: folder of the store; default: in the root, as the format calls it
+    form:   how the frames are stored
 
     splits:        those that the corpus has, of which none may be empty
     likely_causes: rule that drops clips -> what is probably the matter when it drops all of them
@@ -63,9 +62,9 @@ class FrameFolderCorpus(ABC):
     splits: tuple[str, ...] = SPLITS
     likely_causes: Mapping[str, str] = {FEW_FRAMES: "are the frame files complete?"}
 
-    def __init__(self, root: Path | str, packed: Path | str | None = None):
-        self.root = Path(root)
-        self.packed = self.root / "packed" if packed is None else Path(packed)
+    def __init__(self, root: Path | str, packed: Path | str | None = None, form: FrameFormat = SOKE_FRAMES):
+        self.root, self.form = Path(root), form
+        self.packed = self.root / form.packed if packed is None else Path(packed)
         self.store = None if _FRAME_FILES_ALONE.get() else PackedStore.find(self.packed)
         if self.store is not None:
             self._check_store(self.store)
@@ -79,11 +78,21 @@ class FrameFolderCorpus(ABC):
 
     def annotated(self, split: str) -> list[Clip]:
         """All clips that the annotation of `split` names, whether their frames exist or not; raises as `clips` does."""
-        return self._annotated(split).clips
+        return self._placed(split).clips
 
     @abstractmethod
     def _annotated(self, split: str) -> Listing:
-        """All clips that the annotation file names, whether their frames exist or not."""
+        """All clips that the annotation file names, whether their frames exist or not, with their folders of frame
+        pickles as the corpus is published."""
+
+    def _placed(self, split: str) -> Listing:
+        """What is annotated, with the places where the frames are in the corpus's format."""
+        listing = self._annotated(split)
+        places = [self.form.place(self.root, clip.name, clip.frames) for clip in listing.clips]
+        listing.clips = [
+            clip if place == clip.frames else replace(clip, frames=place) for clip, place in zip(listing.clips, places)
+        ]
+        return listing
 
     def annotation_paths(self, split: str) -> list[Path]:
         """The annotation files that `_annotated` reads. Raises UserError when one is missing."""
@@ -123,7 +132,7 @@ class FrameFolderCorpus(ABC):
         raises as `annotated` does."""
         if self._is_packed(split):
             return self._listing(split)
-        return self._admitted(with_frames(self._annotated(split), self.name, needed=False))
+        return self._admitted(with_frames(self._placed(split), self.name, self.form, needed=False))
 
     def fingerprint(self, clip: Clip, watch: Watch) -> Fingerprint | None:
         """Of the clip's stored frames, packed or not; None when they are not on this machine."""
@@ -141,61 +150,39 @@ class FrameFolderCorpus(ABC):
 
     def missing_frames(self, clip: Clip) -> int:
         """How many frames are left out between the clip's first and last. Raises ClipError."""
-        return self.store.place(clip).missing if self._is_packed(clip.split) else self.count_missing(clip)
+        return self.store.place(clip).missing if self._is_packed(clip.split) else self._found(clip).missing
 
     def strays(self, clip: Clip) -> list[str]:
         """Names of the files beside the clip's frame files that are none of them. Raises ClipError."""
-        return [] if self._is_packed(clip.split) else self._frame_files(clip).strays
+        return [] if self._is_packed(clip.split) else self._found(clip).strays
 
     def load(self, clip: Clip) -> Motion:
         """The clip's motion at the working frame rate. Raises ClipError naming the clip, the file and the cause."""
-        if self._is_packed(clip.split):
-            frames, made_by = self.store.read(clip), self.store.place(clip).made_by
-        else:
-            frames, made_by = self.read_frames(clip), self.made_by(clip)
+        stored = self.store.read(clip) if self._is_packed(clip.split) else self.read_frames(clip)
         fps = min(clip.fps, self._max_fps(clip))
         if fps < clip.fps:
-            frames = frames[downsampled_indices(len(frames), clip.fps, fps).numpy()]
-        return motion_from_frames(frames, fps, made_by)
+            kept = downsampled_indices(len(stored.values), clip.fps, fps).numpy()
+            stored = replace(stored, values=stored.values[kept])
+        return self.form.motion(stored, fps)
 
     def length(self, clip: Clip) -> int:
         """How many frames `load` gives, without reading them. Raises ClipError when they are not there."""
-        stored = self.store.place(clip).frames if self._is_packed(clip.split) else len(self._frame_files(clip))
+        stored = self.store.place(clip).frames if self._is_packed(clip.split) else len(self._found(clip))
         fps = min(clip.fps, self._max_fps(clip))
         return len(downsampled_indices(stored, clip.fps, fps)) if fps < clip.fps else stored
 
-    def read_frames(self, clip: Clip) -> np.ndarray:
-        """All stored frames [T, 179] of a clip, from its frame files. Raises ClipError as `load` does.
+    def read_frames(self, clip: Clip) -> Stored:
+        """All stored frames of a clip, whether there is a store or not. Raises ClipError as `load` does."""
+        found = self._found(clip)
+        check_complete(clip, found)
+        self._check_duration(clip, len(found) + found.missing)
+        if found.strays:
+            self._warn_of_strays(clip, found.strays)
+        return self.form.read(clip, found)
 
-        Frames may be missing in between, as the public poses have it, but no more than are there.
-        """
-        files = self._frame_files(clip)
-        names, missing = files.names, files.missing
-        if len(files) < MIN_FRAMES:
-            raise ClipError(
-                f"clip {clip.name}: {clip.frames} holds {len(files)} frame files, at least {MIN_FRAMES} are needed"
-            )
-        if missing > len(files):
-            raise ClipError(
-                f"clip {clip.name}: {clip.frames} lacks {missing} of the {missing + len(files)} frames from {names[0]} "
-                f"to {names[-1]}; copy or extract it again"
-            )
-        self._check_duration(clip, len(files) + missing)
-        if files.strays:
-            self._warn_of_strays(clip, files.strays)
-        return read_frames(clip, names)
-
-    def made_by(self, clip: Clip) -> str:
-        """The model that made the clip's motion, "" for a signer, from its frame files. Raises ClipError."""
-        return maker_of(clip)
-
-    def count_missing(self, clip: Clip) -> int:
-        """As `missing_frames`, from the frame files."""
-        return self._frame_files(clip).missing
-
-    def _frame_files(self, clip: Clip) -> FrameFiles:
+    def _found(self, clip: Clip) -> FrameFiles:
         """Raises ClipError."""
-        return frame_files(clip)
+        return self.form.find(clip)
 
     def _check_duration(self, clip: Clip, frames: int) -> None:
         """Raises ClipError when `frames`, gaps included, last far longer or shorter than the annotation says."""
@@ -225,16 +212,24 @@ class FrameFolderCorpus(ABC):
     def lacking_frames(self, split: str, watch: Watch) -> list[tuple[str, str, Fingerprint]]:
         """Name, folder relative to the root and fingerprint of the annotated clips with no or too few frame files; the
         fingerprint is empty where there are none. Raises as `annotated` does."""
-        clips = [replace(clip, frames=existing(clip.frames)) for clip in self._annotated(split).clips]
+        clips = [replace(clip, frames=existing(clip.frames)) for clip in self._placed(split).clips]
         return [
             (clip.name, os.path.relpath(clip.frames, self.root), watch.look(clip.frames) or Fingerprint(""))
-            for clip in clips if (count_frames(clip.frames, enough=MIN_FRAMES) or 0) < MIN_FRAMES
+            for clip in clips if self._few(clip)
         ]
+
+    def _few(self, clip: Clip) -> bool:
+        """Whether a clip has no frames, or too few."""
+        try:
+            look = self.form.look(clip.frames, MIN_FRAMES)
+        except ClipError:  # it is among the faulty ones
+            return False
+        return look is None or look[0] < MIN_FRAMES
 
     def _from_files(self, split: str) -> Listing:
         if split not in SPLITS:
             raise UserError(f"corpus {self.name}: no split {split}; the splits are {', '.join(SPLITS)}")
-        return with_frames(self._annotated(split), self.name)
+        return with_frames(self._placed(split), self.name, self.form)
 
     def _listing(self, split: str) -> Listing:
         if split not in self._listings:
@@ -258,6 +253,11 @@ class FrameFolderCorpus(ABC):
     def _check_store(self, store: PackedStore) -> None:
         if store.corpus != self.name:
             raise UserError(f"{store.folder} holds the packed corpus {store.corpus}, not {self.name}")
+        if store.form != self.form.name:
+            raise UserError(
+                f"{store.folder} holds {self.name} packed in the frames {store.form}, not {self.form.name}: set "
+                "DATASET.FRAMES, or PACKED to another folder"
+            )
         for source, packed in store.sources.items():
             path = self.root / source
             if path.is_file() and file_hash(path) != packed:

@@ -13,8 +13,9 @@ from pathlib import Path
 from soke.data.annotations import read_table
 from soke.data.base import Listing, TableCorpus, parsed_fps, parsed_number
 from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip
+from soke.data.formats import SOKE_FRAMES, FrameFormat
 from soke.data.how2sign import How2Sign
-from soke.data.loading import FrameFiles, frame_files
+from soke.data.loading import FrameFiles
 from soke.errors import UserError
 from soke.text.locales import TEXT_LOCALE
 from soke.text.matching import UMLAUTS
@@ -41,7 +42,7 @@ class SentenceClips:
     def find(self, folder: Path | str, language: str) -> Clip | None:
         """The clip of which `folder` holds the frames; of a sign language, where it is known by its name."""
         folder = Path(os.path.normpath(folder))
-        steps = unicodedata.normalize("NFC", folder.as_posix()).split("/")
+        steps = unicodedata.normalize("NFC", folder.as_posix()).removesuffix(".npz").split("/")
         names = ["/".join(steps[start:]) for start in range(len(steps))]
         found = [self._places.get(self._place(folder)), *(self._names.get((language, name)) for name in names)]
         clips = [clip for clip in found if clip is not None]
@@ -80,8 +81,8 @@ class Lexicon(TableCorpus):
     """`lexicon.csv` with the columns word, language (ASL, CSL, …), name, fps, and `poses/{name}/*.pkl`.
 
     A sign may also be a segment of a continuous clip: its row then has in the columns source, start, end the clip's
-    folder of frame files (relative to the lexicon's folder, or absolute) and its first and last frame number, the last
-    excluded. At least half of those frames must be there (as in SOKE's data); name is then any unique one. A segment of
+    folder of frame files, or its .npz in the frames smplfx (relative to the lexicon's folder, or absolute), and its
+    first and last frame number, the last excluded. At least half of those frames must be there (as in SOKE's data); name is then any unique one. A segment of
     a clip that is in split val or test of one of `corpora` is refused as a fault.
 
     Every sign is a clip of split train whose text is its word; the other splits are empty. Unlike a corpus of
@@ -101,9 +102,9 @@ class Lexicon(TableCorpus):
 
     def __init__(
         self, root: Path | str, packed: Path | str | None = None, corpora: Sequence[Corpus] = (),
-        languages: Collection[str] | None = None, known: Collection[str] = (),
+        languages: Collection[str] | None = None, known: Collection[str] = (), form: FrameFormat = SOKE_FRAMES,
     ):
-        super().__init__(root, packed)
+        super().__init__(root, packed, form)
         self._corpora, self._languages = corpora, languages
         self._known = dict.fromkeys([*TEXT_LOCALE, *(corpus.language for corpus in corpora), *known])
         self._segments: dict[str, tuple[int, int] | None] = {}
@@ -153,8 +154,8 @@ class Lexicon(TableCorpus):
         that is none. To be asked once the annotation is read."""
         return self._segments.get(clip.name)
 
-    def _frame_files(self, clip: Clip) -> FrameFiles:
-        files = frame_files(clip)
+    def _found(self, clip: Clip) -> FrameFiles:
+        files = super()._found(clip)
         segment = self._segments.get(clip.name)
         if segment is None:
             return files

@@ -7,15 +7,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from soke.data.annotations import safe_name
-from soke.data.clip import Clip, SkippedClip
-from soke.data.loading import count_frames
+from soke.data.clip import Clip, ClipError, SkippedClip
+from soke.data.formats import MIN_FRAMES, FrameFormat
 from soke.storage import existing
 
 _log = logging.getLogger(__name__)
-MIN_FRAMES = 4  # stored frames; shorter clips are dropped (SOKE's released data)
 MIN_FPS, MAX_FPS = 5.0, 240.0  # recordings of signers lie between them; other rates are mistakes
 FEW_FRAMES = f"of fewer than {MIN_FRAMES} frames"
 _NAMED_IN_LOG = 5
+_ROUNDING = 1.5  # frames by which annotated durations may be off
 
 
 @dataclass
@@ -36,22 +36,24 @@ class Listing:
         return len(self.clips) + len(self.skipped) + sum(self.dropped.values())
 
 
-def with_frames(annotated: Listing, corpus: str, needed: bool = True) -> Listing:
-    """Sorts annotated clips by whether they can be used.
+def with_frames(annotated: Listing, corpus: str, form: FrameFormat, needed: bool = True) -> Listing:
+    """Sorts annotated clips by whether they can be used. Where the frames tell their rate, the clip has it.
 
     corpus: its name
+    form:   of its stored frames
     needed: whether a clip without frames is faulty
     """
     listing = Listing([], list(annotated.skipped), Counter(annotated.dropped))
     names: set[str] = set()
     for clip in annotated.clips:
-        frames = count_frames(clip.frames, enough=MIN_FRAMES)
-        if frames is None:
-            clip = replace(clip, frames=existing(clip.frames))
-            frames = count_frames(clip.frames, enough=MIN_FRAMES)
+        try:
+            clip, frames = _looked_at(clip, form)
+        except ClipError as error:
+            listing.skipped.append(SkippedClip(corpus, clip.name, str(error)))
+            continue
         if not frames and not needed:
             frames = MIN_FRAMES
-        fault = _fault(clip, names, frames)
+        fault = _fault(clip, names, frames, form)
         if fault is not None:
             listing.skipped.append(SkippedClip(corpus, clip.name, fault))
             continue
@@ -61,6 +63,27 @@ def with_frames(annotated: Listing, corpus: str, needed: bool = True) -> Listing
         else:
             listing.clips.append(clip)
     return listing
+
+
+def _looked_at(clip: Clip, form: FrameFormat) -> tuple[Clip, int | None]:
+    """The clip, where its frames are and at their rate, and how many there are, see `FrameFormat.look`. Raises
+    ClipError for what cannot be read, and for a rate that the annotation shows to be wrong."""
+    look = form.look(clip.frames, MIN_FRAMES)
+    if look is None:
+        clip = replace(clip, frames=existing(clip.frames))
+        look = form.look(clip.frames, MIN_FRAMES)
+    if look is None:
+        return clip, None
+    frames, fps = look
+    if fps is None:
+        return clip, frames
+    annotated, told = ((clip.seconds or 0) * rate for rate in (clip.fps, fps))  # frames
+    if clip.seconds and abs(frames - annotated) <= _ROUNDING < abs(frames - told):
+        raise ClipError(
+            f"clip {clip.name}: the {frames} frames of {clip.frames} last {clip.seconds:.2f} s at {clip.fps:g} frames/s"
+            f", as annotated, but the file says {fps:g} frames/s; write it again with the right rate"
+        )
+    return replace(clip, fps=fps), frames
 
 
 def fault_of_words(name: str, text: str, names: Collection[str]) -> str | None:
@@ -74,7 +97,7 @@ def fault_of_words(name: str, text: str, names: Collection[str]) -> str | None:
     return None if text else "its text is empty"
 
 
-def _fault(clip: Clip, names: Collection[str], frames: int | None) -> str | None:
+def _fault(clip: Clip, names: Collection[str], frames: int | None, form: FrameFormat) -> str | None:
     """Why the annotated clip cannot be used; `names` are those of the clips before it, `frames` its number."""
     fault = fault_of_words(clip.name, clip.text, names)
     if fault is not None:
@@ -84,7 +107,7 @@ def _fault(clip: Clip, names: Collection[str], frames: int | None) -> str | None
     if clip.seconds is not None and clip.seconds <= 0:
         return f"its annotation says that it lasts {clip.seconds:g} s"
     if not frames:
-        return f"{clip.frames} {'does not exist' if frames is None else 'holds no frame files, which end in .pkl'}"
+        return f"{clip.frames} {'does not exist' if frames is None else form.absent}"
     return None
 
 

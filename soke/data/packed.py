@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from soke.data.clip import Clip, ClipError, SkippedClip
 from soke.data.fingerprints import Fingerprint
+from soke.data.formats import Stored
 from soke.errors import UserError
 from soke.storage import new_file
 
@@ -53,19 +54,23 @@ _SCHEMA = pa.schema(
         ("folder", pa.string()),  # of its frame files, relative to the corpus's root
         ("ends", pa.string()),  # fingerprint of those files, see `Fingerprint`
         ("files", pa.string()),
+        ("shape", pa.list_(pa.float32())),  # what a format has once per clip, null in others and in older stores
+        ("lacking", pa.list_(pa.string())),  # what was not observed, null for nothing
     ]
 )
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a clip's frames are: rows start .. start + frames of a shard; `missing` and `made_by` as in the index."""
+    """Where a clip's frames are: rows start .. start + frames of a shard; all else as in the index."""
 
     shard: str
     start: int
     frames: int
     missing: int
     made_by: str = ""
+    shape: tuple[float, ...] | None = None
+    lacking: frozenset[str] = frozenset()
 
 
 class PackedStore:
@@ -74,6 +79,7 @@ class PackedStore:
     corpus:  name of the packed corpus
     sources: annotation file, relative to the corpus's root -> its SHA-256
     content: hash over all clips' names and frames
+    form:    name of the format of the frames
 
     Raises UserError for an index that cannot be read or was written by another version.
     """
@@ -85,6 +91,7 @@ class PackedStore:
         self.sources: dict[str, str] = meta["sources"]
         self.content: str = meta["content"]
         self._width: int = meta["width"]
+        self.form: str = meta.get("form", "soke")  # stores of earlier versions know no other
         self._dropped: dict[str, dict[str, int]] = meta["dropped"]
         self._listed: dict[str, tuple[list[Clip], list[SkippedClip]]] = {split: ([], []) for split in self._dropped}
         self._places: dict[tuple[str, str], Place] = {}
@@ -103,8 +110,7 @@ class PackedStore:
             shard = self.folder / "shards" / f"{row['shard']}.npy"
             fields = {key: row[key] for key in ("name", "split", "language", "text", "fps", "gloss", "signer")}
             clips.append(Clip(corpus=self.corpus, frames=shard, **fields))
-            place = Place(row["shard"], row["start"], row["frames"], row["missing"], row.get("made_by") or "")
-            self._places[row["split"], row["name"]] = place
+            self._places[row["split"], row["name"]] = _place(row)
             self._fingerprints[row["split"], row["name"]] = packed
         self._maps: dict[str, tuple[mmap.mmap, int, int]] = {}
 
@@ -146,8 +152,8 @@ class PackedStore:
         except KeyError:
             raise ClipError(f"clip {clip.name}: {self.folder} does not hold it; {REMEDY}") from None
 
-    def read(self, clip: Clip) -> np.ndarray:
-        """The clip's stored frames [T, D] float32, a copy. Raises ClipError when the shard is gone or cut off."""
+    def read(self, clip: Clip) -> Stored:
+        """The clip's stored frames, a copy. Raises ClipError when the shard is gone or cut off."""
         place = self.place(clip)
         data, offset, size = self._map(place.shard, clip)
         row = 4 * self._width
@@ -159,7 +165,8 @@ class PackedStore:
         page = begin - begin % mmap.PAGESIZE
         if hasattr(data, "madvise"):
             data.madvise(mmap.MADV_DONTNEED, page, end - page)
-        return values
+        shape = None if place.shape is None else np.array(place.shape, np.float32)
+        return Stored(values, place.missing, place.made_by, shape, place.lacking)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_maps": {}}
@@ -228,16 +235,10 @@ def is_packed(folder: Path, shard: Shard) -> bool:
         return False
 
 
-def pack_shard(
-    folder: Path, shard: Shard, read: Callable[[Clip], np.ndarray], missing: Callable[[Clip], int], width: int,
-    made_by: Callable[[Clip], str] = lambda clip: "",
-) -> int:
+def pack_shard(folder: Path, shard: Shard, read: Callable[[Clip], Stored], width: int) -> int:
     """Write a shard, its frames first, then its rows. Returns its number of frames.
 
-    read:    clip -> frames [T, width], stored as float32
-    missing: clip -> number of frames that are left out between them
-    made_by: clip -> the model that made the motion, "" for a signer
-    They raise ClipError for a clip that cannot be used.
+    read: clip -> its frames [T, width]; raises ClipError for a clip that cannot be used
     """
     rows, pieces, start = [], [np.empty((0, width), np.float32)], 0
     for item in shard.items:
@@ -249,13 +250,14 @@ def pack_shard(
         if isinstance(item, Clip):
             row |= {key: getattr(item, key) for key in ("language", "text", "gloss", "signer", "fps")}
             try:
-                frames, gaps, maker = np.asarray(read(item), np.float32), missing(item), made_by(item)
+                stored = read(item)
             except ClipError as error:
                 row["fault"] = str(error)
             else:
-                row |= {"frames": len(frames), "duration": len(frames) / item.fps, "missing": gaps}
-                row["made_by"] = maker or None
-                row["content"] = hashlib.blake2b(np.ascontiguousarray(frames), digest_size=16).hexdigest()
+                frames = np.ascontiguousarray(stored.values, np.float32)
+                row |= {"frames": len(frames), "duration": len(frames) / item.fps, "missing": stored.missing}
+                row |= {"made_by": stored.made_by or None, "lacking": sorted(stored.lacking) or None}
+                row |= {"shape": stored.shape, "content": _content(frames, stored)}
                 pieces.append(frames)
                 start += len(frames)
         else:
@@ -272,9 +274,11 @@ def pack_shard(
 def complete_store(
     folder: Path, corpus: str, shards: Iterable[Shard], width: int, sources: Mapping[str, str],
     dropped: Mapping[str, Mapping[str, int]], lacking: Mapping[str, Sequence[tuple[str, str, Fingerprint]]] = {},
+    form: str = "soke",
 ) -> PackedStore:
     """Write the index of a store whose shards are all packed, and remove shards that no longer belong to it.
 
+    form:    name of the format of the frames
     lacking: split -> as `PackedStore.origins`, of the annotated clips that are not in a shard for want of frame files
     """
     names = [shard.name for shard in shards]
@@ -282,7 +286,7 @@ def complete_store(
     table = pa.concat_tables([_SCHEMA.empty_table(), *tables], promote_options="default")
     rows = table.select(["split", "name", "frames", "content"]).to_pylist()
     content = hashlib.sha256(json.dumps([list(row.values()) for row in rows]).encode()).hexdigest()
-    meta = {"corpus": corpus, "width": width, "sources": dict(sources), "content": content}
+    meta = {"corpus": corpus, "form": form, "width": width, "sources": dict(sources), "content": content}
     meta["dropped"] = {split: dict(rules) for split, rules in dropped.items()}
     meta["lacking"] = {split: [(name, at, found.ends) for name, at, found in clips] for split, clips in lacking.items()}
     for path in (folder / "shards").glob("*"):
@@ -302,6 +306,23 @@ def retire_index(folder: Path) -> None:
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, in hex digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _place(row: Mapping[str, Any]) -> Place:
+    shape, lacking = row.get("shape"), row.get("lacking") or ()
+    return Place(
+        row["shard"], row["start"], row["frames"], row["missing"], row.get("made_by") or "",
+        None if shape is None else tuple(shape), frozenset(lacking),
+    )
+
+
+def _content(frames: np.ndarray, stored: Stored) -> str:
+    """Hash of the frames, and of what else there is of a clip in formats that have more."""
+    found = hashlib.blake2b(frames, digest_size=16)
+    if stored.shape is not None:
+        found.update(np.ascontiguousarray(stored.shape, np.float32))
+    found.update(",".join(sorted(stored.lacking)).encode())
+    return found.hexdigest()
 
 
 def _frames_file(folder: Path, shard: str) -> Path:

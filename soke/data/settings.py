@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from soke.settings import Settings, near
 
@@ -27,6 +28,7 @@ class CorpusSettings(Settings):
 @dataclass(frozen=True)
 class Dataset(Settings):
     corpora: dict[str, CorpusSettings]
+    frames: Literal["soke", "smplfx"]
     lexicon: str | None
     train_on_lexicon: bool
     code_path: str

@@ -15,14 +15,15 @@ frames of SOKE's are: at the ends any number, between them no more than there ar
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from soke.body.joints import BODY, JOINT_GROUPS, LEFT_HAND, NUM_JOINTS, RIGHT_HAND, joint_indices
-from soke.body.motion import HEAD_SHAPES, Motion
+from soke.body.motion import HEAD_SHAPES, OBSERVABLE, Motion
 from soke.errors import UserError
 from soke.storage import new_file
 
@@ -63,23 +64,52 @@ def write_clip(path: Path, motion: Motion) -> None:
         np.savez(temporary, fps=np.float64(motion.fps), **arrays, **{key: word for key, word in words.items() if word})
 
 
-def read_clip(path: Path) -> Motion:
-    """The valid frames of a clip.
+def read_clip(path: Path, rows: Sequence[int] | None = None) -> Motion:
+    """The frames of a clip.
+
+    rows: numbers of the frames that are wanted; None: all valid ones
 
     Raises UserError that names the file and the cause: it cannot be read, has no frames, a key of another shape, numbers
     that are not finite, a frame rate that is none, or more invalid frames than valid ones.
     """
+    with _opened(path) as archive:
+        content = {key: archive[key] for key in archive.files}
+        frames = _frame_count({key: len(content[key]) for key in _SIZES if key in content})
+        chosen = np.asarray(_valid_frames(content, frames) if rows is None else rows, dtype=np.int64)
+        return _motion(content, frames, chosen)
+
+
+def outline(path: Path) -> tuple[list[int], float]:
+    """Numbers of the valid frames of a clip, and its frames per second, without reading the frames. Raises UserError as
+    `read_clip` does for what it has to look at."""
+    with _opened(path) as archive:
+        lengths = {key: _shape(archive, key)[0] for key in _SIZES if key in archive.files}
+        return _valid_frames(archive, _frame_count(lengths)).tolist(), _rate(archive)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            content = {key: archive[key] for key in archive.files}
+            yield archive
+    except _Fault as fault:
+        raise UserError(f"{path} {fault}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # damaged bytes can raise nearly anything
         raise UserError(f"{path} is no .npz of numbers ({type(error).__name__}: {error}); {_AGAIN}") from error
-    try:
-        return _motion(content)
-    except ValueError as error:
-        raise UserError(f"{path} {error}") from None
+
+
+class _Fault(Exception):
+    """What is the matter with a clip; the text follows the file's name."""
+
+
+def _shape(archive: np.lib.npyio.NpzFile, key: str) -> tuple[int, ...]:
+    """From the head of the array alone."""
+    with archive.zip.open(f"{key}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        return read(file)[0] or (0,)
 
 
 def _seen(key: str) -> tuple[str, ...]:
@@ -87,10 +117,7 @@ def _seen(key: str) -> tuple[str, ...]:
     return JOINTS_OF_KEY.get(key, (key,))
 
 
-def _motion(content: Mapping[str, np.ndarray]) -> Motion:
-    """Raises ValueError whose text follows the file's name."""
-    frames = _frame_count(content)
-    kept = _valid_frames(content, frames)
+def _motion(content: Mapping[str, np.ndarray], frames: int, kept: np.ndarray) -> Motion:
     values = {key: _numbers(content, key, (frames, size), kept) for key, size in _SIZES.items() if key in content}
     rotations = torch.zeros(len(kept), NUM_JOINTS, 3)
     for key, joints in JOINTS_OF_KEY.items():
@@ -99,21 +126,22 @@ def _motion(content: Mapping[str, np.ndarray]) -> Motion:
     shapes = {key: _numbers(content, key, (size,)) for key, size in _SHAPES.items() if key in content}
     lacking = {name for key in _SIZES if key not in content for name in _seen(key)}
     lacking.update(np.atleast_1d(content["lacking"]).tolist() if "lacking" in content else ())
+    if unknown := sorted(lacking.difference(OBSERVABLE)):
+        raise _Fault(f"holds lacking {', '.join(map(str, unknown))}, which are neither joints, expression nor eyelids")
     return Motion(
         rotations, values.get("expression", torch.zeros(len(kept), NUM_EXPRESSION)),
         shapes.get("betas", torch.zeros(_SHAPES["betas"])), _rate(content),
-        values.get("eyelids", torch.zeros(len(kept), 2)), str(content.get("made_by", "")), shapes.get("flame_shape"),
-        frozenset(lacking),
+        values.get("eyelids", torch.zeros(len(kept), 2)), str(content["made_by"]) if "made_by" in content else "",
+        shapes.get("flame_shape"), frozenset(lacking),
     )
 
 
-def _frame_count(content: Mapping[str, np.ndarray]) -> int:
-    found = {key: len(np.atleast_1d(content[key])) for key in _SIZES if key in content}
-    if not found:
-        raise ValueError(f"holds none of {', '.join(_SIZES)}: it is no SMPL-FX clip")
-    if len(set(found.values())) > 1:
-        raise ValueError(f"holds different numbers of frames: {', '.join(f'{k} {n}' for k, n in found.items())}")
-    return next(iter(found.values()))
+def _frame_count(lengths: Mapping[str, int]) -> int:
+    if not lengths:
+        raise _Fault(f"holds none of {', '.join(_SIZES)}: it is no SMPL-FX clip")
+    if len(set(lengths.values())) > 1:
+        raise _Fault(f"holds different numbers of frames: {', '.join(f'{k} {n}' for k, n in lengths.items())}")
+    return next(iter(lengths.values()))
 
 
 def _valid_frames(content: Mapping[str, np.ndarray], frames: int) -> np.ndarray:
@@ -122,18 +150,20 @@ def _valid_frames(content: Mapping[str, np.ndarray], frames: int) -> np.ndarray:
         return np.arange(frames)
     valid = np.asarray(content["valid"])
     if valid.shape != (frames,) or valid.dtype.kind not in "biuf":
-        raise ValueError(f"holds valid of shape {list(valid.shape)}, expected [{frames}] truth values")
+        raise _Fault(f"holds valid of shape {list(valid.shape)}, expected [{frames}] truth values")
     kept = np.flatnonzero(valid)
     gaps = int(kept[-1] - kept[0]) + 1 - len(kept) if len(kept) else frames
     if gaps > len(kept):
-        raise ValueError(f"holds {len(kept)} valid frames and {gaps} invalid ones between them; fit it again")
+        raise _Fault(f"holds {len(kept)} valid frames and {gaps} invalid ones between them; fit it again")
     return kept
 
 
 def _rate(content: Mapping[str, np.ndarray]) -> float:
-    fps = np.asarray(content.get("fps", np.nan))
+    if "fps" not in content:
+        raise _Fault("lacks fps, its frame rate")
+    fps = np.asarray(content["fps"])
     if fps.size != 1 or fps.dtype.kind not in "iuf" or not 0 < float(fps.item()) < np.inf:
-        raise ValueError("lacks fps, its frame rate" if "fps" not in content else f"holds fps {fps}, no frame rate")
+        raise _Fault(f"holds fps {fps}, which is no frame rate")
     return float(fps.item())
 
 
@@ -143,8 +173,8 @@ def _numbers(
     """The rows `kept` of a key; what the others hold does not matter."""
     found = content[key]
     if found.shape != shape or found.dtype.kind not in "iuf":
-        raise ValueError(f"holds {key} of shape {list(found.shape)} ({found.dtype}), expected {list(shape)} numbers")
+        raise _Fault(f"holds {key} of shape {list(found.shape)} ({found.dtype}), expected {list(shape)} numbers")
     values = torch.from_numpy(np.ascontiguousarray(found[kept], dtype=np.float32))
     if not values.isfinite().all():
-        raise ValueError(f"holds numbers in {key} that are not finite")
+        raise _Fault(f"holds numbers in {key} that are not finite")
     return values

@@ -26,7 +26,7 @@ def test_the_example_of_the_readme(tmp_path, monkeypatch):
         write_frames(tmp_path / "frames" / name, random_motion(80))
     config = load_config("configs/deto.yaml", None, ["DATASET.CORPORA.my_bsl.READER=my_bsl.MyBSL",
                                                      f"DATASET.CORPORA.my_bsl.ROOT={tmp_path}"])
-    corpus = corpus_of("my_bsl", config.dataset.corpora["my_bsl"])
+    corpus = corpus_of("my_bsl", config.dataset)
     (sample,) = MotionDataset([corpus], "train", LAYOUT)
     assert (sample.clip.text, sample.clip.language, len(sample.motion), sample.motion.fps) == (
         "Hello there.", "BSL", 40, 25.0
@@ -49,7 +49,7 @@ OWN = ["DATASET.CORPORA={}", "DATASET.CORPORA.a.ROOT=x"]
 def test_readers_that_cannot_be_used(overrides, fault):
     with pytest.raises(UserError, match=fault):
         config = load_config("configs/deto.yaml", None, overrides)
-        corpus_of("a", config.dataset.corpora["a"])
+        corpus_of("a", config.dataset)
 
 
 class Told:

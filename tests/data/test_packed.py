@@ -26,6 +26,7 @@ from soke.data import packed
 from soke.data.clip import Clip, ClipError, SkippedClip
 from soke.data.dataset import MotionDataset, collate_motions
 from soke.data.fingerprints import Watch
+from soke.data.formats import Stored
 from soke.data.how2sign import How2Sign
 from soke.data.packed import PackedStore
 from soke.data.phoenix14t import Phoenix14T
@@ -75,14 +76,14 @@ def test_what_is_written_is_what_is_read(drawn):
         shards = packed.plan_shards("val", clips, [SkippedClip("own", "bad", "its text is empty")])
         width = frames[0].shape[1]
         for shard in shards:
-            packed.pack_shard(Path(folder), shard, lambda c: of_clip[c.name], lambda c: len(c.name), width)
+            packed.pack_shard(Path(folder), shard, lambda c: Stored(of_clip[c.name], len(c.name)), width)
             assert packed.is_packed(Path(folder), shard) == ("skipped" not in shard.name)
         packed.complete_store(Path(folder), "own", shards, width, {}, {"val": {}})
         store = PackedStore(folder)
         assert [clip.name for clip in store.clips("val")] == list(of_clip)
         assert [clip.name for clip in store.skipped("val")] == ["bad"]
         for clip in [*store.clips("val"), *store.clips("val")[::-1]]:
-            found, expected = store.read(clip), of_clip[clip.name].astype(np.float32)
+            found, expected = store.read(clip).values, of_clip[clip.name].astype(np.float32)
             assert found.dtype == np.float32 and np.array_equal(found, expected)
             assert store.place(clip).frames == len(expected) and store.place(clip).missing == len(clip.name)
 
@@ -351,7 +352,7 @@ def test_memory_of_a_loader_stays_flat(tmp_path, monkeypatch):
     shards = packed.plan_shards("train", clips, [])
     frames = np.random.default_rng(0).standard_normal((60, 179), dtype=np.float32)
     for shard in shards:
-        packed.pack_shard(tmp_path / "packed", shard, lambda clip: frames, lambda clip: 0, 179)
+        packed.pack_shard(tmp_path / "packed", shard, lambda clip: Stored(frames), 179)
     packed.complete_store(tmp_path / "packed", "phoenix", shards, 179, {}, {"train": {}})
     data = MotionDataset([Phoenix14T(tmp_path)], "train", LAYOUT)
     loader = DataLoader(
@@ -453,7 +454,7 @@ def test_stores_that_do_not_know_their_files_are_used(root, monkeypatch):
     listing = corpus.unpacked("val")
     shards = packed.plan_shards("val", listing.clips, listing.skipped)
     for shard in shards:
-        packed.pack_shard(root / "packed", shard, corpus.read_frames, corpus.count_missing, 179)
+        packed.pack_shard(root / "packed", shard, corpus.read_frames, 179)
     packed.complete_store(root / "packed", "phoenix", shards, 179, {}, {"val": {}})
     write_anew(root / "dev/a/images0020.pkl")
     assert len(Phoenix14T(root).clips("val")) == 4
