@@ -53,7 +53,7 @@ def check_generator(
 def check_translator(config: Config, parts: MotionLayout, translator: BackTranslator, folder: Path) -> None:
     """Raises UserError as `check_tokenizer` does."""
     t, made, targets = config.translation, translator.model.settings, translator.targets
-    pairs = _of_layout(parts, translator.layout)
+    pairs = {"DATASET.FRAMES": (translator.form, config.dataset.frames)} | _of_layout(parts, translator.layout)
     pairs |= _of_section("TRANSLATION", made, t)
     if t.level != "auto":  # which depends on the texts that it was trained on
         pairs["TRANSLATION.LEVEL"] = (targets.level, t.level)
@@ -66,7 +66,7 @@ def check_translator(config: Config, parts: MotionLayout, translator: BackTransl
 
 
 def _of_tokenizer(config: Config, parts: MotionLayout, tokenizer: SignTokenizer) -> Changes:
-    pairs = _of_layout(parts, tokenizer.layout)
+    pairs = {"DATASET.FRAMES": (tokenizer.form, config.dataset.frames)} | _of_layout(parts, tokenizer.layout)
     asked = config.tokenizer.autoencoders(config.parts)
     for part in (part for part in tokenizer.settings if part in asked):
         both = tokenizer.settings[part], asked[part]

@@ -118,8 +118,10 @@ def val_motions(config: Config, data: SignDataModule) -> MotionDataset:
 def statistics_of(config: Config, parts: MotionLayout, corpora: list[Corpus]) -> Statistics:
     """The file that the configuration names, or computed from the corpora's training splits and kept in the run's
     folder. The lexicon's signs do not count: sentences are what is signed and scored."""
+    form = config.dataset.frames
     named = resolve(config.dataset.statistics) if config.dataset.statistics else None
     if named is not None and named.suffix == ".pt":
+        _require_form(SOKE_FRAMES.name, form, named)
         return published_statistics(named, named.with_name("std.pt"), parts)
     sentences = [corpus for corpus in corpora if not isinstance(corpus, Lexicon)]
     dataset = MotionDataset(
@@ -127,12 +129,21 @@ def statistics_of(config: Config, parts: MotionLayout, corpora: list[Corpus]) ->
     )
     if named is not None and named.exists():
         statistics = Statistics.load(named, parts)
+        _require_form(statistics.form, form, named)
         if not statistics.fits(*data_hashes(dataset)):
             log.warning("%s, which DATASET.STATISTICS names, was computed from other data than this run's", named)
         return statistics
     dataset.require_readable()
     file = named or config.run_folder / folders.STATISTICS
-    return load_or_compute_statistics(file, dataset, config.train.num_workers)
+    return load_or_compute_statistics(file, dataset, config.train.num_workers, form)
+
+
+def _require_form(found: str, asked: str, file: Path) -> None:
+    if found != asked:
+        raise UserError(
+            f"the statistics in {file} are of the frames {found}, DATASET.FRAMES is {asked}: their coefficients do not "
+            "mean the same; leave DATASET.STATISTICS empty to have them computed"
+        )
 
 
 def extraction_setting(config: Config) -> dict[str, object]:

@@ -51,7 +51,7 @@ def exports(config: Config) -> dict[str, Path]:
 def new_tokenizer(config: Config, corpora: list[Corpus]) -> SignTokenizer:
     parts = layout_of(config)
     found = statistics_of(config, parts, corpora)
-    return SignTokenizer(parts, found.mean, found.std, config.tokenizer.autoencoders(config.parts))
+    return SignTokenizer(parts, found.mean, found.std, config.tokenizer.autoencoders(config.parts), found.form)
 
 
 def training_module(config: Config, data: SignDataModule) -> TokenizerModule:

@@ -59,6 +59,11 @@ def _back_translator(config: Config, folder: Path, corpus: Corpus) -> BackTransl
             f"the back-translation model in {folder} reads {translator.language}, but {corpus.name} is "
             f"{corpus.language}; train one on {corpus.name}"
         )
+    if translator.form != config.dataset.frames:
+        raise UserError(
+            f"the back-translation model in {folder} was trained on the frames {translator.form}, DATASET.FRAMES is "
+            f"{config.dataset.frames}; train one with these"
+        )
     unseen = translator.layout.covers - layout_of(config).covers
     if unseen:
         raise UserError(

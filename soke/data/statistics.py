@@ -18,6 +18,7 @@ from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
 from soke.data.fingerprints import Watch, digest, evidence, fingerprint_of
+from soke.data.formats import SOKE_FRAMES
 from soke.data.frames import FRAME_SIZE, motion_from_frames
 from soke.errors import UserError
 from soke.storage import new_file, read_text
@@ -37,6 +38,7 @@ class Statistics:
     clips, frames: how many they were computed from (0: published numbers, where it is not known)
     data, poses:   hashes of the list of those clips with the settings that shape them, and of their stored frames;
                    empty where they are not known
+    form:          name of the format of those frames
     """
 
     mean: dict[str, Tensor]
@@ -46,6 +48,7 @@ class Statistics:
     frames: int = 0
     data: str = ""
     poses: str = ""
+    form: str = SOKE_FRAMES.name
 
     @cached_property
     def hash(self) -> str:
@@ -64,6 +67,7 @@ class Statistics:
             "frames": self.frames,
             "data": self.data,
             "poses": self.poses,
+            "form": self.form,
             "mean": {part: values.tolist() for part, values in self.mean.items()},
             "std": {part: values.tolist() for part, values in self.std.items()},
         }
@@ -81,7 +85,8 @@ class Statistics:
             content = json.loads(read_text(path))
             mean, std = ({p: torch.tensor(v) for p, v in content[key].items()} for key in ("mean", "std"))
             counts, hashes = (content["clips"], content["frames"]), (content.get("data", ""), content.get("poses", ""))
-            statistics = cls(mean, std, content["layout"], *counts, *hashes)
+            form = content.get("form", SOKE_FRAMES.name)  # files of earlier versions know no other
+            statistics = cls(mean, std, content["layout"], *counts, *hashes, form)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} does not hold statistics ({error!r}); remove it to have them computed") from error
         if statistics.layout != layout.hash:
@@ -129,9 +134,13 @@ def compute_statistics(features: Iterable[Mapping[str, Tensor]], layout: MotionL
     return Statistics(mean, _floored(std), layout.hash, clips, frames)
 
 
-def load_or_compute_statistics(path: Path | str, dataset: MotionDataset, workers: int = 0) -> Statistics:
+def load_or_compute_statistics(
+    path: Path | str, dataset: MotionDataset, workers: int = 0, form: str = SOKE_FRAMES.name
+) -> Statistics:
     """The statistics in the file `path`; when it is absent, or of other clips, frames or settings than `dataset`
     (training clips), computed from that and saved there.
+
+    form: name of the format of the frames
 
     Bad clips are left out and counted in the log. Raises UserError as `Statistics.load` does.
     """
@@ -139,7 +148,7 @@ def load_or_compute_statistics(path: Path | str, dataset: MotionDataset, workers
     data, poses = data_hashes(dataset)
     if path.exists():
         found = Statistics.load(path, dataset.layout)
-        if found.fits(data, poses):
+        if found.fits(data, poses) and found.form == form:
             return found
         _log.warning("%s was computed from other clips, frames or settings: it is computed again", path)
     _log.info("computing mean and standard deviation of %d clips, to be saved in %s", len(dataset), path)
@@ -147,7 +156,7 @@ def load_or_compute_statistics(path: Path | str, dataset: MotionDataset, workers
     statistics = compute_statistics((clip for batch in batches for clip in _unpadded(batch)), dataset.layout)
     if statistics.clips < len(dataset):
         _log.warning("%d of %d clips were left out of the statistics", len(dataset) - statistics.clips, len(dataset))
-    statistics = replace(statistics, data=data, poses=poses)
+    statistics = replace(statistics, data=data, poses=poses, form=form)
     statistics.save(path)
     return statistics
 

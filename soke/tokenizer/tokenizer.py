@@ -19,6 +19,7 @@ import soke
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
 from soke.data.dataset import PADDING_CODE
+from soke.data.formats import SOKE_FRAMES
 from soke.data.sampling import SortedBatches
 from soke.data.statistics import Statistics
 from soke.errors import UserError
@@ -31,6 +32,7 @@ from soke.tokenizer.saved import CONFIG_FILE, HOW_TO_TRAIN, WEIGHTS_FILE, check_
 from soke.tokenizer.settings import AutoencoderSettings, Networks, streams_of
 
 log = logging.getLogger(__name__)
+_FORM = "form_of_frames"  # in what is saved
 
 
 @dataclass
@@ -62,6 +64,7 @@ class SignTokenizer(nn.Module):
     layout:    the parts; a part that mirrors another shares its autoencoder, quantizer and statistics
     mean, std: {part: [D]} of the training features, for every distinct part; std is floored
     settings:  {distinct part: settings}, with one downsampling factor
+    form:      name of the format of the frames that it is for: the coefficients of another mean something else
 
     Raises ValueError when these do not fit each other.
     """
@@ -72,9 +75,10 @@ class SignTokenizer(nn.Module):
         mean: Mapping[str, Tensor],
         std: Mapping[str, Tensor],
         settings: Mapping[str, AutoencoderSettings],
+        form: str = SOKE_FRAMES.name,
     ):
         super().__init__()
-        self.layout = layout
+        self.layout, self.form = layout, form
         distinct = list(dict.fromkeys(layout.distinct.values()))
         if set(settings) != set(distinct):
             raise ValueError(f"settings are for {sorted(settings)}, the layout's own parts are {sorted(distinct)}")
@@ -134,7 +138,8 @@ class SignTokenizer(nn.Module):
         # that were hashed are held, so that no other can come to lie where one of them was.
         current = [(tensor.data_ptr(), tensor._version) for tensor in state.values()]
         if self._hashed[1] != current:
-            digest = hashlib.sha256(json.dumps([self.layout.hash, self._settings()], sort_keys=True).encode())
+            facts = [self.layout.hash, self._settings(), *self._form.values()]
+            digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
             for name, tensor in sorted(state.items()):
                 digest.update(name.encode())
                 digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
@@ -146,6 +151,7 @@ class SignTokenizer(nn.Module):
         return {
             "layout_hash": self.layout.hash,
             "statistics_hash": self.statistics_hash,
+            **self._form,
             **{f"{key} of {part}": v for part, settings in self._settings().items() for key, v in settings.items()},
         }
 
@@ -278,6 +284,7 @@ class SignTokenizer(nn.Module):
         config = {
             "code_version": soke.__version__,
             **self._hashes(),
+            **self._form,
             "layout": self.layout.to_list(),
             "settings": self._settings(),
         }
@@ -300,7 +307,7 @@ class SignTokenizer(nn.Module):
             layout = MotionLayout.from_list(config["layout"])
             settings = {name: AutoencoderSettings.from_dict(s) for name, s in config["settings"].items()}
             blank = {name: torch.zeros(layout.sizes[name]) for name in settings}
-            tokenizer = cls(layout, blank, blank, settings).eval()
+            tokenizer = cls(layout, blank, blank, settings, config.get(_FORM, SOKE_FRAMES.name)).eval()
             tokenizer.load_state_dict(load_file(folder / WEIGHTS_FILE))
         except (
             AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, SettingsError,
@@ -315,6 +322,11 @@ class SignTokenizer(nn.Module):
 
     def _hashes(self) -> dict[str, str]:
         return {"layout_hash": self.layout.hash, "statistics_hash": self.statistics_hash, "hash": self.hash}
+
+    @property
+    def _form(self) -> dict[str, str]:
+        """Empty for SOKE's frames, so that hashes stay what they were when there was no other format."""
+        return {} if self.form == SOKE_FRAMES.name else {_FORM: self.form}
 
     def _settings(self) -> dict[str, dict]:
         return {name: settings.to_dict() for name, settings in self.settings.items()}

@@ -18,6 +18,7 @@ from soke import __version__
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
 from soke.data.clip import Clip
+from soke.data.formats import SOKE_FRAMES
 from soke.data.statistics import Statistics
 from soke.errors import UserError
 from soke.run import processes
@@ -88,6 +89,7 @@ class BackTranslator:
             "annotations": dict(annotations),
             "layout_hash": layout.hash,
             "statistics_hash": statistics.hash,
+            "form_of_frames": statistics.form,
             "targets_hash": _hash(targets.to_dict()),
             "code_version": __version__,
         }
@@ -96,6 +98,11 @@ class BackTranslator:
     @property
     def device(self) -> torch.device:
         return self.model.mean.device
+
+    @property
+    def form(self) -> str:
+        """Name of the format of the frames that it was trained on; models of earlier versions know no other."""
+        return self.provenance.get("form_of_frames", SOKE_FRAMES.name)
 
     @property
     def hash(self) -> str:

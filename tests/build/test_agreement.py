@@ -64,6 +64,7 @@ def refused(told: str):
         ("DATASET.LEXICON=null", "DATASET.LEXICON: a lexicon -> null"),
         ("PARTS.lhand.quantizer.codes=8", "PARTS.lhand.quantizer.codes: 192 -> 8"),
         ("TOKENIZER.DOWNSAMPLE=2", "TOKENIZER.DOWNSAMPLE: 4 -> 2"),
+        ("DATASET.FRAMES=smplfx", "DATASET.FRAMES: soke -> smplfx"),
     ],
 )
 def test_a_generator_s_settings(tokenizer, override, told):
@@ -137,6 +138,7 @@ def test_a_tokenizer_s_settings(tokenizer, override, told):
     [
         ("TRANSLATION.LAYERS=1", "TRANSLATION.LAYERS: 3 -> 1"),
         ("TRANSLATION.DROPOUT=0.5", "TRANSLATION.DROPOUT: 0.1 -> 0.5"),
+        ("DATASET.FRAMES=smplfx", "DATASET.FRAMES: soke -> smplfx"),
         ("TRANSLATION.LEVEL=char", "TRANSLATION.LEVEL: word -> char"),
         ("TRANSLATION.PSEUDO_GLOSSES=false", "TRANSLATION.PSEUDO_GLOSSES: True -> False"),
         ("TRANSLATION.MAX_TOKENS=5", "TRANSLATION.MAX_TOKENS: 100 -> 5"),
@@ -148,7 +150,8 @@ def test_a_translator_s_settings(override, told):
     parts = layout_of(config("back_translation"))
     translator = SimpleNamespace(
         layout=parts, language="ASL", beams=3, alpha=1.0, max_tokens=100,
-        model=SimpleNamespace(settings=TranslatorSettings(512, 3, 8, 2048, 0.1)), targets=SimpleNamespace(level="word", pseudo=True),
+        model=SimpleNamespace(settings=TranslatorSettings(512, 3, 8, 2048, 0.1)), form="soke",
+        targets=SimpleNamespace(level="word", pseudo=True),
     )
     agreement.check_translator(config("back_translation"), parts, translator, FOLDER)
     with refused(told):

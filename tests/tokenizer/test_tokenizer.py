@@ -311,3 +311,26 @@ def test_a_small_data_set_is_learnt():
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
     assert all((output.codes.values[..., i].unique().numel() > 3) for i in range(3))
+
+
+def test_a_tokenizer_knows_of_which_frames_it_is(tmp_path):
+    soke = small_tokenizer()
+    before = soke.hash
+    other = SignTokenizer(
+        soke.layout, *({n: getattr(a, kind) for n, a in soke.autoencoders.items()} for kind in ("mean", "std")),
+        soke.settings, "smplfx",
+    ).eval()
+    other.load_state_dict(soke.state_dict())
+    assert other.hash != before and soke.hash == before
+    other.save_pretrained(tmp_path / "other")
+    soke.save_pretrained(tmp_path / "soke")
+    assert SignTokenizer.from_pretrained(tmp_path / "other").form == "smplfx"
+    assert SignTokenizer.from_pretrained(tmp_path / "other").hash == other.hash
+    assert SignTokenizer.from_pretrained(tmp_path / "soke").form == "soke"
+
+
+def test_a_reconstruction_keeps_the_shape_of_the_head():
+    tokenizer, head = small_tokenizer(), torch.rand(300)
+    motions = [replace(random_motion(21), head_shape=head), random_motion(8)]
+    shaped, plain = tokenizer.reconstruct(motions)
+    assert torch.equal(shaped.head_shape, head) and plain.head_shape is None
