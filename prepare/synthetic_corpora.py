@@ -1,4 +1,4 @@
-"""Write the synthetic corpora: `python -m prepare.synthetic_corpora --out DIR --size demo`."""
+"""Write the synthetic corpora: `python -m prepare.synthetic_corpora --out DIR --size demo`, with faces `--face`."""
 from __future__ import annotations
 
 import argparse
@@ -8,7 +8,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from soke.data.synthetic.writer import SIZES, write_corpora
+from soke.data.synthetic.corpora import SIZES
+from soke.data.synthetic.facial_actions import load_facial_actions
+from soke.data.synthetic.phenomena import kept_shares
+from soke.data.synthetic.writer import write_corpora
 from soke.errors import UserError
 
 
@@ -18,14 +21,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", choices=list(SIZES), default="demo", help="how many clips")
     parser.add_argument("--seed", type=int, default=1234, help="everything follows from it")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; what is written is the same")
+    parser.add_argument(
+        "--face", action="store_true",
+        help="the same signing with faces: mouthings, brows, blinks and gaze in the SMPL-FX format, what ten coefficients "
+        "keep of them in SOKE's, and a corpus of isolated signs, some of which differ in the face alone",
+    )
     options = parser.parse_args(arguments)
     try:
         written = write_corpora(
-            options.out, options.size, options.seed, workers=options.workers,
+            options.out, options.size, options.seed, workers=options.workers, face=options.face,
             progress=lambda items, total: tqdm(items, total=total, unit="clip", desc="synthetic corpora"),
         )
     except UserError as error:
         sys.exit(str(error))
+    if options.face:
+        shares = kept_shares(load_facial_actions())
+        print("Ten expression coefficients keep of each mouth shape's squared displacement (the jaw's apart):")
+        print("  " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
     print(f"Synthetic corpora ({options.size}) are {'ready' if written else 'there already'}: {options.out}")
 
 

@@ -11,7 +11,7 @@ from soke.body.joints import JOINT_GROUPS, joint_indices
 from soke.body.motion import Motion
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
 from soke.data.saved import read_motion, write_motion
-from soke.data.synthetic.writer import plan_corpora
+from soke.data.synthetic.corpora import plan_corpora
 from soke.errors import UserError
 
 _EYES = joint_indices(JOINT_GROUPS["eyes"])

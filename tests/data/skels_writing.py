@@ -9,7 +9,7 @@ from soke.body.joints import SKELETON_50, joint_indices
 from soke.body.motion import JointMotion, Motion
 from soke.body.smplx import BodyModel
 from soke.data.skels import write_skels
-from soke.data.synthetic.writer import plan_corpora
+from soke.data.synthetic.corpora import plan_corpora
 
 _NOSE = 55  # among smplx's 144 joints
 _ARMS = ("neck", *(f"{side}_{joint}" for side in ("right", "left") for joint in ("shoulder", "elbow", "wrist")))

@@ -12,9 +12,10 @@ from transformers import AutoTokenizer, MBartModel, MBartTokenizer
 from prepare.small_mbart import LANGUAGE_CODES, SENTENCEPIECE_FILE, STAMP, corpus_texts, main, make_mbart
 from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon
+from soke.data.synthetic.corpora import SIZES, TAIL
 from soke.data.synthetic.language import write_sentences
 from soke.data.synthetic.vocabularies import LANGUAGES
-from soke.data.synthetic.writer import SIZES, TAIL, write_corpora
+from soke.data.synthetic.writer import write_corpora
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
 from soke.generator.retrieval import MARKERS

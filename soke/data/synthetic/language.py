@@ -23,9 +23,12 @@ class SpokenLanguage:
     words:      category -> content words that are used equally often
     tail:       category -> words of which each is rarer than the one before, see `tail_words`
     templates:  sentences with a slot per category
+    clauses:    for each template what face and head mark, as categories in the order in which they are signed: those
+                before `|` are the topic, `/` parts two clauses, `?` ends a question
     sign_order: categories in the order in which they are signed; what is not here is not signed
     variants:   words with two free variants of their sign
     face_pairs: pairs of words of one category whose signs differ only in the face
+    negative:   verbs whose clause the head negates
     phrases:    word -> words that fill its slot, where they are more than the word itself
     gloss_case: "upper" writes glosses as Phoenix-2014T does, in capitals without umlauts; "word" leaves the words
     """
@@ -34,9 +37,11 @@ class SpokenLanguage:
     words: dict[str, tuple[str, ...]]
     tail: dict[str, tuple[str, ...]]
     templates: tuple[str, ...]
+    clauses: tuple[str, ...]
     sign_order: tuple[str, ...]
     variants: tuple[str, ...]
     face_pairs: tuple[tuple[str, str], ...]
+    negative: tuple[str, ...]
     phrases: dict[str, str] = field(default_factory=dict)
     gloss_case: Literal["word", "upper"] = "word"
 
@@ -75,10 +80,12 @@ class SpokenLanguage:
 
 @dataclass(frozen=True)
 class InventedSentence:
-    """text: spoken-language sentence; words: its content words in the order in which they are signed."""
+    """text: spoken-language sentence; words: its content words in the order in which they are signed; template: number
+    of the template that it fills."""
 
     text: str
     words: tuple[str, ...]
+    template: int
 
 
 def write_sentences(spoken: SpokenLanguage, counts: dict[str, int], seed: str) -> dict[str, list[InventedSentence]]:
@@ -137,7 +144,7 @@ def _draw(
         if (wanted is not None and wanted not in words) or words in taken:
             continue
         phrases = {category: spoken.phrases.get(word, word) for category, word in chosen.items()}
-        sentence = InventedSentence(template.format(**phrases), words)
+        sentence = InventedSentence(template.format(**phrases), words, spoken.templates.index(template))
         if words not in own:
             return sentence
         fallback = sentence

@@ -46,58 +46,94 @@ class Signer:
 
 
 NEUTRAL = Signer("neutral", torch.zeros(10), noise=0.0)
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What a signer does in T frames, as a right-handed one would.
+
+    posture: `MANUAL` and `FACE`, [T, ...]
+    strokes: [signs, 2] s, when each sign begins and ends, without the transitions between them
+    signer:  who signs
+    fps:     frames per second
+    """
+
+    posture: Posture
+    strokes: Tensor
+    signer: Signer
+    fps: float
+
+    def __len__(self) -> int:
+        return len(self.posture["jaw"])
+
+    def motion(self) -> Motion:
+        motion = Motion(joint_rotations(self.posture), self.posture["expression"], self.signer.betas, self.fps)
+        return motion.mirrored() if self.signer.left_handed else motion
+
+
 _CITATION_TEMPO = 0.6  # a sign of the lexicon is made slowly,
 _CITATION_SECONDS = 1.72  # and held so long that its clip lasts as long as this
 
 
-def perform(forms: Sequence[SignForm], signer: Signer, fps: float, rng: torch.Generator) -> Motion:
-    """A sentence: rest, the signs with minimum-jerk transitions, rest. Raises ValueError without signs."""
+def perform(
+    forms: Sequence[SignForm], signer: Signer, fps: float, rng: torch.Generator, rest: float = _REST,
+) -> Performance:
+    """A sentence: rest, the signs with minimum-jerk transitions, rest; `rest` s of it at both ends.
+
+    Raises ValueError without signs.
+    """
     # Within a signer tempo and amplitude vary a little from clip to clip.
     tempo, amplitude = (1 + signer.noise * 0.05 * (2 * torch.rand(2, generator=rng) - 1)).tolist()
-    return _perform(forms, signer, fps, rng, tempo * signer.tempo, amplitude * signer.amplitude, hold=0.0)
+    return _perform(forms, signer, fps, rng, tempo * signer.tempo, amplitude * signer.amplitude, rest=rest)
 
 
-def cite(form: SignForm, fps: float) -> Motion:
+def cite(form: SignForm, fps: float) -> Performance:
     """A sign alone, as a dictionary shows it, slowly and without a signer's noise; at least 1.7 s."""
     moving = float(form.duration) + 2 * (_ENTRY + _REST)
     hold = max(0.0, (_CITATION_TEMPO * _CITATION_SECONDS - moving) / 2)
-    return _perform([form], NEUTRAL, fps, torch.Generator(), _CITATION_TEMPO, 1.0, hold)
+    return _perform([form], NEUTRAL, fps, torch.Generator(), _CITATION_TEMPO, 1.0, hold=hold)
 
 
 def _perform(
     forms: Sequence[SignForm], signer: Signer, fps: float, rng: torch.Generator, tempo: float, amplitude: float,
-    hold: float,
-) -> Motion:
+    rest: float = _REST, hold: float = 0.0,
+) -> Performance:
     if not forms:
         raise ValueError("a performance needs at least one sign")
     ends = torch.tensor([0.0, 1.0])
-    rest = rest_posture()
+    still = rest_posture()
     edges = [stroke(form, ends, amplitude) for form in forms]
     # Segments: (seconds, function of the phase [T] that gives the posture).
-    segments = [(_REST, _between(rest, rest)), (_ENTRY, _between(rest, _at(edges[0], 0)))]
+    segments = [(rest, _between(still, still)), (_ENTRY, _between(still, _at(edges[0], 0)))]
+    signs = []  # the segments of each sign: from, up to
     for i, form in enumerate(forms):
         if i:
             start, end = _at(edges[i - 1], 1), _at(edges[i], 0)
             way = float((end["wrist"] - start["wrist"]).norm(dim=-1).amax())
             segments.append((_TRANSITION[0] + _TRANSITION[1] * way, _between(start, end, _BULGE)))
-        segments.append((hold, _between(_at(edges[i], 0), _at(edges[i], 0))))
-        segments.append((float(form.duration), lambda phase, form=form: stroke(form, phase, amplitude)))
-        segments.append((hold, _between(_at(edges[i], 1), _at(edges[i], 1))))
-    segments += [(_ENTRY, _between(_at(edges[-1], 1), rest)), (_REST, _between(rest, rest))]
-    segments = [(seconds / tempo, function) for seconds, function in segments if seconds > 0]
+        begin, end = _at(edges[i], 0), _at(edges[i], 1)
+        made = [
+            (hold, _between(begin, begin)),
+            (float(form.duration), lambda phase, form=form: stroke(form, phase, amplitude)),
+            (hold, _between(end, end)),
+        ]
+        signs.append((len(segments), len(segments) + len(made)))
+        segments += made
+    segments += [(_ENTRY, _between(_at(edges[-1], 1), still)), (rest, _between(still, still))]
+    segments = [(seconds / tempo, function) for seconds, function in segments]
 
     bounds = torch.tensor([0.0, *(seconds for seconds, _ in segments)], dtype=torch.float64).cumsum(0)
     time = torch.arange(math.ceil(float(bounds[-1]) * fps), dtype=torch.float64) / fps
     where = torch.searchsorted(bounds[1:-1], time, right=True)
     pieces = []
     for i, (seconds, function) in enumerate(segments):
-        pieces.append(function(((time[where == i] - bounds[i]) / seconds).float()))
+        if seconds > 0:
+            pieces.append(function(((time[where == i] - bounds[i]) / seconds).float()))
     posture = {k: torch.cat([piece[k] for piece in pieces]) for k in (*MANUAL, *FACE)}
     if signer.noise:
-        jittered = {k: v + signer.noise * _JITTER[k] * _slow_noise(v.shape, fps, rng) for k, v in posture.items()}
+        jittered = {k: v + signer.noise * _JITTER[k] * slow_noise(v.shape, fps, rng) for k, v in posture.items()}
         posture = jittered | {"jaw": jittered["jaw"].clamp(min=0)}
-    motion = Motion(_rotations(posture), posture["expression"], signer.betas, fps)
-    return motion.mirrored() if signer.left_handed else motion
+    return Performance(posture, bounds[torch.tensor(signs)].float(), signer, fps)
 
 
 def _at(postures: Posture, index: int) -> Posture:
@@ -114,7 +150,7 @@ def _between(start: Posture, end: Posture, bulge: float = 0.0):
     return function
 
 
-def _slow_noise(shape: torch.Size, fps: float, rng: torch.Generator) -> Tensor:
+def slow_noise(shape: torch.Size, fps: float, rng: torch.Generator) -> Tensor:
     """[T, ...] of unit variance: three slow sines per channel."""
     time = torch.arange(shape[0]) / fps
     low, high = _JITTER_RATE
@@ -124,7 +160,7 @@ def _slow_noise(shape: torch.Size, fps: float, rng: torch.Generator) -> Tensor:
     return (2 * math.pi * turns).sin().sum(1) * math.sqrt(2 / 3)
 
 
-def _rotations(posture: Posture) -> Tensor:
+def joint_rotations(posture: Posture) -> Tensor:
     """`MANUAL` and `FACE` postures of T frames -> [T, 55, 3] of a right-handed signer."""
     rotations = torch.zeros(len(posture["jaw"]), NUM_JOINTS, 3)
     arms = roma.rotmat_to_rotvec(

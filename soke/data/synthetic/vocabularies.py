@@ -59,9 +59,19 @@ ENGLISH = SpokenLanguage(
         "the {adj} {noun} {iverb} in the {place}",
         "the {noun} {tverb} the {obj} {time}",
     ),
+    clauses=(
+        "time place noun iverb ?",
+        "time place | noun iverb",
+        "time obj noun adj tverb",
+        "place obj noun tverb",
+        "time place noun | adj",
+        "place noun adj iverb",
+        "time obj noun tverb ?",
+    ),
     sign_order=("time", "place", "obj", "noun", "adj", "iverb", "tverb"),
     variants=("teacher", "garden", "today"),
     face_pairs=(("happy", "tired"), ("buys", "finds")),
+    negative=("waits", "wants"),
 )
 
 _CHINESE_TAIL = {
@@ -109,9 +119,19 @@ CHINESE = SpokenLanguage(
         "{adj}的{noun}在{place}{iverb}。",
         "{noun}{time}{tverb}{obj}。",
     ),
+    clauses=(
+        "noun place iverb time",
+        "noun | place iverb time",
+        "noun adj obj tverb time",
+        "noun place obj tverb ?",
+        "noun | adj place time",
+        "noun adj place iverb",
+        "noun obj tverb time ?",
+    ),
     sign_order=("noun", "adj", "place", "obj", "iverb", "tverb", "time"),
     variants=("老师", "公园", "今天"),
     face_pairs=(("高兴", "疲倦"), ("购买", "寻找")),
+    negative=("休息", "需要"),
 )
 
 _GERMAN_TAIL_NOUNS = _after({
@@ -186,9 +206,19 @@ GERMAN = SpokenLanguage(
         "{place} ist {noun} {adj} und {iverb} .",
         "{time} {tverb} {noun} {obj} .",
     ),
+    clauses=(
+        "time place noun iverb ?",
+        "time place | noun iverb",
+        "time noun adj / obj tverb",
+        "place noun obj tverb",
+        "time place noun adj",
+        "place | noun adj / iverb",
+        "time noun obj tverb ?",
+    ),
     sign_order=("time", "place", "noun", "adj", "obj", "iverb", "tverb"),
     variants=("wind", "norden", "heute"),
     face_pairs=(("stark", "schwach"), ("bringt", "vertreibt")),
+    negative=("verschwindet", "verhindert"),
     phrases=_GERMAN_NOUNS | _GERMAN_PLACES | _GERMAN_TAIL_NOUNS | _GERMAN_TAIL_PLACES,
     gloss_case="upper",
 )

@@ -5,169 +5,144 @@
     CSL-Daily/csl_clean.{split}, mean.pt, std.pt, poses/{name}/{i:06}.pkl
     Phoenix_2014T/phoenix14t.{train,dev,test}, {split}/{name}/images{i:04}.pkl
     lexicon/lexicon.csv, poses/{name}/{i:06}.pkl
+    NMFs-CSL/nmfs_csl.csv, poses/{name}/{i:06}.pkl                        with faces alone
+    {each of these}/smplfx/{name}.npz                                     with faces alone
     phenomena.json       what was put into the corpora on purpose, per language and per clip
     corpora.json         the parameters, and whether all is written
 """
 from __future__ import annotations
 
-import csv
-import datetime
-import gzip
 import io
 import json
 import os
 import pickle
-import random
 import shutil
-import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from soke.body.motion import Motion
-from soke.data.clip import SPLITS
 from soke.data.frames import FRAME_SIZE, frame_dicts, frames_from_motion
-from soke.data.synthetic.language import InventedSentence, SpokenLanguage, write_sentences
-from soke.data.synthetic.motion import Signer, cite, perform
-from soke.data.synthetic.signs import SignForm, invent_signs
-from soke.data.synthetic.vocabularies import LANGUAGES
+from soke.data.smplfx_clips import write_clip
+from soke.data.synthetic.annotations import annotation_files, isolated_table, lexicon_table
+from soke.data.synthetic.corpora import FOLDERS, SIZES, Source, SyntheticCorpus, plan_corpora, plan_lexicon
+from soke.data.synthetic.isolated import plan_isolated
+from soke.data.synthetic.phenomena import faces_of, phenomena_of
+from soke.data.synthetic.recordings import FaceRecorder, Recorded, Recorder
 from soke.errors import UserError
 from soke.storage import new_file
 
 VERSION = 3  # to be raised whenever the same parameters give other files
-# Clips per language.
-SIZES: dict[str, dict[str, int]] = {
-    "tiny": {"train": 12, "val": 4, "test": 4},
-    "demo": {"train": 1200, "val": 30, "test": 40},
-    "large": {"train": 3000, "val": 150, "test": 300},
-}
-TAIL = {"tiny": 5, "demo": 240, "large": 240}  # words that are rarer than the others, per language
+FACE_VERSION = 1  # likewise, of what is written with faces
 STAMP = "corpora.json"
-_FOLDERS = {"ASL": "How2Sign", "CSL": "CSL-Daily", "DGS": "Phoenix_2014T"}
-_FPS = {"ASL": 24.0, "CSL": 30.0, "DGS": 25.0}
-_HOW2SIGN_FPS = (24.0, 30.0)  # the public corpus mixes frame rates
-_SIGNERS = 12
-_LEFT_HANDED_SHARE = 0.06  # of the clips; the text cannot tell them, so they must stay few
-_REPEATED = 0.08  # share of CSL-Daily's training sentences that a second signer performs
-
-
-@dataclass(frozen=True)
-class Take:
-    """One clip to be performed. fps: of the stored frames; choices: which form of each word is made."""
-
-    name: str
-    split: str
-    sentence: InventedSentence
-    signer: int
-    fps: float
-    choices: tuple[int, ...]
-    seed: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One sign of the lexicon. name: of its folder of frames, ASCII; fps: of its frames."""
-
-    word: str
-    language: str
-    name: str
-    fps: float
-    form: SignForm
-
-
-@dataclass(frozen=True)
-class SyntheticCorpus:
-    """One language's corpus before it is written. rare: words that training shows at most twice."""
-
-    spoken: SpokenLanguage
-    rare: tuple[str, ...]
-    signs: dict[str, tuple[SignForm, ...]]
-    signers: tuple[Signer, ...]
-    takes: tuple[Take, ...]
-
-    def perform(self, take: Take) -> Motion:
-        forms = [self.signs[word][choice] for word, choice in zip(take.sentence.words, take.choices)]
-        rng = torch.Generator().manual_seed(take.seed)
-        return perform(forms, self.signers[take.signer], take.fps, rng)
-
-
-def plan_corpora(size: str, seed: int) -> tuple[SyntheticCorpus, ...]:
-    """The corpora of all languages; everything follows from `size`, a key of `SIZES`, and `seed`."""
-    return tuple(_plan(spoken.with_tail(TAIL[size]), SIZES[size], seed) for spoken in LANGUAGES)
 
 
 def write_corpora(
     root: Path, size: str, seed: int, progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
-    workers: int = 0,
+    workers: int = 0, face: bool = False,
 ) -> bool:
     """Write everything under `root`; an interrupted run is continued and ends with the same files, as does one with
     another number of workers.
 
     progress: wraps the sequence of (all) clips, of which the number is given
     workers:  processes that make clips; 0: this one does
+    face:     the same signing with faces: each clip in SMPL-FX, too, and a corpus of signs that differ in the face
     Returns whether anything had to be written. Raises UserError for an unknown size, and when `root` holds other
     things.
     """
     if size not in SIZES:
         raise UserError(f"Unknown size {size!r} of the synthetic corpora: choose one of {', '.join(SIZES)}.")
-    if _claim(root, {"version": VERSION, "size": size, "seed": seed}):
+    parameters = {"version": VERSION, "size": size, "seed": seed, **({"face": FACE_VERSION} if face else {})}
+    if _claim(root, parameters):
         return False
     corpora = plan_corpora(size, seed)
-    takes = [(corpus, take) for corpus in corpora for take in corpus.takes]
-    entries = [entry for corpus in corpora for entry in _entries(corpus)]
-    items = [*takes, *entries]
-    made = DataLoader(_Frames(root, items), batch_size=None, num_workers=workers, collate_fn=_as_it_is)
-    lengths: dict[str, dict[str, int]] = {corpus.spoken.language: {} for corpus in corpora}
-    moments = np.zeros((2, FRAME_SIZE))
-    training_frames = 0
-    # in the order of the clips, however many make them: sums of floats depend on it
-    for (count, sums), item in zip(progress(made, len(items)), items):
-        if isinstance(item, Entry):
-            continue
-        corpus, take = item
-        lengths[corpus.spoken.language][take.name] = count
-        if sums is not None:
-            moments += sums
-            training_frames += count
+    lexicon = plan_lexicon(corpora)
+    (chinese,) = (corpus for corpus in corpora if corpus.spoken.language == "CSL")
+    isolated = (plan_isolated(size, seed, chinese.signs),) if face else ()
+    sources: tuple[Source, ...] = (*corpora, lexicon, *isolated)
+    recorder = FaceRecorder(sources, seed) if face else Recorder()
+    made = _write_clips(root, sources, recorder, progress, workers)
+
     for corpus in corpora:
-        _annotate(root, corpus, lengths[corpus.spoken.language])
-    _write_statistics(root / _FOLDERS["CSL"], moments / training_frames)
-    _write_lexicon(root / "lexicon" / "lexicon.csv", entries)
-    _write(root / "phenomena.json", _json(_phenomena(corpora)))
-    _write(root / STAMP, _json({"version": VERSION, "size": size, "seed": seed, "complete": True}))
+        for name, content in annotation_files(corpus, made.lengths[corpus.folder]).items():
+            _write(root / corpus.folder / name, content)
+    _write_statistics(root / FOLDERS["CSL"], made.moments / made.training_frames)
+    _write(root / lexicon.folder / "lexicon.csv", lexicon_table(lexicon.takes))
+    described = phenomena_of(corpora)
+    for corpus in isolated:
+        _write(root / corpus.folder / "nmfs_csl.csv", isolated_table(corpus))
+        described |= faces_of(corpora, corpus, made.blinks, recorder.actions)
+    _write(root / "phenomena.json", _json(described))
+    _write(root / STAMP, _json({**parameters, "complete": True}))
     return True
 
 
-class _Frames(Dataset):
-    """Writes the frames of a clip or sign when it is read; gives their number, and of training clips the sums [2, 179]
-    of the frames' numbers and of their squares."""
+@dataclass
+class _Made:
+    """lengths: folder of a source -> clip -> frames; blinks: likewise, s; moments [2, 179]: sums of the numbers of
+    training frames and of their squares; training_frames: their number."""
 
-    def __init__(self, root: Path, items: Sequence[tuple[SyntheticCorpus, Take] | Entry]):
-        self.root, self.items = root, items
+    lengths: dict[str, dict[str, int]]
+    blinks: dict[str, dict[str, tuple[float, ...]]]
+    moments: np.ndarray
+    training_frames: int = 0
+
+
+def _write_clips(
+    root: Path, sources: Sequence[Source], recorder: Recorder, progress: Callable[[Iterable, int], Iterable],
+    workers: int,
+) -> _Made:
+    items = [(source, take) for source in sources for take in source.takes]
+    loader = DataLoader(
+        _Clips(root, items, recorder), batch_size=None, num_workers=workers, collate_fn=_as_it_is,
+    )
+    made = _Made({s.folder: {} for s in sources}, {s.folder: {} for s in sources}, np.zeros((2, FRAME_SIZE)))
+    # in the order of the clips, however many make them: sums of floats depend on it
+    for (count, sums, blinks), (source, take) in zip(progress(loader, len(items)), items):
+        made.lengths[source.folder][take.name] = count
+        made.blinks[source.folder][take.name] = blinks
+        if sums is not None:
+            made.moments += sums
+            made.training_frames += count
+    return made
+
+
+class _Clips(Dataset):
+    """Writes a clip or sign when it is read; gives the number of its frames, of training clips the sums [2, 179] of the
+    frames' numbers and of their squares, and when it blinks."""
+
+    def __init__(self, root: Path, items: Sequence[tuple[Source, Any]], recorder: Recorder):
+        self.root, self.items, self.recorder = root, items, recorder
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> tuple[int, np.ndarray | None]:
-        item = self.items[index]
-        if isinstance(item, Entry):
-            motion = cite(item.form, item.fps)
-            _write_frames(self.root / "lexicon" / "poses" / item.name, "{:06}.pkl", motion)
-            return len(motion), None
-        corpus, take = item
-        motion, sums = corpus.perform(take), None
-        if take.split == "train":
-            frames = frames_from_motion(motion).astype(np.float64)
+    def __getitem__(self, index: int) -> tuple[int, np.ndarray | None, tuple[float, ...]]:
+        source, take = self.items[index]
+        recorded = self.recorder.record(source, take)
+        sums = None
+        if isinstance(source, SyntheticCorpus) and take.split == "train":
+            frames = frames_from_motion(recorded.soke).astype(np.float64)
             sums = np.stack([frames.sum(0), (frames**2).sum(0)])
-        _write_frames(*_place(self.root, corpus.spoken.language, take), motion)
-        return len(motion), sums
+        _write_clip(self.root / source.folder, *source.frames(take), take.name, recorded)
+        return len(recorded.soke), sums, recorded.blinks
 
 
-def _as_it_is(item: tuple[int, np.ndarray | None]) -> tuple[int, np.ndarray | None]:
+def _write_clip(folder: Path, frames: str, pattern: str, name: str, recorded: Recorded) -> None:
+    """What is there already is kept: it was written in whole."""
+    _write_frames(folder / frames, pattern, recorded.soke)
+    smplfx = folder / "smplfx" / f"{name}.npz"
+    if recorded.smplfx is not None and not smplfx.is_file():
+        smplfx.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(smplfx, recorded.smplfx)
+
+
+def _as_it_is(item: tuple) -> tuple:
     return item
 
 
@@ -189,92 +164,6 @@ def _claim(root: Path, parameters: dict) -> bool:
     return False
 
 
-def _plan(spoken: SpokenLanguage, counts: dict[str, int], seed: int) -> SyntheticCorpus:
-    language = spoken.language
-    rng = random.Random(f"{seed}-{language}")
-    signers = _signers(spoken, seed)
-    signs = invent_signs(spoken, _number(seed, language, "signs"))
-    repeats = int(_REPEATED * counts["train"]) if language == "CSL" else 0
-    different = {**counts, "train": counts["train"] - repeats}
-    sentences, rare = write_sentences(spoken, different, f"{seed}-{language}-text"), spoken.rare(different["train"])
-    takes: list[Take] = []
-    number = 0
-    for split in SPLITS:
-        performances = [(number + i, 0, sentence) for i, sentence in enumerate(sentences[split])]
-        number += len(performances)
-        if split == "train":
-            common = [(n, 1, s) for n, _, s in performances if not set(s.words) & set(rare)]
-            performances += common[:repeats]
-        few = int(_LEFT_HANDED_SHARE * len(performances)) or int(split == "train")
-        left_handed = set(rng.sample(range(len(performances)), few))
-        start = rng.randrange(_SIGNERS)
-        for i, (n, take, sentence) in enumerate(performances):
-            # Signer 0 is the left-handed one. A second take comes half a round later: another signer.
-            turn = 1 + (start + n + take * (_SIGNERS // 2)) % (_SIGNERS - 1)
-            signer = 0 if i in left_handed else turn
-            name, fps = _name(language, split, n, take, signer)
-            choices = tuple(rng.randrange(len(signs[word])) for word in sentence.words)
-            takes.append(Take(name, split, sentence, signer, fps, choices, _number(seed, language, name)))
-    return SyntheticCorpus(spoken, rare, signs, signers, tuple(takes))
-
-
-def _number(*parts: object) -> int:
-    """A seed from several things, the same on every machine."""
-    return zlib.crc32("-".join(str(part) for part in parts).encode())
-
-
-def _signers(spoken: SpokenLanguage, seed: int) -> tuple[Signer, ...]:
-    rng = torch.Generator().manual_seed(_number(seed, spoken.language, "signers"))
-    betas = 0.8 * torch.randn(_SIGNERS, 10, generator=rng).clamp(-2, 2)
-    tempo = 1 + 0.10 * (2 * torch.rand(_SIGNERS, generator=rng) - 1)
-    amplitude = 1 + 0.12 * (2 * torch.rand(_SIGNERS, generator=rng) - 1)
-    return tuple(
-        Signer(f"Signer{i:02}", betas[i], left_handed=i == 0, tempo=float(tempo[i]), amplitude=float(amplitude[i]))
-        for i in range(_SIGNERS)
-    )
-
-
-def _name(language: str, split: str, number: int, take: int, signer: int) -> tuple[str, float]:
-    """Name of a clip as its corpus would write it, and the frame rate of its frames."""
-    if language == "ASL":
-        video = number // 8
-        return f"synthetic{video:04}_{number % 8}-{signer}-rgb_front", _HOW2SIGN_FPS[video % 2]
-    if language == "CSL":
-        return f"S{number:06}_P{signer:04}_T{take:02}", _FPS[language]
-    day = datetime.date(2010, 1, 1) + datetime.timedelta(days=number // 4)
-    # Not strftime: its names of months and days follow the user's locale.
-    date = f"{day.day:02}{_MONTHS[day.month - 1]}_{day.year}_{_WEEKDAYS[day.weekday()]}"
-    return f"{_phoenix_split(split)}/{date}_tagesschau-{number % 4 + 1}", _FPS[language]
-
-
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-           "November", "December")
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
-def _phoenix_split(split: str) -> str:
-    return "dev" if split == "val" else split
-
-
-def _place(root: Path, language: str, take: Take) -> tuple[Path, str]:
-    """Folder of a clip's frames, and the pattern of their names."""
-    corpus = root / _FOLDERS[language]
-    if language == "ASL":
-        return corpus / take.split / "poses" / take.name, take.name + "_{}_3D.pkl"
-    if language == "CSL":
-        return corpus / "poses" / take.name, "{:06}.pkl"
-    return corpus / take.name, "images{:04}.pkl"
-
-
-def _entries(corpus: SyntheticCorpus) -> list[Entry]:
-    """The lexicon of one language. A word with variants is shown in the first one."""
-    language = corpus.spoken.language
-    return [
-        Entry(word, language, f"{language}_{i:04}", _FPS[language], corpus.signs[word][0])
-        for i, word in enumerate(corpus.spoken.vocabulary)
-    ]
-
-
 def _write_frames(folder: Path, pattern: str, motion: Motion) -> None:
     """All frames or none: they are written beside their folder, which then is renamed. Complete folders are kept."""
     if folder.is_dir():
@@ -289,51 +178,6 @@ def _write_frames(folder: Path, pattern: str, motion: Motion) -> None:
     partial.rename(folder)
 
 
-def _annotate(root: Path, corpus: SyntheticCorpus, frame_counts: dict[str, int]) -> None:
-    language = corpus.spoken.language
-    folder = root / _FOLDERS[language]
-    for split in SPLITS:
-        takes = [take for take in corpus.takes if take.split == split]
-        if language == "ASL":
-            path = folder / split / "re_aligned" / f"how2sign_realigned_{split}_preprocessed_fps.csv"
-            _write(path, _how2sign_csv(takes, frame_counts))
-            continue
-        rows = []
-        for take in takes:
-            row = {
-                "name": take.name,
-                "signer": take.signer if language == "CSL" else corpus.signers[take.signer].name,
-                "gloss": corpus.spoken.gloss(take.sentence.words),
-                "text": take.sentence.text,
-                "sign": np.zeros((1, 1) if language == "CSL" else 0, dtype=np.float32),
-                "num_frames": frame_counts[take.name],
-            }
-            rows.append(row)
-        name = f"csl_clean.{split}" if language == "CSL" else f"phoenix14t.{_phoenix_split(split)}"
-        _write(folder / name, gzip.compress(pickle.dumps(rows, protocol=4), mtime=0))
-
-
-def _how2sign_csv(takes: list[Take], frame_counts: dict[str, int]) -> bytes:
-    columns = ("VIDEO_ID", "VIDEO_NAME", "SENTENCE_ID", "SENTENCE_NAME", "START_REALIGNED", "END_REALIGNED",
-               "SENTENCE", "fps")
-    rows = []
-    ends: dict[str, float] = {}
-    for take in takes:
-        sentence_id, camera = take.name.split("-", 1)
-        video = sentence_id.rsplit("_", 1)[0]
-        start = ends.get(video, 0.0)
-        end = ends[video] = start + frame_counts[take.name] / take.fps
-        times = (f"{start:.2f}", f"{end:.2f}")
-        rows.append([video, f"{video}-{camera}", sentence_id, take.name, *times, take.sentence.text, take.fps])
-    return _csv(columns, rows)
-
-
-def _csv(columns: Sequence[str], rows: list[list]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    return text.getvalue().encode()
-
-
 def _write_statistics(folder: Path, moments: np.ndarray) -> None:
     """mean.pt and std.pt [179] of the frames of all training clips, as the public data keep them."""
     mean, square = moments
@@ -341,40 +185,6 @@ def _write_statistics(folder: Path, moments: np.ndarray) -> None:
         buffer = io.BytesIO()
         torch.save(torch.from_numpy(values).float(), buffer)
         _write(folder / f"{name}.pt", buffer.getvalue())
-
-
-def _write_lexicon(path: Path, entries: list[Entry]) -> None:
-    columns = ("word", "language", "name", "fps")
-    _write(path, _csv(columns, [[getattr(entry, column) for column in columns] for entry in entries]))
-
-
-def _phenomena(corpora: tuple[SyntheticCorpus, ...]) -> dict:
-    languages, clips = {}, {}
-    for corpus in corpora:
-        spoken = corpus.spoken
-        languages[spoken.language] = {
-            "corpus": _FOLDERS[spoken.language],
-            "rare_words": list(corpus.rare),
-            "variant_words": list(spoken.variants),
-            "face_pairs": [list(pair) for pair in spoken.face_pairs],
-            "left_handed_signers": [signer.name for signer in corpus.signers if signer.left_handed],
-        }
-        clips[spoken.language] = {take.name: _phenomena_of(take, corpus) for take in corpus.takes}
-    return {"languages": languages, "clips": clips}
-
-
-def _phenomena_of(take: Take, corpus: SyntheticCorpus) -> dict:
-    words, spoken = take.sentence.words, corpus.spoken
-    paired = {word for pair in spoken.face_pairs for word in pair}
-    return {
-        "split": take.split,
-        "signer": corpus.signers[take.signer].name,
-        "left_handed": corpus.signers[take.signer].left_handed,
-        "words": list(words),  # in the order in which they are signed
-        "rare_words": [word for word in words if word in corpus.rare],
-        "variants": {word: choice for word, choice in zip(words, take.choices) if word in spoken.variants},
-        "face_words": [word for word in words if word in paired],
-    }
 
 
 def _json(content: dict) -> bytes:
