@@ -10,14 +10,13 @@ from typing import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.nn.utils.rnn import pad_sequence
 
 from soke.data.clip import Clip
 from soke.errors import UserError
 from soke.generator.decoder import StepDecoder, compiles, rows_of
 from soke.generator.files import MBART, WEIGHTS, read_settings, trained_mbart, untrained_mbart, write_settings
 from soke.generator.heads import Heads
-from soke.generator.motion_to_text import TextOutput, text_logits, written_texts
+from soke.generator.motion_to_text import TextHead, TextOutput, written_texts
 from soke.generator.retrieval import Keywords, Retriever, Signs
 from soke.generator.schemes import ABSENT, IGNORE, SCHEMES, Steps
 from soke.generator.search import decision
@@ -28,6 +27,7 @@ from soke.generator.spec import GeneratorSpec
 from soke.generator.text_tokenizer import TextTokenizer, load_text_tokenizer
 from soke.settings import SettingsError
 from soke.storage import new_folder
+from soke.tokenizer.codes import Codes
 
 _LOOK_EVERY = 8  # steps between looks at who is done, on devices that would have to wait for the answer
 _SHRINK_AT = 0.75  # samples leave the batch when so few are left that copying the caches pays
@@ -62,7 +62,8 @@ class SignGenerator(nn.Module):
         sizes = list(spec.streams.values())
         settings = spec.settings
         self.scheme = SCHEMES[settings.decoding](sizes)
-        self.vocabulary = SignVocabulary(len(text_tokenizer), spec.languages, spec.streams, self.scheme.rows)
+        prompts = len(sizes) if settings.prompts == "language_and_part" else self.scheme.rows
+        self.vocabulary = SignVocabulary(len(text_tokenizer), spec.languages, spec.streams, prompts)
         if mbart.shared.num_embeddings != self.vocabulary.size:
             # cc25's table has a few rows more than its tokenizer has tokens; they are not used
             mbart.resize_token_embeddings(self.vocabulary.size, mean_resizing=False)
@@ -79,8 +80,11 @@ class SignGenerator(nn.Module):
                 for first, size in zip(self.vocabulary.first_codes.tolist(), sizes)
             ]
         self.heads = Heads(spec.streams, mbart.config.d_model, tied)
+        own = settings.text_head == "separate" and settings.translation > 0
+        self.text_head = TextHead(mbart.shared.weight[: len(text_tokenizer)], own)
         weights = torch.tensor([1.0 if settings.fusion is None else settings.fusion[name] for name in spec.streams])
         self.register_buffer("fusion", weights, persistent=False)  # [S]
+        self.register_buffer("read", self.scheme.active.any(0), persistent=False)  # [R, S] streams of each row
         steps, positions = settings.max_steps * self.scheme.period, mbart.config.max_position_embeddings
         if steps > positions:
             raise SettingsError(settings, [
@@ -109,56 +113,72 @@ class SignGenerator(nn.Module):
         """Encoder states [B, L, D] and their mask [B, L]."""
         source = self.source.batch(texts, languages, clips, drop)
         ids, mask, codes = (tensor.to(self.device) for tensor in (source.ids, source.mask, source.codes))
-        self._check_length(ids, "a source", "lower GENERATOR.MAX_SOURCE or GENERATOR.RETRIEVAL.STEPS")
+        self._check_length(ids, "a source", "lower `max_source` or `retrieval.steps`")
         inputs = self.mbart.shared(ids)
         if self.spec.settings.retrieval.form == "fused":
             inputs = torch.where((codes != ABSENT).any(-1, keepdim=True), self._inputs(codes), inputs)
         return self.mbart.encoder(inputs_embeds=inputs, attention_mask=mask).last_hidden_state, mask
 
-    def _motion_sources(self, codes: Tensor, lengths: Tensor, languages: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def _motion_sources(self, codes: Codes, languages: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Encoder states [B, K + 2, D] of motions and their mask [B, K + 2]: a position per time step, in which the
-        streams are fused as the decoder reads them, then end and language token."""
-        codes = pad(codes.to(self.device), (0, 0, 0, 2))
-        self._check_length(codes, "a motion", "cut it into sentences, in training by a lower DATASET.MAX_FRAMES")
-        end = self.source.text_tokenizer.eos_token_id
-        tokens = torch.tensor([[end, self.vocabulary.language_ids(language)[0]] for language in languages])
-        after = torch.arange(codes.shape[1], device=self.device) - lengths.to(self.device)[:, None]
-        fused = self._inputs(codes.masked_fill((after >= 0)[..., None], ABSENT))
-        ending = self.mbart.shared(tokens.to(self.device).gather(1, after.clamp(0, 1)))
+        streams are fused as the decoder reads them, then end and language token, or those of all streams, fused."""
+        lengths, values = codes.lengths.to(self.device), pad(codes.values.to(self.device), (0, 0, 0, 2))
+        self._check_length(values, "a motion", "cut it into sentences, or train on shorter ones")
+        end, prompts = self.source.text_tokenizer.eos_token_id, self._prompts(languages)
+        after = torch.arange(values.shape[1], device=self.device) - lengths[:, None]
+        fused = self._inputs(values.masked_fill((after >= 0)[..., None], ABSENT))
+        tokens = torch.stack([torch.full_like(prompts[:, 0], end), prompts[:, 0]], 1)
+        ending = self.mbart.shared(tokens.gather(1, after.clamp(0, 1)))
+        if self.spec.settings.prompts == "language_and_part":
+            language = self._fused(prompts, torch.ones_like(prompts, dtype=torch.bool))
+            ending = torch.where((after == 1)[..., None], language[:, None], ending)
         mask = (after < 2).long()
         inputs = torch.where((after < 0)[..., None], fused, ending)
         return self.mbart.encoder(inputs_embeds=inputs, attention_mask=mask).last_hidden_state, mask
 
     def _check_length(self, rows: Tensor, what: str, remedy: str) -> None:
-        """Raises UserError for rows [B, L, ...] of more than mBART's positions."""
+        """Raises SettingsError for rows [B, L, ...] of more than mBART's positions."""
         length, positions = rows.shape[1], self.mbart.config.max_position_embeddings
         if length > positions:
-            raise UserError(f"{what} of {length} tokens exceeds this mBART's {positions} positions: {remedy}")
+            raise SettingsError(self.spec.settings, [
+                f"{what} of {length} tokens exceeds this mBART's {positions} positions: {remedy}"
+            ])
 
     def _inputs(self, codes: Tensor) -> Tensor:
-        """Codes [..., S] with ABSENT -> fused embeddings [..., D]: the weighted mean of the streams that are there."""
-        there = codes != ABSENT
+        """Codes [..., S] with ABSENT -> fused embeddings [..., D]."""
+        return self._fused(codes.clamp_min(0) + self.first_codes, codes != ABSENT)
+
+    def _fused(self, ids: Tensor, there: Tensor) -> Tensor:
+        """Ids [..., S] -> the weighted mean [..., D] of the embeddings of the streams that are there [..., S]."""
         weights = self.fusion * there
         weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)  # [..., S]
-        embedded = self.mbart.shared(codes.clamp_min(0) + self.first_codes)  # [..., S, D]
-        return (weights[..., None] * embedded).sum(-2)
+        return (weights[..., None] * self.mbart.shared(ids)).sum(-2)
+
+    def _prompts(self, languages: Sequence[str]) -> Tensor:
+        """[B, N] language tokens, see `SignVocabulary`."""
+        ids = [self.vocabulary.language_ids(language) for language in languages]
+        return torch.tensor(ids, device=self.device)
 
     def _start(self, languages: Sequence[str]) -> Tensor:
-        """[B, R, D] the embedded language token that step 0 of each row reads."""
-        ids = [self.vocabulary.language_ids(language) for language in languages]
-        return self.mbart.shared(torch.tensor(ids, device=self.device))
+        """[B, R, D] what step 0 of each row reads: its language token, or those of its streams, fused (M3T)."""
+        prompts = self._prompts(languages)
+        if self.spec.settings.prompts == "language_and_part":
+            return self._fused(prompts[:, None], self.read)
+        return self.mbart.shared(prompts)
 
     def forward(
-        self, texts: Sequence[str], languages: Sequence[str], codes: Tensor, lengths: Tensor,
-        label_smoothing: float = 0.0, clips: Sequence[Clip | None] | None = None,
+        self, texts: Sequence[str], languages: Sequence[str], codes: Codes, label_smoothing: float = 0.0,
+        clips: Sequence[Clip | None] | None = None,
     ) -> GeneratorOutput:
-        """Teacher forcing. codes [B, K, S], padded with anything beyond lengths [B]; clips as `generate` takes them.
+        """Teacher forcing.
 
+        codes:           of the texts' motions, padded with anything
         label_smoothing: share of the target's probability that `loss` spreads over all codes of the stream
+        clips:           as `generate` takes them
         """
         drop = self.spec.settings.retrieval.drop if self.training else 0.0
         states, mask = self._sources(texts, languages, clips, drop)
-        steps: Steps = self.scheme.build(codes, lengths)
+        steps: Steps = self.scheme.build(codes.values, codes.lengths)
         inputs = torch.cat([self._start(languages)[:, :, None], self._inputs(steps.inputs[:, :, 1:])], dim=2)
         rows = self.scheme.rows
         hidden = self.mbart.decoder(
@@ -233,24 +253,21 @@ class SignGenerator(nn.Module):
             inputs = self._inputs(codes)
         return [self.scheme.revert(rows) for rows in output]
 
-    def translation(
-        self, codes: Tensor, lengths: Tensor, texts: Sequence[str], languages: Sequence[str]
-    ) -> TextOutput:
-        """Teacher forcing from motion to text, M3T's auxiliary objective (section 3.3).
+    def translation(self, codes: Codes, texts: Sequence[str], languages: Sequence[str]) -> TextOutput:
+        """Teacher forcing from motion to text, M3T's auxiliary objective (section 3.3), of codes padded with anything.
 
-        codes [B, K, S], padded with anything beyond lengths [B]. Raises UserError as `forward` does, and for a motion
-        longer than mBART's positions.
+        Raises UserError as `forward` does, and for a motion longer than mBART's positions.
         """
-        states, mask = self._motion_sources(codes, lengths, languages)
+        states, mask = self._motion_sources(codes, languages)
         rows = self.source.targets(texts, languages).to(self.device)
         inputs, targets = rows[:, :-1], rows[:, 1:]
-        self._check_length(inputs, "a text", "lower GENERATOR.MAX_SOURCE")
+        self._check_length(inputs, "a text", "lower `max_source`")
         hidden = self.mbart.decoder(
             inputs_embeds=self.mbart.shared(inputs.clamp_min(0)), encoder_hidden_states=states,
             encoder_attention_mask=mask, use_cache=False,
         ).last_hidden_state  # [B, L, D]
         active = targets != IGNORE
-        logits = text_logits(hidden[active], self.mbart.shared.weight, self.source.text_tokenizer)
+        logits = self.text_head(hidden[active], self.mbart.shared.weight)
         target = targets[active]
         accuracy = (logits.argmax(-1) == target).float().mean()
         return TextOutput(nn.functional.cross_entropy(logits, target), accuracy, len(target))
@@ -271,18 +288,21 @@ class SignGenerator(nn.Module):
         max_tokens:     longest sentence in tokens of the text tokenizer
         """
         if not self.spec.settings.translation:
-            raise UserError("this generator was not trained to translate: train one with GENERATOR.TRANSLATION=0.5")
+            raise SettingsError(self.spec.settings, [
+                "this generator was not trained to translate: train one with `translation`=0.5"
+            ])
         if not codes:
             return []
-        lengths = torch.tensor([len(motion) for motion in codes], device=self.device)
-        padded = pad_sequence([motion.to(self.device) for motion in codes], batch_first=True)
-        if ((padded < 0) | (padded >= self.scheme.end.to(self.device))).any():
+        padded = Codes.of(codes, self.device)
+        given = torch.cat(padded.clips())
+        if ((given < 0) | (given >= self.scheme.end.to(self.device))).any():
             raise ValueError(f"a code lies outside its codebook; the sizes are {self.spec.streams}")
         starts = [self.source.locale_id(language) for _, language in zip(codes, languages, strict=True)]
         with _evaluating(self):
-            states, mask = self._motion_sources(padded, lengths, languages)
+            states, mask = self._motion_sources(padded, languages)
             texts = written_texts(
-                self.mbart, self.source.text_tokenizer, states, mask, starts, beams, length_penalty, max_tokens
+                self.mbart, self.text_head.matrix(self.mbart.shared.weight), self.source.text_tokenizer, states, mask,
+                starts, beams, length_penalty, max_tokens,
             )
         return [text if len(motion) else "" for text, motion in zip(texts, codes)]
 

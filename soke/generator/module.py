@@ -17,6 +17,7 @@ from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizers_of
+from soke.tokenizer.codes import Codes
 from soke.tokenizer.tokenizer import SignTokenizer
 
 
@@ -72,8 +73,7 @@ class GeneratorModule(pl.LightningModule):
     def _step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
         smoothing = self.label_smoothing if stage == "train" else 0.0
         output = self.generator(
-            batch.texts, batch.languages, batch.codes, batch.lengths, label_smoothing=smoothing,
-            clips=batch.clips or None,
+            batch.texts, batch.languages, Codes(batch.codes, batch.lengths), smoothing, batch.clips or None
         )
         values = {"loss": output.loss}
         for stream in output.losses:
@@ -81,10 +81,11 @@ class GeneratorModule(pl.LightningModule):
         self.means[stage].add(values, (batch.lengths + 1).sum())  # and the end of each clip
         if stage == "train":
             self.log("loss", output.loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.texts))
-        return output.loss
+        return output.loss + no_loss(self.generator.text_head)  # see `_translation_step`
 
     def _translation_step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
-        output = self.generator.translation(batch.codes, batch.lengths, batch.texts, batch.languages)
+        codes = Codes(batch.codes, batch.lengths)
+        output = self.generator.translation(codes, batch.texts, batch.languages)
         values = {"translation_loss": output.loss, "translation_accuracy": output.accuracy}
         self.means[stage].add(values, output.count)
         # DDP waits for the gradient of every parameter, and the heads of the codes take no part in this loss
@@ -139,7 +140,7 @@ class GeneratorModule(pl.LightningModule):
         if theirs != ours:
             raise UserError(
                 f"this checkpoint was trained on the codes of tokenizer {theirs}, the run uses tokenizer {ours}: "
-                "start a new run, or set TOKENIZER.PATH to the tokenizer it was trained with"
+                "start a new run, or go on with the tokenizer that it was trained with"
             )
         if checkpoint["soke"].get("data", self.generator.spec.data) != self.generator.spec.data:
             raise UserError(

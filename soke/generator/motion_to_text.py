@@ -24,20 +24,43 @@ class TextOutput:
     count: int
 
 
-def text_logits(hidden: Tensor, table: Tensor, tokenizer) -> Tensor:
-    """Hidden states [..., D] -> logits [..., V] in float32 of the text tokenizer's V own tokens, by the embedding table
-    [vocabulary, D], as in mBART; what follows them in the table is never written."""
-    return nn.functional.linear(hidden, table[: len(tokenizer)]).float()
+class TextHead(nn.Module):
+    """From the decoder's hidden state to scores of the text tokenizer's V own tokens; no others are ever written.
+
+    A tied one scores with the rows of the embedding table, as in mBART; a linear layer of its own (M3T, appendix D.2)
+    starts as they are [A].
+
+    table: [V, D], those rows
+    own:   whether it has its own layer
+    """
+
+    def __init__(self, table: Tensor, own: bool):
+        super().__init__()
+        self.size = len(table)
+        if own:
+            self.weight = nn.Parameter(table.detach().clone())
+            self.bias = nn.Parameter(table.new_zeros(self.size))
+        else:
+            self.weight = self.bias = None
+
+    def matrix(self, table: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Weights [V, D] and bias. table: the embedding table [vocabulary, D]."""
+        return (table[: self.size], None) if self.weight is None else (self.weight, self.bias)
+
+    def forward(self, hidden: Tensor, table: Tensor) -> Tensor:
+        """Hidden states [..., D] -> logits [..., V] in float32."""
+        return nn.functional.linear(hidden, *self.matrix(table)).float()
 
 
 @torch.no_grad()
 def written_texts(
-    mbart: nn.Module, tokenizer, states: Tensor, mask: Tensor, starts: Sequence[int], beams: int, length_penalty: float,
-    max_tokens: int,
+    mbart: nn.Module, head: tuple[Tensor, Tensor | None], tokenizer, states: Tensor, mask: Tensor,
+    starts: Sequence[int], beams: int, length_penalty: float, max_tokens: int,
 ) -> list[str]:
     """The sentence that mBART's decoder writes for each sample: the greedy one, or the best of a beam search.
 
     mbart:     a transformers MBartModel, in evaluation mode
+    head:      what `TextHead.matrix` gave
     tokenizer: its text tokenizer, of whose tokens those that stand for no text are never written, but for the end
     states:    [B, L, D] of the encoder
     mask:      [B, L], 1 on real states
@@ -52,24 +75,23 @@ def written_texts(
         suppress_tokens=sorted(set(tokenizer.all_special_ids) - {tokenizer.eos_token_id}), num_beams=beams,
         length_penalty=length_penalty, max_new_tokens=min(max_tokens, mbart.config.max_position_embeddings),
     )
-    model = _with_text_head(mbart, len(tokenizer))
+    model = _with_text_head(mbart, *head)
     model.generation_config = search  # else what it lacks would come from the model's own
     ids = model.generate(encoder_outputs=BaseModelOutput(states), attention_mask=mask, generation_config=search)
     return tokenizer.batch_decode(ids, skip_special_tokens=True)
 
 
-def _with_text_head(mbart: nn.Module, size: int) -> nn.Module:
-    """A transformers MBartForConditionalGeneration around `mbart`, which writes the first `size` of its entries.
+def _with_text_head(mbart: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """A transformers MBartForConditionalGeneration around `mbart` with a head of weights [V, D] and bias [V].
 
-    It takes no memory: its weights are those of `mbart`.
+    It takes no memory: all weights are those that there are.
     """
     from transformers import MBartForConditionalGeneration
 
     config = deepcopy(mbart.config)
-    config.vocab_size = size
+    config.vocab_size = len(weight)
     with torch.device("meta"):
         model = MBartForConditionalGeneration(config)
-    table = mbart.shared.weight[:size].detach()
-    model.model, model.lm_head.weight = mbart, nn.Parameter(table, requires_grad=False)
-    model.final_logits_bias = table.new_zeros(1, size)
+    model.model, model.lm_head.weight = mbart, nn.Parameter(weight.detach(), requires_grad=False)
+    model.final_logits_bias = weight.new_zeros(1, len(weight)) if bias is None else bias.detach()[None]
     return model

@@ -31,7 +31,7 @@ class SignProducer:
         if generator.spec.tokenizer_hash != tokenizer.hash:
             raise UserError(
                 f"the generator speaks the codes of tokenizer {generator.spec.tokenizer_hash}, but the tokenizer given "
-                f"is {tokenizer.hash}: set TOKENIZER.PATH to the one it was trained with, or train the generator again"
+                f"is {tokenizer.hash}: give it the one that it was trained with, or train the generator again"
             )
         self.generator, self.tokenizer, self.name = generator, tokenizer, name
         self.batch_size, self.search = batch_size, search

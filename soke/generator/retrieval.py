@@ -104,7 +104,7 @@ def explained(lexicon: Retriever, text: str, language: str, clip: Clip | None = 
     """What is retrieved for a sentence, that of `clip` where it is given, for people: a line per sign, or one sentence
     that says why there is none."""
     if not lexicon.words:
-        return "no sign is retrieved: GENERATOR.RETRIEVAL.WORDS is 0"
+        return "no sign is retrieved: this generator was trained without retrieval"
     matches = lexicon.matches(text, language, clip)
     if matches:
         return "\n".join(_line(lexicon, match, clip) for match in matches)

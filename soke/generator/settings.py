@@ -86,7 +86,9 @@ class Retrieval(Settings):
 class Generator(Settings):
     mbart: str
     decoding: Literal["multi_head", "sequential", "parallel"]
+    prompts: Literal["language", "language_and_part"]
     heads: Literal["separate", "tied"]
+    text_head: Literal["tied", "separate"]
     fusion: dict[str, float] | None
     max_steps: int
     max_source: int

@@ -148,8 +148,8 @@ class SourceEncoder:
             raise UserError(f"the sentence {shown!r} has no token that the text tokenizer knows: write it in words")
         if len(ids) > self.max_tokens:
             log.warning(
-                "the sentence %r has %d tokens, of which the first %d are signed: split it, or raise "
-                "GENERATOR.MAX_SOURCE and train again", shown, len(ids), self.max_tokens,
+                "the sentence %r has %d tokens, of which the first %d are signed: split it, or train a generator for "
+                "longer sources", shown, len(ids), self.max_tokens,
             )
         foreign = self._foreign(text, self.locales[language])
         if foreign:

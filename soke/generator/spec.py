@@ -15,6 +15,7 @@ _ONCE = {
     "retrieval_similar": 0.0, "retrieval_recording": "first", "retrieval_keywords": "", "retrieval_word_codes": "",
     "retrieval_form": "interleaved", "retrieval_drop": 0.0,
 }
+_ADDED = {"prompts": "language", "text_head": "tied"}  # since then, and what was so before
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class GeneratorSpec:
         if "codebooks" in own:  # when every part had one stream
             own["streams"] = own.pop("codebooks")
         settings = own.pop("settings", None) or _settings_of_old(own)
-        return cls(Generator(**{**settings, "retrieval": Retrieval(**settings["retrieval"])}), **own)
+        return cls(Generator(**{**_ADDED, **settings, "retrieval": Retrieval(**settings["retrieval"])}), **own)
 
 
 def _settings_of_old(spec: dict[str, Any]) -> dict[str, Any]:

@@ -75,8 +75,8 @@ class BackTranslator:
         languages = sorted({clip.language for clip in clips})
         if len(languages) != 1:
             raise UserError(
-                f"a back-translation model reads one sign language, but DATASET.CORPORA has {', '.join(languages)}: "
-                "keep the corpora of one language" if clips else "there are no training clips: check DATASET.CORPORA"
+                f"a back-translation model reads one sign language, but these clips are of {', '.join(languages)}: keep "
+                "the corpora of one" if clips else "there are no training clips: check the corpora"
             )
         targets = Targets.of(clips, locale, level, pseudo_glosses)
         mean, std = (torch.cat([values[part] for part in layout.names]) for values in (statistics.mean, statistics.std))

@@ -16,6 +16,7 @@ from soke.run.config import load_config
 
 SETTINGS = load_config("configs/soke.yaml").generator
 CODEBOOKS = {"body": 7, "lhand": 11, "rhand": 5}
+M3T = dict(streams={"body": 7, "lhand": 9, "rhand": 9, "face": 13}, prompts="language_and_part")
 
 
 def make_text_tokenizer() -> TextTokenizer:
@@ -58,7 +59,8 @@ def make_generator(seed: int = 0, keywords=None, **changes) -> SignGenerator:
         scale_embedding=True, init_std=0.3,
     )
     settings = dict(languages=["ASL", "DGS"], fps={"ASL": 24.0, "DGS": 25.0}, max_steps=12)
-    signs = {"ASL": {"rain": torch.randint(0, 5, (14, 3)), "sun": torch.randint(0, 5, (4, 3))}, "DGS": {}}
+    count = len(changes.get("streams", CODEBOOKS))
+    signs = {"ASL": {"rain": torch.randint(0, 5, (14, count)), "sun": torch.randint(0, 5, (4, count))}, "DGS": {}}
     signs = {language: recorded(entries) for language, entries in signs.items()}
     return SignGenerator(make_spec(**{**settings, **changes}), MBartModel(config), text_tokenizer, signs, keywords).eval()
 

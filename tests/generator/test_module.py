@@ -17,6 +17,7 @@ from soke.evaluation.protocols import Typed
 from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
 from soke.run.settings import Optim
+from soke.tokenizer.codes import Codes
 from tests.generator.helpers import make_generator
 from tests.tokenizer.helpers import small_tokenizer
 
@@ -156,7 +157,7 @@ def slow_means(module: GeneratorModule, lengths: list[list[int]]) -> dict[str, f
     found: dict[str, list[float]] = {}
     for batch in batches(lengths):
         for i, length in enumerate(batch.lengths.tolist()):
-            output = generator(batch.texts[i : i + 1], ["ASL"], batch.codes[i : i + 1, :length], torch.tensor([length]))
+            output = generator(batch.texts[i : i + 1], ["ASL"], Codes.of([batch.codes[i, :length]]))
             for part in output.losses:
                 found.setdefault(f"loss_{part}", []).extend([output.losses[part].item()] * (length + 1))
                 found.setdefault(f"accuracy_{part}", []).extend([output.accuracy[part].item()] * (length + 1))
@@ -190,7 +191,7 @@ def test_label_smoothing_is_cross_entropy_against_a_softened_target(tokenizer):
     (batch,) = batches([[5, 2]])
     captured = {}
     generator.heads.register_forward_hook(lambda module, inputs, output: captured.update(output))
-    arguments = (batch.texts, batch.languages, batch.codes, batch.lengths)
+    arguments = (batch.texts, batch.languages, Codes(batch.codes, batch.lengths))
     output = generator(*arguments, label_smoothing=0.2)
     terms = []
     for index, (part, size) in enumerate(generator.spec.streams.items()):

@@ -22,12 +22,14 @@ from soke.generator.producer import SignProducer
 from soke.generator.schemes import ABSENT, SCHEMES
 from soke.run.settings import Optim
 from soke.run.training import BatchSeed
-from tests.generator.helpers import CODEBOOKS, make_generator
+from soke.tokenizer.codes import Codes
+from tests.generator.helpers import CODEBOOKS, M3T, make_generator
 from tests.tokenizer.helpers import small_tokenizer
 
 TEXTS = ["rain, snow.", "sun tomorrow", "明天雨天", "morgen Regen, öfter", "regen"]
 LANGUAGES = ["ASL", "ASL", "CSL", "DGS", "DGS"]
 LENGTHS = [5, 3, 9, 1, 4]  # of their motions
+SYSTEM = pytest.mark.parametrize("system", [{}, {**M3T, "text_head": "separate"}], ids=["SOKE", "M3T"])
 
 
 def translator(seed: int = 0, **changes) -> SignGenerator:
@@ -44,11 +46,11 @@ def random_motions(lengths: list[int] = LENGTHS, seed: int = 0, books: dict[str,
 def trained() -> tuple[SignGenerator, list[float]]:
     """A model that has learnt the pairs, and the losses on its way."""
     model, losses = translator(5).train(), []
-    codes, lengths = pad_sequence(random_motions(), batch_first=True, padding_value=ABSENT), torch.tensor(LENGTHS)
+    codes = Codes.of(random_motions())
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(120):
         optimizer.zero_grad()
-        loss = model.translation(codes, lengths, TEXTS, LANGUAGES).loss
+        loss = model.translation(codes, TEXTS, LANGUAGES).loss
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -59,8 +61,9 @@ def slow_states(model: SignGenerator, motion: Tensor, language: str) -> Tensor:
     """Encoder states [1, K + 2, D] of one motion, read one time step after the other."""
     table, first = model.mbart.shared, model.vocabulary.first_codes
     read = [torch.stack([table(first[p] + code) for p, code in enumerate(step)]).mean(0) for step in motion]
-    ending = [model.source.text_tokenizer.eos_token_id, model.vocabulary.language_ids(language)[0]]
-    read += [table(torch.tensor(token)) for token in ending]
+    prompts = model.vocabulary.language_ids(language)
+    own = prompts if model.spec.settings.prompts == "language_and_part" else prompts[:1]
+    read += [table(torch.tensor(model.source.text_tokenizer.eos_token_id)), table(torch.tensor(own)).mean(0)]
     return model.mbart.encoder(inputs_embeds=torch.stack(read)[None]).last_hidden_state
 
 
@@ -69,7 +72,11 @@ def slow_scores(model: SignGenerator, states: Tensor, prefix: list[int]) -> Tens
     hidden = model.mbart.decoder(
         input_ids=torch.tensor([prefix]), encoder_hidden_states=states, use_cache=False
     ).last_hidden_state[0, -1]
-    return (model.mbart.shared.weight[: len(model.source.text_tokenizer)] @ hidden).log_softmax(-1)
+    if model.spec.settings.text_head == "separate":
+        scores = model.text_head.weight @ hidden + model.text_head.bias
+    else:
+        scores = model.mbart.shared.weight[: len(model.source.text_tokenizer)] @ hidden
+    return scores.log_softmax(-1)
 
 
 def locale_of(model: SignGenerator, language: str) -> int:
@@ -94,10 +101,12 @@ def said_of(
 
 
 @torch.no_grad()
+@SYSTEM
 @pytest.mark.parametrize("decoding", SCHEMES)
 @pytest.mark.parametrize("padding", [ABSENT, 4, 999])
-def test_loss_is_that_of_its_samples_one_piece_after_the_other(decoding, padding):
-    model, motions = translator(1, decoding=decoding), random_motions()
+def test_loss_is_that_of_its_samples_one_piece_after_the_other(decoding, padding, system):
+    model = translator(1, decoding=decoding, **system)
+    motions = random_motions(books=model.spec.streams)
     losses, right = [], []
     for motion, text, language in zip(motions, TEXTS, LANGUAGES):
         states, prefix = slow_states(model, motion, language), [locale_of(model, language)]
@@ -107,8 +116,8 @@ def test_loss_is_that_of_its_samples_one_piece_after_the_other(decoding, padding
             losses.append(-scores[piece])
             right.append(float(scores.argmax() == piece))
             prefix.append(piece)
-    codes = pad_sequence(motions, batch_first=True, padding_value=padding)
-    output = model.translation(codes, torch.tensor(LENGTHS), TEXTS, LANGUAGES)
+    codes = Codes(pad_sequence(motions, batch_first=True, padding_value=padding), torch.tensor(LENGTHS))
+    output = model.translation(codes, TEXTS, LANGUAGES)
     assert output.count == len(losses)
     torch.testing.assert_close(output.loss, torch.stack(losses).mean())
     assert output.accuracy.item() == pytest.approx(sum(right) / len(right))
@@ -128,9 +137,11 @@ def test_the_language_of_the_motion_decides_that_of_the_text(trained):
 
 
 @torch.no_grad()
+@SYSTEM
 @pytest.mark.parametrize("seed", range(3))
-def test_greedy_equals_the_uncached_single(seed, monkeypatch):
-    model, motions = translator(seed), random_motions(seed=seed)
+def test_greedy_equals_the_uncached_single(seed, system, monkeypatch):
+    model = translator(seed, **system)
+    motions = random_motions(seed=seed, books=model.spec.streams)
     text_tokenizer = model.source.text_tokenizer
     barred = sorted(set(text_tokenizer.all_special_ids) - {text_tokenizer.eos_token_id})
     said = said_of(model, motions, LANGUAGES, monkeypatch, max_tokens=12)
@@ -143,10 +154,12 @@ def test_greedy_equals_the_uncached_single(seed, monkeypatch):
         assert found == prefix[1:]
 
 
+@SYSTEM
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("seed", range(3))
-def test_batch_equals_its_motions_one_by_one(seed, beams):
-    model, motions = translator(seed), random_motions(seed=seed)
+def test_batch_equals_its_motions_one_by_one(seed, beams, system):
+    model = translator(seed, **system)
+    motions = random_motions(seed=seed, books=model.spec.streams)
     together = model.translate(motions, LANGUAGES, beams, max_tokens=20)
     for motion, language, text in zip(motions, LANGUAGES, together):
         assert model.translate([motion], [language], beams, max_tokens=20) == [text]
@@ -225,7 +238,7 @@ def test_saved_translator_says_the_same(trained, tmp_path):
     del settings["spec"]["settings"]
     path.write_text(json.dumps(settings), encoding="utf-8")
     old = SignGenerator.from_pretrained(tmp_path / "generator")
-    with pytest.raises(UserError, match="was not trained to translate.*GENERATOR.TRANSLATION=0.5"):
+    with pytest.raises(UserError, match="was not trained to translate.*`translation`=0.5"):
         old.translate(random_motions(), LANGUAGES)
 
 
@@ -245,11 +258,11 @@ def test_what_cannot_be_translated_is_said_at_once(trained):
 
 @pytest.mark.parametrize(
     ("text", "language", "fault"),
-    [("rain", "LSF", "'LSF'"), (" ", "ASL", "empty"), ("x" * 170, "ASL", "a text of 172 tokens.*GENERATOR.MAX_SOURCE")],
+    [("rain", "LSF", "'LSF'"), (" ", "ASL", "empty"), ("x" * 170, "ASL", "a text of 172 tokens.*`max_source`")],
 )
 def test_what_cannot_be_learnt_is_said_at_once(text, language, fault):
     with pytest.raises(UserError, match=fault):
-        translator().translation(random_motions([3])[0][None], torch.tensor([3]), [text], [language])
+        translator().translation(Codes.of(random_motions([3])), [text], [language])
 
 
 def test_no_codes_no_sentence(trained):
@@ -306,8 +319,8 @@ def fit(
     return trainer.callback_metrics
 
 
-def make_module(tokenizer, share: float, lr: float = 1e-3) -> GeneratorModule:
-    return GeneratorModule(matching(tokenizer, translation=share), tokenizer, Optim(lr=lr))
+def make_module(tokenizer, share: float, lr: float = 1e-3, **changes) -> GeneratorModule:
+    return GeneratorModule(matching(tokenizer, translation=share, **changes), tokenizer, Optim(lr=lr))
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
@@ -319,12 +332,13 @@ def test_training_is_the_obvious_loop(tokenizer, share):
     fit(module, batches(3), callbacks=[steps])
     for index, batch in enumerate(batches(3)):
         BatchSeed(7).on_train_batch_start(Place(), None, batch, index)
+        codes = Codes(batch.codes, batch.lengths)
         optimizer.zero_grad()
         if share:
             torch.rand(())
-            loss = plain.translation(batch.codes, batch.lengths, batch.texts, batch.languages).loss
+            loss = plain.translation(codes, batch.texts, batch.languages).loss
         else:
-            loss = plain(batch.texts, batch.languages, batch.codes, batch.lengths).loss
+            loss = plain(batch.texts, batch.languages, codes).loss
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -380,8 +394,8 @@ def slow_means(module: GeneratorModule, data: list[CodeBatch]) -> dict[str, floa
     generator, loss, right, count = module.generator.eval(), 0.0, 0.0, 0
     for batch in data:
         for i, length in enumerate(batch.lengths.tolist()):
-            codes, lengths = batch.codes[i : i + 1, :length], torch.tensor([length])
-            output = generator.translation(codes, lengths, batch.texts[i : i + 1], batch.languages[i : i + 1])
+            codes = Codes.of([batch.codes[i, :length]])
+            output = generator.translation(codes, batch.texts[i : i + 1], batch.languages[i : i + 1])
             loss, right = loss + output.loss.item() * output.count, right + output.accuracy.item() * output.count
             count += output.count
     return {"translation_loss": loss / count, "translation_accuracy": right / count}
@@ -414,10 +428,12 @@ def test_validation_computes_both_and_training_reports_what_it_trained(tokenizer
     assert not any("translation" in name for name in logged)
 
 
-def test_both_are_learnt_together(tokenizer):
-    module = without_dropout(make_module(tokenizer, 0.5, lr=1e-2))
-    (batch,) = batches(1)
-    fit(module, [batch] * 120)
+@pytest.mark.parametrize("text_head", ["tied", "separate"])
+def test_both_are_learnt_together_and_every_batch_has_gradients_of_all(tokenizer, text_head):
+    module = without_dropout(make_module(tokenizer, 0.5, lr=1e-2, text_head=text_head))
+    (batch,), steps = batches(1), Steps()
+    fit(module, [batch] * 120, callbacks=[steps])
+    assert not steps.without
     motions = [codes[:length] for codes, length in zip(batch.codes, batch.lengths)]
     assert module.generator.translate(motions, batch.languages) == batch.texts
     for said, codes in zip(module.generator.generate(batch.texts, batch.languages), motions, strict=True):
@@ -465,7 +481,7 @@ def test_a_producer_refuses_as_its_generator_does(producer, tokenizer):
     motion = moving(8, 0)
     with pytest.raises(UserError, match="'LSF'"):
         producer.translate([motion], ["LSF"])
-    with pytest.raises(UserError, match="GENERATOR.TRANSLATION=0.5"):
+    with pytest.raises(UserError, match="`translation`=0.5"):
         SignProducer(matching(tokenizer, translation=0.0), tokenizer).translate([motion], ["ASL"])
     with pytest.raises(ValueError):
         producer.translate([motion, motion], ["ASL"])

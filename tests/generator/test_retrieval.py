@@ -86,7 +86,7 @@ def test_explained(text, language, expected):
 
 def test_explained_without_retrieval_and_with_the_published_lists():
     assert explained(Retriever(SIGNS, retrieval(words=0)), "dog", "ASL") == (
-        "no sign is retrieved: GENERATOR.RETRIEVAL.WORDS is 0"
+        "no sign is retrieved: this generator was trained without retrieval"
     )
     published = Retriever(SIGNS, retrieval(match="soke_substring", steps=1))
     line = '"time" -> time (ASL, substring, recording time-1, 1 of 2 steps)'

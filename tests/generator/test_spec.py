@@ -32,7 +32,7 @@ def test_a_spec_of_a_version_before_reads_as_what_it_said():
     }
     retrieval = Retrieval(1, 2, "token", 0.5, "longest", "lists 0123", "x.json 4567", "fused", 0.25)
     assert GeneratorSpec.from_plain(flat) == GeneratorSpec(
-        Generator("", "parallel", "tied", {"body": 2.0}, 7, 9, 0.75, retrieval), ["ASL"], {"body": 96}, "abc",
+        Generator("", "parallel", "language", "tied", "tied", {"body": 2.0}, 7, 9, 0.75, retrieval), ["ASL"], {"body": 96}, "abc",
         {"how2sign": 24.0}, {"how2sign": "ASL"}, data="cdef",
     )
 
@@ -42,7 +42,7 @@ def test_the_oldest_specs_say_little():
         {"languages": ["ASL"], "codebooks": {"body": 96}, "tokenizer_hash": "abc", "fps": {"ASL": 24.0}}
     )
     retrieval = Retrieval(3, 10, "token", 0.0, "first", "", "", "interleaved", 0.0)
-    assert spec.settings == Generator("", "multi_head", "separate", None, 100, 256, 0.0, retrieval)
+    assert spec.settings == Generator("", "multi_head", "language", "separate", "tied", None, 100, 256, 0.0, retrieval)
     assert (spec.corpora, spec.data, spec.rate("ASL")) == (None, "", 24.0)
 
 
@@ -56,7 +56,7 @@ def test_a_generator_written_before_says_the_same(tmp_path):
     old = {
         "tied_heads": settings.pop("heads") == "tied", "max_pieces": settings.pop("max_source"), **settings, **retrieval
     }
-    del old["mbart"]
+    del old["mbart"], old["prompts"], old["text_head"]
     file.write_text(json.dumps({**saved, "spec": {**saved["spec"], **old}}), encoding="utf-8")
     loaded = type(model).from_pretrained(tmp_path / "now")
     assert loaded.spec == GeneratorSpec.from_plain({**model.spec.to_plain(), "settings": {
@@ -65,6 +65,17 @@ def test_a_generator_written_before_says_the_same(tmp_path):
     texts, languages = ["rain tomorrow", "sun"], ["ASL", "DGS"]
     for one, other in zip(model.generate(texts, languages), loaded.generate(texts, languages)):
         assert one.tolist() == other.tolist()
+
+
+def test_settings_that_came_later_are_what_was_so_before(tmp_path):
+    model = make_generator(3, translation=0.5)
+    model.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "generator.json").read_text(encoding="utf-8"))
+    del saved["spec"]["settings"]["prompts"], saved["spec"]["settings"]["text_head"]
+    (tmp_path / "generator.json").write_text(json.dumps(saved), encoding="utf-8")
+    loaded = type(model).from_pretrained(tmp_path)
+    assert loaded.spec == model.spec
+    assert loaded.generate(["rain"], ["ASL"])[0].tolist() == model.generate(["rain"], ["ASL"])[0].tolist()
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_motion_that_lacks_what_the_layout_needs(trained):
 
 
 def test_clips_of_two_languages_or_none_cannot_be_learnt_from():
-    with pytest.raises(UserError, match="one sign language, but DATASET.CORPORA has ASL, DGS"):
+    with pytest.raises(UserError, match="one sign language, but these clips are of ASL, DGS"):
         translator([*samples(), sample("d", "regen", language="DGS")])
     statistics = compute_statistics([samples()[0].features], LAYOUT)
     with pytest.raises(UserError, match="no training clips"):
