@@ -28,9 +28,14 @@ log = logging.getLogger(__name__)
 
 
 def models(config: Config) -> list[Config]:
-    """A configuration for each corpus: each has its own model, <NAME>/<corpus>."""
+    """A configuration for each corpus: each has its own model, <NAME>/<corpus>, and may have its own batch size."""
+    train, sizes = config.train, config.translation.batch_sizes
     return [
-        replace(config, name=f"{config.name}/{name}", dataset=replace(config.dataset, corpora={name: corpus}))
+        replace(
+            config, name=f"{config.name}/{name}", dataset=replace(config.dataset, corpora={name: corpus}),
+            train=replace(train, batch_size=sizes.get(name, train.batch_size)),
+            translation=replace(config.translation, batch_sizes={}),
+        )
         for name, corpus in config.dataset.corpora.items()
     ]
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from soke.data.clip import Clip
-from soke.errors import UserError
 from soke.generator.decoder import StepDecoder, compiles, rows_of
 from soke.generator.files import MBART, WEIGHTS, read_settings, trained_mbart, untrained_mbart, write_settings
 from soke.generator.heads import Heads

@@ -41,6 +41,7 @@ class Translation(TranslatorSettings):
     max_tokens: int
     beams: list[int]
     length_penalties: list[float]
+    batch_sizes: dict[str, int]
 
     def problems(self) -> list[str]:
         found = super().problems()
@@ -48,4 +49,8 @@ class Translation(TranslatorSettings):
             found.append("`gloss_weight` must be at least 0, and `text_weight` above 0")
         if not self.beams or min(self.beams) < 1 or not self.length_penalties:
             found.append("`beams` must list beam sizes of at least 1, `length_penalties` at least one number")
+        found += [
+            f"`batch_sizes.{corpus}` must be at least 1, not {size}"
+            for corpus, size in self.batch_sizes.items() if size < 1
+        ]
         return found + self.below(1, "max_tokens")

@@ -15,6 +15,7 @@ from soke.errors import UserError
 from soke.generator.schemes import SCHEMES
 from soke.generator.settings import Generator, Search
 from soke.run.config import load_config, resolve
+from soke.text.words import level_of
 from soke.tokenizer.tokenizer import SignTokenizer
 from tests.run.test_config import RUNNABLE
 
@@ -23,6 +24,7 @@ _PARTS = {
     "s_motiongpt": {"whole": (133, 512)},
     "skels": {"body": (24, 96), "lhand": (63, 192), "rhand": (63, 192)},
     "m3t": {"body": (72, 96), "lhand": (90, 192), "rhand": (90, 192), "face": (108, 512)},
+    "soke_face": {"body": (30, 96), "lhand": (45, 192), "rhand": (45, 192), "face": (13, 96)},
     "": {"body": (43, 96), "lhand": (45, 192), "rhand": (45, 192)},
 }
 
@@ -42,6 +44,20 @@ def test_layout_and_tokenizer(file):
     parts = next(parts for name, parts in _PARTS.items() if name in file)
     assert tokenizer.layout.sizes == {part: features for part, (features, _) in parts.items()}
     assert tokenizer.streams == {part: codes for part, (_, codes) in parts.items()}
+
+
+def test_soke_s_parts_go_to_fsq_and_to_a_face_of_their_own_without_loss():
+    plain, fsq, face = (load_config(f"configs/{name}.yaml") for name in (
+        "soke", "ablation/soke_fsq", "ablation/soke_face",
+    ))
+    assert layout_of(fsq).hash == layout_of(plain).hash and layout_of(face).covers == layout_of(plain).covers
+    quantizers = {name: part.quantizer for name, part in fsq.tokenizer.autoencoders(fsq.parts).items()}
+    assert {name: (type(q).__name__, q.levels) for name, q in quantizers.items()} == {
+        "body": ("Fsq", (8, 4, 3)), "lhand": ("Fsq", (8, 6, 4)), "rhand": ("Fsq", (8, 6, 4)),
+    }
+    assert fsq.tokenizer.code_dim == 3 and len({c.dataset.code_path for c in (plain, fsq, face)}) == 3
+    for config in (fsq, face):
+        assert (config.generator, config.train) == (plain.generator, plain.train)
 
 
 def test_published_tokenizer_has_the_published_size():
@@ -86,3 +102,15 @@ def test_every_corpus_has_a_back_translation_model_of_the_published_size():
     assert resolve(load_config("configs/soke.yaml").metric.back_translation) == config.run_folder
     soke = load_config("configs/soke.yaml")
     assert stage_of(soke).models(soke) == [soke]
+
+
+def test_m3t_s_back_translation_is_the_published_one():
+    """M3T, appendix D.4: all parts side by side, 360 numbers; batches of 256, of 128 for How2Sign; patience 10."""
+    config = load_config("configs/m3t_back_translation.yaml")
+    assert sum(layout_of(config).sizes.values()) == 360
+    assert [c.train.batch_size for c in stage_of(config).models(config)] == [128, 256, 256]
+    o = config.train.optim
+    assert (o.kind, o.schedule, o.patience) == ("adam", "plateau", 10) and config.translation.pseudo_glosses
+    assert level_of(["今天下雨"], config.translation.level) == "jieba" and level_of(["regen"]) == "word"
+    with pytest.raises(UserError, match="TRANSLATION.BATCH_SIZES.csl must be at least 1, not 0"):
+        load_config("configs/back_translation.yaml", overrides=["TRANSLATION.BATCH_SIZES={csl: 0}"])

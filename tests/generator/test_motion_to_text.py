@@ -20,6 +20,7 @@ from soke.generator.model import SignGenerator
 from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
 from soke.generator.schemes import ABSENT, SCHEMES
+from soke.run.config import keyed
 from soke.run.settings import Optim
 from soke.run.training import BatchSeed
 from soke.tokenizer.codes import Codes
@@ -258,10 +259,10 @@ def test_what_cannot_be_translated_is_said_at_once(trained):
 
 @pytest.mark.parametrize(
     ("text", "language", "fault"),
-    [("rain", "LSF", "'LSF'"), (" ", "ASL", "empty"), ("x" * 170, "ASL", "a text of 172 tokens.*`max_source`")],
+    [("rain", "LSF", "'LSF'"), (" ", "ASL", "empty"), ("x" * 170, "ASL", "a text of 172 tokens.*GENERATOR.MAX_SOURCE")],
 )
 def test_what_cannot_be_learnt_is_said_at_once(text, language, fault):
-    with pytest.raises(UserError, match=fault):
+    with pytest.raises(UserError, match=fault), keyed():  # as the command line tells it
         translator().translation(Codes.of(random_motions([3])), [text], [language])
 
 

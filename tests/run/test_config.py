@@ -14,11 +14,13 @@ from soke.run.config import ROOT, keyed, load_config, resolve, to_yaml
 from soke.tokenizer.settings import AutoencoderSettings, Ema, Fsq
 
 RUNNABLE = [
-    "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml", "configs/m3t_tokenizer.yaml",
+    "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml",
+    *(f"configs/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
     *(f"configs/demo/{name}.yaml" for name in ("deto", "soke", "soke_comparison", "back_translation")),
     *(f"configs/ablation/{name}.yaml" for name in (
-        "fused_retrieval", "monolingual", "no_retrieval", "parallel", "released_fusion", "s_motiongpt",
-        "s_motiongpt_tokenizer", "sequential", "tied_heads", "translation",
+        "fused_retrieval", "m3t_retrieval", "m3t_without_translation", "monolingual", "no_retrieval", "parallel",
+        "released_fusion", "s_motiongpt", "s_motiongpt_tokenizer", "sequential", "soke_face", "soke_face_tokenizer",
+        "soke_fsq", "soke_fsq_tokenizer", "tied_heads", "translation",
     )),
     *(f"configs/skels/{name}.yaml" for name in ("tokenizer", "soke", "back_translation")),
 ]
