@@ -74,6 +74,27 @@ def test_published_hyper_parameters_of_m3t_s_tokenizer():
     assert (config.loss.kind, config.loss.feature, config.loss.velocity) == ("l2", 1.0, 0.0)
 
 
+def test_m3t_s_generator_is_the_published_one():
+    """M3T, section 3.3 and appendix D.2; what the paper's text no longer says is [A] in the file."""
+    config, soke = load_config("configs/m3t.yaml"), load_config("configs/soke.yaml")
+    g, o = config.generator, config.train.optim
+    assert (g.decoding, g.prompts, g.heads, g.text_head, g.fusion) == (
+        "multi_head", "language_and_part", "separate", "separate", None
+    )
+    assert (g.translation, g.retrieval.words, config.dataset.lexicon) == (0.5, 0, None)
+    assert (config.train.batch_size, config.train.end_epoch) == (32, 200) and config.eval.generate_every > 0
+    assert (o.kind, o.schedule, o.lr, o.eta_min, o.warmup_epochs) == ("adamw", "cosine", 2e-4, 1e-6, 0)
+    assert config.test.search.method == "greedy" and config.dataset.code_path != soke.dataset.code_path
+    lines = (ROOT / "configs" / "m3t.yaml").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if not line.startswith(("#", "BASE"))]) <= 10
+    without, retrieving = (load_config(f"configs/ablation/m3t_{name}.yaml") for name in (
+        "without_translation", "retrieval",
+    ))
+    assert without.generator == replace(g, translation=0.0) and without.train == config.train
+    assert retrieving.generator == replace(g, retrieval=replace(g.retrieval, words=3))
+    assert retrieving.dataset == replace(config.dataset, lexicon=soke.dataset.lexicon)
+
+
 def test_lists_of_keywords_need_signs():
     lists = ["DATASET.LEXICON=null", "GENERATOR.RETRIEVAL.KEYWORDS=lists"]
     with pytest.raises(UserError, match="GENERATOR.RETRIEVAL.KEYWORDS needs signs"):
