@@ -6,7 +6,7 @@ from typing import Callable, Mapping, Sequence
 
 from soke import __version__
 from soke.build.body import body_model
-from soke.build.data import corpora_of, limits_of
+from soke.build.data import corpora_of
 from soke.build.devices import start_processes
 from soke.build.stages import Stage, Task, stage_of
 from soke.data.clip import Corpus
@@ -60,7 +60,6 @@ def evaluation_setting(
     """readers: corpora -> what reads the motions that are made for them"""
     chosen = corpora_of(config)
     return Setting(
-        chosen, config.test.split, body_model(config), limits_of(config), config.tokenizer.frames(1),
-        config.dataset.strict, config.metric.dtw, config.metric.level, readers(config, chosen), world,
-        config.test.batch_size,
+        chosen, body_model(config), config.dataset, config.metric, config.test, config.tokenizer.frames(1),
+        readers(config, chosen), world,
     )

@@ -91,9 +91,12 @@ class TrackReader:
         """
         tracks, makers, forms = zip(self._track(pred, "prediction"), self._track(ref, "reference"))
         sources = set(makers)
-        if any(track.left_hand is None for track in tracks):
+        if any("left_hand" not in track.points for track in tracks):
             # Hands that the body model regresses from posed vertices are other points, up to centimetres away.
-            tracks = [replace(t, **{hand: t.body[:, points] for hand, points in _HANDS_OF_144.items()}) for t in tracks]
+            tracks = [
+                Track({**t.points, **{hand: t.points["body"][:, own] for hand, own in _HANDS_OF_144.items()}}, t.fps)
+                for t in tracks
+            ]
             sources.add(DERIVED_HANDS)
         return *tracks, sources, set(forms)
 
@@ -105,8 +108,9 @@ class TrackReader:
             self._note("rate", path, doubt_of_rate(fps))
             if "joints" in content or "body" in content:
                 track = _joint_track(content, fps)
-                for points, kind in ((track.body, "body"), (track.left_hand, "hand"), (track.right_hand, "hand")):
-                    self._note(kind, path, None if points is None else doubt_of_points(points, kind))
+                for part, points in track.points.items():
+                    kind = BODY_JOINTS.part if part == "body" else HAND_JOINTS.part
+                    self._note(kind, path, doubt_of_points(points, kind))
                 return track, GIVEN, "joints m"
             motion, form, doubt = self._motion(content, fps, role)
             self._note("normalisation", path, doubt)
@@ -242,11 +246,12 @@ def _points(content: Mapping[str, Any], key: str, count: int) -> torch.Tensor:
 def _joint_track(content: Mapping[str, Any], fps: float) -> Track:
     body = _points(content, "joints" if "joints" in content else "body", BODY_JOINTS.total)
     if not any(hand in content for hand in _HANDS_OF_144):
-        return Track(body, None, None, None, fps)
-    hands = [_points(content, hand, HAND_JOINTS.total) for hand in _HANDS_OF_144]
-    if any(len(hand) != len(body) for hand in hands):
-        raise ValueError(f"it has {len(body)} frames of the body, {len(hands[0])} and {len(hands[1])} of the hands")
-    return Track(body, *hands, None, fps)
+        return Track({"body": body}, fps)
+    hands = {hand: _points(content, hand, HAND_JOINTS.total) for hand in _HANDS_OF_144}
+    if any(len(points) != len(body) for points in hands.values()):
+        frames = " and ".join(str(len(points)) for points in hands.values())
+        raise ValueError(f"it has {len(body)} frames of the body, {frames} of the hands")
+    return Track({"body": body, **hands}, fps)
 
 
 def _frame_numbers(content: Mapping[str, Any], key: str) -> np.ndarray:

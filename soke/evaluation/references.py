@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Callable, Literal, Mapping, Sequence, TypeVar
+from typing import Callable, Mapping, Sequence, TypeVar
 
 from tqdm import tqdm
 
@@ -13,10 +13,12 @@ from soke.body.motion import Motion
 from soke.body.posed import Posed
 from soke.data.clip import Clip, Corpus, SkippedClip
 from soke.data.dataset import MotionDataset, MotionSample
+from soke.data.settings import Dataset
 from soke.errors import UserError
 from soke.evaluation.protocols import Producer, Reader, Sentence
+from soke.evaluation.settings import Metric
 from soke.run.processes import World
-from soke.text.words import Level
+from soke.run.settings import Test
 
 GROUND_TRUTH = "ground truth"
 ALL_CORPORA = "all corpora"  # in the place of a corpus: scores of all of them together
@@ -29,31 +31,30 @@ _Made = TypeVar("_Made")
 class Setting:
     """What a test is run on.
 
-    corpora, split: the clips
-    body:           makes joints of motions; its name stands in every signature
-    limits:         shortest and longest reference in frames
-    multiple:       every reference's length is a multiple of it: of a tokenizer's frames per step, so that it can keep
-                    them all
-    strict:         an unreadable clip is an error
-    dtw:            exact or fastdtw
-    level:          tokens of texts, or auto
-    readers:        corpus -> what reads the motions that are made for it
-    world:          the processes that test together, and which of them this is
-    block:          clips that are worked on together, the same ones however many processes there are: what a model
-                    computes may depend, in the last digit, on what else is in its batch
+    corpora:  of the clips
+    body:     makes joints of motions; its name stands in every signature
+    dataset:  shortest and longest reference in frames, and whether an unreadable clip is an error
+    metric:   DTW and tokens of texts
+    test:     the clips' split; as many of them as its batch size are worked on together, the same ones however many
+              processes there are: what a model computes may depend, in the last digit, on what else is in its batch
+    multiple: every reference's length is a multiple of it: of a tokenizer's frames per step, so that it can keep them
+              all
+    readers:  corpus -> what reads the motions that are made for it
+    world:    the processes that test together, and which of them this is
     """
 
     corpora: Sequence[Corpus]
-    split: str
     body: Posed
-    limits: tuple[int, int] = (40, 400)
+    dataset: Dataset
+    metric: Metric
+    test: Test
     multiple: int = 1
-    strict: bool = False
-    dtw: str = "exact"
-    level: Level | Literal["auto"] = "auto"
     readers: Mapping[str, Reader] = field(default_factory=dict)
     world: World = World()
-    block: int = 32
+
+    @property
+    def split(self) -> str:
+        return self.test.split
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,13 @@ class References:
 
 def read_references(corpus: Corpus, layout: MotionLayout, setting: Setting) -> References:
     """Raises UserError when no clip of the corpus can be read."""
-    dataset = MotionDataset([corpus], setting.split, layout, *setting.limits, setting.multiple, setting.strict)
+    of_data = setting.dataset
+    dataset = MotionDataset(
+        [corpus], setting.split, layout, of_data.min_frames, of_data.max_frames, setting.multiple, of_data.strict
+    )
     skipped = list(dataset.skipped) if setting.world.rank == 0 else []
     blocks, places, clips, motions = [], [], [], []
-    own = setting.world.own(_blocks([clip.text for clip in dataset.clips], setting.block))
+    own = setting.world.own(_blocks([clip.text for clip in dataset.clips], setting.test.batch_size))
     for block in tqdm(own, desc=f"read {corpus.name}"):
         start = len(clips)
         for place in block:

@@ -97,7 +97,7 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
     for batch in _batches(reader, preds, refs, unscored):
         facts |= {name: (len(p), r.fps, sources, forms) for name, p, r, sources, forms in batch}
         joints.update(*_columns(batch))
-        expressive = [row for row in batch if row[1].face is not None and row[2].face is not None]
+        expressive = [row for row in batch if all("face" in track.points for track in row[1:3])]
         if expressive:
             faces = faces or MotionScores(["face"], face_vertices=len(reader.body.face_vertices))
             faces.update(*_columns(expressive))

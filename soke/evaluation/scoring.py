@@ -31,7 +31,7 @@ def score_motions(
     conditions: of the rows' producer
     """
     corpus, fps, names = references.corpus.name, float(references.corpus.fps), [clip.name for clip in references.clips]
-    metrics = {row: MotionScores.of(setting.body, setting.dtw, fps=fps, **conditions) for row in rows}
+    metrics = {row: MotionScores.of(setting.body, setting.metric.dtw, fps=fps, **conditions) for row in rows}
     truth_diversity, faults = Diversity.of(setting.body, fps=fps, **conditions), {}
     for part in tqdm(list(_parts(references.blocks)), desc=f"score {corpus}"):
         truth = _tracks(setting.body, references.motions[part], fps)
@@ -68,7 +68,7 @@ def score_texts(
     reader: hash of the model that read produced motions; None where the model itself is tested
     """
     corpus, faults = references.corpus.name, {}
-    level = level_of(setting.world.gathered([clip.text for clip in references.clips]), setting.level)
+    level = level_of(setting.world.gathered([clip.text for clip in references.clips]), setting.metric.level)
     entries = {(entry["row"], entry["clip"]): entry for entry in evaluation.clips if entry["corpus"] == corpus}
     for row, texts in rows.items():
         metrics = TextScores(level, reader)

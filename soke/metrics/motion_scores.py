@@ -22,10 +22,10 @@ class DTWJPE(TrackMetric):
     Columns: body (12 of 144 joints), left hand, right hand (21 joints each), hand, their mean, and avg, the average
     weighted by scored joints, (12 body + 42 hand) / 54, of SOKE's table 2. Units: "m", accumulated path cost in metres,
     as published, and "mm", mean cost of a frame pair on the path in millimetres; both means over clips. Other bodies
-    have other joints, and perhaps another unit.
+    have other joints or point sets, a column each, and perhaps another unit.
 
     align:      "root" for DTW-JPE, "procrustes" for DTW-PA-JPE
-    parts:      of the tracks; a column is there when its parts are. By default all that have joints.
+    parts:      point sets of the tracks; a column is there when its parts are. By default all that have joints.
     joints:     of the parts
     unit:       of the tracks
     method:     "exact" or "fastdtw", see soke.metrics.dtw
@@ -140,7 +140,7 @@ class DynamicsError(TrackMetric):
 
     def _derivative(self, track: Track, part: str) -> np.ndarray:
         """[T, S, 3] m/s or m/s²."""
-        points, fps = as_array(getattr(track, part)), track.fps
+        points, fps = as_array(track.points[part]), track.fps
         moved = points[:, list(self.joints[part].scored)] - points[:, :1]
         for _ in range(self.order):
             exact_ends = {"edge_order": 2} if len(moved) > 2 else {}
@@ -176,7 +176,7 @@ class Diversity(TrackMetric):
         moments = np.linspace(0, len(track) - 1, _MOMENTS).round().astype(int)
         relative = [
             points[moments][:, list(of_part.scored)] - points[moments, :1]
-            for part, of_part in self.joints.items() for points in [as_array(getattr(track, part))]
+            for part, of_part in self.joints.items() for points in [as_array(track.points[part])]
         ]
         return np.concatenate(relative, axis=1).ravel()
 
@@ -275,9 +275,7 @@ def _columns(parts: Iterable[str] | None, joints: Mapping[str, JointSet]) -> Map
     """Column -> weight of each part in it, of the columns whose parts are all there."""
     weights = weights_of(joints)
     columns = {
-        "body": {"body": 1.0},
-        "left hand": {"left_hand": 1.0},
-        "right hand": {"right_hand": 1.0},
+        **{part.replace("_", " "): {part: 1.0} for part in joints},
         "hand": {"left_hand": 0.5, "right_hand": 0.5},
         "avg": {part: weight / sum(weights.values()) for part, weight in weights.items()},
     }

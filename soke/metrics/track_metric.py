@@ -18,7 +18,7 @@ _FPS_TOLERANCE = 1e-3
 class Pairs:
     """Predictions and references, N tracks each; what several scores need of them is found once.
 
-    joints: of their parts; the face has none
+    joints: of their point sets; the face has none
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Pairs:
         """DTW over the scored points of a part, on the GPU where the tracks are there; see soke.metrics.dtw."""
         key = (part, align, method)
         if key not in self._warped:
-            preds, refs = ([getattr(track, part) for track in side] for side in (self.preds, self.refs))
+            preds, refs = ([track.points[part] for track in side] for side in (self.preds, self.refs))
             scored = self.joints[part].scored if part in self.joints else range(1, preds[0].shape[1])
             if method == "exact" and isinstance(preds[0], torch.Tensor) and preds[0].is_cuda:
                 self._warped[key] = dtw_jpe_batch(preds, refs, align, scored)
@@ -45,8 +45,8 @@ class TrackMetric(ClipMetric):
     """Base of metrics that compare tracks: subclasses say what one pair adds.
 
     signatures, size: see ClipMetric
-    parts:            of the tracks, that must be there
-    joints:           of the parts of the tracks; the face has none
+    parts:            point sets of the tracks that must be there
+    joints:           of the point sets; the face has none
     """
 
     def __init__(
@@ -89,14 +89,14 @@ def check_tracks(
         )
     for part in parts:
         for role, track in (("prediction", pred), ("reference", ref)):
-            points = getattr(track, part)
+            points = track.points.get(part)
             if points is None:
                 raise ValueError(f"{where} the {role} has no {part.replace('_', ' ')}")
             if points.ndim != 3 or points.shape[2] != 3:
                 raise ValueError(f"{where} the {role} has shape {list(points.shape)}, it must be [T, J, 3]")
-            expected = joints[part].total if part in joints else ref.face.shape[1]
+            expected = joints[part].total if part in joints else ref.points[part].shape[1]
             if points.shape[1] != expected:
-                noun = "points" if part == "face" else "joints"
+                noun = "joints" if part in joints else "points"
                 raise ValueError(
                     f"{where} the {role} has {points.shape[1]} {noun}, a {part.replace('_', ' ')} has {expected}"
                 )

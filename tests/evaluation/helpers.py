@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,6 +12,8 @@ from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.clip import Clip, SkippedClip
 from soke.evaluation.protocols import Sentence
+from soke.evaluation.references import Setting
+from soke.run.config import load_config
 
 
 class Corpus:
@@ -62,3 +65,14 @@ class LengthReader:
 
     def translate(self, motions: Sequence[Motion]) -> list[str]:
         return [f"rain {len(motion)}" for motion in motions]
+
+
+def setting(
+    body, corpora: Sequence[Corpus], multiple: int = 1, *, split: str = "test", limits: tuple[int, int] = (8, 40),
+    batch_size: int = 32, **more,
+) -> Setting:
+    """With the sections of a configuration, but for what is given."""
+    config = load_config("configs/soke.yaml")
+    dataset = replace(config.dataset, min_frames=limits[0], max_frames=limits[1])
+    test = replace(config.test, split=split, batch_size=batch_size)
+    return Setting(corpora, body, dataset, config.metric, test, multiple, **more)

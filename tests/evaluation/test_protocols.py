@@ -13,18 +13,14 @@ from soke.data.dataset import MotionDataset
 from soke.errors import UserError
 from soke.evaluation import timing
 from soke.evaluation.protocols import Typed
-from soke.evaluation.references import GROUND_TRUTH, Setting, read_references
+from soke.evaluation.references import GROUND_TRUTH, read_references
 from soke.evaluation.rows import generation
 from soke.evaluation.validation import GenerationScore, spread_samples
 from soke.metrics.joint_sets import track_of
 from soke.metrics.motion_scores import MotionScores
 from soke.tokenizer.reconstruction import Reconstruction
-from tests.evaluation.helpers import Corpus, LengthReader, MeanPose
+from tests.evaluation.helpers import Corpus, LengthReader, MeanPose, setting
 from tests.tokenizer.helpers import MIRRORED, SOKE, small_tokenizer
-
-
-def setting(body, corpus: Corpus, **more) -> Setting:
-    return Setting([corpus], "test", body, (8, 40), **more)
 
 
 def scores_of(evaluation, row: str) -> dict:
@@ -33,7 +29,7 @@ def scores_of(evaluation, row: str) -> dict:
 
 def test_a_mean_pose_is_tested(body):
     corpus, producer = Corpus(5), MeanPose(SOKE)
-    evaluation = generation(producer, setting(body, corpus, readers={"own": LengthReader()}))
+    evaluation = generation(producer, setting(body, [corpus], readers={"own": LengthReader()}))
     rows = list(dict.fromkeys(cell.row for cell in evaluation.table.cells))
     assert rows == ["mean pose", "mean pose, shuffled", GROUND_TRUTH]
     clips = corpus.clips("test")
@@ -59,16 +55,16 @@ def test_a_mean_pose_is_tested(body):
 
 def test_references_keep_their_length_where_no_tokenizer_cuts_them(body):
     corpus = Corpus(3)
-    whole = read_references(corpus, SOKE, setting(body, corpus, block=2))
+    whole = read_references(corpus, SOKE, setting(body, [corpus], batch_size=2))
     assert [len(motion) for motion in whole.motions] == [9, 17, 13]  # the shortest text first
-    cut = read_references(corpus, SOKE, setting(body, corpus, multiple=4))
+    cut = read_references(corpus, SOKE, setting(body, [corpus], multiple=4))
     assert [len(motion) for motion in cut.motions] == [8, 16, 12]
 
 
 def test_the_signers_are_a_producer(body):
     """Who signs what was signed makes no error, and is read as the ground truth is."""
     corpus = Corpus(4)
-    chosen = setting(body, corpus, readers={"own": LengthReader()})
+    chosen = setting(body, [corpus], readers={"own": LengthReader()})
     signers = replace(read_references(corpus, SOKE, chosen), name="signers")
     evaluation = generation(signers, chosen)
     scores, truth = scores_of(evaluation, "signers"), scores_of(evaluation, GROUND_TRUTH)
@@ -82,7 +78,7 @@ def test_the_signers_are_a_producer(body):
 def test_a_reconstruction_is_a_producer(body):
     """Alone it has the scores that it has as the ceiling of another system."""
     corpus, tokenizer = Corpus(5), small_tokenizer()
-    chosen = setting(body, corpus, multiple=4, block=2)
+    chosen = setting(body, [corpus], multiple=4, batch_size=2)
     rebuilt = Reconstruction(tokenizer, read_references(corpus, SOKE, chosen))
     alone = scores_of(generation(rebuilt, chosen), rebuilt.name)
     system = MeanPose(SOKE)
@@ -100,16 +96,16 @@ def test_a_reconstruction_is_a_producer(body):
 def test_what_could_not_be_compared_is_refused(body):
     corpus, tokenizer = Corpus(3), small_tokenizer()
     with pytest.raises(ValueError, match="tokenizer reconstruction .* is no ceiling of mean pose"):
-        generation(MeanPose(SOKE), setting(body, corpus, multiple=4), partial(Reconstruction, tokenizer))
+        generation(MeanPose(SOKE), setting(body, [corpus], multiple=4), partial(Reconstruction, tokenizer))
     with pytest.raises(ValueError, match="another name"):
         generation(
-            Reconstruction(tokenizer, read_references(corpus, SOKE, setting(body, corpus, multiple=4))),
-            setting(body, corpus, multiple=4), partial(Reconstruction, tokenizer),
+            Reconstruction(tokenizer, read_references(corpus, SOKE, setting(body, [corpus], multiple=4))),
+            setting(body, [corpus], multiple=4), partial(Reconstruction, tokenizer),
         )
     stranger = LengthReader()
     stranger.language = "DGS"
     with pytest.raises(ValueError, match="the reader of own, which is ASL, reads DGS"):
-        generation(MeanPose(SOKE), setting(body, corpus, readers={"own": stranger}))
+        generation(MeanPose(SOKE), setting(body, [corpus], readers={"own": stranger}))
 
 
 def test_a_producer_that_leaves_out_a_sentence_is_refused(body):
@@ -117,7 +113,7 @@ def test_a_producer_that_leaves_out_a_sentence_is_refused(body):
     produce = producer.produce
     producer.produce = lambda sentences: produce(sentences)[1:]
     with pytest.raises(ValueError, match="generate own: 4 clips gave 3 results"):
-        generation(producer, setting(body, corpus))
+        generation(producer, setting(body, [corpus]))
     samples, _ = spread_samples(MotionDataset([corpus], "val", SOKE, 8, 40), 3)
     with pytest.raises(ValueError, match="shorter"):
         GenerationScore(producer, body, samples).compute()
@@ -142,7 +138,7 @@ def test_a_mean_pose_is_timed(tmp_path, monkeypatch):
 @pytest.mark.parametrize("layout", [SOKE, MIRRORED], ids=["SOKE's", "mirrored"])
 def test_a_mean_pose_is_validated_as_it_is_tested(body, layout):
     corpus, producer = Corpus(5, (24.0, 20.0)), MeanPose(layout)
-    tested = scores_of(generation(producer, setting(body, corpus)), "mean pose")
+    tested = scores_of(generation(producer, setting(body, [corpus])), "mean pose")
     samples, skipped = spread_samples(MotionDataset([corpus], "test", layout, 8, 40, 1), 32)
     state = torch.get_rng_state()
     found = GenerationScore(producer, body, samples).compute()
@@ -157,4 +153,4 @@ def test_a_corpus_that_cannot_be_read_is_named(body):
             return []
 
     with pytest.raises(UserError, match="own"):
-        generation(MeanPose(SOKE), setting(body, Torn(2)))
+        generation(MeanPose(SOKE), setting(body, [Torn(2)]))

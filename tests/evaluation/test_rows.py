@@ -16,14 +16,14 @@ from soke.body import Motion
 from soke.data.clip import Clip, SkippedClip
 from soke.errors import UserError
 from soke.evaluation.outcome import Evaluation
-from soke.evaluation.references import GROUND_TRUTH, Setting
+from soke.evaluation.references import GROUND_TRUTH
 from soke.evaluation.rows import derangement, generation, translation
 from soke.generator.producer import SignProducer
 from soke.report.tables import ResultTable
 from soke.run.processes import World
 from soke.tokenizer.reconstruction import Reconstruction, reconstruction
 from tests.data.writing import LAYOUT, random_motion
-from tests.evaluation.helpers import Corpus
+from tests.evaluation.helpers import Corpus, setting
 from tests.generator.helpers import make_generator
 from tests.tokenizer.helpers import small_tokenizer
 
@@ -81,10 +81,6 @@ def test_the_table_says_what_was_left_out():
     ]
 
 
-def setting(body, corpus: Corpus, **more) -> Setting:
-    return Setting([corpus], "test", body, (8, 40), 4, **more)
-
-
 class Echo:
     """A producer that signs what the signer has signed, at the corpus's rate; the clips in `broken` become NaN."""
 
@@ -111,14 +107,14 @@ def motion_cells(evaluation: Evaluation) -> list:
 def test_motions_of_all_rates_are_scored_at_that_of_the_corpus(body):
     corpus = Corpus(6, (24.0, 23.976, 20.0, 15.0, 60.0))
     tokenizer = small_tokenizer()
-    evaluation = generation(Echo(corpus, tokenizer), setting(body, corpus), partial(Reconstruction, tokenizer))
+    evaluation = generation(Echo(corpus, tokenizer), setting(body, [corpus], 4), partial(Reconstruction, tokenizer))
     cells = motion_cells(evaluation)
     assert not evaluation.unscored and {cell.row for cell in cells} > {"generated", Reconstruction.name, GROUND_TRUTH}
     assert {cell.score.signature.fps for cell in cells} == {24.0} and {cell.score.clips for cell in cells} == {6}
     generated = {cell.metric: cell.score.values for cell in cells if cell.row == "generated"}
     assert generated["length", ""]["ratio"] == 1
     assert generated["DTW-JPE", "avg"]["mm"] == pytest.approx(0, abs=1e-2)
-    of_tokenizer = motion_cells(reconstruction(tokenizer, setting(body, corpus)))
+    of_tokenizer = motion_cells(reconstruction(tokenizer, setting(body, [corpus], 4)))
     assert {cell.score.clips for cell in of_tokenizer} == {6}
 
 
@@ -126,7 +122,7 @@ def test_every_row_scores_the_same_clips(body, tmp_path):
     corpus = Corpus(6)
     tokenizer = small_tokenizer()
     producer = Echo(corpus, tokenizer, broken=("c3",))
-    evaluation = generation(producer, setting(body, corpus), partial(Reconstruction, tokenizer))
+    evaluation = generation(producer, setting(body, [corpus], 4), partial(Reconstruction, tokenizer))
     assert len(evaluation.unscored) == 2  # it, and the one that it was shuffled to
     assert {cell.score.clips for cell in motion_cells(evaluation)} == {4}
     assert {cell.total for cell in evaluation.table.cells} == {6}
@@ -134,7 +130,7 @@ def test_every_row_scores_the_same_clips(body, tmp_path):
     assert why == "clip c3 cannot be scored: the prediction holds NaN or infinite positions, first in frame 0"
     everything = tuple(f"c{i}" for i in range(6))
     with pytest.raises(UserError, match="no clip of own can be scored; the first, generated: clip c0 cannot be scored"):
-        generation(Echo(corpus, tokenizer, everything), setting(body, corpus))
+        generation(Echo(corpus, tokenizer, everything), setting(body, [corpus], 4))
 
 
 class Alone(World):
@@ -155,7 +151,7 @@ def test_numbers_do_not_depend_on_who_computes_them(body):
 
     def scores(world: World) -> dict[tuple, dict]:
         evaluation = generation(
-            producer, setting(body, corpus, world=world, block=2), partial(Reconstruction, tokenizer)
+            producer, setting(body, [corpus], 4, batch_size=2, world=world), partial(Reconstruction, tokenizer)
         )
         clips = [clip for clip in evaluation.clips if "shuffled" not in clip["row"]]
         return {(clip["row"], clip["clip"]): clip for clip in clips}
@@ -187,6 +183,6 @@ def test_texts_are_counted_by_their_script_not_by_the_sign_language(text, level)
         load=lambda clip: motion,
     )
     perfect = {"own": lambda motions: [clip.text for _ in motions]}
-    evaluation = translation(perfect, "read", LAYOUT, Setting([corpus], "test", None))
+    evaluation = translation(perfect, "read", LAYOUT, setting(None, [corpus], limits=(40, 400)))
     assert {cell.score.signature.level for cell in evaluation.table.cells} == {level}
     assert all(row["ROUGE-L percent"] == pytest.approx(100) and row["WER percent"] == 0 for row in evaluation.clips)

@@ -83,7 +83,7 @@ def saved(moving: Motion) -> dict[str, object]:
 
 def joints(moving: Motion, body: BodyModel) -> dict[str, np.ndarray]:
     track = track_of(body, moving, face=False)
-    return {"joints": track.body.numpy(), "left_hand": track.left_hand.numpy(), "right_hand": track.right_hand.numpy()}
+    return {"joints" if part == "body" else part: points.numpy() for part, points in track.points.items()}
 
 
 def pickled(pred: Motion, ref: Motion) -> dict[str, object]:
@@ -189,7 +189,7 @@ def test_hands_of_144_are_the_hands(tmp_path, reader, poser):
     pred, _, sources, forms = reader.pair(tmp_path / "a.npy", tmp_path / "a.npy")
     assert sources == {"given", "hands-of-144"} and forms == {"joints m"}
     for side in ("left", "right"):
-        taken, regressed = getattr(pred, f"{side}_hand")[0], poser.hand_joints(rest, side)[0]
+        taken, regressed = pred.points[f"{side}_hand"][0], poser.hand_joints(rest, side)[0]
         assert torch.cdist(taken, regressed).argmin(dim=1).tolist() == list(range(21))
         assert torch.allclose(taken[16:], regressed[16:], atol=1e-6)
 

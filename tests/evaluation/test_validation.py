@@ -10,11 +10,10 @@ from soke.data.clip import Clip, ClipError
 from soke.data.dataset import MotionDataset
 from soke.errors import UserError
 from soke.evaluation import validation
-from soke.evaluation.references import Setting
 from soke.evaluation.rows import generation
 from soke.evaluation.validation import GenerationScore, spread_samples
 from soke.generator.producer import SignProducer
-from tests.evaluation.helpers import Corpus
+from tests.evaluation.helpers import Corpus, setting
 from tests.generator.helpers import make_generator
 from tests.tokenizer.helpers import SOKE, small_tokenizer
 
@@ -58,7 +57,7 @@ def score(producer, body) -> GenerationScore:
 
 
 def test_scores_are_those_of_a_test_of_the_same_clips(producer, score, body):
-    cells = generation(producer, Setting(corpora(), "val", body, LIMITS, 4)).table.cells
+    cells = generation(producer, setting(body, corpora(), 4, split="val", limits=LIMITS)).table.cells
     expected = {}
     for name in ("DTW-JPE", "DTW-PA-JPE"):
         key = name.replace("-", "_")

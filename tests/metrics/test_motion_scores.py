@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 
 from soke.metrics.clips import Score, hash_of_clips
 from soke.metrics.dtw import dtw_jpe
-from soke.metrics.joint_sets import BODY_JOINTS, TRACK_JOINTS, Track
+from soke.metrics.joint_sets import BODY_JOINTS, TRACK_JOINTS, JointSet, Track
 from soke.metrics.motion_scores import (
     DTWJPE,
     DTWVPE,
@@ -30,7 +30,7 @@ SIZES = {"body": 144, "left_hand": 21, "right_hand": 21, "face": 1 + FACE}
 
 def track(seed: int, frames: int, fps: float = 25.0) -> Track:
     rng = np.random.default_rng(seed)
-    return Track(**{part: rng.normal(0, 0.3, (frames, size, 3)) for part, size in SIZES.items()}, fps=fps)
+    return Track({part: rng.normal(0, 0.3, (frames, size, 3)) for part, size in SIZES.items()}, fps)
 
 
 def pair(index: int) -> tuple[Track, Track]:
@@ -39,7 +39,15 @@ def pair(index: int) -> tuple[Track, Track]:
 
 
 def changed(source: Track, change: Callable[[np.ndarray], object]) -> Track:
-    return replace(source, **{part: change(getattr(source, part)) for part in SIZES})
+    return Track({part: change(points) for part, points in source.points.items()}, source.fps)
+
+
+def with_points(source: Track, **points: object) -> Track:
+    return replace(source, points={**source.points, **points})
+
+
+def without(source: Track, part: str) -> Track:
+    return replace(source, points={name: points for name, points in source.points.items() if name != part})
 
 
 @pytest.mark.parametrize("align", ["root", "procrustes"])
@@ -47,7 +55,7 @@ def test_columns_are_means_over_clips_of_parts_and_of_soke_s_average(align: str)
     metric = DTWJPE(align)
     metric.update_many([f"clip{i}" for i in range(3)], *zip(*(pair(i) for i in range(3))))
     results = {
-        part: [dtw_jpe(*(getattr(t, part) for t in pair(i)), align, joints.scored) for i in range(3)]
+        part: [dtw_jpe(*(t.points[part] for t in pair(i)), align, joints.scored) for i in range(3)]
         for part, joints in TRACK_JOINTS.items()
     }
     body, left, right = ([r.cost for r in results[part]] for part in TRACK_JOINTS)
@@ -69,9 +77,26 @@ def assert_close(ours: list[Score], theirs: list[Score]) -> None:
         assert replace(one, values={}, intervals={}) == replace(other, values={}, intervals={})
 
 
+def test_a_body_s_own_point_sets_have_columns_of_their_own() -> None:
+    """A body may have other sets than SMPL-X; the average weighs them by their scored joints."""
+    joints = {"torso": JointSet("torso", 5, (1, 2, 3)), "left_foot": JointSet("foot", 4, (1,))}
+    tracks = [
+        Track({name: np.random.default_rng(seed).normal(size=(6, s.total, 3)) for name, s in joints.items()}, 25.0)
+        for seed in (0, 1)
+    ]
+    scores = MotionScores(joints=joints, fps=25.0)
+    scores.update(["a"], tracks[:1], tracks[1:])
+    found = {s.signature.part: s.values["m"] for s in scores.scores() if s.signature.name == "DTW-JPE"}
+    torso, foot = (dtw_jpe(*(t.points[name] for t in tracks), "root", joints[name].scored).cost for name in joints)
+    assert found == pytest.approx({"torso": torso, "left foot": foot, "avg": (3 * torso + foot) / 4})
+    assert {s.signature.name for s in scores.scores()} == {"DTW-JPE", "DTW-PA-JPE", "length", "diversity"}
+    scores.update(["b"], [without(tracks[0], "torso")], tracks[1:])
+    assert scores.unscored == {"b": "clip b cannot be scored: the prediction has no torso"}
+
+
 def test_only_columns_whose_parts_are_there() -> None:
     metric = DTWJPE("root", parts=["body", "right_hand"])
-    metric.update("a", *(replace(t, left_hand=None) for t in pair(0)))
+    metric.update("a", *(without(t, "left_hand") for t in pair(0)))
     assert list(metric.compute()) == ["body", "right hand"]
 
 
@@ -119,14 +144,14 @@ def test_identical_motion_costs_nothing() -> None:
 
 def test_face_is_moved_with_the_head_and_only_vertices_count() -> None:
     truth = track(0, 4)
-    face = np.array(truth.face) + 5.0  # elsewhere in the room
+    face = np.array(truth.points["face"]) + 5.0  # elsewhere in the room
     face[:, 1:, 0] += 0.1  # every vertex 10 cm from where the head has it
     metric = DTWVPE(vertices=FACE)
-    metric.update("a", replace(truth, face=face), truth)
+    metric.update("a", with_points(truth, face=face), truth)
     assert metric.scores()[0].values["mm"] <= 100 + 1e-6
-    one = replace(truth, **{part: getattr(truth, part)[:1] for part in SIZES})
+    one = changed(truth, lambda points: points[:1])
     metric = DTWVPE(vertices=FACE)
-    metric.update("a", replace(one, face=face[:1]), one)
+    metric.update("a", with_points(one, face=face[:1]), one)
     assert metric.scores()[0].values == pytest.approx({"m": 0.1, "mm": 100.0})
 
 
@@ -141,7 +166,7 @@ def still_but(joint: int, positions: np.ndarray, fps: float) -> Track:
     """A body of which one joint is at positions [T] along x."""
     body = np.zeros((len(positions), 144, 3))
     body[:, joint, 0] = positions
-    return Track(body, None, None, None, fps)
+    return Track({"body": body}, fps)
 
 
 def test_velocity_and_acceleration_errors_by_hand() -> None:
@@ -165,10 +190,10 @@ def test_diversity_is_the_mean_distance_of_different_clips() -> None:
         metric.update(name, pred, pred)
 
     def postures(source: Track) -> np.ndarray:
-        moments = np.linspace(0, len(source.body) - 1, 8).round().astype(int)
+        moments = np.linspace(0, len(source) - 1, 8).round().astype(int)
         return np.stack([
             np.concatenate([
-                (getattr(source, part)[t] - getattr(source, part)[t, 0])[list(joints.scored)]
+                (source.points[part][t] - source.points[part][t, 0])[list(joints.scored)]
                 for part, joints in TRACK_JOINTS.items()
             ])
             for t in moments
@@ -234,13 +259,13 @@ def test_reset_and_nothing_scored() -> None:
 
 
 BAD = [
-    (lambda t: replace(t, body=np.zeros((0, 144, 3))), "prediction has no frames"),
-    (lambda t: replace(t, right_hand=np.full((2, 21, 3), np.nan)), "NaN or infinite positions, first in frame 0"),
-    (lambda t: replace(t, body=torch.full((2, 144, 3), float("inf"))), "NaN or infinite"),
-    (lambda t: replace(t, body=np.zeros((2, 55, 3))), "55 joints, a body has 144"),
-    (lambda t: replace(t, face=np.zeros((2, 3, 3))), "3 points, a face has 8"),
-    (lambda t: replace(t, body=np.zeros((2, 144))), "shape"),
-    (lambda t: replace(t, left_hand=None), "the prediction has no left hand"),
+    (lambda t: with_points(t, body=np.zeros((0, 144, 3))), "prediction has no frames"),
+    (lambda t: with_points(t, right_hand=np.full((2, 21, 3), np.nan)), "NaN or infinite positions, first in frame 0"),
+    (lambda t: with_points(t, body=torch.full((2, 144, 3), float("inf"))), "NaN or infinite"),
+    (lambda t: with_points(t, body=np.zeros((2, 55, 3))), "55 joints, a body has 144"),
+    (lambda t: with_points(t, face=np.zeros((2, 3, 3))), "3 points, a face has 8"),
+    (lambda t: with_points(t, body=np.zeros((2, 144))), "shape"),
+    (lambda t: without(t, "left_hand"), "the prediction has no left hand"),
     (lambda t: replace(t, fps=30.0), "30 frames/s, the reference 25; resample"),
 ]
 
