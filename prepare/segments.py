@@ -5,20 +5,24 @@
 
 The annotation is a pickled list of dicts with label, name, start, end (frame numbers) and video_file, the continuous
 clip. Rows are added to the table if it is there; rows of the same name are replaced. Signs cut from clips of split val
-or test are refused when the lexicon is used beside their corpus.
+or test are refused when the lexicon is used beside their corpus. --cfg names the configuration whose corpora the lexicon
+is for, where one is of a sign language of your own.
 """
 from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from soke.build.data import corpora_of
 from soke.data.annotations import read_entries, read_table, safe_name
+from soke.data.clip import Corpus
 from soke.errors import UserError
 from soke.run import cli
-from soke.run.config import resolve
+from soke.run.config import load_config, resolve
+from soke.settings import near
 from soke.storage import new_file
 from soke.text.locales import TEXT_LOCALE
 
@@ -39,16 +43,31 @@ def rows_of(entries: Iterable[Mapping[str, Any]], language: str, fps: float, fra
     return rows
 
 
+def check_language(language: str, corpora: Sequence[Corpus]) -> None:
+    """Raises UserError for a sign language that is neither listed nor that of one of the corpora."""
+    known = list(dict.fromkeys([*TEXT_LOCALE, *(corpus.language for corpus in corpora)]))
+    if language not in known:
+        raise UserError(
+            f"--language {language} is none of {', '.join(known)}{near(language, known)}: for a sign language of your "
+            "own name the configuration of its corpus, --cfg FILE"
+        )
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="prepare.segments", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--annotation", type=Path, required=True, help="pickled list of isolated signs")
-    parser.add_argument("--language", required=True, choices=list(TEXT_LOCALE), help="their sign language")
+    parser.add_argument("--language", required=True, help="their sign language")
     parser.add_argument("--fps", type=float, required=True, help="frames per second of the clips")
     parser.add_argument("--frames", type=Path, required=True, help="folder of the continuous clips' frame folders")
     parser.add_argument("--out", type=Path, required=True, help="the table, lexicon.csv")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--cfg", help="configuration that names corpora, of whose sign languages they may be, too")
+    parser.add_argument("--cfg_assets", help="a second file merged over --cfg: your paths")
+    parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value", help="of --cfg")
+    options = parser.parse_intermixed_args(arguments)
+    config = load_config(options.cfg, options.cfg_assets, options.overrides) if options.cfg else None
+    check_language(options.language, corpora_of(config) if config else [])
     new = rows_of(read_entries(options.annotation), options.language, options.fps, resolve(options.frames))
     known = read_table(options.out, COLUMNS[:4]).rows if options.out.is_file() else []
     rows = {row["name"]: row for row in [*known, *new]}

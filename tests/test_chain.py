@@ -264,10 +264,10 @@ def test_tokenizer_is_tested(shop, capsys):
     assert {"MPJPE", "PA-MPJPE", "PA-MPVPE", "codebook-use", "DTW-PA-JPE"} <= {cell["metric"] for cell in cells}
 
 
-def test_pictures_of_a_clip_and_of_a_typed_sentence(shop):
-    shop.run(vis_mesh, "soke", "--demo_dataset=csl")
-    shop.run(vis_mesh, "soke", "--text=the dog sleeps", "--language=ASL")
-    pictures = shop.folder("results", "toy", "pictures")
+def test_pictures_of_a_clip_and_of_a_typed_sentence(shop, tmp_path):
+    for shown in (["--demo_dataset=csl"], ["--text=the dog sleeps", "--language=ASL"]):
+        shop.run(vis_mesh, "soke", *shown, f"RESULTS={tmp_path}")
+    pictures = tmp_path / "toy" / "pictures"
     assert len(list(pictures.glob("*.mp4"))) == 2
     for sheet in pictures.glob("*.png"):
         assert np.asarray(Image.open(sheet)).std() > 10

@@ -12,10 +12,10 @@ from soke.errors import UserError
 from tests.data.writing import random_motion, write_frames
 
 
-def run(root, entries):
+def run(root, entries, language="CSL", more=()):
     (root / "iso.pkl").write_bytes(pickle.dumps(entries))
-    segments.main(["--annotation", str(root / "iso.pkl"), "--language", "CSL", "--fps", "30", "--frames",
-                   str(root / "poses"), "--out", str(root / "lexicon/lexicon.csv")])
+    segments.main(["--annotation", str(root / "iso.pkl"), "--language", language, "--fps", "30", "--frames",
+                   str(root / "poses"), "--out", str(root / "lexicon/lexicon.csv"), *more])
 
 
 def test_segments_join_the_isolated_signs(tmp_path):
@@ -38,3 +38,23 @@ def test_entries_that_make_no_sense(tmp_path, change):
     with pytest.raises(UserError, match="entry 1 of the annotation cannot be used"):
         run(tmp_path, [entry, {**entry, **change}])
     assert not (tmp_path / "lexicon").exists()
+
+
+def test_a_sign_language_may_be_that_of_a_corpus_of_one_s_own(tmp_path, monkeypatch):
+    """And of no other: a typing error would make a lexicon that nobody reads."""
+    entry = {"label": "rain", "name": "a", "start": 3, "end": 12, "video_file": "S1"}
+    with pytest.raises(UserError, match="--language BSL is none of ASL, CSL, .*: for a sign language of your own name"):
+        run(tmp_path, [entry], "BSL")
+    (tmp_path / "segmented_bsl.py").write_text(
+        "from soke.data.csl_daily import CSLDaily\nclass BSL(CSLDaily):\n    name, language = 'own', 'BSL'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = ["--cfg", "configs/soke.yaml", "DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null",
+           "DATASET.CORPORA.phoenix=null", "DATASET.CORPORA.own.READER=segmented_bsl.BSL",
+           f"DATASET.CORPORA.own.ROOT={tmp_path}"]
+    with pytest.raises(UserError, match=r"--language bsl is none of .*, BSL \(did you mean BSL\?\)"):
+        run(tmp_path, [entry], "bsl", own)
+    assert not (tmp_path / "lexicon").exists()
+    run(tmp_path, [entry], "BSL", own)
+    (clip,) = Lexicon(tmp_path / "lexicon", known=["BSL"]).annotated("train")
+    assert (clip.text, clip.language) == ("rain", "BSL")

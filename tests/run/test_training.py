@@ -26,17 +26,21 @@ from soke.run.training import follow, optimizers_of
 
 
 class Line(pl.LightningModule):
-    """Fits a weight to batches of numbers; logs scores[epoch] where there is one; `seen` is a weight like any other."""
+    """Fits a weight to batches of numbers; logs scores[epoch] where there is one; `seen` is a weight like any other. The
+    epoch broken_at, from 0, ends in an error."""
 
     monitor, monitor_mode = "val/score", "min"
 
-    def __init__(self, optim: Optim = Optim(), scores: dict[int, float] | None = None):
+    def __init__(self, optim: Optim = Optim(), scores: dict[int, float] | None = None, broken_at: int | None = None):
         super().__init__()
         self.weight, self.scores, self.optim = nn.Parameter(torch.zeros(3)), scores or {}, optim
+        self.broken_at = broken_at
         self.register_buffer("seen", torch.tensor(0))
         self.norms: list[float] = []
 
     def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+        if self.current_epoch == self.broken_at:
+            raise RuntimeError("power cut")
         self.seen += 1
         return (batch - self.weight).pow(2).sum(1).mean()
 
@@ -56,13 +60,16 @@ class Line(pl.LightningModule):
         return optimizers_of(self.parameters(), self.optim, self.trainer.max_epochs)
 
 
-def run(folder: Path, *overrides: str, resume: bool = False, scores: dict[int, float] | None = None) -> Line:
+def run(
+    folder: Path, *overrides: str, resume: bool = False, scores: dict[int, float] | None = None,
+    broken_at: int | None = None,
+) -> Line:
     """Trains a `Line` with the trainer of a configuration: per epoch four batches of two."""
     config = load_config(
         "configs/deto.yaml", overrides=[f"FOLDER={folder}", "ACCELERATOR=cpu", "LOGGER.TENSORBOARD=false", *overrides]
     )
     run = Run(config, folder, str(folder / "checkpoints" / "last.ckpt") if resume else None, debug=False)
-    module = Line(config.train.optim, scores)
+    module = Line(config.train.optim, scores, broken_at)
     if scores is None:
         module.monitor = None
     numbers = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)) * 100
@@ -70,6 +77,12 @@ def run(folder: Path, *overrides: str, resume: bool = False, scores: dict[int, f
     trainer = new_trainer(run, module)
     trainer.fit(module, loader, loader, ckpt_path=run.resume_from, weights_only=True)
     return module
+
+
+def broken_and_resumed(folder: Path, broken_at: int, *overrides: str, scores: dict[int, float]) -> Line:
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(folder, *overrides, scores=scores, broken_at=broken_at)
+    return run(folder, *overrides, scores=scores, resume=True)
 
 
 def rates(settings: Optim, epochs: int) -> list[float]:
@@ -140,21 +153,11 @@ def test_without_any_score_there_is_no_best(tmp_path):
 
 @pytest.mark.parametrize("warmup", [0, 3])
 @pytest.mark.parametrize("broken_at", [2, 4, 5])
-def test_a_resumed_run_keeps_best_score_rates_and_weights(tmp_path, monkeypatch, broken_at, warmup):
+def test_a_resumed_run_keeps_best_score_rates_and_weights(tmp_path, broken_at, warmup):
     """Also the score of the epoch that was the last before the interruption."""
     settings, scores = (*EVERY_EPOCH, f"TRAIN.OPTIM.WARMUP_EPOCHS={warmup}"), {2: 0.5, 4: 0.3, 5: 0.6, 6: 0.4}
     whole = run(tmp_path / "whole", *settings, scores=scores)
-    step = Line.training_step
-
-    def failing(self, batch, index):
-        if self.current_epoch == broken_at:
-            raise RuntimeError("power cut")
-        return step(self, batch, index)
-
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
-        patch.setattr(Line, "training_step", failing)
-        run(tmp_path / "broken", *settings, scores=scores)
-    again = run(tmp_path / "broken", *settings, scores=scores, resume=True)
+    again = broken_and_resumed(tmp_path / "broken", broken_at, *settings, scores=scores)
     assert torch.equal(again.weight, whole.weight)
     assert best(tmp_path / "broken") == best(tmp_path / "whole")
     assert best(tmp_path / "whole")[0] == 16
@@ -174,19 +177,11 @@ STEPS = ("LOGGER.EVERY_STEPS=4", "EVAL.EVERY_EPOCHS=1")  # one log per epoch
 
 @pytest.mark.parametrize("warmup", [0, 2])
 @pytest.mark.parametrize(("first", "then"), [(4, 9), (3, 4), (9, 5)])
-def test_a_run_that_is_extended_never_climbs_and_ends_at_the_lowest_rate(tmp_path, monkeypatch, first, then, warmup):
+def test_a_run_that_is_extended_never_climbs_and_ends_at_the_lowest_rate(tmp_path, first, then, warmup):
     """After its schedule has ended, and in the midst of one, to which an interruption in the fourth epoch leads."""
-    step = Line.training_step
-
-    def failing(self, batch, index):
-        if self.current_epoch == 4:
-            raise RuntimeError("power cut")
-        return step(self, batch, index)
-
     warm = f"TRAIN.OPTIM.WARMUP_EPOCHS={warmup}"
-    with monkeypatch.context() as patch, nullcontext() if first <= 4 else pytest.raises(RuntimeError):
-        patch.setattr(Line, "training_step", failing)
-        run(tmp_path, *STEPS, warm, f"TRAIN.END_EPOCH={first}")
+    with nullcontext() if first <= 4 else pytest.raises(RuntimeError, match="power cut"):
+        run(tmp_path, *STEPS, warm, f"TRAIN.END_EPOCH={first}", broken_at=4)
     before = logged(tmp_path, "train/lr")
     run(tmp_path, *STEPS, warm, f"TRAIN.END_EPOCH={then}", resume=True)
     rates = logged(tmp_path, "train/lr")
@@ -286,18 +281,9 @@ def test_a_plateau_halves_the_rate_after_the_second_validation_that_is_no_better
 
 
 @pytest.mark.parametrize("broken_at", [2, 3, 5])
-def test_a_resumed_plateau_is_the_same(tmp_path, monkeypatch, broken_at):
+def test_a_resumed_plateau_is_the_same(tmp_path, broken_at):
     scores = {1: 0.5, 2: 0.6, 3: 0.5, 4: 0.4, 5: 0.4, 6: 0.4, 7: 0.3}
-    whole, step = run(tmp_path / "whole", *PLATEAU, scores=scores), Line.training_step
-
-    def failing(self, batch, index):
-        if self.current_epoch == broken_at:
-            raise RuntimeError("power cut")
-        return step(self, batch, index)
-
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
-        patch.setattr(Line, "training_step", failing)
-        run(tmp_path / "broken", *PLATEAU, scores=scores)
-    again = run(tmp_path / "broken", *PLATEAU, scores=scores, resume=True)
+    whole = run(tmp_path / "whole", *PLATEAU, scores=scores)
+    again = broken_and_resumed(tmp_path / "broken", broken_at, *PLATEAU, scores=scores)
     assert torch.equal(again.weight, whole.weight)
     assert logged(tmp_path / "broken", "train/lr") == logged(tmp_path / "whole", "train/lr")
