@@ -104,7 +104,7 @@ def draw_habits(count: int, actions: FacialActions, rng: torch.Generator) -> tup
     return tuple(
         FaceHabits(
             pad(shape[i], (0, HEAD_SHAPES - 10)), 1 + _HABIT["mouth"] * float(mouth_[i]),
-            1 + _HABIT["brows"] * float(brows[i]), _HABIT["lag"] * float(lag[i]), rest[i], shapes[i],
+            1 + _HABIT["brows"] * float(brows[i]), _HABIT["lag"] * float(lag[i]), actions.alike(rest[i]), actions.alike(shapes[i]),
         )
         for i in range(count)
     )

@@ -44,6 +44,12 @@ class FacialActions:
             values[found] = strength
         return values
 
+    def alike(self, strengths: Tensor) -> Tensor:
+        """Strengths [..., A] of which every action's left and right are those of its right, so that a face is even."""
+        order = [self.names.index(n.removesuffix("Left") + "Right") if n.endswith("Left") and n != "mouthLeft" else i
+                 for i, n in enumerate(self.names)]
+        return strengths[..., order]
+
     def expression(self, strengths: Tensor) -> Tensor:
         """Strengths [..., A], 0 to 1 -> expression coefficients [..., 100]."""
         return strengths @ self.to_expression
