@@ -25,6 +25,7 @@ class Signature:
     library:    signature of the library that computed it, with its version
     judge:      hash of the back-translation model that read the motion
     inputs:     what given files were taken for, with units: "133 rad", "joints m"
+    classes:    number of signs of which one is recognised
     version:    of the metric's definition
     """
 
@@ -42,6 +43,7 @@ class Signature:
     library: str | None = None
     judge: str | None = None
     inputs: str | None = None
+    classes: int | None = None
     version: str = METRICS_VERSION
 
     def __str__(self) -> str:
@@ -59,6 +61,7 @@ class Signature:
             "judge": self.judge,
             "lib": self.library,
             "in": self.inputs,
+            "classes": None if self.classes is None else str(self.classes),
             "v": self.version,
         }
         plain = [value for value in (self.name, self.part) if value is not None]

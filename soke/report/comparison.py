@@ -15,6 +15,7 @@ from soke.report.results import Results, read_results
 from soke.report.tables import ABSENT, Cell
 
 _OWN_TRUTH = "the corpus on disk"
+_OTHERS = {"nmfs_csl": "NMFs-CSL"}  # corpora that are no tables' columns
 _INCOMPLETE = "i"  # remark on values of fewer clips than the split has
 
 
@@ -153,7 +154,7 @@ def _seconds(results: Results) -> Value:
 
 
 def titled(corpus: str) -> str:
-    return CORPORA.get(corpus, corpus)
+    return {**CORPORA, **_OTHERS}.get(corpus, corpus)
 
 
 def _incomplete(rows: Sequence[Row]) -> list[str]:

@@ -1,4 +1,5 @@
-"""The papers' tables, SOKE's tables 1 to 3 and M3T's tables 1 to 3, with the published numbers of published.yaml.
+"""The papers' tables, SOKE's tables 1 to 3 and M3T's tables 1 to 4 and A.2, with the published numbers of
+published.yaml.
 
 A cell that no source gives is empty. What is known of a published score's conditions stands in its signature; what is
 not known is None there, so that it never counts as comparable with a score of ours.
@@ -21,7 +22,7 @@ from soke.report.paper_table import CORPORA, GENERATED, SPEED, Column, Measure, 
 
 _FILE = Path(__file__).with_name("published.yaml")
 _ALL = "all"  # stands for no single corpus
-_SOURCE = re.compile(r"\w+ \(arXiv \d{4}\.\d{5}\), table \d")
+_SOURCE = re.compile(r"\w+ \(arXiv \d{4}\.\d{5}\), table (A\.)?\d")
 _ALIGNMENTS = {"DTW-JPE": "root", "DTW-PA-JPE": "procrustes", "PA-MPVPE": "procrustes"}
 
 # What the file must hold: a type, a list of one, {str: of each entry}, or entries by name, with ? where they may lack.
@@ -30,7 +31,10 @@ _SCHEMA = {
         "metric": str, "title": str, "label": str, "parts": [str], "unit": str, "decimals?": int,
         "higher_is_better?": bool,
     }},
-    "conditions": {str: {"ground truth": str, "body": str, "judge": str, "joints": {str: str}, "levels": {str: str}}},
+    "conditions": {str: {
+        "ground truth": str, "body?": str, "judge?": str, "joints?": {str: str}, "levels?": {str: str}, "input?": str,
+        "classes?": int,
+    }},
     "scores": {str: {"conditions": str, "measures": [str], "rows": {str: {str: [object]}}}},
     "notes": {str: str},
     "tables": {str: {
@@ -166,14 +170,15 @@ def _value(column: Column, number: float, remark: str, known: dict[str, Any]) ->
     measure, translation = column.measure, column.measure.metric in ("BLEU-4", "ROUGE-L")
     signature = Signature(
         measure.metric, measure.part, _ALIGNMENTS.get(measure.metric), units=(measure.unit,), version="published",
-        joints=known["joints"].get(measure.part) if measure.metric.startswith("DTW") else None,
-        body=known["body"] if measure.unit in ("m", "mm") else None,
-        level=known["levels"].get(column.corpus) if translation else None,
-        judge=known["judge"] if translation else None,
+        joints=known.get("joints", {}).get(measure.part) if measure.metric.startswith("DTW") else None,
+        body=known.get("body") if measure.unit in ("m", "mm") else None,
+        level=known.get("levels", {}).get(column.corpus) if translation else None,
+        judge=known.get("judge") if translation else None, classes=known.get("classes"),
     )
     if measure.metric == SPEED:
         return Value(number, signature, {"sentences of": CORPORA["how2sign"], "split": "test"}, remark=remark)
-    return Value(number, signature, {"ground truth": known["ground truth"], "split": "test"}, remark=remark)
+    seen = {"input": known["input"]} if "input" in known else {}
+    return Value(number, signature, {"ground truth": known["ground truth"], "split": "test", **seen}, remark=remark)
 
 
 TABLES = read_tables()

@@ -196,6 +196,59 @@ def test_tokenizers_are_one_row_per_corpus_and_ranked_within_it(tmp_path):
     assert marks == {"fsq (CSL-Daily)", "fsq (own)"}
 
 
+def test_faces_of_two_bodies_are_never_ranked_together(tmp_path):
+    face = replace(BODY, name="DTW-VPE", part="face", alignment="root", joints="100of100")
+    made = {"x": "stand-in", "fx": "smplfx", "also_fx": "smplfx"}
+    folders = [
+        save(tmp_path / name, ("generated", "how2sign", replace(face, body=body), value, 10))
+        for value, (name, body) in enumerate(made.items(), start=1)
+    ]
+    (table,) = compare(folders, ["m3t-1"])
+    marked = {label for label, _, metric in best(table) if metric.startswith("DTW-VPE")}
+    assert marked == {"fx"}  # though x has a lower number, and neither stands against the published 1.85
+    (note,) = (note for note in table.notes() if ": x / fx, also_fx:" in note)
+    assert note == (
+        "Not ranked against each other: x / fx, also_fx: in DTW-VPE they differ in body (stand-in / smplfx)."
+    )
+
+
+def test_probes_of_sign_recognition_are_ranked_under_the_published_rows(tmp_path):
+    def probe(name: str, *accuracies: float) -> Path:
+        return save(tmp_path / name, *(
+            ("recognition", "nmfs_csl", Signature("top-1", part, units=("percent",), classes=1067), value, 10)
+            for part, value in zip(("all", "confusing", "normal"), accuracies)
+        ))
+
+    (table,) = compare([probe("all_parts", 70.0, 60.0, 90.0), probe("hands", 50.0, 20.0, 95.0)])
+    assert table.table.key == "m3t-4"
+    own = {label: values for label, values in rows(table).items() if "published" not in label}
+    assert {label: values["", "top-1", "Conf."].number for label, values in own.items()} == {
+        "all_parts (NMFs-CSL)": 60.0, "hands (NMFs-CSL)": 20.0,
+    }
+    marks = {(label, metric) for label, _, metric in best(table)}
+    assert {(label, metric) for label, metric in marks if "published" not in label} == {
+        ("all_parts (NMFs-CSL)", "top-1 Overall"), ("all_parts (NMFs-CSL)", "top-1 Conf."),
+        ("hands (NMFs-CSL)", "top-1 Norm."),
+    }
+    published = {label for label, metric in marks if metric == "top-1 Overall" and "published" in label}
+    assert published == {"SignRep (published)", "ScalingUp (published)"}  # of video, of poses
+
+
+def test_spreads_of_codes_are_those_of_each_corpus_and_of_all(tmp_path):
+    counts = Signature("token-counts", units=("SD", "SD/mean"))
+    folder = save(tmp_path / "fsq", *(
+        ("tokenizer reconstruction", corpus, replace(counts, part=part), value, 10)
+        for corpus, scale in (("csl", 1), ("all corpora", 3))
+        for part, value in (("body", 10.0 * scale), ("lhand", 20.0 * scale), ("rhand", 30.0 * scale))
+    ))
+    (table,) = compare([folder], ["m3t-a2"])
+    own = {label: values for label, values in rows(table).items() if "published" not in label}
+    assert {label: [v.number for v in values.values()] for label, values in own.items()} == {
+        "fsq (CSL-Daily)": [10.0, 25.0], "fsq (all corpora)": [30.0, 75.0],
+    }
+    assert "token counts (SD) ↓" in tool.text([table]) and " 6964 " in tool.text([table])
+
+
 def test_speed_is_that_of_single_videos_and_devices_are_not_ranked(tmp_path):
     fast, slow = (system(tmp_path / name, 3.0, seconds=seconds) for name, seconds in (("fast", 0.5), ("slow", 2.0)))
     other = system(tmp_path / "gpu", 3.0, seconds=0.1, device="GPU")
