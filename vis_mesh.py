@@ -2,6 +2,7 @@
 
 python -m vis_mesh --cfg=configs/soke.yaml --demo_dataset=csl
 python -m vis_mesh --cfg=configs/soke.yaml --text "It rains today." --language ASL
+python -m vis_mesh --cfg=configs/soke.yaml --demo_dataset=csl --face
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--show_retrieval", action="store_true", help="print the lexicon's signs that were found for each sentence"
     )
+    parser.add_argument(
+        "--face", action="store_true",
+        help="a close-up of the face with each figure, without forearms and hands; and of a clip with more than ten "
+        "expression coefficients also what a fit of SMPL-X with ten would leave of its face",
+    )
     parser.add_argument("--out_dir", help="folder of the pictures; default: <RESULTS>/<NAME>/pictures")
     config, args = cli.parse(parser, argv)
 
@@ -29,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from soke.run import folders
 
     folder = folders.results_folder(config, args.out_dir, stage_of(config).model_keys, "pictures")
-    drawn = studio.Studio(body_model(config), folder, config.render.size, config.render.backend)
+    drawn = studio.Studio(body_model(config), folder, config.render.size, config.render.backend, args.face)
     producer = producer_of(config)
     explain = producer.retrieved if args.show_retrieval else None
     if args.text is not None:

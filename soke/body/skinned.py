@@ -135,8 +135,7 @@ class SkinnedBody(ABC):
     @cached_property
     def head(self) -> Head:
         """See `Posed`."""
-        added = len(self.template) - self._regressor.shape[1]  # vertices that no joint depends on
-        return head_of(self.weights, torch.nn.functional.pad(self._regressor, (0, added)))
+        return head_of(self.weights, self.template, self.expression_directions, self._skin.joints[_HEAD])
 
     def track(self, motion: Motion | JointMotion, names: Collection[str] | None = None) -> dict[str, Tensor]:
         """See `Posed`; also of the point set `face`."""

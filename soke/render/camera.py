@@ -12,6 +12,7 @@ _HEADROOM = 0.02  # above the head, likewise
 _MARGIN = 1.05  # air around whatever must be in the picture
 _REACH = 0.55  # a vertex farther from the body's axis than an arm's reach (share of height) does not widen the picture
 _WHOLE_REACH = 1.5  # of a figure that is shown whole, likewise, as a share of its size
+_HEAD_FOV = np.deg2rad(12.0)  # from farther away, as portraits are taken: the nose is no larger than it is
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,24 @@ def camera_of(clips: list[np.ndarray], whole: bool, aspect: float = 1.0) -> Came
     return (whole_camera if whole else upper_body_camera)(clips, aspect)
 
 
-def whole_camera(clips: list[np.ndarray], aspect: float = 1.0) -> Camera:
+def head_camera(clips: list[np.ndarray], aspect: float = 1.0) -> Camera:
+    """As `whole_camera`, for close-ups: clips hold the vertices of heads, which they turn in one place."""
+    return whole_camera(clips, aspect, float(_HEAD_FOV))
+
+
+def whole_camera(clips: list[np.ndarray], aspect: float = 1.0, fov: float = float(_FOV)) -> Camera:
     """One camera that shows all of every clip, but for vertices that are errors of the motion.
 
-    clips: vertices [T, V, 3] in metres, which share one place; aspect: width / height.
+    clips: vertices [T, V, 3] in metres, which share one place; aspect: width / height; fov: as of `Camera`.
     """
     points = np.concatenate([clip.reshape(-1, 3) for clip in clips])
     sizes = np.concatenate([np.ptp(clip, axis=1).max(axis=1) for clip in clips])  # of every frame
     size = max(float(np.median(sizes)), 1e-3)
     near = points[(np.abs(points - np.median(points, axis=0)) < _WHOLE_REACH * size).all(axis=1)]
     center = 0.5 * (near.min(axis=0) + near.max(axis=0))
-    half = np.tan(0.5 * _FOV) / _MARGIN * np.array([aspect, 1.0])
+    half = np.tan(0.5 * fov) / _MARGIN * np.array([aspect, 1.0])
     x, y, z = center + [0.0, 0.0, (np.abs((near - center)[:, :2]) / half + (near - center)[:, 2:]).max() + 1e-3]
-    return Camera((float(x), float(y), float(z)))
+    return Camera((float(x), float(y), float(z)), fov)
 
 
 def upper_body_camera(clips: list[np.ndarray], aspect: float = 1.0) -> Camera:

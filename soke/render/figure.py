@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from soke.body.head import Head
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import METRES, Posed
 from soke.render.sticks import stick_colors, stick_mesh
@@ -27,6 +28,7 @@ class Figure:
     label: str  # shown above the figure: "reference", "generated"
     fps: float  # frames per second
     whole: bool = False  # all of it is shown; else from the hips upwards
+    close_up: CloseUp | None = None  # of its head
 
     def __post_init__(self) -> None:
         self.vertices = np.ascontiguousarray(self.vertices, dtype=np.float32)
@@ -52,10 +54,37 @@ class Figure:
         return len(self.vertices)
 
 
-def figures_of(body: Posed, motions: Mapping[str, Motion | JointMotion]) -> list[Figure]:
+@dataclass
+class CloseUp:
+    """The head of a figure, moved so that its joint stays in one place: it turns, but does not wander.
+
+    bust: head and shoulders, without forearms and hands
+    head: [N] vertices of the bust that a picture has to show
+    """
+
+    bust: Figure
+    head: np.ndarray
+
+    @classmethod
+    def of(cls, figure: Figure, head: Head) -> CloseUp:
+        """The close-up of a posed surface, which is not posed again."""
+        chosen = head.bust.cpu().numpy()
+        place = np.einsum("v,tvc->tc", head.joint.cpu().numpy(), figure.vertices)  # [T, 3]
+        position = np.full(figure.vertices.shape[1], -1)
+        position[chosen] = np.arange(len(chosen))
+        faces = position[figure.faces]
+        bust = Figure(
+            figure.vertices[:, chosen] - place[:, None], faces[(faces >= 0).all(axis=1)], figure.colors[chosen],
+            figure.label, figure.fps,
+        )
+        return cls(bust, position[head.vertices.cpu().numpy()])
+
+
+def figures_of(body: Posed, motions: Mapping[str, Motion | JointMotion], close_ups: bool = False) -> list[Figure]:
     """A figure for each label: the body's surface or, where it has none, its bones.
 
     Stick figures are as large as the first one's extent makes them, so that all of them can be compared.
+    close_ups: whether surfaces get close-ups of their heads
     """
     figures, scale = [], None
     for label, motion in motions.items():
@@ -63,6 +92,8 @@ def figures_of(body: Posed, motions: Mapping[str, Motion | JointMotion]) -> list
         if surface is not None:
             faces, colors = body.faces.cpu().numpy(), body.colors.cpu().numpy()
             figures.append(Figure(surface.cpu().numpy(), faces, colors, label, motion.fps))
+            if close_ups:
+                figures[-1].close_up = CloseUp.of(figures[-1], body.head)
             continue
         sticks = body.sticks(motion)
         starts, ends = sticks.starts.cpu().numpy(), sticks.ends.cpu().numpy()

@@ -7,13 +7,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from soke.render.backends import make_renderer
-from soke.render.camera import camera_of
 from soke.render.figure import Figure
 from soke.render.lettering import PAPER, text_strip
+from soke.render.pictures import FACE_ASPECT, GAP, Pictures, joined
 from soke.storage import new_file
 
-_GAP = 4  # pixels between two pictures
 _SCALE = 2  # drawn that much larger and reduced, so that outlines stay fine in a small picture
 _STAMP = (96, 100, 110)
 
@@ -34,18 +32,20 @@ def contact_sheet(
 ) -> Path:
     """Write a PNG: a row for each figure under its label, frame number and time under each picture, then the caption.
 
-    Each figure's own clip is spread over its row. size: (width, height) in pixels of one picture; backend: see
-    `make_renderer`. The file appears under its name only when it is complete. Returns the path.
+    Each figure's own clip is spread over its row; a close-up stands under its figure, as wide as it.
+    size: (width, height) in pixels of a figure's picture; backend: see `make_renderer`.
+    The file appears under its name only when it is complete. Returns the path.
     Raises ValueError without figures or columns, UserError for a backend that cannot draw.
     """
     path = Path(path)
     if not figures or columns < 1:
         raise ValueError("contact_sheet needs at least one figure and one column")
     width, height = size
-    total = columns * width + (columns - 1) * _GAP
-    camera = camera_of([f.vertices for f in figures], all(f.whole for f in figures), width / height)
-    renderer = make_renderer((_SCALE * width, _SCALE * height), camera, backend)
     chosen = [sheet_frames(len(figure), columns) for figure in figures]
+    columns = max(map(len, chosen))
+    total = columns * width + (columns - 1) * GAP
+    face_size = (_SCALE * width, round(_SCALE * width / FACE_ASPECT))
+    pictures = Pictures(figures, (_SCALE * width, _SCALE * height), face_size, backend)
     bar = tqdm(total=sum(map(len, chosen)), desc=f"drawing {path.name}", unit="frame", disable=not progress)
     strips = []
     try:
@@ -53,19 +53,17 @@ def contact_sheet(
             strips.append(text_strip(figure.label, total, max(16, height // 12)))
             cells = []
             for index in indices:
-                picture = Image.fromarray(renderer.draw(figure.vertices[index], figure.faces, figure.colors))
-                picture = np.asarray(picture.reduce(_SCALE))
+                drawn = [np.asarray(Image.fromarray(p).reduce(_SCALE)) for p in pictures.draw(figure, index)]
                 stamp = text_strip(f"{index}  |  {index / figure.fps:.2f} s", width, max(11, height // 20), _STAMP)
-                cells.append(np.concatenate([picture, stamp]))
+                cells.append(np.concatenate([joined(drawn, axis=0), stamp]))
                 bar.update()
             row = np.full((len(cells[0]), total, 3), PAPER, dtype=np.uint8)
-            for number, cell in enumerate(cells):
-                x = number * (width + _GAP)
-                row[:, x : x + width] = cell
+            shown = joined(cells, axis=1)
+            row[:, : shown.shape[1]] = shown
             strips.append(row)
     finally:
         bar.close()
-        renderer.close()
+        pictures.close()
     strips.append(text_strip(caption, total, max(18, height // 10)))
     with new_file(path) as part:
         Image.fromarray(np.concatenate(strips)).save(part)

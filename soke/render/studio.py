@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Callable, Sequence
 
+from soke.body.fitted import SMPLX_EXPRESSION, with_fitted_expression
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed
 from soke.data.clip import Corpus
@@ -21,20 +22,36 @@ class Studio:
 
     size:    pixels of each figure's picture
     backend: auto, pyvista or software
+    face:    whether a close-up of the face is shown with each figure
+
+    Raises UserError for the face of a body that has none.
     """
 
-    def __init__(self, body: Posed, folder: Path, size: int = 512, backend: str = "auto"):
-        self.body, self.folder, self.size, self.backend = body, Path(folder), size, backend
+    def __init__(self, body: Posed, folder: Path, size: int = 512, backend: str = "auto", face: bool = False):
+        self.body, self.folder, self.size, self.backend, self.face = body, Path(folder), size, backend, face
+        if face and body.head is None:
+            raise UserError(
+                f"a body of joints alone ({body.label}) has no face that a close-up could show: leave out --face"
+            )
 
     def draw(self, name: str, motions: dict[str, Motion | JointMotion], caption: str) -> list[Path]:
         """<name>.mp4 and <name>.png with one labelled figure per motion; returns their paths."""
-        figures = figures_of(self.body, motions)
+        figures = figures_of(self.body, motions, self.face)
         stem = re.sub(r"[^\w.-]+", "_", name).strip("._") or "clip"
         size = (self.size, self.size)
         return [
             write_video(self.folder / f"{stem}.mp4", figures, caption, size, self.backend),
             contact_sheet(self.folder / f"{stem}.png", figures, caption, backend=self.backend),
         ]
+
+    def references(self, motion: Motion | JointMotion) -> dict[str, Motion | JointMotion]:
+        """The reference under its label and, where faces are shown and it has more expression than SMPL-X's fits, what
+        such a fit would leave of it."""
+        shown = {"reference": motion}
+        if self.face and motion.expression.shape[1] > SMPLX_EXPRESSION:
+            label = f"reference in SMPL-X, {SMPLX_EXPRESSION} expression coefficients"
+            shown[label] = with_fitted_expression(self.body, motion)
+        return shown
 
 
 def sentence(
@@ -55,7 +72,7 @@ def clips(
     studio: Studio, producer: Producer, corpora: Sequence[Corpus], split: str, corpus_name: str | None, count: int,
     explain: Callable[[Sentence], str] | None = None,
 ) -> list[Path]:
-    """Reference and generated figure side by side for the first `count` readable clips of a corpus's split.
+    """References and generated figure side by side for the first `count` readable clips of a corpus's split.
 
     explain: what is to be printed of a sentence
     """
@@ -78,6 +95,6 @@ def clips(
     paths = []
     for sample, motion in zip(samples, producer.produce([sample.clip for sample in samples])):
         reference = producer.layout.covered(sample.motion).resampled(motion.fps)
-        motions = {"reference": reference, producer.name: motion}
+        motions = {**studio.references(reference), producer.name: motion}
         paths += studio.draw(f"{sample.clip.corpus}_{sample.clip.name}", motions, sample.clip.text)
     return paths

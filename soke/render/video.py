@@ -8,13 +8,10 @@ import imageio_ffmpeg
 import numpy as np
 from tqdm import tqdm
 
-from soke.render.backends import make_renderer
-from soke.render.camera import camera_of
 from soke.render.figure import Figure
 from soke.render.lettering import PAPER, text_strip
+from soke.render.pictures import FACE_ASPECT, GAP, Pictures, joined
 from soke.storage import new_file
-
-_GAP = 4  # pixels between two figures
 
 
 def write_video(
@@ -27,7 +24,8 @@ def write_video(
 ) -> Path:
     """Write an mp4 (H.264, yuv420p): the figures side by side under their labels, the caption below.
 
-    One camera serves all figures. A clip that is shorter than the longest holds its last frame.
+    A close-up stands beside its figure, as high as it. One camera serves all figures, and one all close-ups. A clip
+    that is shorter than the longest holds its last frame.
     size: (width, height) in pixels of each figure's picture; backend: see `make_renderer`.
     The file appears under its name only when it is complete. Returns the path.
     Raises ValueError without figures or when their frame rates differ, UserError for a backend that cannot draw.
@@ -38,9 +36,10 @@ def write_video(
     if len({figure.fps for figure in figures}) > 1:
         rates = ", ".join(f"'{figure.label}' {figure.fps}" for figure in figures)
         raise ValueError(f"figures side by side need one frame rate, these have: {rates}")
-    (width, height), (canvas, top) = size, _canvas(figures, caption, size)
-    camera = camera_of([f.vertices for f in figures], all(f.whole for f in figures), width / height)
-    renderer = make_renderer(size, camera, backend)
+    (width, height), face_width = size, round(FACE_ASPECT * size[1])
+    block = width if figures[0].close_up is None else width + GAP + face_width  # what is shown of a figure
+    canvas, top = _canvas(figures, caption, block, height)
+    pictures = Pictures(figures, size, (face_width, height), backend)
     frames = max(len(figure) for figure in figures)
     try:
         with new_file(path) as part:
@@ -58,24 +57,26 @@ def write_video(
             with contextlib.closing(writer):
                 writer.send(None)
                 for t in tqdm(range(frames), desc=f"drawing {path.name}", unit="frame", disable=not progress):
-                    for figure, x in zip(figures, _left_edges(len(figures), width)):
+                    for figure, x in zip(figures, _left_edges(len(figures), block)):
                         if t < len(figure):
-                            picture = renderer.draw(figure.vertices[t], figure.faces, figure.colors)
-                            canvas[top : top + height, x : x + width] = picture
+                            canvas[top : top + height, x : x + block] = joined(pictures.draw(figure, t), axis=1)
                     writer.send(canvas.tobytes())
     finally:
-        renderer.close()
+        pictures.close()
     return path
 
 
 def _left_edges(figures: int, width: int) -> list[int]:
-    """Where the pictures of figures side by side begin."""
-    return [number * (width + _GAP) for number in range(figures)]
+    """Where what is shown of figures side by side begins."""
+    return [number * (width + GAP) for number in range(figures)]
 
 
-def _canvas(figures: list[Figure], caption: str, size: tuple[int, int]) -> tuple[np.ndarray, int]:
-    """Labels and caption around the place of the pictures, uint8 [H, W, 3]; and the row where the pictures begin."""
-    (width, height), left = size, _left_edges(len(figures), size[0])
+def _canvas(figures: list[Figure], caption: str, width: int, height: int) -> tuple[np.ndarray, int]:
+    """Labels and caption around the place of the pictures, uint8 [H, W, 3]; and the row where the pictures begin.
+
+    width, height: of what is shown of each figure, in pixels
+    """
+    left = _left_edges(len(figures), width)
     label_size = max(12, height // 22)
     labels = [text_strip(figure.label, width, label_size) for figure in figures]
     top = max(len(label) for label in labels)
