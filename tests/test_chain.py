@@ -265,7 +265,7 @@ def test_tokenizer_is_tested(shop, capsys):
 
 
 def test_pictures_of_a_clip_and_of_a_typed_sentence(shop, tmp_path):
-    for shown in (["--demo_dataset=csl"], ["--text=the dog sleeps", "--language=ASL"]):
+    for shown in (["--demo_dataset=csl"], ["--text=the dog sleeps", "--language=ASL", "--face"]):
         shop.run(vis_mesh, "soke", *shown, f"RESULTS={tmp_path}")
     pictures = tmp_path / "toy" / "pictures"
     assert len(list(pictures.glob("*.mp4"))) == 2

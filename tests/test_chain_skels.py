@@ -127,6 +127,8 @@ def test_a_back_translation_model_is_tested(shop):
 def test_stick_figures_of_a_clip_and_of_a_typed_sentence(shop):
     shop.run(vis_mesh, "soke")
     shop.run(vis_mesh, "soke", "--text=morgen regnet es", "--language=DGS")
+    with pytest.raises(UserError, match=r"joints alone \(skeleton-50\) has no face"):
+        shop.run(vis_mesh, "soke", "--face")
     folder = shop.root / "results" / "skels-soke" / "pictures"
     videos, sheets = list(folder.glob("*.mp4")), list(folder.glob("*.png"))
     assert len(videos) == len(sheets) == 2

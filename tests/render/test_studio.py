@@ -7,7 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from soke.body.fitted import with_fitted_expression
+from soke.body.joints import SKELETON_50
+from soke.body.layout import MotionLayout, PartSpec
 from soke.body.motion import Motion
+from soke.body.skeleton import Skeleton
 from soke.data.clip import Clip
 from soke.errors import UserError
 from soke.render import studio
@@ -51,6 +55,55 @@ def test_a_typed_sentence_is_drawn(drawn, tmp_path, capsys):
     assert [path.name for path in paths] == ["ASL_It_rains.mp4", "ASL_It_rains.png"]
     assert capsys.readouterr().out == "It rains. in ASL\n"
     assert np.asarray(Image.open(paths[1])).std() > 10
+
+
+FACE = MotionLayout([PartSpec("face", ("head", "left_eye_smplhf"), jaw=True, expression=100, eyelids=True)])
+
+
+class Faces(Corpus):
+    """Signs with a hundred expression coefficients, eyelids, and an eye that turns."""
+
+    def load(self, clip: Clip) -> Motion:
+        torch.manual_seed(0)
+        motion = Motion(torch.zeros(30, 55, 3), torch.zeros(30, 100), torch.zeros(10), 24.0, torch.rand(30, 2))
+        motion.rotations[:, [15, 22, 23]] = 0.2 * torch.randn(30, 3, 3)
+        motion.expression[:, :39] = torch.randn(30, 39)
+        return motion
+
+
+def shown_of(body, tmp_path, monkeypatch, layout: MotionLayout, corpus: Corpus, face: bool) -> dict[str, Motion]:
+    """What is drawn of a clip."""
+    drawn, shown = studio.Studio(body, tmp_path, face=face), []
+    monkeypatch.setattr(drawn, "draw", lambda name, motions, caption: shown.append(motions) or [])
+    studio.clips(drawn, MeanPose(layout), [corpus], "test", "own", 1)
+    return shown[0]
+
+
+def test_faces_are_shown_as_they_are_in_ten_coefficients_and_as_generated(body, tmp_path, monkeypatch):
+    shown = shown_of(body, tmp_path, monkeypatch, FACE, Faces(1), True)
+    ten = "reference in SMPL-X, 10 expression coefficients"
+    assert list(shown) == ["reference", ten, "mean pose"]
+    reference, expected = shown["reference"], with_fitted_expression(body, shown["reference"])
+    assert reference.expression.shape[1] == 100 and reference.eyelids.any() and reference.rotations[:, 23].any()
+    assert torch.equal(shown[ten].expression, expected.expression) and expected.expression.shape[1] == 10
+    assert shown[ten].eyelids is None and not shown[ten].rotations[:, 23].any()
+    assert torch.equal(shown[ten].rotations[:, [15, 22]], reference.rotations[:, [15, 22]])
+    assert list(shown_of(body, tmp_path, monkeypatch, FACE, Faces(1), False)) == ["reference", "mean pose"]
+    assert list(shown_of(body, tmp_path, monkeypatch, SOKE, Slow(1), True)) == ["reference", "mean pose"]  # has ten
+
+
+def test_a_close_up_is_drawn_with_a_sentence(body, tmp_path):
+    sheets = []
+    for face in (False, True):
+        drawn = studio.Studio(body, tmp_path / str(face), size=48, backend="software", face=face)
+        sheets.append(Image.open(studio.sentence(drawn, MeanPose(SOKE), "It rains.", "ASL")[1]).size)
+    (width, height), (same_width, higher) = sheets
+    assert width == same_width and higher == height + 4 + 384  # 288 pixels wide, 3 to 4
+
+
+def test_a_skeleton_has_no_face_to_show(tmp_path):
+    with pytest.raises(UserError, match=r"joints alone \(skeleton-50\) has no face.*leave out --face"):
+        studio.Studio(Skeleton(SKELETON_50), tmp_path, face=True)
 
 
 def test_an_unknown_corpus_is_named(drawn):
