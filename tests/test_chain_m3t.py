@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -22,7 +23,7 @@ TOKENIZER = """
 BASE: [configs/parts/m3t.yaml]
 NAME: m3t
 TRAIN: {END_EPOCH: 2, NUM_WORKERS: 0}
-EVAL: {EVERY_EPOCHS: 1, GENERATE_EVERY: 1}
+EVAL: {EVERY_EPOCHS: 1, GENERATE_EVERY: 1, BEST: per_part}
 TOKENIZER: {WIDTH: 16, CODE_DIM: 16}
 """
 
@@ -62,6 +63,16 @@ def shop(tmp_path_factory) -> Workshop:
     shop.run(get_motion_code, "generator")
     shop.run(train, "generator")
     return shop
+
+
+def test_each_part_is_exported_at_its_own_best(shop):
+    run = shop.root / "experiments" / "tokenizer" / "m3t"
+    with (run / "csv" / "metrics.csv").open() as stream:
+        rows = [row for row in csv.DictReader(stream) if row.get("val/part_error_face")]
+    for part, epoch in shop.tokenizer().epochs.items():
+        errors = {int(row["epoch"]): float(row[f"val/part_error_{part}"]) for row in rows}
+        assert len(errors) == 2 and epoch == min(errors, key=errors.get)
+    assert set(shop.tokenizer().epochs) == {"body", "rhand", "face"}
 
 
 def test_the_layout_is_the_published_one(shop):

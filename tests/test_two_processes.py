@@ -20,11 +20,12 @@ from soke.build import devices
 from soke.build.stages import stage_of
 from soke.data.csl_daily import CSLDaily
 from soke.run.config import ROOT, load_config
+from soke.tokenizer.tokenizer import SignTokenizer
 from tests.test_chain import Workshop
 
 SECONDS = 600  # after which the processes are taken to be waiting for each other
 TRAININGS = ("tokenizer/two", "generator/two", "translation/two/csl", "translation/two/phoenix")
-TWO = ["NAME=two", "DEVICE=2", "EVAL.BATCH_SIZE=1", "EVAL.GENERATE_CLIPS=2", "GENERATOR.TRANSLATION=0.5"]
+TWO = ["NAME=two", "DEVICE=2", "EVAL.BATCH_SIZE=1", "EVAL.GENERATE_CLIPS=2", "EVAL.BEST=per_part", "GENERATOR.TRANSLATION=0.5"]
 
 
 def tear(file: Path) -> None:
@@ -88,6 +89,16 @@ def test_scores_are_those_of_one_process(shop, index, tmp_path, monkeypatch):
     (alone,) = trainer.validate(module, datamodule=data, verbose=False)
     together = {name: value for name, value in seen(shop, 0)[index]["scores"].items() if name.startswith("val/")}
     assert alone == pytest.approx(together, rel=1e-4, abs=1e-6)
+
+
+def test_each_part_is_exported_at_its_own_best_of_all_processes(shop):
+    run = shop.folder("experiments", "tokenizer", "two")
+    saved = SignTokenizer.from_pretrained(run / "tokenizer")
+    for part in saved.autoencoders:
+        best = torch.load(run / "checkpoints" / f"best.tokenizer.autoencoders.{part}.ckpt", weights_only=True)
+        assert best["epoch"] == saved.epochs[part]
+        for name, value in saved.autoencoders[part].state_dict().items():
+            assert torch.equal(value, best["state_dict"][f"tokenizer.autoencoders.{part}.{name}"])
 
 
 def test_the_search_is_that_of_one_process(shop, tmp_path):

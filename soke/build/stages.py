@@ -88,7 +88,7 @@ STAGES: dict[str, Stage] = {
         module=Late("soke.build.tokenizer.training_module"),
         test=Task(Late("soke.build.tokenizer.own_tokenizer"), Late("soke.build.tokenizer.scores")),
         exports=Late("soke.build.tokenizer.exports"),
-        trained_by=("SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "LOSS.*"),
+        trained_by=("SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "LOSS.*", "EVAL.BEST"),
         model_keys=("PARTS*", "TOKENIZER.*"),
         tokenizer=Late("soke.build.tokenizer.own_tokenizer"),
     ),

@@ -58,7 +58,8 @@ def training_module(config: Config, data: SignDataModule) -> TokenizerModule:
     from soke.tokenizer.module import TokenizerModule
 
     return TokenizerModule(
-        new_tokenizer(config, data.corpora), body_model(config, "cpu"), config.loss, config.train.optim
+        new_tokenizer(config, data.corpora), body_model(config, "cpu"), config.loss, config.train.optim,
+        config.eval.best,
     )
 
 

@@ -39,7 +39,7 @@ def train(stage: Stage, config: Config, debug: bool) -> None:
 
 
 def new_trainer(run: folders.Run, module: pl.LightningModule) -> pl.Trainer:
-    """module: has, besides, `monitor`, the score by which the exported checkpoint is chosen, or None, and
+    """module: has, besides, `monitor`, the score by which the exported checkpoint is chosen, see `folders.monitors`, and
     `monitor_mode`, min or max"""
     config = run.config
     continued = len(list(run.folder.glob("csv*")))  # a logger would delete the lines of the run that it continues
@@ -56,8 +56,9 @@ def new_trainer(run: folders.Run, module: pl.LightningModule) -> pl.Trainer:
         BatchSeed(config.seed), FiniteWeights(), StepLog(config.logger.every_steps), last,
         TQDMProgressBar(refresh_rate=_BAR_BATCHES),
     ]
-    if module.monitor is not None:
-        callbacks.append(BestCheckpoint(run.checkpoints, Path(folders.BEST).stem, module.monitor, module.monitor_mode))
+    for submodule, score in folders.monitors(module).items():
+        name = Path(folders.best_file(submodule)).stem
+        callbacks.append(BestCheckpoint(run.checkpoints, name, score, module.monitor_mode))
     accelerator, devices = lightning_devices(config)
     batches = dict.fromkeys(("limit_train_batches", "limit_val_batches"), folders.TRIAL_BATCHES) if run.debug else {}
     return pl.Trainer(

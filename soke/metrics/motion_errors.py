@@ -14,7 +14,7 @@ from soke.metrics.clips import ClipMetric, Score
 from soke.metrics.joint_sets import thousandth
 from soke.metrics.signature import Signature
 
-_ALIGN = {"root": root_align, "procrustes": procrustes_align}
+_ALIGN = {"root": root_align, "procrustes": procrustes_align, "none": lambda pred, ref: pred}
 # name -> metric, alignment, part
 _ERRORS = {
     f"{metric}_{part}".replace("-", "_"): (metric, align, part)
@@ -33,7 +33,7 @@ class JointError(ClipMetric):
     same on vertices. `compute` gives {"mm": mean}; long clips weigh more than short ones.
 
     name:       metric, as it stands in tables
-    align:      "root" moves point 0 onto point 0; "procrustes" fits a similarity with scale, in every frame
+    align:      "root" moves point 0 onto point 0; "procrustes" fits a similarity with scale, in every frame; "none"
     part:       what the points are of, for the signature; so are the following
     scored:     the points whose error counts, among those that are aligned; None: all
     joints:     which points, for example "12of144" or "mesh"
@@ -146,7 +146,7 @@ class MotionErrors(nn.Module):
         self, tracks: list[dict[str, Tensor]], reconstructed: Motion | JointMotion, reference: Motion | JointMotion,
     ) -> dict[str, list[list[Tensor]]]:
         """Part -> pairs of [T, 1 + V, 3] of a few frames, the root point in front."""
-        few = _evenly_spaced(len(reference), self.vertex_frames).to(reference.device)
+        few = evenly_spaced(len(reference), self.vertex_frames).to(reference.device)
         still = [motion.frames(few) for motion in (reconstructed, reference)]
         meshes = [self.body.surface(motion) for motion in still]
         roots = {name: [track[name][few][:, :1] for track in tracks] for name in tracks[0]}
@@ -171,7 +171,7 @@ class MotionErrors(nn.Module):
             error.reset()
 
 
-def _evenly_spaced(frames: int, at_most: int) -> Tensor:
+def evenly_spaced(frames: int, at_most: int) -> Tensor:
     """Indices of the first, the last and evenly spaced frames between."""
     return torch.linspace(0, max(frames - 1, 0), min(frames, at_most)).round().long()
 

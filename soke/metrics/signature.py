@@ -13,7 +13,7 @@ class Signature:
 
     name:       metric, for example "DTW-PA-JPE"
     part:       what is scored: "body", "hand", or a part of a tokenizer
-    alignment:  "root" or "procrustes"
+    alignment:  "root", "procrustes", or "none"
     joints:     points scored of points aligned, for example "12of144"
     dtw:        variant of the warping, "exact" or "fastdtw"
     units:      units of the values, in the order in which the metric gives them, for example ("m", "mm")

@@ -296,17 +296,41 @@ def _check_weights(path: Path, module: pl.LightningModule) -> None:
         )
 
 
+def monitors(module: pl.LightningModule) -> dict[str, str]:
+    """What of a module is exported as it was at its best -> the score that tells it; nothing where it names no score.
+
+    A module's `monitor` is a score of all of it, whose name here is "", or {submodule: score} of those that are trained
+    independently of each other.
+    """
+    named = module.monitor
+    return {"": named} if isinstance(named, str) else dict(named or {})
+
+
+def best_file(submodule: str = "") -> str:
+    """Checkpoint of the epoch that was the best of a submodule, or of all of the module."""
+    return f"best.{submodule}.ckpt" if submodule else BEST
+
+
 def export(run: Run, module: pl.LightningModule, trainer: pl.Trainer) -> None:
-    """Writes the model of the best checkpoint, or of the last where the module names no score, to `run.export`.
+    """Writes the model of the best checkpoint to `run.export`, of several where the module has them (see `monitors`);
+    what has no best one, as when the module names no score, is that of the last. Its epochs, counted from 0, become
+    `module.epochs` and stand in the run's provenance.
 
     Every process must call it; the first reads and writes.
     """
     if trainer.interrupted:
         return
-    best = run.checkpoints / BEST
-    chosen = best if best.is_file() else run.checkpoints / LAST
     if trainer.is_global_zero:
-        module.load_state_dict(torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"])
+        state, module.epochs, chosen = module.state_dict(), {}, []
+        for submodule in monitors(module) or [""]:
+            best = run.checkpoints / best_file(submodule)
+            chosen.append(best if best.is_file() else run.checkpoints / LAST)
+            checkpoint = torch.load(chosen[-1], map_location="cpu", weights_only=True)
+            prefix = f"{submodule}." if submodule else ""
+            state |= {name: value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)}
+            module.epochs[submodule] = checkpoint["epoch"]
+        module.load_state_dict(state)
     module.export(run.export)
     if trainer.is_global_zero:
-        log.info("trained model in %s, from %s", run.export, chosen.name)
+        record(run.folder, "provenance", {**module.provenance(), "epochs": module.epochs})
+        log.info("trained model in %s, from %s", run.export, ", ".join(path.name for path in chosen))

@@ -78,6 +78,7 @@ class Train(Settings):
 class Eval(Settings):
     batch_size: int
     every_epochs: int
+    best: Literal["whole", "per_part"]
     generate_every: int
     generate_clips: int
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 import soke
 from soke.body.posed import Posed
+from soke.errors import UserError
 from soke.metrics.codebook import CodebookUse
 from soke.metrics.motion_errors import MotionErrors
+from soke.metrics.part_errors import PartErrors
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizers_of
 from soke.tokenizer.codes import module_name
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from soke.data.dataset import MotionBatch
 
 PROVENANCE_KEY = "tokenizer"  # of a checkpoint
+_AUTOENCODERS = "tokenizer.autoencoders"  # the submodule
 
 
 class TokenizerModule(pl.LightningModule):
@@ -32,16 +35,30 @@ class TokenizerModule(pl.LightningModule):
     Logs for both stages <stage>/loss, feature, velocity (when weighted), means over frames, codebook_percent_<stream>
     and perplexity_<stream>; in training commitment_<part>; in validation, which is in float32, the names of
     `MotionErrors`, in mm. All of it is of all processes.
+
+    best: what is exported: whole: the checkpoint with the lowest val/loss; per_part: of each part the weights with the
+          lowest val/part_error_<part>, see `PartErrors` (M3T, appendix D.1: per modality, by the vertex error)
+
+    epochs: submodule, or "" for all -> epoch of its training, from 0, that its weights are of; set before an export
     """
 
-    monitor, monitor_mode = "val/loss", "min"  # the checkpoint with the lowest is exported
+    monitor_mode = "min"
 
-    def __init__(self, tokenizer: SignTokenizer, body: Posed, loss: Loss, optim: Optim):
+    def __init__(
+        self, tokenizer: SignTokenizer, body: Posed, loss: Loss, optim: Optim,
+        best: Literal["whole", "per_part"] = "whole",
+    ):
         super().__init__()
         self.tokenizer = tokenizer.train()  # Lightning would leave a loaded one in evaluation mode, its codebook fixed
         self.loss, self.optim = loss, optim
         hashes = {"layout": tokenizer.layout.hash, "statistics": tokenizer.statistics_hash}
         self.motion_errors = MotionErrors(body, **hashes)
+        self.part_errors: PartErrors | None = None
+        self.monitor: str | dict[str, str] = "val/loss"
+        if best == "per_part":
+            self.part_errors = PartErrors(body, tokenizer.layout, hashes["statistics"])
+            self.monitor = {f"{_AUTOENCODERS}.{part}": f"val/part_error_{part}" for part in tokenizer.autoencoders}
+        self.epochs: dict[str, int] = {}
         names = ["loss", "feature", "velocity", *(f"commitment_{part}" for part in tokenizer.autoencoders)]
         self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
         self.codebook_use = nn.ModuleDict(
@@ -71,24 +88,23 @@ class TokenizerModule(pl.LightningModule):
     def validation_step(self, batch: MotionBatch, batch_idx: int) -> None:
         if not batch.clips:
             return
-        tokenizer = self.tokenizer
-        output = tokenizer(batch.features, batch.lengths, batch.frames)
+        output = self.tokenizer(batch.features, batch.lengths, batch.frames)
         self._loss(output, "val", len(batch.lengths))
         self._count_codes(output, "val")
-        rebuilt = tokenizer.decode(output.codes)
-        for i, frames in enumerate(tokenizer.frames(output.codes.lengths).tolist()):
-            reconstructed, reference = (
-                tokenizer.layout.motion({part: v[i, :frames] for part, v in features.items()}, batch.fps[i])
-                for features in (rebuilt, batch.features)
-            )
-            clip = batch.clips[i]
-            self.motion_errors.update(f"{clip.corpus}/{clip.name}", reconstructed, reference)
+        rebuilt = self.tokenizer.decode_like(output.codes.clips(), batch.motions, len(batch.clips))
+        for clip, motion, reconstructed in zip(batch.clips, batch.motions, rebuilt, strict=True):
+            reference = self.tokenizer.layout.covered(motion.frames(slice(len(reconstructed)))).to(self.device)
+            for errors in filter(None, (self.motion_errors, self.part_errors)):
+                errors.update(f"{clip.corpus}/{clip.name}", reconstructed, reference)
 
     def on_validation_epoch_end(self) -> None:
         means = self.means["val"].log(self)
         self._log_codebooks("val")
         self.log_dict({f"val/{name}": value for name, value in self.motion_errors.compute().items()})
         self.motion_errors.reset()
+        if self.part_errors is not None:
+            self.log_dict({f"val/part_error_{part}": value for part, value in self._of_parts(self.part_errors).items()})
+            self.part_errors.reset()
         follow(self, means["loss"], self.optim)
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -97,18 +113,33 @@ class TokenizerModule(pl.LightningModule):
     def export(self, folder: Path) -> None:
         """Writes the tokenizer for `SignTokenizer.from_pretrained`; of several processes, the first does."""
         if self.global_rank == 0:
+            of_all = self.epochs.get("")
+            epochs = {p: self.epochs.get(f"{_AUTOENCODERS}.{p}", of_all) for p in self.tokenizer.autoencoders}
+            self.tokenizer.epochs = {part: epoch for part, epoch in epochs.items() if epoch is not None}
             self.tokenizer.save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
-        """What the run's model is made of, in plain types."""
-        return self.tokenizer.provenance()
+        """What the run's model is made of, in plain types; with the body by which its parts' epochs are chosen."""
+        body = {} if self.part_errors is None else {"body": self.part_errors.body.label}
+        return {**self.tokenizer.provenance(), **body}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PROVENANCE_KEY] = {"code_version": soke.__version__, **self.tokenizer.provenance()}
+        checkpoint[PROVENANCE_KEY] = {"code_version": soke.__version__, **self.provenance()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raises UserError for a checkpoint of another layout, of other statistics or sizes."""
-        check_provenance(checkpoint.get(PROVENANCE_KEY, {}), self.tokenizer.provenance(), "the tokenizer's checkpoint")
+        """Raises UserError for a checkpoint of another layout, of other statistics or sizes, or of parts that were
+        compared on another body."""
+        check_provenance(checkpoint.get(PROVENANCE_KEY, {}), self.provenance(), "the tokenizer's checkpoint")
+
+    def _of_parts(self, errors: PartErrors) -> dict[str, float]:
+        """Raises UserError for a part that no clip of the split has."""
+        try:
+            return errors.compute()
+        except ValueError as error:
+            raise UserError(
+                f"{error} in the val split, by which its epoch could be chosen: add a corpus that has it, or set "
+                "EVAL.BEST=whole"
+            ) from None
 
     def _loss(self, output: TokenizerOutput, stage: str, batch_size: int) -> Tensor:
         """The weighted sum of the terms; all of them count for the epoch's means."""

@@ -66,6 +66,8 @@ class SignTokenizer(nn.Module):
     settings:  {distinct part: settings}, with one downsampling factor
     form:      name of the format of the frames that it is for: the coefficients of another mean something else
 
+    epochs:    {distinct part: the epoch of its training, from 0, that its weights are of}, as far as it is known
+
     Raises ValueError when these do not fit each other.
     """
 
@@ -90,6 +92,7 @@ class SignTokenizer(nn.Module):
                     raise ValueError(f"part {name} needs a {kind} of {layout.sizes[name]} features")
         self.settings = {name: settings[name] for name in distinct}
         self.autoencoders = nn.ModuleDict({n: PartAutoencoder(mean[n], std[n], settings[n]) for n in distinct})
+        self.epochs: dict[str, int] = {}
         self._hashed: tuple[list[Tensor], list[tuple[int, int]], str] = ([], [], "")
 
     @property
@@ -267,10 +270,6 @@ class SignTokenizer(nn.Module):
         made_by = f"tokenizer {self.hash}"
         return [replace(motions[i], made_by=made_by) for i in range(len(codes))]
 
-    def reconstruct(self, motions: Sequence[Motion], batch_size: int = 32) -> list[Motion]:
-        """What becomes of each motion, with its own frame rate and shapes, in whole steps."""
-        return self.decode_like(self.encode_motions(motions, batch_size), motions, batch_size)
-
     def decode_like(
         self, codes: Sequence[Tensor], motions: Sequence[Motion | JointMotion], batch_size: int = 32
     ) -> list[Motion]:
@@ -287,6 +286,7 @@ class SignTokenizer(nn.Module):
             **self._form,
             "layout": self.layout.to_list(),
             "settings": self._settings(),
+            "epochs": self.epochs,
         }
         with new_folder(folder) as target:
             weights = {name: value.cpu().contiguous() for name, value in self.state_dict().items()}
@@ -309,6 +309,7 @@ class SignTokenizer(nn.Module):
             blank = {name: torch.zeros(layout.sizes[name]) for name in settings}
             tokenizer = cls(layout, blank, blank, settings, config.get(_FORM, SOKE_FRAMES.name)).eval()
             tokenizer.load_state_dict(load_file(folder / WEIGHTS_FILE))
+            tokenizer.epochs = dict(config.get("epochs", {}))
         except (
             AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, SettingsError,
         ) as error:

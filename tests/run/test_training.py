@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
 import math
 import re
 from contextlib import nullcontext
@@ -20,7 +21,7 @@ from soke.build.trainer import new_trainer
 from soke.errors import UserError
 from soke.run import training
 from soke.run.config import load_config
-from soke.run.folders import Run
+from soke.run.folders import Run, export
 from soke.run.settings import Optim
 from soke.run.training import follow, optimizers_of
 
@@ -161,6 +162,67 @@ def test_a_resumed_run_keeps_best_score_rates_and_weights(tmp_path, broken_at, w
     assert torch.equal(again.weight, whole.weight)
     assert best(tmp_path / "broken") == best(tmp_path / "whole")
     assert best(tmp_path / "whole")[0] == 16
+
+
+class Lines(Line):
+    """Two of them that have nothing to do with each other, each with a score of its own."""
+
+    monitor = {"first": "val/first", "second": "val/second"}
+    logs = ({2: 0.5, 3: 0.1, 6: 0.4}, {1: 0.9, 4: 0.3, 5: 0.3})
+
+    def __init__(self, optim: Optim):
+        super().__init__(optim)
+        self.first, self.second = Line(optim), Line(optim)
+        self.exported: dict[str, torch.Tensor] | None = None
+
+    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
+        """Norms are no matter here."""
+
+    def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+        return self.first.training_step(batch, index) + self.second.training_step(batch, index)
+
+    def on_validation_epoch_end(self) -> None:
+        for name, scores in zip(("first", "second"), self.logs):
+            if self.current_epoch + 1 in scores:
+                self.log(f"val/{name}", scores[self.current_epoch + 1])
+
+    def provenance(self) -> dict[str, str]:
+        return {"of": "lines"}
+
+    def export(self, folder: Path) -> None:
+        self.exported = {name: value.clone() for name, value in self.state_dict().items()}
+
+
+@pytest.mark.parametrize("broken_at", [None, 3, 5])
+def test_independent_submodules_are_exported_each_at_its_best(tmp_path, monkeypatch, broken_at):
+    """The first of epochs that are equally good; a run that was broken off exports the same."""
+    config = load_config("configs/deto.yaml", overrides=[f"FOLDER={tmp_path}", "ACCELERATOR=cpu", *EVERY_EPOCH])
+    loader = DataLoader(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), batch_size=2)
+
+    def trained(resume: str | None = None) -> Lines:
+        run, module = Run(config, tmp_path, resume, debug=False), Lines(Optim(lr=0.1))
+        trainer = new_trainer(run, module)
+        trainer.fit(module, loader, loader, ckpt_path=resume, weights_only=True)
+        export(run, module, trainer)
+        return module
+
+    if broken_at is None:
+        module = trained()
+    else:
+        step = Lines.training_step
+
+        def failing(self, batch, index):
+            if self.current_epoch == broken_at:
+                raise RuntimeError("power cut")
+            return step(self, batch, index)
+
+        with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
+            patch.setattr(Lines, "training_step", failing)
+            trained()
+        module = trained(str(tmp_path / "checkpoints" / "last.ckpt"))
+    assert (int(module.exported["first.seen"]), int(module.exported["second.seen"])) == (4 * 3, 4 * 4)
+    assert module.epochs == {"first": 2, "second": 3}
+    assert json.loads((tmp_path / "provenance.json").read_text()) == {"of": "lines", "epochs": module.epochs}
 
 
 def logged(folder: Path, name: str) -> list[float]:

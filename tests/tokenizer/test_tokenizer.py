@@ -150,7 +150,8 @@ def test_many_motions_are_reconstructed_as_each_alone():
         replace(random_motion(frames), betas=torch.full((10,), float(i)), fps=20.0 + i)
         for i, frames in enumerate((21, 3, 8, 120, 9, 0, 50))
     ]
-    codes, rebuilt = tokenizer.encode_motions(motions, batch_size=2), tokenizer.reconstruct(motions, batch_size=2)
+    codes = tokenizer.encode_motions(motions, batch_size=2)
+    rebuilt = tokenizer.decode_like(codes, motions, batch_size=2)
     assert [len(motion) for motion in rebuilt] == [20, 0, 8, 120, 8, 0, 48]
     for i, (motion, own, found) in enumerate(zip(motions, codes, rebuilt, strict=True)):
         single = {part: values[None] for part, values in SOKE.features(motion).items()}
@@ -159,7 +160,7 @@ def test_many_motions_are_reconstructed_as_each_alone():
         torch.testing.assert_close(found.rotations, alone.rotations, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(found.expression, alone.expression, atol=1e-5, rtol=1e-5)
         assert (found.betas[0], found.fps, found.made_by) == (i, 20.0 + i, f"tokenizer {tokenizer.hash}")
-    assert tokenizer.encode_motions([]) == tokenizer.reconstruct([]) == []
+    assert tokenizer.encode_motions([]) == tokenizer.decode_like([], []) == []
 
 
 def test_lengths_that_are_known_change_nothing_and_are_checked():
