@@ -332,5 +332,6 @@ def export(run: Run, module: pl.LightningModule, trainer: pl.Trainer) -> None:
         module.load_state_dict(state)
     module.export(run.export)
     if trainer.is_global_zero:
-        record(run.folder, "provenance", {**module.provenance(), "epochs": module.epochs})
+        epochs = {submodule or "all": epoch for submodule, epoch in module.epochs.items()}
+        record(run.folder, "provenance", {**module.provenance(), "epochs": epochs})
         log.info("trained model in %s, from %s", run.export, ", ".join(path.name for path in chosen))
