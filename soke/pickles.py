@@ -9,7 +9,8 @@ import os
 import pickle
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,8 @@ class _Array(np.ndarray):
 
     def __setstate__(self, state: tuple) -> None:
         version, shape, stand_in, is_fortran, raw = state
+        if isinstance(raw, str):  # of Python 2
+            raw = raw.encode("latin1")
         if not (isinstance(stand_in, _DType) and isinstance(raw, bytes)):
             raise _Refused("an array without plain numbers")
         super().__setstate__((version, shape, stand_in.dtype, is_fortran, raw))
@@ -112,12 +115,12 @@ for _builtins in ("builtins", "__builtin__"):
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
-    def __init__(self, data: bytes, tensor: Callable[..., Any]):
-        super().__init__(io.BytesIO(data))
-        self._tensor = tensor
+    def __init__(self, data: bytes, tensor: Callable[..., Any], stand_ins: Mapping[tuple[str, str], Any]):
+        super().__init__(io.BytesIO(data), encoding="latin1")  # strings and arrays of Python 2
+        self._tensor, self._stand_ins = tensor, stand_ins
 
     def find_class(self, module: str, name: str) -> Any:
-        allowed = _ALLOWED.get((module, name))
+        allowed = _ALLOWED.get((module, name), self._stand_ins.get((module, name)))
         if allowed is not None:
             return allowed
         if module == "torch" or module.startswith("torch."):
@@ -125,9 +128,14 @@ class _RestrictedUnpickler(pickle.Unpickler):
         raise _Refused(f"{module}.{name}")
 
 
-def load_pickle(path: str | os.PathLike[str], tensor: Callable[..., Any] = _nothing) -> Any:
+def load_pickle(
+    path: str | os.PathLike[str], tensor: Callable[..., Any] = _nothing,
+    stand_ins: Mapping[tuple[str, str], Any] = MappingProxyType({}),
+) -> Any:
     """The content of a pickle, gzipped or not: containers, strings, numbers and numpy arrays; torch tensors are None,
     or what `tensor` makes.
+
+    stand_ins: (module, name) of what the pickle may name besides -> what is taken in its place
 
     Raises UserError that names the file: it is missing, empty, cut off, no pickle (a file of torch.save is none), or
     names anything else to load.
@@ -144,7 +152,7 @@ def load_pickle(path: str | os.PathLike[str], tensor: Callable[..., Any] = _noth
             data = gzip.decompress(data)
         if data.startswith(_ZIP_MAGIC):
             raise _Saved
-        content = _RestrictedUnpickler(data, tensor).load()
+        content = _RestrictedUnpickler(data, tensor, stand_ins).load()
         if isinstance(content, int) and content == _TORCH_MAGIC:
             raise _Saved
         return content

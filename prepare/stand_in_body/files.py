@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from prepare.stand_in_body.anatomy import EYE_VERTICES, LEFT_HAND_REGION, RIGHT_HAND_REGION
+from prepare.stand_in_body.face import write_face
 from prepare.stand_in_body.rig import PARENTS
 from soke.body.joints import SMPLX_JOINTS
 
@@ -85,6 +86,7 @@ def write_all(out: Path, body: Body, head: Head) -> None:
             mouth_interior=body.mouth_interior, region=body.region, named=np.array(list(body.named_ids)),
             named_ids=np.array(list(body.named_ids.values())),
         )
+        write_face(partial)
         for path in sorted(partial.rglob("*.*")):
             target = out / path.relative_to(partial)
             target.parent.mkdir(exist_ok=True)

@@ -1,6 +1,8 @@
 """The colours that dress an SMPL-X body."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 # SMPL-X joint indices whose surface each garment covers; every joint not named here (neck, head, jaw, hands) is bare.
@@ -20,6 +22,7 @@ _SHOES_COLOR = (0.12, 0.11, 0.11)
 _EYE_WHITE = (0.96, 0.96, 0.96)
 _IRIS = (0.36, 0.24, 0.14)
 _PUPIL = (0.02, 0.02, 0.02)
+_TEETH = (0.93, 0.91, 0.86)
 _IRIS_COSINE = np.cos(np.deg2rad(22.0))  # half-angles seen from the centre of the eyeball
 _PUPIL_COSINE = np.cos(np.deg2rad(8.0))
 
@@ -29,12 +32,14 @@ def clothed_colors(
     template: np.ndarray,
     lips: np.ndarray | None = None,
     mouth: np.ndarray | None = None,
+    teeth: int = 0,
 ) -> np.ndarray:
     """Colours of a dressed SMPL-X body: dark shirt to the wrist, trousers, shoes, bare head and hands, eyes.
 
     weights: [V, 55] skinning weights in SMPL-X joint order; a vertex wears what its weights favour.
     template: [V, 3] rest pose, facing +z; tells the front of an eyeball, where the iris is.
-    lips, mouth: [V] boolean, vertices of the lips and of the inside of the mouth, where the model names them.
+    lips, mouth: vertices of the lips and of the inside of the mouth, numbers or [V] boolean, where the model names them.
+    teeth: so many of the last vertices are teeth.
     Returns [V, 3] float32 in 0..1. Raises ValueError when the weights are not [V, 55] for the V of the template.
     """
     weights, template = np.asarray(weights), np.asarray(template)
@@ -57,4 +62,15 @@ def clothed_colors(
         colors[eye] = _EYE_WHITE
         colors[eye[cosine > _IRIS_COSINE]] = _IRIS
         colors[eye[cosine > _PUPIL_COSINE]] = _PUPIL
+    if teeth:
+        colors[-teeth:] = _TEETH
     return colors
+
+
+def worn_marks(model_file: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Vertices of the lips and of the inside of the mouth, which the stand-in body names beside its file; else None."""
+    extra = model_file.parent.parent / "standin_extra.npz"
+    if not extra.is_file():
+        return None, None
+    with np.load(extra, allow_pickle=False) as marks:
+        return np.flatnonzero(marks["lips"]), np.flatnonzero(marks["mouth_interior"])

@@ -56,6 +56,7 @@ class Posed(Protocol):
     device:        where it computes
     point_sets:    name -> the joints that scores are taken over: body, left_hand, right_hand, as far as it has them
     face_vertices: [F] vertices of the face, or None; its point set `face` holds the head joint, then these
+    face_region:   name of that choice of vertices in signatures, "" for SMPL-X's
     hand_vertices: side -> [N] vertices of a hand; empty where there is no surface
     head:          the head of its surface, or None
     faces:         [F, 3] triangles of its surface, counter-clockwise from outside, or None
@@ -66,6 +67,7 @@ class Posed(Protocol):
     unit: str
     point_sets: Mapping[str, JointSet]
     face_vertices: Tensor | None
+    face_region: str
     hand_vertices: Mapping[str, Tensor]
     head: Head | None
     faces: Tensor | None

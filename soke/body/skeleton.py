@@ -53,6 +53,7 @@ class Skeleton:
     """
 
     face_vertices: Tensor | None = None
+    face_region = ""
     head: None = None
     faces: Tensor | None = None
     colors: Tensor | None = None

@@ -50,6 +50,7 @@ class SkinnedBody(ABC):
     """
 
     unit = METRES
+    face_region = ""
     point_sets = SMPLX_POINT_SETS
 
     def __init__(self, file: Path, name: str, flat_hand_mean: bool = False, betas: Tensor | None = None):

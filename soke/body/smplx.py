@@ -4,11 +4,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from soke.body.clothes import clothed_colors
+from soke.body.clothes import clothed_colors, worn_marks
 from soke.body.motion import Motion
 from soke.body.skinned import SkinnedBody
 from soke.body.skinning import Directions, Skin
@@ -62,10 +61,5 @@ class BodyModel(SkinnedBody):
     @cached_property
     def colors(self) -> Tensor:
         """[V, 3] in 0..1: a dressed body; the stand-in names its lips and the inside of its mouth."""
-        extra = self.file.parent.parent / "standin_extra.npz"
-        marks = np.load(extra) if extra.is_file() else {}
-        return torch.from_numpy(
-            clothed_colors(
-                self.weights.cpu().numpy(), self.template.cpu().numpy(), marks.get("lips"), marks.get("mouth_interior")
-            )
-        )
+        weights, template = self.weights.cpu().numpy(), self.template.cpu().numpy()
+        return torch.from_numpy(clothed_colors(weights, template, *worn_marks(self.file)))
