@@ -1,6 +1,7 @@
 """Motion: a clip of a moving body in SMPL-X parameters, the form in which every room hands motion on."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -104,8 +105,15 @@ class Motion:
         )
 
     def to(self, device: torch.device | str) -> Motion:
-        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Motion(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in tensors.items()})
+        return self._each(lambda tensor: tensor.to(device))
+
+    def single(self) -> Motion:
+        """In single precision."""
+        return self._each(Tensor.float)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Motion:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Motion(**{name: change(v) if isinstance(v, Tensor) else v for name, v in values.items()})
 
     @classmethod
     def rest(cls, frames: int, fps: float, expression: int = 10) -> Motion:

@@ -10,7 +10,12 @@ from soke.settings import Settings
 
 @dataclass(frozen=True)
 class Body(Settings):
+    """model, head_place and teeth: which body, and how SMPL-FX is made; the rest as of `SkinnedBody`"""
+
     root: str
+    model: Literal["smplx", "smplfx"]
+    head_place: Literal["eyes", "mean"]
+    teeth: bool
     flat_hand_mean: bool
     betas: list[float]
 

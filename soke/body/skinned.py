@@ -158,7 +158,7 @@ class SkinnedBody(ABC):
         if isinstance(motion, JointMotion):
             raise ValueError(f"{self.name} poses rotations, the motion holds joint positions")
         self._name_what_stays_still(motion)
-        return motion.to(self.device)
+        return motion.to(self.device).single()
 
     def _name_what_stays_still(self, motion: Motion) -> None:
         """Logs, once, what of motions moves nothing of this body."""

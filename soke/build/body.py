@@ -8,7 +8,7 @@ import torch
 
 from soke.body.joints import JOINT_GROUPS, expanded
 from soke.body.layout import MotionLayout, PartSpec
-from soke.body.model import load_body_model
+from soke.body.model import load_body_model, load_smplfx
 from soke.body.posed import Posed
 from soke.body.settings import Part
 from soke.body.skeleton import UNKNOWN_UNIT, Skeleton
@@ -33,13 +33,18 @@ def _spec_of(part: Part) -> PartSpec:
 
 
 def body_model(config: Config, device: str | None = None) -> Posed:
-    """A skeleton for a layout of positions, else SMPL-X. device: None: where single-process work runs"""
+    """A skeleton for a layout of positions, else SMPL-X or SMPL-FX. device: None: where single-process work runs"""
     layout = layout_of(config)
     if layout.of_positions:
         body = _skeleton(config, layout)
     else:
-        betas = torch.tensor(config.body.betas) if config.body.betas else None
-        body = load_body_model(resolve(config.body.root), config.body.flat_hand_mean, betas)
+        settings = config.body
+        betas = torch.tensor(settings.betas) if settings.betas else None
+        common = resolve(settings.root), settings.flat_hand_mean, betas
+        if settings.model == "smplfx":
+            body = load_smplfx(*common, settings.head_place, settings.teeth)
+        else:
+            body = load_body_model(*common)
     return body.to(device or devices.device_of(config))
 
 

@@ -110,7 +110,8 @@ class MotionErrors(nn.Module):
     def _points(self, name: str, part: str) -> dict[str, object]:
         """Which points count, and what the signature says of them."""
         if "MPVPE" in name:  # before Procrustes there is a root point in front
-            return {"joints": "mesh", "scored": slice(1, None) if name == "MPVPE" else None}
+            points = part == "face" and self.body.face_region or "mesh"
+            return {"joints": points, "scored": slice(1, None) if name == "MPVPE" else None}
         joints = self.body.point_sets[self._sets[part][0]]
         return {"scored": joints.scored, "joints": joints.label}
 

@@ -78,12 +78,14 @@ class DTWVPE(TrackMetric):
     """Face DTW-VPE (M3T): DTW over the vertices of the face, moved so that the head joints coincide.
 
     Units as of DTWJPE; args as there.
+
+    vertices: how many
+    region:   their name, "" for SMPL-X's
     """
 
-    def __init__(self, *, vertices: int, **conditions: float | str | None) -> None:
-        signature = Signature(
-            "DTW-VPE", "face", "root", f"{vertices}of{vertices}", "exact", units=("m", "mm"), **conditions
-        )
+    def __init__(self, *, vertices: int, region: str = "", **conditions: float | str | None) -> None:
+        points = f"{vertices}of{vertices}" + f" {region}" * bool(region)
+        signature = Signature("DTW-VPE", "face", "root", points, "exact", units=("m", "mm"), **conditions)
         super().__init__([signature], 2, ["face"])
 
     def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
@@ -200,6 +202,7 @@ class MotionScores(Scorecard):
 
     parts:         what the tracks hold, see Track. By default all that have joints, and the face where it has vertices.
     face_vertices: number F of the faces' vertices
+    face_region:   their name, see `Posed.face_region`
     joints:        of the parts, see `Posed.point_sets`
     unit:          of the tracks
     method:        of the DTW; "fastdtw" is slow and approximate
@@ -210,7 +213,8 @@ class MotionScores(Scorecard):
 
     def __init__(
         self, parts: Sequence[str] | None = None, face_vertices: int = 0, method: str = "exact",
-        joints: Mapping[str, JointSet] = TRACK_JOINTS, unit: str = METRES, **conditions: float | str | None,
+        joints: Mapping[str, JointSet] = TRACK_JOINTS, unit: str = METRES, face_region: str = "",
+        **conditions: float | str | None,
     ) -> None:
         self._parts = tuple((*joints, *["face"] * (face_vertices > 0)) if parts is None else parts)
         self._joints, jointed, of_joints = joints, present_parts(self._parts, joints), {"joints": joints, "unit": unit}
@@ -219,7 +223,7 @@ class MotionScores(Scorecard):
         ]
         metrics: list[TrackMetric] = [*self._dtw]
         if "face" in self._parts:
-            metrics.append(DTWVPE(vertices=face_vertices, **conditions))
+            metrics.append(DTWVPE(vertices=face_vertices, region=face_region, **conditions))
         metrics.append(LengthRatio(**conditions))
         if {"body", "hand"} & set(_columns(jointed, joints)):
             metrics += [DynamicsError(order, parts=jointed, **of_joints, **conditions) for order in (1, 2)]
@@ -231,7 +235,9 @@ class MotionScores(Scorecard):
     def of(cls, body: Posed, method: str = "exact", **conditions: float | str | None) -> MotionScores:
         """For the tracks that `track_of` makes with a body."""
         vertices = 0 if body.face_vertices is None else len(body.face_vertices)
-        return cls(None, vertices, method, body.point_sets, body.unit, body=body.label, **conditions)
+        return cls(
+            None, vertices, method, body.point_sets, body.unit, body.face_region, body=body.label, **conditions
+        )
 
     def update(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
         """Scores clips; one that cannot be scored is noted in `unscored` and keeps no other from its score."""

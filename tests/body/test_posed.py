@@ -5,15 +5,18 @@ import pytest
 import torch
 
 from soke.body.joints import SKELETON_50
+from soke.body.model import load_smplfx
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed
 from soke.body.skeleton import Skeleton
 
 
-@pytest.fixture(params=["smplx", "skeleton"])
+@pytest.fixture(params=["smplx", "smplfx", "skeleton"])
 def posed(request, body) -> tuple[Posed, Motion | JointMotion]:
     if request.param == "smplx":
         return body, Motion.rest(3, 25.0)
+    if request.param == "smplfx":
+        return load_smplfx(body.file.parents[2]), Motion.rest(3, 25.0)
     return Skeleton(SKELETON_50), JointMotion(torch.randn(3, 50, 3), SKELETON_50, 25.0)
 
 

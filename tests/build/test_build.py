@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from soke.build.body import layout_of
+from soke.build.body import body_model, layout_of
 from soke.build.readers import CORPORA
 from soke.build.stages import stage_of
 from soke.data.settings import KNOWN_CORPORA
@@ -79,6 +79,17 @@ def test_m3t_s_tokenizer_has_the_published_size():
 def test_wrong_joints_are_named():
     with pytest.raises(UserError, match="PARTS: .*nek"):
         layout_of(load_config("configs/deto.yaml", overrides=["PARTS.body.joints=[nek]"]))
+
+
+def test_the_configuration_chooses_the_body():
+    for overrides, label, vertices in [
+        ([], "stand-in", 10475), (["BODY.MODEL=smplfx"], "stand-in-fx", 10595),
+        (["BODY.MODEL=smplfx", "BODY.TEETH=false", "BODY.HEAD_PLACE=mean", "BODY.BETAS=[]"],
+         "stand-in-fx,own-betas,no-teeth,head-by-mean", 10475),
+    ]:
+        overrides = [*overrides, "BODY.ROOT=deps/smpl_models/stand_in", "BODY.FLAT_HAND_MEAN=false"]
+        body = body_model(load_config("configs/deto.yaml", overrides), "cpu")
+        assert (body.label, len(body.template)) == (label, vertices)
 
 
 def test_every_choice_of_the_schema_exists():

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from prepare.stand_in_body import __main__ as command
 from prepare.stand_in_body.anatomy import eyeball, vertex_normals
 from prepare.stand_in_body.decimation import decimate
+from prepare.stand_in_body.face import write_face
+
+STAND_IN = Path(__file__).parents[2] / "deps" / "smpl_models" / "stand_in"
 
 
 def edge_counts(faces: np.ndarray) -> np.ndarray:
@@ -46,6 +50,27 @@ def test_decimation_says_when_a_target_is_out_of_reach():
     with pytest.raises(RuntimeError, match="stopped early"):
         decimate(vertices, faces, np.zeros(len(vertices), int), {0: 300}, np.ones(len(vertices), bool),
                  np.ones(len(vertices)), mirror)
+
+
+def test_eyelids_and_lip_rings_are_those_of_the_model(tmp_path):
+    """What is committed is what the builder makes of the committed model."""
+    for name in ("flame/FLAME_NEUTRAL.npz", "standin_extra.npz", "SMPL-X__FLAME_vertex_ids.npy"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(STAND_IN / name)
+    write_face(tmp_path)
+    for name in ("l_eyelid.npy", "r_eyelid.npy"):
+        made = np.load(tmp_path / "flame" / name)
+        np.testing.assert_allclose(made, np.load(STAND_IN / "flame" / name), atol=1e-7)
+        assert made.shape == (5023, 3)
+    template = np.load(STAND_IN / "flame/FLAME_NEUTRAL.npz")["v_template"]
+    with np.load(tmp_path / "flame/lip_rings.npz") as made, np.load(STAND_IN / "flame/lip_rings.npz") as kept:
+        rings = [made[lip] for lip in ("upper", "lower")]
+        assert all(np.array_equal(ring, kept[lip]) for ring, lip in zip(rings, ("upper", "lower")))
+    for ring in rings:
+        points = template[ring]
+        assert len(set(ring)) == 15 and (np.diff(points[:, 0]) > 0).all()
+        np.testing.assert_allclose(points[::-1] * [-1, 1, 1], points, atol=1e-4)
+    assert (template[rings[0][1:-1], 1] > template[rings[1][1:-1], 1]).all()
 
 
 def test_missing_package_is_named_with_its_remedy(monkeypatch, tmp_path):
