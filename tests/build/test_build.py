@@ -88,7 +88,7 @@ def test_the_configuration_chooses_the_body():
          "stand-in-fx,own-betas,no-teeth,head-by-mean", 10475),
     ]:
         overrides = [*overrides, "BODY.ROOT=deps/smpl_models/stand_in", "BODY.FLAT_HAND_MEAN=false"]
-        body = body_model(load_config("configs/deto.yaml", overrides), "cpu")
+        body = body_model(load_config("configs/deto.yaml", overrides=overrides), "cpu")
         assert (body.label, len(body.template)) == (label, vertices)
 
 
