@@ -85,15 +85,19 @@ def read_vertex_ids(file: Path) -> np.ndarray:
 
 def _arrays(file: Path) -> Mapping[str, Any]:
     if file.suffix == ".npz":
-        try:
-            with np.load(file, allow_pickle=False) as opened:
-                return {name: opened[name] for name in opened.files}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise UserError(f"{file} cannot be read as a FLAME model in npz format ({error})") from None
+        return _npz(file)
     content = load_pickle(file, stand_ins=_STAND_INS)
     if not isinstance(content, dict):
         raise UserError(f"{file} holds no FLAME model, but a {type(content).__name__}")
     return content
+
+
+def _npz(file: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(file, allow_pickle=False) as opened:
+            return {name: opened[name] for name in opened.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{file} cannot be read as arrays in npz format ({error})") from None
 
 
 def _floats(content: Mapping[str, Any], name: str, file: Path) -> np.ndarray:
@@ -129,8 +133,11 @@ def _eyelids(folder: Path) -> np.ndarray | None:
 def _lips(file: Path) -> np.ndarray:
     if not file.is_file():
         return np.array([_UPPER_LIP, _LOWER_LIP])
-    with np.load(file, allow_pickle=False) as rings:
-        return np.stack([rings["upper"], rings["lower"]])
+    rings = _npz(file)
+    lips = [rings.get(lip, np.empty(0)) for lip in ("upper", "lower")]
+    if any(ring.shape != (15,) or not np.isin(ring, np.arange(VERTICES)).all() for ring in lips):
+        raise UserError(f"{file} must hold `upper` and `lower`, 15 of FLAME's {VERTICES} vertices each")
+    return np.stack(lips).astype(np.int64)
 
 
 def _array_file(file: Path) -> np.ndarray:

@@ -64,7 +64,7 @@ def load_smplfx(
         own = stand_in
     flame = _first(own / FLAME_FOLDER, FLAME_FILES)
     if absent := [str(flame.parent / lid) for lid in LIDS if not (flame.parent / lid).is_file()]:
-        log.warning("%s does not exist: eyelids of motions are neither scored nor shown", " and ".join(absent))
+        log.warning("no file %s: eyelids of motions are neither scored nor shown", " and no ".join(absent))
     name = f"{STAND_IN_NAME}-fx" if _is_stand_in(own) else "smplfx"
     return SMPLFX(own / MODEL_FILE, flame, _vertex_ids(own), name, flat_hand_mean, betas, place, teeth)
 

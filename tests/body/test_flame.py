@@ -110,5 +110,13 @@ def test_other_pickles_are_named(tmp_path, content, message):
 def test_a_cut_npz_is_named(tmp_path):
     file = tmp_path / "FLAME_NEUTRAL.npz"
     file.write_bytes(FLAME.read_bytes()[:1000])
-    with pytest.raises(UserError, match="FLAME_NEUTRAL.npz cannot be read as a FLAME model in npz format"):
+    with pytest.raises(UserError, match="FLAME_NEUTRAL.npz cannot be read as arrays in npz format"):
         read_flame(file)
+
+
+def test_lip_rings_of_another_model_are_named(tmp_path, arrays):
+    np.savez(tmp_path / "FLAME_NEUTRAL.npz", **arrays)
+    for rings in ({"upper": np.arange(15)}, {"upper": np.arange(15), "lower": np.arange(5010, 5025)}):
+        np.savez(tmp_path / "lip_rings.npz", **rings)
+        with pytest.raises(UserError, match="lip_rings.npz must hold `upper` and `lower`, 15 of FLAME's 5023 vertices"):
+            read_flame(tmp_path / "FLAME_NEUTRAL.npz")

@@ -367,8 +367,8 @@ def test_all_licensed_files_or_the_stand_in(tmp_path, caplog):
     lids = replace(motion_of(2), eyelids=torch.ones(2, 2))
     assert torch.equal(licensed.surface(lids), licensed.surface(motion_of(2)))
     assert [r.message for r in caplog.records] == [
-        f"{root}/flame/l_eyelid.npy and {root}/flame/r_eyelid.npy does not exist: eyelids of motions are neither scored "
-        "nor shown",
+        f"no file {root}/flame/l_eyelid.npy and no {root}/flame/r_eyelid.npy: eyelids of motions are neither scored nor "
+        "shown",
         "the body model smplfx has no eyelids: those of the motions are neither scored nor shown",
     ]
 
