@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 import get_motion_code
 import test as test_entry
 import train
-from soke.body.model import load_body_model
+from soke.body.model import load_body_model, load_smplfx
+from soke.body.motion import Motion
 from soke.generator import Search, SignProducer
 from soke.run.config import ROOT
 from soke.tokenizer.autoencoder import ConvEncoder
@@ -121,3 +122,15 @@ def test_codes_written_on_the_gpu_are_those_of_the_cpu(shop):
     assert written.keys() == again.keys()
     same = sum(written[name] == again[name] for name in again)
     assert same >= 0.98 * len(again)  # rounding may move a latent over the border between two codes
+
+
+def test_smplfx_is_that_of_the_cpu():
+    generator = torch.Generator().manual_seed(0)
+    rotations, expression, lids = (torch.randn(3, *shape, generator=generator) for shape in ((55, 3), (100,), (2,)))
+    motion = Motion(0.3 * rotations, expression, torch.zeros(10), 25.0, lids, head_shape=torch.ones(300))
+    here = load_smplfx(ROOT / "deps" / "smpl_models")
+    expected, surface = here.track(motion, ["body", "face"]), here.surface(motion)
+    there = here.to("cuda")
+    torch.testing.assert_close(there.surface(motion).cpu(), surface, rtol=1e-4, atol=1e-5)
+    for name, points in there.track(motion, ["body", "face"]).items():
+        torch.testing.assert_close(points.cpu(), expected[name], rtol=1e-4, atol=1e-5)
