@@ -17,6 +17,7 @@ from soke.tokenizer.settings import Networks, written_as
 from soke.tokenizer.tokenizer import SignTokenizer
 
 if TYPE_CHECKING:
+    from soke.recognition.recognizer import SignRecognizer
     from soke.translation import BackTranslator
 
 
@@ -62,6 +63,14 @@ def check_translator(config: Config, parts: MotionLayout, translator: BackTransl
     for key, chosen in (("BEAMS", translator.beams), ("LENGTH_PENALTIES", translator.alpha)):
         if chosen not in getattr(t, key.lower()):  # training has chosen it from the range
             pairs[f"TRANSLATION.{key}"] = (chosen, getattr(t, key.lower()))
+    _require(pairs, folder)
+
+
+def check_recognizer(config: Config, recognizer: SignRecognizer, folder: Path) -> None:
+    """Raises UserError as `check_tokenizer` does."""
+    asked, seen = config.recognition, config.recognition.seen([part.name for part in config.parts])
+    pairs = _of_section("RECOGNITION", recognizer.classifier.settings, asked.classifier)
+    pairs["RECOGNITION.PARTS"] = (", ".join(recognizer.parts), ", ".join(seen))
     _require(pairs, folder)
 
 

@@ -12,8 +12,10 @@ from typing import Any, Callable, Mapping
 
 from soke.body.settings import Part
 from soke.errors import UserError
+from soke.recognition.settings import Recognition
 from soke.run.config import Config
 
+_RECOGNITION = tuple(f"RECOGNITION.{f.name.upper()}*" for f in fields(Recognition) if f.name != "features")
 _LAYOUT = tuple(f"PARTS*.{part.name}" for part in fields(Part))  # all of the parts, but how they are quantized
 
 
@@ -124,6 +126,20 @@ STAGES: dict[str, Stage] = {
         ),
         model_keys=(*_LAYOUT, "TRANSLATION.*"),
         models=Late("soke.build.translation.models"),
+    ),
+    "recognition": Stage(
+        data=Late("soke.build.recognition.data"),
+        module=Late("soke.build.recognition.training_module"),
+        test=Task(
+            Late("soke.build.recognition.trained_recognizer"), Late("soke.build.recognition.scores"),
+            Late("soke.build.recognition.conditions"),
+        ),
+        exports=Late("soke.build.tokenizer.exports"),
+        trained_by=(
+            "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "RECOGNITION.*", "EVAL.EVERY_EPOCHS",
+            "BODY.BETAS*",
+        ),
+        model_keys=("PARTS*", "TOKENIZER.*", *_RECOGNITION),
     ),
 }
 

@@ -49,6 +49,8 @@ def active_window(joints: Tensor, settings: Window) -> slice:
     Returns the frames; all of them where fewer than `least` are active.
     """
     frames = len(joints)
+    if not frames:
+        return slice(0, 0)
     starts, ends = _runs(_filled(_active(joints.double().cpu(), settings), settings.close))
     counted = ends - starts >= settings.shortest
     starts, ends = starts[counted], ends[counted]

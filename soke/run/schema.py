@@ -9,6 +9,7 @@ from soke.body.settings import Body
 from soke.data.settings import Dataset
 from soke.evaluation.settings import Metric
 from soke.generator.settings import Generator
+from soke.recognition.settings import Recognition
 from soke.render.settings import Render
 from soke.run.settings import Eval, Logger, Test, Train
 from soke.settings import Settings
@@ -37,6 +38,7 @@ class Config(Settings):
     loss: Loss
     generator: Generator
     translation: Translation
+    recognition: Recognition
     metric: Metric
     logger: Logger
     render: Render

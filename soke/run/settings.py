@@ -9,7 +9,7 @@ from soke.generator.settings import Search
 from soke.settings import Settings, near
 
 # Each with the section of its name; their rows are in soke/build/stages.py.
-STAGES = ("tokenizer", "generator", "translation")
+STAGES = ("tokenizer", "generator", "translation", "recognition")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ _PARTS = {
     "skels": {"body": (24, 96), "lhand": (63, 192), "rhand": (63, 192)},
     "m3t": {"body": (72, 96), "lhand": (90, 192), "rhand": (90, 192), "face": (108, 512)},
     "soke_face": {"body": (30, 96), "lhand": (45, 192), "rhand": (45, 192), "face": (13, 96)},
+    "recognition": {"body": (72, 96), "lhand": (90, 192), "rhand": (90, 192), "face": (108, 512)},
     "": {"body": (43, 96), "lhand": (45, 192), "rhand": (45, 192)},
 }
 

@@ -1,0 +1,91 @@
+"""Training of a sign recognizer with Lightning: cross-entropy over signs, chosen by the top-1 accuracy of validation."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from soke.errors import UserError
+from soke.metrics.recognition import ALL, TOP, TopAccuracy, ranks
+from soke.recognition.data import SignBatch
+from soke.recognition.recognizer import HOW_TO_TRAIN, SignRecognizer
+from soke.run.settings import Optim
+from soke.run.training import EpochMeans, follow, in_float32, optimizers_of
+
+PROVENANCE_KEY = "recognizer"  # of a checkpoint
+
+
+class RecognitionModule(pl.LightningModule):
+    """Trains `recognizer`, which has no part in the encoders: their states come in the batches.
+
+    Logs for both stages <stage>/loss, a mean over clips, in validation without label smoothing; <stage>/top-1, and in
+    validation top-5, in percent. All of it is of all processes; validation is in float32.
+
+    label_smoothing: of the loss in training
+    """
+
+    monitor, monitor_mode = "val/top-1", "max"  # the checkpoint with the highest is exported
+
+    def __init__(self, recognizer: SignRecognizer, optim: Optim, label_smoothing: float = 0.0):
+        super().__init__()
+        self.recognizer, self.optim, self.label_smoothing = recognizer.train(), optim, label_smoothing
+        self.tops = nn.ModuleDict({f"top-{k}": TopAccuracy(k, ALL, len(recognizer.signs)) for k in TOP})
+        self.means = {"train": EpochMeans("train", ("loss", "top-1")), "val": EpochMeans("val", ("loss",))}
+
+    def training_step(self, batch: SignBatch, batch_index: int) -> Tensor:
+        scores = self.recognizer(batch.states, batch.lengths)
+        loss = F.cross_entropy(scores, batch.signs, label_smoothing=self.label_smoothing)
+        right = 100.0 * (scores.argmax(1) == batch.signs).double().mean()
+        self.means["train"].add({"loss": loss, "top-1": right}, len(batch.signs))
+        self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.signs))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.means["train"].log(self)
+
+    @in_float32
+    def validation_step(self, batch: SignBatch, batch_index: int) -> None:
+        if not batch.names:  # the other processes have the last clips
+            return
+        scores = self.recognizer(batch.states, batch.lengths).float()
+        self.means["val"].add({"loss": F.cross_entropy(scores, batch.signs)}, len(batch.signs))
+        for name, rank in zip(batch.names, ranks(scores.cpu().numpy(), batch.signs.cpu().numpy()).tolist()):
+            for top in self.tops.values():
+                top.update(name, rank)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the scores, and counts this validation for the learning rate."""
+        self.means["val"].log(self)
+        scores = {f"val/{name}": top.compute()[ALL]["percent"].float() for name, top in self.tops.items()}
+        for top in self.tops.values():
+            top.reset()
+        self.log_dict(scores)
+        follow(self, scores[self.monitor], self.optim)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        return optimizers_of(self.recognizer.parameters(), self.optim, self.trainer.max_epochs, self.monitor_mode)
+
+    def export(self, folder: Path) -> None:
+        """Writes the recognizer for `SignRecognizer.from_pretrained`; of several processes, the first does."""
+        if self.global_rank == 0:
+            self.recognizer.save_pretrained(folder)
+
+    def provenance(self) -> dict[str, Any]:
+        """What the run's model is made of, in plain types."""
+        return self.recognizer.provenance()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[PROVENANCE_KEY] = self.recognizer.provenance()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Raises UserError for a checkpoint of another tokenizer, of other signs, parts or windows."""
+        theirs, ours = checkpoint.get(PROVENANCE_KEY, {}), self.recognizer.provenance()
+        for key in ("tokenizer", "parts", "signs_hash", "window", "limits"):
+            if theirs.get(key) != ours.get(key):
+                raise UserError(
+                    f"this checkpoint does not fit: its {key.replace('_', ' ')} is {theirs.get(key)}, the run's is "
+                    f"{ours.get(key)}; start a new run, or use what it was trained with ({HOW_TO_TRAIN})"
+                )
