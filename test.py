@@ -3,6 +3,7 @@
 python -m test --cfg configs/deto.yaml --nodebug
 python -m test --cfg configs/soke.yaml --task t2m
 python -m test --cfg configs/back_translation.yaml
+python -m test --cfg configs/recognition.yaml
 """
 from __future__ import annotations
 

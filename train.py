@@ -1,8 +1,9 @@
-"""Trains what the configuration's TRAIN.STAGE names: the tokenizer, the generator, or back-translation models.
+"""Trains what the configuration's TRAIN.STAGE names: tokenizer, generator, back-translation models, sign recognizer.
 
 python -m train --cfg configs/deto.yaml --nodebug
 python -m train --cfg configs/soke.yaml --nodebug
 python -m train --cfg configs/back_translation.yaml --nodebug
+python -m train --cfg configs/recognition.yaml --nodebug
 """
 from __future__ import annotations
 

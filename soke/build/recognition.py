@@ -9,7 +9,6 @@ from soke.build import agreement, devices
 from soke.build.body import body_model
 from soke.build.data import corpora_of, limits_of
 from soke.build.tokenizer import export_folder_of, named_tokenizer
-from soke.data.clip import SkippedClip
 from soke.data.labels import LabelledCorpus
 from soke.errors import UserError
 from soke.recognition.features import Extraction, FeatureFile
@@ -81,12 +80,9 @@ def scores(recognizer: SignRecognizer, config: Config, world: World) -> Evaluati
                 "train one"
             )
     features = _by_first(world, lambda: extraction.features_of(corpus, stored))
-    labels = labels_of(corpus, split, rule)
-    skipped = [SkippedClip(corpus.name, name, reason, split) for name, reason in features.faults.items()]
-    skipped = [*corpus.skipped(stored), *(clip for clip in skipped if clip.name in labels)]
     return recognition(
-        recognizer, features, labels, skipped, corpus.name, split, batch_size=config.test.batch_size, world=world,
-        device=devices.device_of(config),
+        recognizer, features, labels_of(corpus, split, rule), corpus.name, split, batch_size=config.test.batch_size,
+        skipped=corpus.skipped(stored), world=world, device=devices.device_of(config),
     )
 
 
@@ -103,8 +99,9 @@ def _corpus(config: Config) -> LabelledCorpus:
 
 def _extraction(config: Config) -> Extraction:
     return Extraction(
-        named_tokenizer(config), body_model(config), config.recognition.window, limits_of(config),
+        named_tokenizer(config, "cpu"), body_model(config, "cpu"), config.recognition.window, limits_of(config),
         resolve(config.recognition.features), config.eval.batch_size, config.train.num_workers, config.dataset.strict,
+        devices.device_of(config),
     )
 
 

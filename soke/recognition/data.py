@@ -200,13 +200,14 @@ class RecognitionData(pl.LightningDataModule):
         return ("train",) if self.rule else ("train", "val")
 
     def _labels(self, features: FeatureFile, split: str) -> dict[str, SignLabel]:
-        """Of the clips that have features; the others are noted."""
+        """Of the clips whose parts are seen; the others are noted."""
         labels, usable = labels_of(self.corpus, split, self.rule), {}
         for name, label in labels.items():
-            if name in features.places:
+            fault = features.fault(name, self.parts)
+            if fault is None:
                 usable[name] = label
             else:
-                self.skipped.append(SkippedClip(self.corpus.name, name, features.faults[name], split))
+                self.skipped.append(SkippedClip(self.corpus.name, name, fault, split))
         return usable
 
     def _tell(self, folder: Path | None) -> None:

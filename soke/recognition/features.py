@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed
-from soke.data.clip import Clip, ClipError, Corpus
-from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
+from soke.data.clip import Clip, ClipError, Corpus, SkippedClip
+from soke.data.dataset import MotionDataset, MotionSample
 from soke.data.fingerprints import Fingerprint, Watch, digest, fingerprint_of
 from soke.data.lengths import fitted_indices
 from soke.data.sampling import SortedBatches
@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 _VERSION = 1  # raised when the same facts give other features
 _INDEX, _VALUES = "index.json", "states.f32"
-_WHOLE = 10**9  # frames: clips are cut by their window first
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ class Place:
     steps:  how many it has
     frames: of the whole clip
     kept:   of them, those in the active window
+    lacks:  parts that nobody observed, whose states mean nothing
     """
 
     name: str
@@ -51,6 +51,7 @@ class Place:
     steps: int
     frames: int
     kept: int
+    lacks: list[str]
 
 
 class FeatureFile:
@@ -78,6 +79,13 @@ class FeatureFile:
         values = np.fromfile(self.folder / _VALUES, "<f4", place.steps * row, offset=4 * place.offset * row)
         return torch.from_numpy(values.astype(np.float32, copy=False)).view(-1, len(self.parts), self.size)
 
+    def fault(self, name: str, parts: Collection[str]) -> str | None:
+        """Why a clip cannot be used by who sees these parts; None when it can."""
+        if name not in self.places:
+            return self.faults.get(name, "it has no features")
+        unseen = [part for part in self.places[name].lacks if part in parts]
+        return f"nobody observed what makes its {', '.join(unseen)}" if unseen else None
+
     @property
     def kept(self) -> str:
         """A sentence: how much of the clips the active window keeps."""
@@ -95,6 +103,7 @@ class Extraction:
     limits:  shortest and longest clip in frames, after its active window is cut out
     window:  None: the whole clip
     strict:  an unreadable clip is an error
+    device:  where they are computed; tokenizer and body wait on the CPU, for mostly there is nothing to compute
     """
 
     tokenizer: SignTokenizer
@@ -105,6 +114,7 @@ class Extraction:
     batch_size: int = 32
     workers: int = 0
     strict: bool = False
+    device: str = "cpu"
 
     def facts(self, corpus: Corpus, split: str) -> dict[str, object]:
         """What the numbers depend on besides the clips, in plain types."""
@@ -119,15 +129,14 @@ class Extraction:
         they are made. Raises UserError when no clip can be read, and as the corpus does."""
         facts = self.facts(corpus, split)
         folder = self.folder / corpus.name / f"{split}-{digest(facts)}"
-        dataset = MotionDataset([corpus], split, self.tokenizer.layout, 1, _WHOLE, 1, strict=self.strict)
-        dataset.strict = False  # an error in a worker process would come out as a traceback
+        dataset = _WholeClips([corpus], split, self.tokenizer.layout)
         watch = Watch()
         prints = {clip.name: fingerprint_of(corpus, clip, watch) for clip in dataset.clips}
         kept = _read(folder, facts)
         if kept is None or not _fit(kept.prints, prints):
             if kept is not None:
                 log.warning("the features of %s %s are made again: its clips have changed", corpus.name, split)
-            dataset.require_readable()
+            dataset.require_usable()
             self._write(folder, facts, dataset, prints)
             kept = _read(folder, facts)
         if self.strict and kept.faults:
@@ -137,17 +146,13 @@ class Extraction:
         return kept
 
     def _write(
-        self, folder: Path, facts: dict[str, object], dataset: MotionDataset, prints: dict[str, Fingerprint | None]
+        self, folder: Path, facts: dict[str, object], dataset: _WholeClips, prints: dict[str, Fingerprint | None]
     ) -> None:
-        tokenizer = self.tokenizer.eval()
-        faults: dict[str, str] = {}
+        tokenizer, faults = self.tokenizer.eval().to(self.device), {}
+        self.body.to(self.device)
         with new_folder(folder) as target:
             with (target / _VALUES).open("wb") as file:
                 places = list(self._places(dataset, file, faults))
-            if not places:
-                raise UserError(
-                    f"no clip of split {facts['split']} of {facts['corpus']} can be used; {next(iter(faults.values()))}"
-                )
             size = next(iter(tokenizer.settings.values())).width
             content = {
                 "facts": facts, "parts": list(tokenizer.parts), "size": size, "clips": [asdict(p) for p in places],
@@ -155,21 +160,24 @@ class Extraction:
                 "faults": faults,
             }
             (target / _INDEX).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        tokenizer.to("cpu")
+        self.body.to("cpu")
 
-    def _places(self, dataset: MotionDataset, file: BinaryIO, faults: dict[str, str]) -> Iterator[Place]:
+    def _places(self, dataset: _WholeClips, file: BinaryIO, faults: dict[str, str]) -> Iterator[Place]:
         """Writes the states of every clip, those of similar length in a batch."""
         (corpus,) = dataset.corpora.values()
         order = SortedBatches([_length(corpus, clip) for clip in dataset.clips], self.batch_size)
-        loader = DataLoader(dataset, batch_sampler=order, num_workers=self.workers, collate_fn=collate_motions)
+        loader = DataLoader(dataset, batch_sampler=order, num_workers=self.workers, collate_fn=list)
         offset = 0
-        for batch in tqdm(loader, desc=f"features of {corpus.name} {dataset.split}"):
-            faults |= {skipped.name: skipped.reason for skipped in batch.skipped}
-            if not batch.clips:
-                continue
-            windows = [self._window(motion) for motion in batch.motions]
-            for clip, motion, window, states in zip(batch.clips, batch.motions, windows, self._states(batch, windows)):
+        for items in tqdm(loader, desc=f"features of {corpus.name} {dataset.split}"):
+            faults |= {item.name: item.reason for item in items if isinstance(item, SkippedClip)}
+            samples = [item for item in items if isinstance(item, MotionSample)]
+            windows = [self._window(sample.motion) for sample in samples]
+            for sample, window, states in zip(samples, windows, self._states(samples, windows)):
                 file.write(states.cpu().numpy().astype("<f4").tobytes())
-                yield Place(clip.name, offset, len(states), len(motion), window.stop - window.start)
+                lacks = [part for part in self.tokenizer.parts if part not in sample.features]
+                kept = window.stop - window.start
+                yield Place(sample.clip.name, offset, len(states), len(sample.motion), kept, lacks)
                 offset += len(states)
 
     def _window(self, motion: Motion | JointMotion) -> slice:
@@ -178,23 +186,49 @@ class Extraction:
         return active_window(tracked_joints(self.body, motion), self.window)
 
     @torch.no_grad()
-    def _states(self, batch: MotionBatch, windows: Sequence[slice]) -> list[Tensor]:
-        """[K, P, S] of each clip of a batch."""
+    def _states(self, samples: Sequence[MotionSample], windows: Sequence[slice]) -> list[Tensor]:
+        """[K, P, S] of each clip of a batch, in which there may be none."""
+        if not samples:
+            return []
         tokenizer = self.tokenizer
         cuts = [
             torch.arange(w.start, w.stop)[fitted_indices(w.stop - w.start, *self.limits, tokenizer.frames(1))]
             for w in windows
         ]
-        features = {
-            part: pad_sequence([row[cut] for row, cut in zip(values, cuts)], batch_first=True).to(tokenizer.device)
-            for part, values in batch.features.items()
-        }
+        features = {}
+        for part, size in tokenizer.layout.sizes.items():
+            rows = [
+                sample.features[part][cut] if part in sample.features else torch.zeros(len(cut), size)
+                for sample, cut in zip(samples, cuts)
+            ]
+            features[part] = pad_sequence(rows, batch_first=True).to(tokenizer.device)
         lengths = torch.tensor([len(cut) for cut in cuts])
         hidden = tokenizer.hidden(features, lengths)
         if len({states.shape[-1] for states in hidden.values()}) > 1:
             raise UserError("recognition needs encoders of one width, and the tokenizer's parts have several")
         stacked = torch.stack([hidden[part] for part in tokenizer.parts], dim=2)  # [B, K, P, S]
         return [row[: tokenizer.steps(len(cut))] for row, cut in zip(stacked, cuts)]
+
+
+class _WholeClips(MotionDataset):
+    """Items have the features of whole clips, of the parts that were observed, or say why a clip cannot be read."""
+
+    def __getitem__(self, index: int) -> MotionSample | SkippedClip:
+        clip = self.clips[index]
+        try:
+            motion = self.corpora[clip.corpus].load(clip)
+        except ClipError as error:
+            return SkippedClip(clip.corpus, clip.name, str(error), self.split)
+        try:
+            return MotionSample(clip, self.layout.features(motion, self.layout.observed(motion)), motion)
+        except ValueError as error:  # of the layout, so every clip of this corpus would fail
+            raise UserError(f"corpus {clip.corpus} does not fit the layout {self.layout}: {error}") from error
+
+    def require_usable(self) -> None:
+        """Raises UserError for a corpus that cannot be read or does not fit the layout; here, for an error in a worker
+        process would come out as a traceback."""
+        self.require_readable()
+        next(index for index in range(len(self)) if isinstance(self[index], MotionSample))
 
 
 def _length(corpus: Corpus, clip: Clip) -> int:

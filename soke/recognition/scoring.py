@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -22,22 +22,24 @@ _SUMMARY = [[(f"top-{k}", part) for part in (ALL, CONFUSING, NORMAL)] for k in T
 
 
 def recognition(
-    recognizer: SignRecognizer, features: FeatureFile, labels: Mapping[str, SignLabel], skipped: list[SkippedClip],
-    corpus: str, split: str, *, batch_size: int, world: World = World(), device: str = "cpu",
+    recognizer: SignRecognizer, features: FeatureFile, labels: Mapping[str, SignLabel], corpus: str, split: str, *,
+    batch_size: int, skipped: Sequence[SkippedClip] = (), world: World = World(), device: str = "cpu",
 ) -> Evaluation:
-    """Scores of the clips of a split; those whose sign is not trained on, or that have no features, are listed and not
-    scored, and the table says of how many clips the scores are.
+    """Scores of the clips of a split; those whose sign is not trained on, or whose parts are not seen, are listed and
+    not scored, and the table says of how many clips the scores are.
 
     labels:  of the clips that are to be scored
-    skipped: clips that could not be read
+    skipped: clips without a label, which could not be used
 
     Raises UserError when no clip shows a sign that the recognizer knows.
     """
-    chosen, strange = known({n: label for n, label in labels.items() if n in features.places}, recognizer.signs, corpus,
-                            split)
+    faults = {name: fault for name in labels if (fault := features.fault(name, recognizer.parts)) is not None}
+    seen = {name: label for name, label in labels.items() if name not in faults}
+    chosen, strange = known(seen, recognizer.signs, corpus, split)
     table = ResultTable(f"Recognition of isolated signs, {split} split", split=split)
-    evaluation = Evaluation(table, _SUMMARY, skipped=skipped if world.rank == 0 else [])
+    evaluation = Evaluation(table, _SUMMARY)
     if world.rank == 0:
+        evaluation.skipped = [*skipped, *(SkippedClip(corpus, name, fault, split) for name, fault in faults.items())]
         evaluation.unscored = {(corpus, clip.name, ROW): clip.reason for clip in strange}
     data = SignDataset(features, chosen, recognizer.parts)
     signs, groups = recognizer.signs, _groups(recognizer)

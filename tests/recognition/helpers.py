@@ -108,6 +108,9 @@ class Body:
     def __init__(self, joints: torch.Tensor | None = None):
         self.joints = joints
 
+    def to(self, device: str) -> None:
+        """It needs no device."""
+
     def track(self, motion: Motion, names: Sequence[str]) -> dict[str, torch.Tensor]:
         points = torch.zeros(len(motion), 144, 3)
         points[:, joint_indices(JOINTS)] = self.joints[: len(motion)]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,6 +85,16 @@ def test_unreadable_clips_are_listed_in_the_run_folder(tmp_path, caplog):
     assert len(data.train) + len(data.val) == 30 and "2 clips are left out" in caplog.text
     lines = (tmp_path / "run" / "skipped_clips.txt").read_text().splitlines()
     assert sorted(line.split("\t")[0] for line in lines) == ["toy/0/0", "toy/9/3"]
+
+
+def test_clips_without_a_seen_part_are_listed(tmp_path):
+    corpus = ToySigns({"train": 8})
+    corpus.motions["0/0"] = replace(corpus.motions["0/0"], lacking=frozenset(["expression"]))
+    data = recognition_data(tmp_path, corpus, parts=["face"])
+    assert [(clip.name, clip.reason) for clip in data.skipped] == [("0/0", "nobody observed what makes its face")]
+    assert "0/0" not in [*data.train.names, *data.val.names]
+    data = recognition_data(tmp_path, corpus, parts=["lhand"])
+    assert not data.skipped and "0/0" in [*data.train.names, *data.val.names]
 
 
 def test_signs_that_are_not_trained_on_are_listed():

@@ -116,6 +116,18 @@ def test_a_corpus_that_lacks_the_face_is_told(tmp_path):
         features(tmp_path, ToySigns({"train": 1}), tokenizer=other)
 
 
+def test_parts_that_nobody_observed(tmp_path):
+    """The clip is for those who see others; the states of what was observed are as they would be."""
+    corpus = ToySigns({"train": 1})
+    whole = features(tmp_path / "whole", corpus)
+    corpus.motions["0/0"] = replace(corpus.motions["0/0"], lacking=frozenset(["jaw", "expression"]))
+    found = features(tmp_path / "part", corpus)
+    assert found.places["0/0"].lacks == ["face"] and found.places["1/0"].lacks == []
+    assert found.fault("0/0", ["face", "rhand"]) == "nobody observed what makes its face"
+    assert found.fault("0/0", ["body", "rhand"]) is None and found.fault("1/0", ["face"]) is None
+    torch.testing.assert_close(found.read("0/0")[:, :3], whole.read("0/0")[:, :3], atol=1e-5, rtol=1e-5)
+
+
 def test_a_broken_extraction_leaves_nothing(tmp_path):
     made = extraction(tmp_path)
     corpus = ToySigns({"train": 1})

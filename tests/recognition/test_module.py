@@ -49,7 +49,7 @@ def test_signs_are_told_by_what_is_seen(tmp_path, parts, expected):
     module = made_module(data)
     trainer = fit(module, data, 20)
     test = features(tmp_path, corpus, "test")
-    evaluation = recognition(module.recognizer, test, corpus.labels("test"), [], "toy", "test", batch_size=4)
+    evaluation = recognition(module.recognizer, test, corpus.labels("test"), "toy", "test", batch_size=4)
     scores = {(c.score.signature.name, c.score.signature.part): c.score.values["percent"] for c in evaluation.table.cells}
     assert scores["top-1", "normal"] == scores["group", "confusing"] == 100.0
     assert trainer.callback_metrics["val/top-5"] == 100.0  # of four signs
@@ -139,7 +139,7 @@ def test_clips_of_signs_that_are_not_trained_on_are_counted_and_listed(tmp_path)
     data = recognition_data(tmp_path, ToySigns({"train": 4}, signs=SIGNS[:3]))
     corpus = ToySigns({"test": 3})
     found = features(tmp_path / "test", corpus, "test")
-    evaluation = recognition(made_module(data).recognizer, found, corpus.labels("test"), [], "toy", "test", batch_size=2)
+    evaluation = recognition(made_module(data).recognizer, found, corpus.labels("test"), "toy", "test", batch_size=2)
     (cell,) = [c for c in evaluation.table.cells if c.metric == ("top-1", "all")]
     assert (cell.score.clips, cell.total) == (9, 12)
     assert set(evaluation.unscored) == {("toy", f"9/{i}", "recognition") for i in range(3)}
@@ -151,7 +151,7 @@ def test_a_clip_in_a_batch_of_a_test_is_the_clip_alone(tmp_path):
     module = made_module(recognition_data(tmp_path, corpus))
     found = features(tmp_path, corpus, "test")
     single, batched = (
-        recognition(module.recognizer, found, corpus.labels("test"), [], "toy", "test", batch_size=size)
+        recognition(module.recognizer, found, corpus.labels("test"), "toy", "test", batch_size=size)
         for size in (1, 7)
     )
     assert {c["clip"]: c["top 1"] for c in single.clips} == {c["clip"]: c["top 1"] for c in batched.clips}
