@@ -18,7 +18,7 @@ from tqdm import tqdm
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed
 from soke.data.clip import Clip, ClipError, Corpus, SkippedClip
-from soke.data.dataset import MotionDataset, MotionSample
+from soke.data.dataset import MotionBatch, MotionDataset, MotionSample, collate_motions
 from soke.data.fingerprints import Fingerprint, Watch, digest, fingerprint_of
 from soke.data.lengths import fitted_indices
 from soke.data.sampling import SortedBatches
@@ -136,7 +136,7 @@ class Extraction:
         if kept is None or not _fit(kept.prints, prints):
             if kept is not None:
                 log.warning("the features of %s %s are made again: its clips have changed", corpus.name, split)
-            dataset.require_usable()
+            dataset.require_readable()
             self._write(folder, facts, dataset, prints)
             kept = _read(folder, facts)
         if self.strict and kept.faults:
@@ -167,17 +167,17 @@ class Extraction:
         """Writes the states of every clip, those of similar length in a batch."""
         (corpus,) = dataset.corpora.values()
         order = SortedBatches([_length(corpus, clip) for clip in dataset.clips], self.batch_size)
-        loader = DataLoader(dataset, batch_sampler=order, num_workers=self.workers, collate_fn=list)
+        loader = DataLoader(dataset, batch_sampler=order, num_workers=self.workers, collate_fn=collate_motions)
         offset = 0
-        for items in tqdm(loader, desc=f"features of {corpus.name} {dataset.split}"):
-            faults |= {item.name: item.reason for item in items if isinstance(item, SkippedClip)}
-            samples = [item for item in items if isinstance(item, MotionSample)]
-            windows = [self._window(sample.motion) for sample in samples]
-            for sample, window, states in zip(samples, windows, self._states(samples, windows)):
+        for batch in tqdm(loader, desc=f"features of {corpus.name} {dataset.split}"):
+            faults |= {skipped.name: skipped.reason for skipped in batch.skipped}
+            windows = [self._window(motion) for motion in batch.motions]
+            observed = [self.tokenizer.layout.observed(motion) for motion in batch.motions]
+            for i, states in enumerate(self._states(batch, windows, observed)):
                 file.write(states.cpu().numpy().astype("<f4").tobytes())
-                lacks = [part for part in self.tokenizer.parts if part not in sample.features]
-                kept = window.stop - window.start
-                yield Place(sample.clip.name, offset, len(states), len(sample.motion), kept, lacks)
+                lacks = [part for part in self.tokenizer.parts if part not in observed[i]]
+                kept = windows[i].stop - windows[i].start
+                yield Place(batch.clips[i].name, offset, len(states), len(batch.motions[i]), kept, lacks)
                 offset += len(states)
 
     def _window(self, motion: Motion | JointMotion) -> slice:
@@ -186,11 +186,18 @@ class Extraction:
         return active_window(tracked_joints(self.body, motion), self.window)
 
     @torch.no_grad()
-    def _states(self, samples: Sequence[MotionSample], windows: Sequence[slice]) -> list[Tensor]:
-        """[K, P, S] of each clip of a batch, in which there may be none."""
-        if not samples:
+    def _states(
+        self, batch: MotionBatch, windows: Sequence[slice], observed: Sequence[Sequence[str]]
+    ) -> list[Tensor]:
+        """[K, P, S] of each clip of a batch, in which there may be none. observed: the parts of each"""
+        if not batch.clips:
             return []
         tokenizer = self.tokenizer
+        try:
+            singles = [tokenizer.layout.features(m, parts) for m, parts in zip(batch.motions, observed)]
+        except ValueError as error:  # of the layout, so every clip of this corpus would fail
+            name, layout = batch.clips[0].corpus, tokenizer.layout
+            raise UserError(f"corpus {name} does not fit the layout {layout}: {error}") from error
         cuts = [
             torch.arange(w.start, w.stop)[fitted_indices(w.stop - w.start, *self.limits, tokenizer.frames(1))]
             for w in windows
@@ -198,8 +205,8 @@ class Extraction:
         features = {}
         for part, size in tokenizer.layout.sizes.items():
             rows = [
-                sample.features[part][cut] if part in sample.features else torch.zeros(len(cut), size)
-                for sample, cut in zip(samples, cuts)
+                single[part][cut] if part in single else torch.zeros(len(cut), size)
+                for single, cut in zip(singles, cuts)
             ]
             features[part] = pad_sequence(rows, batch_first=True).to(tokenizer.device)
         lengths = torch.tensor([len(cut) for cut in cuts])
@@ -211,24 +218,14 @@ class Extraction:
 
 
 class _WholeClips(MotionDataset):
-    """Items have the features of whole clips, of the parts that were observed, or say why a clip cannot be read."""
+    """Items have the whole motions of clips, without features, or say why a clip cannot be read."""
 
     def __getitem__(self, index: int) -> MotionSample | SkippedClip:
         clip = self.clips[index]
         try:
-            motion = self.corpora[clip.corpus].load(clip)
+            return MotionSample(clip, {}, self.corpora[clip.corpus].load(clip))
         except ClipError as error:
             return SkippedClip(clip.corpus, clip.name, str(error), self.split)
-        try:
-            return MotionSample(clip, self.layout.features(motion, self.layout.observed(motion)), motion)
-        except ValueError as error:  # of the layout, so every clip of this corpus would fail
-            raise UserError(f"corpus {clip.corpus} does not fit the layout {self.layout}: {error}") from error
-
-    def require_usable(self) -> None:
-        """Raises UserError for a corpus that cannot be read or does not fit the layout; here, for an error in a worker
-        process would come out as a traceback."""
-        self.require_readable()
-        next(index for index in range(len(self)) if isinstance(self[index], MotionSample))
 
 
 def _length(corpus: Corpus, clip: Clip) -> int:
