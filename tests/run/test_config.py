@@ -17,7 +17,9 @@ RUNNABLE = [
     "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml",
     *(f"configs/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
     "configs/recognition.yaml",
-    *(f"configs/demo/{name}.yaml" for name in ("deto", "soke", "soke_comparison", "back_translation")),
+    *(f"configs/demo/{name}.yaml" for name in (
+        "back_translation", "deto", "face_deto", "recognition", "soke", "soke_comparison",
+    )),
     *(f"configs/ablation/{name}.yaml" for name in (
         "fused_retrieval", "m3t_retrieval", "m3t_without_translation", "monolingual", "no_retrieval", "parallel",
         "released_fusion", "s_motiongpt", "s_motiongpt_tokenizer", "sequential", "soke_face", "soke_face_tokenizer",
