@@ -73,7 +73,7 @@ class NMFsCSL(TableCorpus):
                     SkippedClip(self.name, row["name"], f"its row in {path} has split {row['split']!r}")
                     for row in table.rows if row["split"] not in ("train", "val", "test")
                 ]
-        self._leave_out(listing, self._odd(table), "its label belongs to another word, too")
+        self._leave_out(listing, self._odd(table), "its label belongs to another word, subset or group, too")
         if split == "train":
             with suppress(UserError):  # there need not be a list of the test split
                 tested = {row["name"] for row in self._table("test").rows if row["split"] == "test"}

@@ -42,6 +42,28 @@ def test_labels_and_subsets(root, packed):
         corpus.subset("train", "odd")
 
 
+def test_groups_of_signs_that_share_their_hands(root):
+    table = root / "nmfs_csl.csv"
+    rows = [line + f",{group}" for line, group in zip(ROWS.splitlines(), ["group", "g1", "", "g1"])]
+    table.write_text("\n".join([*rows, "s3/a,test,0,高兴,confusing,2,g2"]) + "\n", encoding="utf-8")
+    corpus = NMFsCSL(root)
+    assert corpus.labels("train") == {
+        "s1/a": SignLabel(0, "高兴", "confusing", "g1"), "s1/b": SignLabel(1, "水", "normal", "")
+    }
+    assert {s.name: s.reason for s in corpus.skipped("test")} == {
+        "s3/a": "its label belongs to another word, subset or group, too"
+    }
+
+
+def test_what_is_tested_is_not_trained_on(root):
+    table = root / "nmfs_csl.csv"
+    table.write_text(ROWS + "s1/a,test,0,高兴,confusing,1\n", encoding="utf-8")
+    corpus = NMFsCSL(root)
+    assert [clip.name for clip in corpus.clips("train")] == ["s1/b"]
+    assert "s1/a" in [clip.name for clip in corpus.clips("test")]
+    assert {s.name: s.reason for s in corpus.skipped("train")}["s1/a"] == "the test split has it, too"
+
+
 def test_faulty_rows_are_listed(root):
     corpus = NMFsCSL(root)
     reasons = {s.name: s.reason for split in ("train", "test") for s in corpus.skipped(split)}

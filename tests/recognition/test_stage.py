@@ -140,6 +140,7 @@ def test_a_finished_run_is_continued_without_a_change(shop, capsys):
         ("TOKENIZER.PATH=nowhere", "no tokenizer in .*nowhere"),
         ("TOKENIZER.WIDTH=32", "TOKENIZER.WIDTH: 16 -> 32"),
         ("DATASET.CORPORA.csl.ROOT=x", "recognition learns the signs of one corpus, but DATASET.CORPORA names"),
+        ("TRAIN.BATCH_FRAMES=800", "TRAIN.BATCH_FRAMES must be 0 for recognition"),
         ("TEST.CHECKPOINT=nowhere", "no sign recognizer in .*nowhere"),
     ],
 )
