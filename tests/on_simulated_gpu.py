@@ -15,12 +15,15 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
 import test as test_entry
+import train
 from soke.body.model import load_body_model
 from soke.build import devices, trainer
 from soke.generator import Search, SignProducer
 from soke.metrics.dtw_torch import dtw_jpe_batch
+from soke.report.results import read_results
 from soke.run.config import ROOT
 from soke.run.training import EpochMeans, FiniteWeights
+from tests.recognition.test_stage import write_shop
 from tests.simulated_gpu import DEVICE, Simulation, waits
 from tests.test_chain import Workshop
 
@@ -81,6 +84,18 @@ def test_scores_are_those_of_the_cpu(shop, monkeypatch):
     for here, there in zip(on_cpu, on_device):
         assert [here[key] for key in ("metric", "part", "row")] == [there[key] for key in ("metric", "part", "row")]
         assert there["values"] == pytest.approx(here["values"], rel=1e-3, abs=1e-6)
+
+
+def test_signs_are_recognised_as_on_the_cpu(tmp_path, monkeypatch):
+    config = write_shop(tmp_path)
+    with monkeypatch.context() as patch, Simulation():
+        patch.setattr(devices, "device_of", lambda config: str(DEVICE))
+        patch.setattr(trainer.pl, "Trainer", on_sim)
+        train.main(["--cfg", str(config), "--nodebug", "TRAIN.END_EPOCH=2"])
+        test_entry.main(["--cfg", str(config), "--out_dir", str(tmp_path / "there")])
+    test_entry.main(["--cfg", str(config), "--out_dir", str(tmp_path / "here")])
+    there, here = (read_results(tmp_path / name).cells for name in ("there", "here"))
+    assert [cell.score for cell in there] == [cell.score for cell in here]
 
 
 @pytest.mark.parametrize("search", SEARCHES, ids=["greedy", "sample", "beam", "no repeat"])

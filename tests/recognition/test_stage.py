@@ -36,7 +36,7 @@ ACCELERATOR: cpu
 DEVICE: 1
 TRAIN: {{BATCH_SIZE: 8, END_EPOCH: 12, NUM_WORKERS: 0, OPTIM: {{LR: 3.0e-3}}}}
 TOKENIZER: {{PATH: {root}/tokenizer, CODE_DIM: 16, WIDTH: 16, DEPTH: 3}}
-DATASET: {{CORPORA: {{nmfs_csl: {{ROOT: {root}/NMFs-CSL}}}}}}
+DATASET: {{CORPORA: {{nmfs_csl: {{ROOT: {root}/NMFs-CSL}}}}, FRAMES: soke}}
 RECOGNITION: {{WIDTH: 32, LAYERS: 1, FEEDFORWARD: 64, HIDDEN: 32, DROPOUT: 0.0, VAL_SHARE: 0.25}}
 LOGGER: {{TENSORBOARD: false}}
 """
@@ -62,13 +62,19 @@ def write_corpus(root: Path) -> None:
         (root / "traintestlist" / f"{split}list01.txt").write_text("\n".join(lines) + "\n")
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory) -> Path:
-    """The configuration of a run that is trained and tested."""
-    root = tmp_path_factory.mktemp("signs")
+def write_shop(root: Path) -> Path:
+    """Corpus, tokenizer and, which is returned, configuration of a run."""
     write_corpus(root / "NMFs-CSL")
     small_tokenizer(SOKE, {"body": 96, "lhand": 192, "rhand": 192}).save_pretrained(root / "tokenizer")
     (root / "toy.yaml").write_text(YAML.format(root=root))
+    return root / "toy.yaml"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    """The folder of a run that is trained and tested."""
+    root = tmp_path_factory.mktemp("signs")
+    write_shop(root)
     train.main(["--cfg", str(root / "toy.yaml"), "--nodebug"])
     test_entry.main(["--cfg", str(root / "toy.yaml")])
     return root
