@@ -288,7 +288,7 @@ def test_mistakes_within_and_between_sections_are_reported_at_once():
     assert str(error.value) == (
         "configs/soke.yaml: "
         "TRAIN.BATCH_SIZE must be at least 1, not 0; "
-        "TRAIN.STAGE is 'tokeniser', but must be one of tokenizer, generator, translation (did you mean tokenizer?); "
+        "TRAIN.STAGE is 'tokeniser', but must be one of tokenizer, generator, translation, recognition (did you mean tokenizer?); "
         "TEST.SEARCH.BEAMS must be at least 1, not 0; "
         "DATASET.CORPORA.how2sing.ROOT is missing; "
         "DATASET.CORPORA.how2sing is none of how2sign, csl, phoenix, nmfs_csl (did you mean how2sign?); a corpus of "
