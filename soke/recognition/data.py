@@ -211,9 +211,13 @@ class RecognitionData(pl.LightningDataModule):
         return usable
 
     def _tell(self, folder: Path | None) -> None:
-        """Of signs that are missing in training, of few clips, and of what is left out."""
-        counts = Counter(self.train.signs.values())
-        few = sum(count < 2 for count in counts.values())
+        """Of classes without training clips, of those with one, and of what is left out."""
+        numbers = {sign.number for sign in self.signs}
+        absent = sorted(set(range(max(numbers))) - numbers)
+        if absent:
+            log.warning("%d of the classes 0 to %d have no training clips, the first: %d", len(absent), max(numbers),
+                        absent[0])
+        few = sum(count < 2 for count in Counter(self.train.signs.values()).values())
         if few:
             log.warning("%d of %d signs have a single training clip", few, len(self.signs))
         if self.skipped:

@@ -67,7 +67,9 @@ class FeatureFile:
         self.facts: dict[str, object] = content["facts"]
         self.parts, self.size = tuple(content["parts"]), int(content["size"])
         self.places = {values["name"]: Place(**values) for values in content["clips"]}
-        self.prints = {name: None if values is None else Fingerprint(**values) for name, values in content["frames"].items()}
+        self.prints = {
+            name: None if values is None else Fingerprint(**values) for name, values in content["frames"].items()
+        }
         self.faults: dict[str, str] = content["faults"]
         total = sum(place.steps for place in self.places.values())
         if (folder / _VALUES).stat().st_size != 4 * total * len(self.parts) * self.size:

@@ -1,4 +1,4 @@
-"""Training of a sign recognizer with Lightning: cross-entropy over signs, chosen by the top-1 accuracy of validation."""
+"""Training of a sign recognizer with Lightning: cross-entropy over signs, chosen by the top-1 of validation."""
 from __future__ import annotations
 
 from pathlib import Path

@@ -83,10 +83,12 @@ class Recognition(ClassifierSettings):
         if unknown:
             found.append(f"RECOGNITION.PARTS names {', '.join(unknown)}, but the PARTS are {', '.join(parts)}")
         if not config.tokenizer.path:
-            found.append("TOKENIZER.PATH is empty: recognition reads the encoders of a trained tokenizer, name its folder")
+            found.append(
+                "TOKENIZER.PATH is empty: recognition reads the encoders of a trained tokenizer, name its folder"
+            )
         if config.train.batch_frames:
             found.append(
-                f"TRAIN.BATCH_FRAMES must be 0 for recognition, whose batches are of TRAIN.BATCH_SIZE clips, not "
+                "TRAIN.BATCH_FRAMES must be 0 for recognition, whose batches are of TRAIN.BATCH_SIZE clips, not "
                 f"{config.train.batch_frames}"
             )
         if len(config.dataset.corpora) != 1:

@@ -80,6 +80,11 @@ def test_an_empty_batch_can_be_moved():
     assert batch.names == [] and len(batch.lengths) == 0
 
 
+def test_classes_without_training_clips_are_told(tmp_path, caplog):
+    recognition_data(tmp_path, ToySigns({"train": 4}))  # of the classes 0, 1, 7 and 9
+    assert "6 of the classes 0 to 9 have no training clips, the first: 2" in caplog.text
+
+
 def test_unreadable_clips_are_listed_in_the_run_folder(tmp_path, caplog):
     data = recognition_data(tmp_path, ToySigns({"train": 8}, unreadable=["0/0", "9/3"]))
     assert len(data.train) + len(data.val) == 30 and "2 clips are left out" in caplog.text

@@ -87,8 +87,10 @@ def cells(folder: Path) -> dict[tuple[str, str], float]:
 def test_results(shop):
     folder = shop / "results" / "toy"
     found = read_results(folder).cells
-    assert {cell.metric for cell in found} == {(f"top-{k}", part) for k in (1, 5) for part in ("all", "confusing", "normal")}
-    assert {(c.row, c.corpus, c.split, c.score.clips == c.total) for c in found} == {("recognition", "nmfs_csl", "test", True)}
+    parts = ("all", "confusing", "normal")
+    assert {cell.metric for cell in found} == {(f"top-{k}", part) for k in (1, 5) for part in parts}
+    assert {(c.row, c.corpus, c.split) for c in found} == {("recognition", "nmfs_csl", "test")}
+    assert all(cell.score.clips == cell.total for cell in found)
     scores = cells(folder)
     assert scores["top-1", "normal"] == scores["top-1", "all"] == 100.0
     content = json.loads((folder / "table.json").read_text())
@@ -98,21 +100,23 @@ def test_results(shop):
     assert made_with["window"]["height"] == 0.25 and made_with["window"]["body"]
     assert (made_with["training_clips"], made_with["validation_clips"]) == (24, 8)
     assert set(content["conditions"]["models"]) == {"recognition"}
-    kept = float(re.search(r"the active window keeps ([\d.]+) % of the frames, 0 of 16 clips whole", str(content["notes"]))[1])
+    said = re.search(r"the active window keeps ([\d.]+) % of the frames, 0 of 16 clips whole", str(content["notes"]))
+    kept = float(said[1])
     assert kept == pytest.approx(100 * 20 / FRAMES, abs=0.05)  # sixteen raised frames, and two more at each end
     assert made_with["window_keeps"].startswith(f"{kept:.1f} %")
     with (folder / "clips.csv").open(encoding="utf-8") as stream:
         clips = list(csv.DictReader(stream))
     assert len(clips) == 16 and {clip["label"] for clip in clips} == set(map(str, CLASSES))
-    assert all(clip["top 1"] == clip["label"] and clip["clip"].startswith(f"{int(clip['label']):03d}/") for clip in clips)
+    assert all(clip["top 1"] == clip["label"] == str(int(clip["clip"].split("/")[0])) for clip in clips)
 
 
 def test_a_validation_split_that_was_taken_out_of_train_is_tested_as_it_was(shop, tmp_path):
     """Whatever SEED the test has: else it would be tested on what it was trained on."""
     for split, seed, clips in (("val", 99, 8), ("train", 99, 24)):
-        argv = ["--cfg", str(shop / "toy.yaml"), "--out_dir", str(tmp_path / split), f"TEST.SPLIT={split}", f"SEED={seed}"]
-        test_entry.main(argv)
-        assert {cell.score.clips for cell in read_results(tmp_path / split).cells if cell.metric[1] == "all"} == {clips}
+        changes = [f"TEST.SPLIT={split}", f"SEED={seed}"]
+        test_entry.main(["--cfg", str(shop / "toy.yaml"), "--out_dir", str(tmp_path / split), *changes])
+        found = read_results(tmp_path / split).cells
+        assert {cell.score.clips for cell in found if cell.metric[1] == "all"} == {clips}
     names = {}
     for split in ("val", "train"):
         with (tmp_path / split / "clips.csv").open(encoding="utf-8") as stream:
@@ -160,17 +164,19 @@ def test_another_tokenizer_is_refused(shop, tmp_path):
     other.autoencoders["body"].encoder.head.bias.data.add_(1.0)
     other.save_pretrained(tmp_path / "other")
     with pytest.raises(UserError, match=r"trained on features of another tokenizer \(trained -> asked\)"):
-        test_entry.main(["--cfg", str(shop / "toy.yaml"), "--out_dir", str(tmp_path / "out"), f"TOKENIZER.PATH={tmp_path}/other"])
+        out = ["--out_dir", str(tmp_path / "out")]
+        test_entry.main(["--cfg", str(shop / "toy.yaml"), *out, f"TOKENIZER.PATH={tmp_path}/other"])
 
 
 def test_a_corpus_of_sentences_has_no_labels(shop):
-    argv = ["--cfg", str(shop / "toy.yaml"), "NAME=sentences", "DATASET.CORPORA={nmfs_csl: null, csl: {ROOT: " + f"{shop}/NMFs-CSL}}}}"]
+    corpora = f"DATASET.CORPORA={{nmfs_csl: null, csl: {{ROOT: {shop}/NMFs-CSL}}}}"
     with pytest.raises(UserError, match="DATASET.CORPORA.csl has no labels of isolated signs"):
-        train.main(argv)
+        train.main(["--cfg", str(shop / "toy.yaml"), "NAME=sentences", corpora])
 
 
 def test_two_processes_train_and_test_as_one(shop, tmp_path):
-    config = ["--cfg", str(shop / "toy.yaml"), "NAME=two", "TRAIN.BATCH_SIZE=4", "EVAL.BATCH_SIZE=3", "TRAIN.END_EPOCH=3"]
+    sizes = ["TRAIN.BATCH_SIZE=4", "EVAL.BATCH_SIZE=3", "TRAIN.END_EPOCH=3"]
+    config = ["--cfg", str(shop / "toy.yaml"), "NAME=two", *sizes]
     for command in (["train", "--nodebug"], ["test"]):
         running = subprocess.Popen(
             [sys.executable, "-m", *command, *config, "DEVICE=2"], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
