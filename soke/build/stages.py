@@ -137,7 +137,7 @@ STAGES: dict[str, Stage] = {
         exports=Late("soke.build.tokenizer.exports"),
         trained_by=(
             "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "RECOGNITION.*", "EVAL.EVERY_EPOCHS",
-            "BODY.BETAS*",
+            "BODY.MODEL", "BODY.BETAS*",
         ),
         model_keys=("PARTS*", "TOKENIZER.*", *_RECOGNITION),
     ),
