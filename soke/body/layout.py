@@ -187,14 +187,27 @@ class MotionLayout:
         head = None if head_shape is None else head_shape.to(first.device)
         return Motion(rotations, expression, shape, fps, eyelids, made_by, head)
 
-    def covered(self, motion: Motion | JointMotion) -> Motion | JointMotion:
-        """What the layout keeps of a motion, whose rate, shapes and maker stay, and what it lacks outside of the
-        layout. Raises as `features` does."""
-        features = self.features(motion)
+    def covered(
+        self, motion: Motion | JointMotion, parts: Collection[str] | None = None
+    ) -> Motion | JointMotion:
+        """What the layout keeps of a motion, whose rate, shapes and maker stay, and what it lacks. Raises as `features`
+        does.
+
+        parts: of a parametric motion, those that are kept, all else is zero; None: all
+        """
+        features = self.features(motion, parts)
         if isinstance(motion, JointMotion):
             return self.motion(features, motion.fps, made_by=motion.made_by)
+        if len(features) < len(self.parts):
+            features = {**self._at_rest(motion), **features}
         kept = self.motion(features, motion.fps, motion.betas, motion.made_by, motion.head_shape)
         return replace(kept, lacking=motion.lacking)
+
+    def _at_rest(self, motion: Motion) -> dict[str, Tensor]:
+        """The features of as many frames of nothing."""
+        coefficients = max((part.expression for part in self.parts), default=0)
+        rest = Motion.rest(len(motion), motion.fps, coefficients).to(motion.device)
+        return self.features(replace(rest, eyelids=rest.rotations.new_zeros(len(motion), 2)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MotionLayout) and self.parts == other.parts

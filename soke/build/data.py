@@ -68,7 +68,8 @@ def motion_data(config: Config, folder: Path) -> SignDataModule:
 
 
 def tokenizer_data(config: Config, folder: Path) -> SignDataModule:
-    """`motion_data`, with the lexicon's signs of the corpora's languages where DATASET.TRAIN_ON_LEXICON says so.
+    """`motion_data`, with clips that lack parts, of which the others are trained; and with the lexicon's signs of the
+    corpora's languages where DATASET.TRAIN_ON_LEXICON says so.
 
     Raises UserError for signs that are to be trained on, but are not there.
     """
@@ -80,7 +81,7 @@ def tokenizer_data(config: Config, folder: Path) -> SignDataModule:
                 "DATASET.LEXICON is null: name the folder of the isolated signs, or set DATASET.TRAIN_ON_LEXICON=false"
             )
         chosen.append(signs)
-    return _data_module(config, folder, chosen, "motion", config.train.batch_frames)
+    return _data_module(config, folder, chosen, "motion", config.train.batch_frames, partial=True)
 
 
 def code_data(config: Config, folder: Path) -> SignDataModule:
@@ -89,8 +90,10 @@ def code_data(config: Config, folder: Path) -> SignDataModule:
     return _data_module(config, folder, corpora_of(config), "codes", longest)
 
 
-def _data_module(config: Config, folder: Path, corpora: list[Corpus], kind: str, longest: int) -> SignDataModule:
-    """longest: see `batch_length` of SignDataModule"""
+def _data_module(
+    config: Config, folder: Path, corpora: list[Corpus], kind: str, longest: int, partial: bool = False
+) -> SignDataModule:
+    """longest: see `batch_length` of SignDataModule; partial: see there"""
     from soke.data.datamodule import SignDataModule
 
     d, steps = config.dataset, config.tokenizer.steps
@@ -101,6 +104,7 @@ def _data_module(config: Config, folder: Path, corpora: list[Corpus], kind: str,
         min_steps=steps(d.min_frames), max_steps=steps(d.max_frames), strict=d.strict, cache_frames=d.cache_frames,
         seed=config.seed, batch_length=longest,
         group_by_length=d.group_by_length, weights={name: corpus.weight for name, corpus in d.corpora.items()},
+        partial=partial,
     )
 
 
@@ -115,9 +119,14 @@ def val_motions(config: Config, data: SignDataModule) -> MotionDataset:
         ) from error
 
 
-def statistics_of(config: Config, parts: MotionLayout, corpora: list[Corpus]) -> Statistics:
+def statistics_of(
+    config: Config, parts: MotionLayout, corpora: list[Corpus], partial: bool = False
+) -> Statistics:
     """The file that the configuration names, or computed from the corpora's training splits and kept in the run's
-    folder. The lexicon's signs do not count: sentences are what is signed and scored."""
+    folder. The lexicon's signs do not count: sentences are what is signed and scored.
+
+    partial: see `MotionDataset`
+    """
     form = config.dataset.frames
     named = resolve(config.dataset.statistics) if config.dataset.statistics else None
     if named is not None and named.suffix == ".pt":
@@ -125,7 +134,8 @@ def statistics_of(config: Config, parts: MotionLayout, corpora: list[Corpus]) ->
         return published_statistics(named, named.with_name("std.pt"), parts)
     sentences = [corpus for corpus in corpora if not isinstance(corpus, Lexicon)]
     dataset = MotionDataset(
-        sentences, "train", parts, *limits_of(config), config.tokenizer.frames(1), config.dataset.strict
+        sentences, "train", parts, *limits_of(config), config.tokenizer.frames(1), config.dataset.strict,
+        partial=partial,
     )
     if named is not None and named.exists():
         statistics = Statistics.load(named, parts)

@@ -50,7 +50,7 @@ def exports(config: Config) -> dict[str, Path]:
 
 def new_tokenizer(config: Config, corpora: list[Corpus]) -> SignTokenizer:
     parts = layout_of(config)
-    found = statistics_of(config, parts, corpora)
+    found = statistics_of(config, parts, corpora, partial=True)
     return SignTokenizer(parts, found.mean, found.std, config.tokenizer.autoencoders(config.parts), found.form)
 
 

@@ -64,6 +64,7 @@ class SignDataModule(pl.LightningDataModule):
     min_steps, max_steps: length rules of codes
     strict:       a bad clip ends the run
     cache_frames: see `MotionDataset`; a budget per worker process
+    partial:      see `MotionDataset`
     seed:         of the order of training clips, which depends on seed and epoch alone; a run that is resumed, in the
                   middle of an epoch too, sees the clips that it would have seen without the interruption
     """
@@ -89,6 +90,7 @@ class SignDataModule(pl.LightningDataModule):
         batch_length: int = 0,
         group_by_length: bool = True,
         weights: Mapping[str, float] | None = None,
+        partial: bool = False,
     ):
         super().__init__()
         if kind not in ("motion", "codes"):
@@ -105,7 +107,7 @@ class SignDataModule(pl.LightningDataModule):
         self.frame_limits = {"min_frames": min_frames, "max_frames": max_frames, "multiple": multiple}
         self.step_limits = {"min_steps": min_steps, "max_steps": max_steps}
         self.strict = strict
-        self.cache_frames = cache_frames
+        self.cache_frames, self.partial = cache_frames, partial
         self.seed = seed
         self.batch_length = batch_length
         self.group_by_length = group_by_length
@@ -120,7 +122,8 @@ class SignDataModule(pl.LightningDataModule):
             # not strict: an error in a worker process would come out as a traceback; `record` raises it instead
             if kind == "motion":
                 made = MotionDataset(
-                    self.corpora, split, self.layout, **self.frame_limits, cache_frames=self.cache_frames
+                    self.corpora, split, self.layout, **self.frame_limits, cache_frames=self.cache_frames,
+                    partial=self.partial,
                 )
                 made.require_readable()
             else:

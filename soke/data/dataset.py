@@ -4,7 +4,7 @@ A clip that cannot be used gives a `SkippedClip` in its place, which the batch l
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,11 +28,13 @@ PADDING_CODE = -1
 
 @dataclass(frozen=True)
 class MotionSample:
-    """clip; features {part: [T, D]}, not normalised; motion of the same T frames."""
+    """clip; features {part: [T, D]}, not normalised; motion of the same T frames; lacking: parts that nobody observed,
+    whose features are zero."""
 
     clip: Clip
     features: dict[str, Tensor]
     motion: Motion | JointMotion
+    lacking: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class MotionBatch:
     motions:  B motions, which stay on the CPU
     fps:      B working frame rates
     skipped:  the clips that should have been here
+    rows:     {part: [B'] numbers, from 0, of the clips that have it}, int64; None: all have all
     """
 
     features: dict[str, Tensor]
@@ -60,6 +63,7 @@ class MotionBatch:
     motions: list[Motion | JointMotion]
     fps: list[float]
     skipped: list[SkippedClip]
+    rows: dict[str, Tensor] | None = None
 
     @property
     def frames(self) -> list[int]:
@@ -82,12 +86,17 @@ class MotionBatch:
         ]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> MotionBatch:
-        features = {part: values.to(device, non_blocking=non_blocking) for part, values in self.features.items()}
-        return replace(self, features=features, lengths=self.lengths.to(device, non_blocking=non_blocking))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> MotionBatch:
-        features = {part: values.pin_memory() for part, values in self.features.items()}
-        return replace(self, features=features, lengths=self.lengths.pin_memory())
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, moved: Callable[[Tensor], Tensor]) -> MotionBatch:
+        features, rows = (
+            None if values is None else {part: moved(tensor) for part, tensor in values.items()}
+            for values in (self.features, self.rows)
+        )
+        return replace(self, features=features, lengths=moved(self.lengths), rows=rows)
 
 
 @dataclass
@@ -177,6 +186,7 @@ class MotionDataset(_ClipDataset):
     min_frames, max_frames, multiple: length rules, see `fitted_indices`
     strict:       a bad clip raises ClipError
     cache_frames: clips are kept in memory until they hold this many frames, in every worker process (about 1.2 kB each)
+    partial:      clips that lack parts of the layout, but not all, are usable
 
     Raises UserError when a corpus has no clips, or when the layout needs what the corpus does not record.
     """
@@ -191,10 +201,11 @@ class MotionDataset(_ClipDataset):
         multiple: int = 4,
         strict: bool = False,
         cache_frames: int = 0,
+        partial: bool = False,
     ):
         super().__init__(corpora, split, strict)
         self._require_clips("has no clips; check DATASET")
-        self.layout = layout
+        self.layout, self.partial = layout, partial
         self.limits = (min_frames, max_frames, multiple)
         self._cache: dict[int, MotionSample] = {}
         self._frames_left = cache_frames
@@ -223,12 +234,18 @@ class MotionDataset(_ClipDataset):
             motion = self.corpora[clip.corpus].load(clip)
         except ClipError as error:
             return self._unusable(clip, error)
+        observed = self.layout.observed(motion)
+        lacking = frozenset(self.layout.names).difference(observed)
+        if lacking and not (self.partial and observed):
+            return self._unusable(clip, ClipError(f"clip {clip.name}: it lacks {_listed(self.layout, lacking, motion)}"))
         motion = motion.frames(fitted_indices(len(motion), *self.limits))
         try:
-            features = self.layout.features(motion)
+            features = self.layout.features(motion, observed)
         except ValueError as error:  # of the layout, so every clip of this corpus would fail
             raise UserError(f"corpus {clip.corpus} does not fit the layout {self.layout}: {error}") from error
-        sample = MotionSample(clip, features, motion)
+        sizes = self.layout.sizes
+        features |= {part: torch.zeros(len(motion), sizes[part]) for part in sorted(lacking)}
+        sample = MotionSample(clip, features, motion, lacking)
         if len(motion) <= self._frames_left:
             self._frames_left -= len(motion)
             self._cache[index] = sample
@@ -298,16 +315,24 @@ class CodesDataset(_ClipDataset):
             )
 
 
+def _listed(layout: MotionLayout, parts: Collection[str], motion: Motion) -> str:
+    """The parts, and of what each lacks a part."""
+    lacking = {part.name: sorted(part.sees & motion.lacking) for part in layout.parts if part.name in parts}
+    return " and ".join(f"{names[0]}{' …' * (len(names) > 1)} of the part {part}" for part, names in lacking.items())
+
+
 def collate_motions(items: Sequence[MotionSample | SkippedClip]) -> MotionBatch:
     """Items of a `MotionDataset` -> one batch."""
     samples = [item for item in items if isinstance(item, MotionSample)]
-    parts = samples[0].features if samples else {}
+    parts = list(samples[0].features) if samples else []
     return MotionBatch(
         features={part: pad_sequence([s.features[part] for s in samples], batch_first=True) for part in parts},
         lengths=torch.tensor([len(s.motion) for s in samples], dtype=torch.int64),
         clips=[s.clip for s in samples],
         motions=[s.motion for s in samples],
         fps=[s.motion.fps for s in samples],
+        rows={p: torch.tensor([i for i, s in enumerate(samples) if p not in s.lacking], dtype=torch.int64) for p in parts}
+        if any(s.lacking for s in samples) else None,
         skipped=[item for item in items if isinstance(item, SkippedClip)],
     )
 

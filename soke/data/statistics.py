@@ -118,17 +118,21 @@ class _Moments:
 
 
 def compute_statistics(features: Iterable[Mapping[str, Tensor]], layout: MotionLayout) -> Statistics:
-    """Statistics of the clips' features ({part: [T, D]} each) in one pass. Raises UserError for no clips."""
+    """Statistics of the clips' features ({part: [T, D]} each, of the parts that it has) in one pass. Raises UserError
+    for no clips, and for a part that none has."""
     original = layout.distinct
     moments = {name: _Moments(layout.sizes[name]) for name in set(original.values())}
     clips = frames = 0
     for clip in features:
         clips += 1
-        frames += len(clip[layout.names[0]])
+        frames += len(next(iter(clip.values())))
         for part, rows in clip.items():
             moments[original[part]].add(rows)
     if not clips:
         raise UserError("there are no clips to compute mean and standard deviation from; check DATASET")
+    unseen = [part for part in layout.names if not moments[original[part]].count]
+    if unseen:
+        raise UserError(f"none of the {clips} clips has the part {unseen[0]}: add a corpus that has it, or leave it out")
     mean = {part: moments[original[part]].mean.float() for part in layout.names}
     std = {part: (moments[original[part]].squares / moments[original[part]].count).sqrt().float() for part in mean}
     return Statistics(mean, _floored(std), layout.hash, clips, frames)
@@ -171,8 +175,10 @@ def data_hashes(dataset: MotionDataset) -> tuple[str, str]:
 
 
 def _unpadded(batch: MotionBatch) -> Iterator[dict[str, Tensor]]:
+    rows = None if batch.rows is None else {part: set(found.tolist()) for part, found in batch.rows.items()}
     for i, length in enumerate(batch.lengths.tolist()):
-        yield {part: values[i, :length] for part, values in batch.features.items()}
+        of_clip = (part for part in batch.features if rows is None or i in rows[part])
+        yield {part: batch.features[part][i, :length] for part in of_clip}
 
 
 def published_statistics(mean: Path | str, std: Path | str, layout: MotionLayout) -> Statistics:

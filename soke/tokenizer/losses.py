@@ -17,8 +17,8 @@ DISTANCES: dict[LossKind, Callable[..., Tensor]] = {
 
 
 def reconstruction(
-    prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], mask: Tensor, kind: LossKind = "smooth_l1",
-    reduction: Reduction = "per_part",
+    prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], masks: Mapping[str, Tensor],
+    kind: LossKind = "smooth_l1", reduction: Reduction = "per_part",
 ) -> Tensor:
     """Distance of all parts, over valid frames; 0 when no frame is valid.
 
@@ -33,24 +33,26 @@ def reconstruction(
     When every number is equally far off, per_part is P / v times all, for P parts and the share v of valid frames in
     the padded batch: 8 for three parts and v = 3/8.
 
-    prediction, target: part -> [B, T, D]; mask: [B, T] bool
+    Each part has the B clips that have it.
+
+    prediction, target: part -> [B, T, D]; masks: part -> [B, T] bool
     """
     distance = DISTANCES[kind]
     sums = {
-        part: (distance(prediction[part], target[part], reduction="none").sum(dim=2) * mask).sum()
+        part: (distance(prediction[part], target[part], reduction="none").sum(dim=2) * masks[part]).sum()
         for part in target
     }
     sizes = {part: values.shape[2] for part, values in target.items()}
     if reduction == "all":
-        return sum(sums.values()) / max(mask.numel() * sum(sizes.values()), 1)
-    frames = mask.sum().clamp(min=1)
-    return sum(sums[part] / (frames * sizes[part]) for part in target)
+        return sum(sums.values()) / max(sum(masks[part].numel() * size for part, size in sizes.items()), 1)
+    return sum(sums[part] / (masks[part].sum().clamp(min=1) * sizes[part]) for part in target)
 
 
 def velocity(
-    prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], mask: Tensor, kind: LossKind = "smooth_l1",
-    reduction: Reduction = "per_part",
+    prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], masks: Mapping[str, Tensor],
+    kind: LossKind = "smooth_l1", reduction: Reduction = "per_part",
 ) -> Tensor:
     """`reconstruction` of the differences between neighbouring frames, where both are valid."""
     differences = ({part: values.diff(dim=1) for part, values in batch.items()} for batch in (prediction, target))
-    return reconstruction(*differences, mask[:, 1:] & mask[:, :-1], kind, reduction)
+    both = {part: mask[:, 1:] & mask[:, :-1] for part, mask in masks.items()}
+    return reconstruction(*differences, both, kind, reduction)

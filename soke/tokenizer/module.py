@@ -75,7 +75,7 @@ class TokenizerModule(pl.LightningModule):
             for part, autoencoder in self.tokenizer.autoencoders.items():  # as the other processes do with their clips
                 autoencoder.quantizer(torch.zeros(0, self.tokenizer.settings[part].code_dim, 1, device=self.device))
             return no_loss(self)
-        output = self.tokenizer(batch.features, batch.lengths, batch.frames)
+        output = self.tokenizer(batch.features, batch.lengths, batch.frames, batch.rows)
         loss = self._loss(output, "train", len(batch.lengths))
         self._count_codes(output, "train")
         return loss
@@ -144,7 +144,7 @@ class TokenizerModule(pl.LightningModule):
     def _loss(self, output: TokenizerOutput, stage: str, batch_size: int) -> Tensor:
         """The weighted sum of the terms; all of them count for the epoch's means."""
         weights = self.loss
-        compared = output.reconstruction, output.target, output.frames, weights.kind, weights.reduction
+        compared = output.reconstruction, output.target, output.masks, weights.kind, weights.reduction
         logged = {"feature": reconstruction(*compared)}
         loss = weights.feature * logged["feature"]
         loss = loss + weights.commitment * sum(output.commitment.values())

@@ -49,6 +49,10 @@ class ValidSteps:
         """The same batch `times` over."""
         return ValidSteps(self.valid.repeat(times, 1), self.beginning)
 
+    def picked(self, rows: Tensor) -> ValidSteps:
+        """Of these clips of the batch, by their numbers [B'] from 0."""
+        return ValidSteps(self.valid[rows], self.beginning)
+
 
 class PartAutoencoder(nn.Module):
     """Statistics, encoder, quantizer and decoder of one part; features are normalised inside.

@@ -37,12 +37,14 @@ _FORM = "form_of_frames"  # in what is saved
 
 @dataclass
 class TokenizerOutput:
-    """One training pass. T is floored to a multiple of the downsampling factor, K = T / downsample.
+    """One training pass. T is floored to a multiple of the downsampling factor, K = T / downsample. Of a part there are
+    the B' of the B clips that have it.
 
-    target:         {part: [B, T, D]} normalised features
-    reconstruction: {part: [B, T, D]} what became of them
-    codes:          of K steps
+    target:         {part: [B', T, D]} normalised features
+    reconstruction: {part: [B', T, D]} what became of them
+    codes:          of K steps, -1 in the streams of parts that a clip does not have
     frames:         [B, T] bool, True where a frame is valid
+    masks:          {part: [B', T]} the same of the part's clips
     commitment:     {distinct part: []}, see `Quantized`
     codebook:       {distinct part: []}, by which its quantizer learns, see `Quantized`
     """
@@ -51,6 +53,7 @@ class TokenizerOutput:
     reconstruction: dict[str, Tensor]
     codes: Codes
     frames: Tensor
+    masks: dict[str, Tensor]
     commitment: dict[str, Tensor]
     codebook: dict[str, Tensor]
 
@@ -159,25 +162,35 @@ class SignTokenizer(nn.Module):
         }
 
     def forward(
-        self, features: Mapping[str, Tensor], lengths: Tensor, frames: Sequence[int] | None = None
+        self, features: Mapping[str, Tensor], lengths: Tensor, frames: Sequence[int] | None = None,
+        rows: Mapping[str, Tensor] | None = None,
     ) -> TokenizerOutput:
         """One pass for training; in training mode it also moves the codebooks.
 
-        features: {part: [B, T, D]} raw; lengths: [B] frames; frames: the same numbers, where they are known without
-        waiting for a GPU. Raises ValueError for shapes that do not fit.
+        features: {part: [B, T, D]} raw
+        lengths:  [B] frames
+        frames:   the same numbers, where they are known without waiting for a GPU
+        rows:     {part: [B'] numbers of the clips that have it}, nothing is computed for the others; None: all have all
+
+        Raises ValueError for shapes that do not fit.
         """
         features, steps = self._prepare(features, lengths, frames)
         target, reconstruction, codes, commitment, codebook = {}, {}, {}, {}, {}
         for distinct, parts in self._sharing().items():
             autoencoder = self.autoencoders[distinct]
-            normalised = autoencoder.normalise(torch.cat([features[p] for p in parts]))
-            rebuilt, quantized = autoencoder(normalised, steps.repeated(len(parts)))
-            target.update(zip(parts, normalised.chunk(len(parts))))
-            reconstruction.update(zip(parts, rebuilt.chunk(len(parts))))
-            codes.update(zip(parts, quantized.codes.chunk(len(parts))))
+            stacked, counts, own = _of_clips(parts, features, steps, rows)
+            normalised = autoencoder.normalise(stacked)
+            rebuilt, quantized = autoencoder(normalised, own)
+            target.update(zip(parts, normalised.split(counts)))
+            reconstruction.update(zip(parts, rebuilt.split(counts)))
+            codes.update(zip(parts, quantized.codes.split(counts)))
             commitment[distinct], codebook[distinct] = quantized.commitment, quantized.loss
         valid = steps.valid.repeat_interleave(self.frames(1), dim=1)
-        return TokenizerOutput(target, reconstruction, self._stacked(codes, steps), valid, commitment, codebook)
+        masks = {part: valid if rows is None else valid[rows[part]] for part in self.parts}
+        if rows is not None:
+            codes = {part: _spread(values, rows[part], len(valid)) for part, values in codes.items()}
+        stacked = self._stacked(codes, steps)
+        return TokenizerOutput(target, reconstruction, stacked, valid, masks, commitment, codebook)
 
     @whole_float32()
     def latents(self, features: Mapping[str, Tensor], lengths: Tensor) -> dict[str, Tensor]:
@@ -385,3 +398,20 @@ class SignTokenizer(nn.Module):
         padding = ~steps.valid[..., None]
         values = torch.cat([codes[part] for part in self.parts], dim=2).masked_fill(padding, PADDING_CODE)
         return Codes(values, steps.valid.sum(1))
+
+
+def _of_clips(
+    parts: Sequence[str], features: Mapping[str, Tensor], steps: ValidSteps, rows: Mapping[str, Tensor] | None
+) -> tuple[Tensor, list[int], ValidSteps]:
+    """One batch of the clips that have the parts of an autoencoder, how many have each, and their valid steps."""
+    if rows is None:
+        batch = len(steps.valid)
+        return torch.cat([features[part] for part in parts]), [batch] * len(parts), steps.repeated(len(parts))
+    chosen = [rows[part] for part in parts]
+    stacked = torch.cat([features[part][own] for part, own in zip(parts, chosen)])
+    return stacked, [len(own) for own in chosen], steps.picked(torch.cat(chosen))
+
+
+def _spread(codes: Tensor, rows: Tensor, batch: int) -> Tensor:
+    """[B', K, L] of the clips `rows` -> [B, K, L], -1 of the others."""
+    return codes.new_full((batch, *codes.shape[1:]), PADDING_CODE).index_copy(0, rows, codes)

@@ -53,6 +53,11 @@ def test_what_a_motion_lacks_is_no_feature_of_zeros():
         M3T.features(motion, ["face"])
     with pytest.raises(ValueError, match="part lhand needs left_index1, which the motion lacks"):
         M3T.covered(motion)
+    kept = M3T.covered(motion, M3T.observed(motion))
+    seen = joint_indices(UPPER_BODY + EYES + RIGHT_HAND)
+    torch.testing.assert_close(kept.rotations[:, seen], motion.rotations[:, seen], atol=1e-3, rtol=0)
+    assert not kept.rotations[:, joint_indices((*LEFT_HAND, "jaw"))].any() and not kept.expression.any()
+    assert not kept.eyelids.any() and kept.lacking == motion.lacking
 
 
 def test_a_mirrored_part_is_observed_where_its_own_joints_are():

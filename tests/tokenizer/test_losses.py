@@ -9,6 +9,7 @@ SIZES = {"body": 5, "hand": 2}
 REDUCTIONS = ("per_part", "all")
 LENGTHS = [6, 1, 3]
 MASK = torch.arange(6) < torch.tensor(LENGTHS)[:, None]
+MASKS = dict.fromkeys(SIZES, MASK)
 
 
 def random_parts(seed: int) -> dict[str, torch.Tensor]:
@@ -48,7 +49,7 @@ def test_the_kinds_are_those_that_are_checked_here():
 @pytest.mark.parametrize("kind", DISTANCES)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_distances_number_by_number(reduction, kind):
-    found = reconstruction(PREDICTION, TARGET, MASK, kind, reduction).item()
+    found = reconstruction(PREDICTION, TARGET, MASKS, kind, reduction).item()
     assert found == pytest.approx(expected(PREDICTION, TARGET, LENGTHS, 6, reduction, kind), rel=1e-5)
 
 
@@ -56,7 +57,7 @@ def test_distances_number_by_number(reduction, kind):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_velocity_is_the_same_of_differences_within_clips(reduction, kind):
     steps = ({part: v[:, 1:] - v[:, :-1] for part, v in batch.items()} for batch in (PREDICTION, TARGET))
-    found = velocity(PREDICTION, TARGET, MASK, kind, reduction).item()
+    found = velocity(PREDICTION, TARGET, MASKS, kind, reduction).item()
     assert found == pytest.approx(expected(*steps, [length - 1 for length in LENGTHS], 5, reduction, kind), rel=1e-5)
 
 
@@ -65,9 +66,9 @@ def test_both_reductions_by_hand():
     mask = torch.tensor([[True, True, True, False], [True, False, False, False]])
     off = {"body": torch.full((2, 4, 3), 2.0), "hand": torch.full((2, 4, 1), 1.0), "face": torch.full((2, 4, 1), 0.6)}
     nothing = {part: torch.zeros_like(values) for part, values in off.items()}
-    assert reconstruction(off, nothing, mask, "smooth_l1", "per_part").item() == pytest.approx(1.5 + 0.5 + 0.18)
+    assert reconstruction(off, nothing, dict.fromkeys(off, mask), "smooth_l1", "per_part").item() == pytest.approx(1.5 + 0.5 + 0.18)
     # 4 valid frames of 3 * 1.5 + 0.5 + 0.18, over 8 frames of 5 numbers
-    assert reconstruction(off, nothing, mask, "smooth_l1", "all").item() == pytest.approx(4 * 5.18 / 40)
+    assert reconstruction(off, nothing, dict.fromkeys(off, mask), "smooth_l1", "all").item() == pytest.approx(4 * 5.18 / 40)
 
 
 def test_with_everything_equally_far_off_the_reductions_differ_by_parts_over_the_valid_share():
@@ -76,7 +77,8 @@ def test_with_everything_equally_far_off_the_reductions_differ_by_parts_over_the
     mask[0, :5] = mask[1, :1] = True
     off = {part: torch.full((2, 8, size), 0.7) for part, size in (("body", 43), ("lhand", 45), ("rhand", 45))}
     nothing = {part: torch.zeros_like(values) for part, values in off.items()}
-    per_part, whole = (reconstruction(off, nothing, mask, "smooth_l1", reduction).item() for reduction in REDUCTIONS)
+    masks = dict.fromkeys(off, mask)
+    per_part, whole = (reconstruction(off, nothing, masks, "smooth_l1", reduction).item() for reduction in REDUCTIONS)
     assert per_part / whole == pytest.approx(8)
 
 
@@ -84,5 +86,18 @@ def test_with_everything_equally_far_off_the_reductions_differ_by_parts_over_the
 @pytest.mark.parametrize("loss", [reconstruction, velocity])
 def test_what_stands_in_the_padding_does_not_count(loss, reduction):
     changed = {part: torch.where(MASK[..., None], values, 1e6) for part, values in PREDICTION.items()}
-    assert loss(changed, TARGET, MASK, "smooth_l1", reduction) == loss(PREDICTION, TARGET, MASK, "smooth_l1", reduction)
-    assert loss(PREDICTION, TARGET, torch.zeros_like(MASK), "smooth_l1", reduction) == 0
+    found, expected = (loss(each, TARGET, MASKS, "smooth_l1", reduction) for each in (changed, PREDICTION))
+    assert found == expected
+    assert loss(PREDICTION, TARGET, dict.fromkeys(SIZES, torch.zeros_like(MASK)), "smooth_l1", reduction) == 0
+
+
+@pytest.mark.parametrize(("reduction", "right"), [("per_part", 1.5 + 0.5), ("all", (8 * 1.5 + 3 * 0.5) / 14)])
+def test_a_part_is_compared_in_the_clips_that_have_it(reduction: str, right: float):
+    """The body, off by 2, in both clips of 2 frames and 2 numbers; the face, by 1, in one, with 3 numbers."""
+    off = {"body": torch.full((2, 2, 2), 2.0), "face": torch.full((1, 2, 3), 1.0)}
+    masks = {"body": torch.ones(2, 2, dtype=torch.bool), "face": torch.tensor([[True, False]])}
+    nothing = {part: torch.zeros_like(values) for part, values in off.items()}
+    assert reconstruction(off, nothing, masks, "smooth_l1", reduction).item() == pytest.approx(right)
+    without = {**off, "face": off["face"][:0]}, {**nothing, "face": nothing["face"][:0]}
+    masks["face"] = masks["face"][:0]
+    assert reconstruction(*without, masks, "smooth_l1", "per_part").item() == pytest.approx(1.5)

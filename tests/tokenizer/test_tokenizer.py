@@ -305,7 +305,7 @@ def test_a_small_data_set_is_learnt():
     losses = []
     for _ in range(60):
         output = tokenizer(features, lengths)
-        loss = reconstruction(output.reconstruction, output.target, output.frames)
+        loss = reconstruction(output.reconstruction, output.target, output.masks)
         optimiser.zero_grad()
         (loss + 0.02 * sum(output.commitment.values())).backward()
         optimiser.step()
@@ -335,3 +335,46 @@ def test_a_reconstruction_keeps_the_shape_of_the_head():
     motions = [replace(random_motion(21), head_shape=head), random_motion(8)]
     shaped, plain = tokenizer.decode_like(tokenizer.encode_motions(motions), motions)
     assert torch.equal(shaped.head_shape, head) and plain.head_shape is None
+
+
+@pytest.mark.parametrize("layout", [SOKE, MIRRORED])
+def test_each_part_is_computed_of_the_clips_that_have_it(layout):
+    """As when the tokenizer had been given those clips alone."""
+    tokenizer = small_tokenizer(layout)
+    features, lengths = random_features(LENGTHS, layout), torch.tensor(LENGTHS)
+    owners = {"body": [0, 1, 2, 3], "lhand": [2], "rhand": [0, 3]}
+    own = {part: torch.tensor(owners[part]) for part in layout.names}
+    poisoned = {  # what a clip does not have is not looked at
+        part: values.masked_fill(~torch.isin(torch.arange(4), own[part])[:, None, None], torch.nan)
+        for part, values in features[0].items()
+    }
+    output, whole = tokenizer(poisoned, lengths, LENGTHS, own), tokenizer(features[0], lengths)
+    for i, part in enumerate(layout.names):
+        rows = owners[part]
+        valid = output.masks[part][..., None]
+        assert torch.equal(output.masks[part], whole.frames[rows])
+        assert torch.equal(output.target[part] * valid, whole.target[part][rows] * valid)
+        expected = whole.reconstruction[part][rows]
+        torch.testing.assert_close(output.reconstruction[part] * valid, expected * valid, atol=1e-5, rtol=1e-4)
+        assert torch.equal(output.codes.values[rows, :, i], whole.codes.values[rows, :, i])
+        others = [row for row in range(4) if row not in rows]
+        assert (output.codes.values[others, :, i] == -1).all()
+
+
+@pytest.mark.parametrize("layout", [SOKE, MIRRORED])
+def test_a_part_that_no_clip_of_a_batch_has_gets_a_gradient_of_zero_everywhere(layout):
+    """The other processes wait for that of each parameter."""
+    tokenizer = small_tokenizer(layout).train()
+    features, lengths = random_features(LENGTHS, layout)
+    before = {name: value.clone() for name, value in tokenizer.autoencoders["rhand"].state_dict().items()}
+    nobody = torch.zeros(0, dtype=torch.int64)
+    own = {"body": torch.arange(4), "lhand": nobody, "rhand": nobody}
+    output = tokenizer(features, lengths, LENGTHS, {part: own[part] for part in layout.names})
+    loss = reconstruction(output.reconstruction, output.target, output.masks) + sum(output.commitment.values())
+    loss.backward()
+    gradients = {n: p.grad for n, p in tokenizer.named_parameters() if p.requires_grad}
+    assert all(gradient is not None for gradient in gradients.values())
+    assert all(not gradient.any() for name, gradient in gradients.items() if "hand" in name)
+    assert any(gradient.any() for name, gradient in gradients.items() if "body" in name)
+    after = tokenizer.autoencoders["rhand"].state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())  # a codebook, too
