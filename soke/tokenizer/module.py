@@ -1,6 +1,7 @@
 """Training of a SignTokenizer with Lightning: losses, optimiser, validation by reconstruction error."""
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,7 +35,8 @@ class TokenizerModule(pl.LightningModule):
 
     Logs for both stages <stage>/loss, feature, velocity (when weighted), means over frames, codebook_percent_<stream>
     and perplexity_<stream>; in training commitment_<part>; in validation, which is in float32, the names of
-    `MotionErrors`, in mm. All of it is of all processes.
+    `MotionErrors`, in mm. All of it is of all processes. Each part is trained and compared in the clips that have it;
+    `MotionErrors` are those of clips that have all.
 
     best: what is exported: whole: the checkpoint with the lowest val/loss; per_part: of each part the weights with the
           lowest val/part_error_<part>, see `PartErrors` (M3T, appendix D.1: per modality, by the vertex error)
@@ -88,19 +90,23 @@ class TokenizerModule(pl.LightningModule):
     def validation_step(self, batch: MotionBatch, batch_idx: int) -> None:
         if not batch.clips:
             return
-        output = self.tokenizer(batch.features, batch.lengths, batch.frames)
+        output, layout = self.tokenizer(batch.features, batch.lengths, batch.frames, batch.rows), self.tokenizer.layout
         self._loss(output, "val", len(batch.lengths))
         self._count_codes(output, "val")
-        rebuilt = self.tokenizer.decode_like(output.codes.clips(), batch.motions, len(batch.clips))
+        codes = [codes.clamp(min=0) for codes in output.codes.clips()]  # of parts that a clip lacks, any will do
+        rebuilt = self.tokenizer.decode_like(codes, batch.motions, len(batch.clips))
         for clip, motion, reconstructed in zip(batch.clips, batch.motions, rebuilt, strict=True):
-            reference = self.tokenizer.layout.covered(motion.frames(slice(len(reconstructed)))).to(self.device)
-            for errors in filter(None, (self.motion_errors, self.part_errors)):
+            observed = layout.observed(motion)
+            reference = layout.covered(motion.frames(slice(len(reconstructed))), observed).to(self.device)
+            whole = self.motion_errors if len(observed) == len(layout.parts) else None
+            for errors in filter(None, (whole, self.part_errors)):
                 errors.update(f"{clip.corpus}/{clip.name}", reconstructed, reference)
 
     def on_validation_epoch_end(self) -> None:
         means = self.means["val"].log(self)
         self._log_codebooks("val")
-        self.log_dict({f"val/{name}": value for name, value in self.motion_errors.compute().items()})
+        with suppress(ValueError):  # no clip of the split has all parts
+            self.log_dict({f"val/{name}": value for name, value in self.motion_errors.compute().items()})
         self.motion_errors.reset()
         if self.part_errors is not None:
             self.log_dict({f"val/part_error_{part}": value for part, value in self._of_parts(self.part_errors).items()})

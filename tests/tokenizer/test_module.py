@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -126,6 +127,25 @@ def test_the_released_loss_is_one_mean_over_all_numbers_and_the_padding(body: Bo
     module = TokenizerModule(tokenizer, body, Loss(reduction="all"), Optim())
     module.log_dict = lambda *_, **__: None
     assert module._loss(output, "val", 2).item() == pytest.approx(feature + 0.02 * commitment, rel=1e-5)
+
+
+def test_clips_that_lack_parts_train_the_others(tmp_path: Path, body: BodyModel):
+    """The left hand is in the first clip alone: only that is scored as a whole, and its codes are those of one clip."""
+    features, _ = smooth_features(clips=3, frames=16)
+    samples = []
+    for i in range(3):
+        own = {part: values[i] for part, values in features.items()}
+        clip, lacking = Clip(f"clip{i}", "test", "train", "ASL", "hello", Path("x"), 25.0), {"lhand"} if i else set()
+        motion = replace(SOKE.motion(own, 25.0), lacking=frozenset({"left_thumb1"} if i else ()))
+        samples.append(MotionSample(clip, own, motion, frozenset(lacking)))
+    batches = DataLoader([collate_motions(samples[1:]), collate_motions(samples)], batch_size=None)
+    module = TokenizerModule(fresh_tokenizer(), body, Loss(), Optim(lr=1e-3))
+    scored, update = [], module.motion_errors.update
+    module.motion_errors.update = lambda name, *motions: (scored.append(name), update(name, *motions))
+    trainer(tmp_path, 1, num_sanity_val_steps=0).fit(module, batches, batches)
+    assert scored == ["test/clip0"]
+    quantizers = {part: autoencoder.quantizer for part, autoencoder in module.tokenizer.autoencoders.items()}
+    assert {part: int(quantizer.updates) for part, quantizer in quantizers.items()} == {"body": 2, "lhand": 1, "rhand": 2}
 
 
 def test_the_rate_falls_from_first_to_last(tmp_path: Path, body: BodyModel):
