@@ -27,6 +27,7 @@ from prepare.survey import (
     names_of,
     survey,
 )
+from soke.build.body import layout_of
 from soke.build.data import corpus_of, lexicon_of
 from soke.data.clip import Corpus
 from soke.errors import UserError
@@ -39,7 +40,7 @@ _KINDS_SHOWN = 6
 
 
 def show(found: CorpusSurvey, used: set[str], console: Console) -> None:
-    """Print one screen. used: joints that the layout has (and `expression`, if it does)."""
+    """Print one screen. used: what the layout has, see `MotionLayout.covers`."""
     console.rule(f"[bold]{found.name}")
     for split, reason in found.absent.items():
         _line(console, f"{split}: {reason}", "red")
@@ -65,6 +66,10 @@ def show(found: CorpusSurvey, used: set[str], console: Console) -> None:
         ):
             if names:
                 _line(console, f"  {split}: {len(names)} {what} (e.g. {names[0]})", "yellow")
+        lacking = {name: count for name, count in clips.lacking.items() if name in used}
+        if lacking:
+            listed = ", ".join(f"{name} ({count})" for name, count in lacking.items())
+            _line(console, f"  {split}: not observed, used by the layout, in so many clips: {listed}", "yellow")
     if not any(clips.clips for clips in found.splits.values()):
         return
     console.print(_durations(found))
@@ -166,7 +171,7 @@ def _report(found: CorpusSurvey) -> dict:
         split: {
             "annotated": clips.annotated, "used": len(clips.clips), "dropped": dict(clips.dropped),
             "skipped": len(clips.skipped), "unreadable": len(clips.broken), "odd": len(_odd(clips)),
-            "with_gaps": len(clips.gaps), "with_strays": len(clips.strays), "frames": sum(clips.frames),
+            "lacking": dict(clips.lacking), "with_gaps": len(clips.gaps), "with_strays": len(clips.strays), "frames": sum(clips.frames),
             "hours": sum(clips.seconds) / 3600,
             "fps": {f"{fps:g}": count for fps, count in clips.fps.items()},
             "faults": {kind: len(names) for kind, names in names_of(clips.faulty).items()},
@@ -248,8 +253,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_intermixed_args(arguments)
     config = load_config(options.cfg, options.cfg_assets, options.overrides)
     out = options.out or resolve(config.results) / config.name / "check_data"
-    used = {joint for part in config.parts for joint in [*part.joints, *(["jaw"] if part.jaw else [])]}
-    used |= {"expression"} if any(part.expression for part in config.parts) else set()
+    used = layout_of(config).covers
     console = Console(width=WIDTH)
     sound = True
     for name, corpus in _sources(config):

@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_intermixed_args(arguments)
     config = load_config(options.cfg, options.cfg_assets, options.overrides)
     with frame_files_alone():
-        corpora = corpora_of(config)
+        corpora = corpora_of(config, without_sentences=True)
         lexicon = lexicon_of(config, known=[corpus.language for corpus in corpora])
     for corpus in [*corpora, *([] if lexicon is None else [lexicon])]:
         if isinstance(corpus, FrameFolderCorpus):

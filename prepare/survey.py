@@ -26,6 +26,7 @@ PUBLISHED: dict[str, dict[str, str]] = {
 }
 FULL_TURN = 2 * np.pi  # radians; no joint is turned further
 MAX_EXPRESSION = 10.0  # standard deviations of the face model
+MAX_EYELID = 2.0  # 1 is closed
 MAX_JUMP = 1.5  # radians from frame to frame; more is a failed fit
 _NUMBER = re.compile(r"(?<![A-Za-z])-?\d+(\.\d+)?(e[+-]?\d+)?\b")
 CONSTANT, NEARLY_CONSTANT = 1e-6, 1e-3  # standard deviation over the training split
@@ -69,6 +70,7 @@ class SplitSurvey:
     notes:     (clip, what is odd about its values)
     gaps:      clip -> frames that are left out between its first and last
     strays:    clip -> files among its frames that are none of them, and were left out
+    lacking:   joint, expression or eyelids -> clips in which nobody observed it
     """
 
     annotated: int = 0
@@ -82,6 +84,7 @@ class SplitSurvey:
     notes: list[tuple[str, str]] = field(default_factory=list)
     gaps: dict[str, int] = field(default_factory=dict)
     strays: dict[str, list[str]] = field(default_factory=dict)
+    lacking: Counter[str] = field(default_factory=Counter)
 
     @property
     def faulty(self) -> list[SkippedClip]:
@@ -134,7 +137,8 @@ class CorpusSurvey:
 
 
 class _Read(Dataset):
-    """Item i: frames, fps, values [T, D], what is odd about them, missing frames, strays; or a SkippedClip."""
+    """Item i: frames, fps, what it lacks, values [T, D], what is odd about them, missing frames, strays; or a
+    SkippedClip."""
 
     def __init__(self, corpus: Corpus, clips: Sequence[Clip]):
         self.corpus, self.clips = corpus, clips
@@ -150,7 +154,7 @@ class _Read(Dataset):
             beside = gaps(clip) if gaps else 0, strays(clip) if strays else []
         except ClipError as error:
             return SkippedClip(clip.corpus, clip.name, str(error))
-        return len(motion), motion.fps, *_examined(motion), *beside
+        return len(motion), motion.fps, sorted(getattr(motion, "lacking", ())), *_examined(motion), *beside
 
 
 def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items) -> CorpusSurvey:
@@ -182,7 +186,8 @@ def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items
         if isinstance(item, SkippedClip):
             found.broken.append(item)
             continue
-        frames, fps, values, notes, gaps, strays = item
+        frames, fps, lacking, values, notes, gaps, strays = item
+        found.lacking.update(lacking)
         found.clips.append(clip)
         found.frames.append(frames)
         found.seconds.append(frames / fps)
@@ -202,7 +207,7 @@ def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items
 
 def kind_of(reason: str) -> str:
     """A reason without names, paths and numbers, so that like ones fall together."""
-    words = re.sub(r"'[^']*'|[^\s,;]*\.pkl", "…", re.sub(r"^clip .*?: ", "", reason)).split()
+    words = re.sub(r"'[^']*'|[^\s,;]*\.(pkl|npz)", "…", re.sub(r"^clip .*?: ", "", reason)).split()
     return " ".join("…" if "/" in w.replace("frames/s", "") or "\\" in w else _NUMBER.sub("…", w) for w in words)
 
 
@@ -218,6 +223,8 @@ def _examined(motion: object) -> tuple[np.ndarray | None, list[str]]:
         notes.append(f"{SMPLX_JOINTS[joint]} is turned by {angles[frame, joint]:.1f} rad in frame {frame}")
     if expression.size and np.abs(expression).max() > MAX_EXPRESSION:
         notes.append(f"an expression coefficient of {np.abs(expression).max():.1f}")
+    if motion.eyelids is not None and len(motion) and motion.eyelids.abs().max() > MAX_EYELID:
+        notes.append(f"an eyelid coefficient of {motion.eyelids.abs().max():.1f}, where 1 is closed")
     if len(rotations) > 1:
         jumps = _turned(rotations, angles)
         frame, joint = np.unravel_index(jumps.argmax(), jumps.shape)

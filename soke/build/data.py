@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Collection, Sequence
 
 from soke.body.layout import MotionLayout
 from soke.build.body import layout_of
-from soke.build.readers import reader_of
+from soke.build.readers import reader_of, with_sentences
 from soke.data.base import FrameFolderCorpus
 from soke.data.clip import Corpus
 from soke.data.codes import CodeStore
@@ -27,9 +27,13 @@ if TYPE_CHECKING:  # Lightning is for training alone
 log = logging.getLogger(__name__)
 
 
-def corpora_of(config: Config) -> list[Corpus]:
-    """Raises UserError for a reader that cannot be imported or is no corpus, and as the readers do."""
-    return [corpus_of(name, config.dataset) for name in config.dataset.corpora]
+def corpora_of(config: Config, without_sentences: bool = False) -> list[Corpus]:
+    """Raises UserError for a reader that cannot be imported or is no corpus, and as the readers do.
+
+    without_sentences: with those that train tokenizers alone
+    """
+    named = config.dataset.corpora
+    return [corpus_of(name, config.dataset) for name in (named if without_sentences else with_sentences(named))]
 
 
 def corpus_of(name: str, dataset: Dataset) -> Corpus:
@@ -73,7 +77,7 @@ def tokenizer_data(config: Config, folder: Path) -> SignDataModule:
 
     Raises UserError for signs that are to be trained on, but are not there.
     """
-    chosen = corpora_of(config)
+    chosen = corpora_of(config, without_sentences=True)
     if config.dataset.train_on_lexicon:
         signs = lexicon_of(config, chosen, languages=[corpus.language for corpus in chosen])
         if signs is None:

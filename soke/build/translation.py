@@ -11,6 +11,7 @@ from soke.body.motion import Motion
 from soke.build import agreement, devices
 from soke.build.body import layout_of
 from soke.build.data import corpora_of, statistics_of
+from soke.build.readers import with_sentences
 from soke.data.clip import Corpus, locale_of
 from soke.data.fingerprints import annotation_hashes
 from soke.errors import UserError
@@ -36,7 +37,7 @@ def models(config: Config) -> list[Config]:
             train=replace(train, batch_size=sizes.get(name, train.batch_size)),
             translation=replace(config.translation, batch_sizes={}),
         )
-        for name, corpus in config.dataset.corpora.items()
+        for name, corpus in with_sentences(config.dataset.corpora).items()
     ]
 
 

@@ -80,7 +80,8 @@ class Corpus(Protocol):
     language: sign language of its clips
     fps:      working frame rate; motions recorded at a lower one keep theirs
 
-    A corpus of a sign language that `TEXT_LOCALE` does not have also has `locale`, that of its texts.
+    A corpus of a sign language that `TEXT_LOCALE` does not have also has `locale`, that of its texts. A class whose
+    clips are no sentences, for tokenizers alone, says so: `has_sentences = False`.
 
     A corpus may also have `length(clip) -> int`, the number of frames that `load` gives, told without reading them: its
     clips can then be put in batches with others of similar length. A class whose motions are joint positions may have

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from soke.data.annotations import safe_name
-from soke.data.clip import SPLITS, Clip, ClipError, Corpus
+from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip
 from soke.data.fingerprints import Fingerprint, Watch, digest, fingerprint_of
 from soke.data.lexicon import Lexicon
 from soke.errors import UserError
@@ -21,6 +21,7 @@ from soke.storage import existing, new_file, read_json, write_json
 
 REMEDY = "run `python -m get_motion_code` with the tokenizer that you want to use"
 _PROVENANCE = "provenance.json"
+SKIPPED = "skipped_clips.txt"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class CodeStore:
         {corpus}/{split}.jsonl  a line per clip that was written: its file, and what it was made from. The last line of
                                 a clip counts, and one that an interruption cut off does not
         word2code_{ASL|CSL|DGS}.json  a table of words per sign language: a word may be spelled alike in two
+        skipped_clips.txt       corpus/name TAB split TAB why it has no codes
 
     A clip with the name of one of another split has the file `{name}@{split}.npy`. Published folders have neither
     provenance nor lines: a name means a file there, whatever the split. Nothing is read or made before it is needed.
@@ -188,6 +190,16 @@ class CodeStore:
         self.clear(Lexicon.name)
         for file in self.path.glob("word2code*.json"):
             file.unlink(missing_ok=True)
+
+    def list_skipped(self, clips: Sequence[SkippedClip]) -> None:
+        """Write which clips have no codes, and why; without any, there is no such list."""
+        path = self.path / SKIPPED
+        if not clips:
+            path.unlink(missing_ok=True)
+            return
+        with new_file(path) as temporary:
+            lines = (f"{clip}\t{clip.split}\t{' '.join(clip.reason.split())}\n" for clip in clips)
+            temporary.write_text("".join(lines), encoding="utf-8")
 
     def is_empty(self, corpora: Iterable[str]) -> bool:
         """Whether there are neither codes of these corpora nor tables of words."""

@@ -242,7 +242,9 @@ class MotionDataset(_ClipDataset):
         try:
             features = self.layout.features(motion, observed)
         except ValueError as error:  # of the layout, so every clip of this corpus would fail
-            raise UserError(f"corpus {clip.corpus} does not fit the layout {self.layout}: {error}") from error
+            raise UserError(
+                f"corpus {clip.corpus} does not fit the layout {self.layout}: {error}; check PARTS and DATASET.FRAMES"
+            ) from error
         sizes = self.layout.sizes
         features |= {part: torch.zeros(len(motion), sizes[part]) for part in sorted(lacking)}
         sample = MotionSample(clip, features, motion, lacking)

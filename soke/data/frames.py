@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from soke.body.joints import BODY, LEFT_HAND, NUM_JOINTS, RIGHT_HAND, SMPLX_JOINTS, joint_indices
+from soke.body.joints import BODY, JOINT_GROUPS, LEFT_HAND, NUM_JOINTS, RIGHT_HAND, SMPLX_JOINTS, joint_indices
 from soke.body.motion import Motion
 
 # Key of a frame's dict -> the joints it holds (None: not rotations), in the order of the 179 numbers.
@@ -27,6 +27,7 @@ FRAME_KEYS: dict[str, int] = {
 }
 FRAME_SIZE = sum(FRAME_KEYS.values())  # 179
 MADE_BY = "made_by"
+_LACKING = frozenset(JOINT_GROUPS["eyes"])
 _ROTATIONS = 3 * (len(SMPLX_JOINTS) - 2)  # all but the eyes
 _ORDER = joint_indices([joint for joints in _JOINTS_OF_KEY.values() for joint in joints])
 
@@ -42,7 +43,8 @@ _BLOCKS = _blocks()
 
 
 def motion_from_frames(frames: np.ndarray, fps: float, made_by: str = "") -> Motion:
-    """[T, 179] -> Motion; eyes at rest, the shape of the first frame. Raises ValueError for another width."""
+    """[T, 179] -> Motion of the first frame's shape; the eyes, which the format does not have, are lacking. Raises
+    ValueError for another width."""
     if frames.ndim != 2 or frames.shape[1] != FRAME_SIZE:
         raise ValueError(f"frames must be [T, {FRAME_SIZE}], not {list(frames.shape)}")
     # numpy, because torch hands so small a job to all its threads
@@ -55,7 +57,7 @@ def motion_from_frames(frames: np.ndarray, fps: float, made_by: str = "") -> Mot
     if len(values):
         betas[:] = values[0, _ROTATIONS : _ROTATIONS + NUM_BETAS]
     tensors = (torch.from_numpy(values) for values in (rotations, expression, betas))
-    return Motion(*tensors, fps, made_by=made_by)
+    return Motion(*tensors, fps, made_by=made_by, lacking=_LACKING)
 
 
 def frames_from_motion(motion: Motion) -> np.ndarray:

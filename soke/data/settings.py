@@ -8,7 +8,7 @@ from typing import Literal
 
 from soke.settings import Settings, near
 
-KNOWN_CORPORA = ("how2sign", "csl", "phoenix", "nmfs_csl")
+KNOWN_CORPORA = ("how2sign", "csl", "phoenix", "nmfs_csl", "faces")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from soke import __version__
 from soke.data.clip import SPLITS, Clip, Corpus, SkippedClip
-from soke.data.codes import CodeStore, Provenance, sign_digests
+from soke.data.codes import SKIPPED, CodeStore, Provenance, sign_digests
 from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
 from soke.data.fingerprints import Fingerprint, Watch, fingerprint_of
 from soke.data.lexicon import Lexicon
@@ -53,8 +53,10 @@ def extract_codes(
         skipped += _extract_lexicon(
             tokenizer, lexicon, {c.language for c in corpora}, store, limits, watch, batch_size, workers, strict, rule
         )
+    store.list_skipped(skipped)
     if skipped:
-        log.warning("%d clips have no codes: %s", len(skipped), "; ".join(s.reason for s in skipped[:5]))
+        reasons = "; ".join(s.reason for s in skipped[:5])
+        log.warning("%d clips have no codes, %s lists them: %s", len(skipped), store.path / SKIPPED, reasons)
     log.info("codes of tokenizer %s are in %s", tokenizer.hash, store.path)
 
 

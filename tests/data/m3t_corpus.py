@@ -54,7 +54,8 @@ def expressive(motion: Motion, seed: int) -> Motion:
     rotations[:, _EYES] = sway(6, 0.1).view(-1, 2, 3)
     lids = (torch.sin(2 * seconds) > 0.95).float()[:, None].expand(-1, 2)
     return replace(
-        motion, rotations=rotations, expression=torch.cat([motion.expression, sway(90, 0.5)], 1), eyelids=lids.clone()
+        motion, rotations=rotations, expression=torch.cat([motion.expression, sway(90, 0.5)], 1), eyelids=lids.clone(),
+        lacking=frozenset(),
     )
 
 

@@ -12,11 +12,14 @@ import torch
 from prepare.pack_poses import pack
 from prepare.survey import survey
 from soke.body.joints import LEFT_HAND
+from soke.body.layout import MotionLayout, PartSpec
 from soke.body.motion import Motion
-from soke.build.data import corpora_of, statistics_of
+from soke.build.data import corpora_of, statistics_of, tokenizer_data
+from soke.build.translation import models as translation_models
 from soke.data.clip import ClipError
 from soke.data.csl_daily import CSLDaily
 from soke.data.dataset import MotionDataset
+from soke.data.face_clips import write_list
 from soke.data.formats import SMPLFX_CLIPS
 from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon
@@ -152,6 +155,27 @@ def test_bad_clips_are_skipped_with_their_fault(root: Path):
     with pytest.raises(ClipError, match="clip dev/b: .*b.npz holds numbers in jaw_pose that are not finite"):
         corpus.load(corpus.clips("val")[0])
     assert [clip.reason.startswith("clip dev/b") for clip in survey(corpus).splits["val"].broken] == [True]
+
+
+def test_clips_without_sentences_train_tokenizers_alone(root: Path, tmp_path: Path):
+    write_clip(tmp_path / "mead/smplfx/M003/1.npz", motion(41, 25.0))
+    write_list(tmp_path / "mead", ["M003/1"])
+    own = ["DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null", f"DATASET.CORPORA.phoenix.ROOT={root}",
+           f"DATASET.CORPORA.faces.ROOT={tmp_path / 'mead'}", "DATASET.FRAMES=smplfx",
+           "DATASET.TRAIN_ON_LEXICON=false"]
+    config = load_config("configs/deto.yaml", None, own)
+    assert [corpus.name for corpus in corpora_of(config)] == ["phoenix"]
+    assert [corpus.name for corpus in tokenizer_data(config, tmp_path).corpora] == ["phoenix", "faces"]
+    assert [model.name for model in translation_models(config)] == ["deto/phoenix"]
+
+
+def test_soke_s_frames_do_not_tell_where_the_eyes_look(root: Path):
+    """A part with eyes is not trained on zeros."""
+    eyed = MotionLayout([PartSpec("body", ("head", "left_eye_smplhf"))])
+    found = list(MotionDataset([Phoenix14T(root)], "val", eyed))
+    assert {item.reason.split(": ")[1] for item in found} == {"it lacks left_eye_smplhf of the part body"}
+    with pytest.raises(UserError, match="needs 100 expression coefficients, the motion has 10; check PARTS and DATASET"):
+        MotionDataset([Phoenix14T(root)], "val", MotionLayout([PartSpec("face", (), expression=100)]))[0]
 
 
 def test_signs_are_clips_of_their_own_or_segments_of_a_sentence_s(root: Path):

@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from prepare.pack_poses import pack
 from soke.data.clip import SPLITS, Clip, ClipError
 from soke.data.codes import CodeStore
 from soke.data.dataset import CodesDataset
+from soke.data.formats import SMPLFX_CLIPS
 from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.recordings import read_recordings
+from soke.data.smplfx_clips import write_clip
 from soke.errors import UserError
 from soke.tokenizer.extraction import extract_codes
 from soke.tokenizer.tokenizer import SignTokenizer
@@ -169,6 +172,31 @@ def test_clips_that_became_unreadable_lose_their_codes(root, tokenizer):
     assert not (root / "codes/phoenix/own-test.npy").exists()
     dataset = CodesDataset([Phoenix14T(root / "german")], "test", CodeStore(root / "codes"))
     assert [clip.name for clip in dataset.clips] == ["same"]
+    (line,) = (root / "codes/skipped_clips.txt").read_text().splitlines()
+    assert line.startswith("phoenix/own-test\ttest\tclip own-test: ") and line.endswith("copy or extract it again")
+
+
+def test_a_clip_that_lacks_a_part_has_no_codes_and_is_listed(root, tokenizer):
+    """Until it has the part."""
+    motion = random_motion(60)
+    motion = replace(motion, expression=torch.zeros(60, 100), eyelids=torch.zeros(60, 2))
+
+    def made(lacking: set[str]) -> CodeStore:
+        store = CodeStore(root / "fx")
+        write_clip(root / "german/smplfx/own-val.npz", replace(motion, lacking=frozenset(lacking)))
+        corpus = Phoenix14T(root / "german", form=SMPLFX_CLIPS)
+        extract_codes(tokenizer, [corpus], None, store, limits=LIMITS, batch_size=4)
+        return CodeStore(root / "fx")
+
+    names = [clip.name for split in SPLITS for clip in Phoenix14T(root / "german").clips(split)]
+    for name in names:
+        write_clip(root / "german/smplfx" / f"{name}.npz", motion)
+    store = made({"left_index1"})
+    assert not (root / "fx/phoenix/own-val.npy").exists() and (root / "fx/phoenix/own-test.npy").exists()
+    assert (store.path / "skipped_clips.txt").read_text() == (
+        "phoenix/own-val\tval\tclip own-val: it lacks left_index1 of the part lhand\n"
+    )
+    assert (made(set()).path / "phoenix/own-val.npy").exists() and not (root / "fx/skipped_clips.txt").exists()
 
 
 def test_another_longest_clip_makes_all_codes_again(root, tokenizer, caplog):
