@@ -1,12 +1,13 @@
-"""PartAutoencoder: encoder, quantizer and decoder of one part, and which steps of a padded batch count."""
+"""PartAutoencoder: encoder, quantizer and decoder of one part, and which clips and steps of a padded batch count."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from soke.data.dataset import PADDING_CODE
 from soke.data.statistics import STD_FLOOR
 from soke.tokenizer.autoencoder import ConvDecoder, ConvEncoder
 from soke.tokenizer.quantizers import Quantized, Quantizer, new_quantizer
@@ -111,3 +112,20 @@ class PartAutoencoder(nn.Module):
     def _frames(self, latents: Tensor, steps: ValidSteps) -> Tensor:
         """[B, code_dim, K] -> [B, T, D]."""
         return self.decoder(latents, steps.tail()).transpose(1, 2)
+
+
+def of_clips(
+    parts: Sequence[str], features: Mapping[str, Tensor], steps: ValidSteps, rows: Mapping[str, Tensor] | None
+) -> tuple[Tensor, list[int], ValidSteps]:
+    """One batch of the clips that have the parts of an autoencoder, how many have each, and their valid steps."""
+    if rows is None:
+        batch = len(steps.valid)
+        return torch.cat([features[part] for part in parts]), [batch] * len(parts), steps.repeated(len(parts))
+    chosen = [rows[part] for part in parts]
+    stacked = torch.cat([features[part][own] for part, own in zip(parts, chosen)])
+    return stacked, [len(own) for own in chosen], steps.picked(torch.cat(chosen))
+
+
+def spread_out(codes: Tensor, rows: Tensor, batch: int) -> Tensor:
+    """[B', K, L] of the clips `rows` -> [B, K, L], -1 of the others."""
+    return codes.new_full((batch, *codes.shape[1:]), PADDING_CODE).index_copy(0, rows, codes)

@@ -26,7 +26,7 @@ from soke.errors import UserError
 from soke.settings import SettingsError
 from soke.storage import new_folder
 from soke.tokenizer.codes import Codes
-from soke.tokenizer.part import PartAutoencoder, ValidSteps
+from soke.tokenizer.part import PartAutoencoder, ValidSteps, of_clips, spread_out
 from soke.tokenizer.precision import whole_float32
 from soke.tokenizer.saved import CONFIG_FILE, HOW_TO_TRAIN, WEIGHTS_FILE, check_provenance
 from soke.tokenizer.settings import AutoencoderSettings, Networks, streams_of
@@ -178,7 +178,7 @@ class SignTokenizer(nn.Module):
         target, reconstruction, codes, commitment, codebook = {}, {}, {}, {}, {}
         for distinct, parts in self._sharing().items():
             autoencoder = self.autoencoders[distinct]
-            stacked, counts, own = _of_clips(parts, features, steps, rows)
+            stacked, counts, own = of_clips(parts, features, steps, rows)
             normalised = autoencoder.normalise(stacked)
             rebuilt, quantized = autoencoder(normalised, own)
             target.update(zip(parts, normalised.split(counts)))
@@ -188,7 +188,7 @@ class SignTokenizer(nn.Module):
         valid = steps.valid.repeat_interleave(self.frames(1), dim=1)
         masks = {part: valid if rows is None else valid[rows[part]] for part in self.parts}
         if rows is not None:
-            codes = {part: _spread(values, rows[part], len(valid)) for part, values in codes.items()}
+            codes = {part: spread_out(values, rows[part], len(valid)) for part, values in codes.items()}
         stacked = self._stacked(codes, steps)
         return TokenizerOutput(target, reconstruction, stacked, valid, masks, commitment, codebook)
 
@@ -398,20 +398,3 @@ class SignTokenizer(nn.Module):
         padding = ~steps.valid[..., None]
         values = torch.cat([codes[part] for part in self.parts], dim=2).masked_fill(padding, PADDING_CODE)
         return Codes(values, steps.valid.sum(1))
-
-
-def _of_clips(
-    parts: Sequence[str], features: Mapping[str, Tensor], steps: ValidSteps, rows: Mapping[str, Tensor] | None
-) -> tuple[Tensor, list[int], ValidSteps]:
-    """One batch of the clips that have the parts of an autoencoder, how many have each, and their valid steps."""
-    if rows is None:
-        batch = len(steps.valid)
-        return torch.cat([features[part] for part in parts]), [batch] * len(parts), steps.repeated(len(parts))
-    chosen = [rows[part] for part in parts]
-    stacked = torch.cat([features[part][own] for part, own in zip(parts, chosen)])
-    return stacked, [len(own) for own in chosen], steps.picked(torch.cat(chosen))
-
-
-def _spread(codes: Tensor, rows: Tensor, batch: int) -> Tensor:
-    """[B', K, L] of the clips `rows` -> [B, K, L], -1 of the others."""
-    return codes.new_full((batch, *codes.shape[1:]), PADDING_CODE).index_copy(0, rows, codes)
