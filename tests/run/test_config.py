@@ -291,7 +291,7 @@ def test_mistakes_within_and_between_sections_are_reported_at_once():
         "TRAIN.STAGE is 'tokeniser', but must be one of tokenizer, generator, translation, recognition (did you mean tokenizer?); "
         "TEST.SEARCH.BEAMS must be at least 1, not 0; "
         "DATASET.CORPORA.how2sing.ROOT is missing; "
-        "DATASET.CORPORA.how2sing is none of how2sign, csl, phoenix, nmfs_csl (did you mean how2sign?); a corpus of "
+        "DATASET.CORPORA.how2sing is none of how2sign, csl, phoenix, nmfs_csl, faces (did you mean how2sign?); a corpus of "
         "your own needs DATASET.CORPORA.how2sing.READER, the class that reads it, as package.module.Class; "
         "GENERATOR.RETRIEVAL.SIMILAR must be between 0 and 1, not 2.0; "
         "GENERATOR.RETRIEVAL.SIMILAR=2.0 has no effect with GENERATOR.RETRIEVAL.MATCH=soke_substring: set "
