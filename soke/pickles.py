@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import sys
+import zipfile
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -127,6 +128,10 @@ class _RestrictedUnpickler(pickle.Unpickler):
             return self._tensor
         raise _Refused(f"{module}.{name}")
 
+    def persistent_load(self, pid: Any) -> Any:
+        """The numbers of a tensor in a file of torch.save, which are not read."""
+        return self._tensor()
+
 
 def load_pickle(
     path: str | os.PathLike[str], tensor: Callable[..., Any] = _nothing,
@@ -140,13 +145,29 @@ def load_pickle(
     Raises UserError that names the file: it is missing, empty, cut off, no pickle (a file of torch.save is none), or
     names anything else to load.
     """
+    return parse_pickle(_bytes_of(path), str(path), tensor, stand_ins)
+
+
+def load_saved(path: str | os.PathLike[str]) -> Any:
+    """The content of a file of torch.save (since 1.6), as `load_pickle` has it; a tensor is a `TorchValue`. Raises
+    UserError as that does."""
+    data = _bytes_of(path)
     try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    if not data:
-        raise UserError(f"{path} is empty (0 bytes); copy or extract it again")
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        (member,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        pickled = archive.read(member)
+    except Exception as error:  # damaged bytes can raise nearly anything
+        raise UserError(
+            f"{path} is cut off or is no file of torch.save ({type(error).__name__}: {error}); copy or extract it again"
+        ) from error
+    return parse_pickle(pickled, str(path), TorchValue)
+
+
+def parse_pickle(
+    data: bytes, source: str, tensor: Callable[..., Any] = _nothing,
+    stand_ins: Mapping[tuple[str, str], Any] = MappingProxyType({}),
+) -> Any:
+    """As `load_pickle`, of bytes; `source` says in errors where they are from."""
     try:
         if data.startswith(_GZIP_MAGIC):
             data = gzip.decompress(data)
@@ -158,14 +179,25 @@ def load_pickle(
         return content
     except _Saved:
         raise UserError(
-            f"{path} was written by torch.save, or is another zip archive; read it with torch.load, turn its tensors "
+            f"{source} was written by torch.save, or is another zip archive; read it with torch.load, turn its tensors "
             "into numpy arrays (tensor.numpy()) and write it with pickle.dump"
         ) from None
     except _Refused as refused:
         raise UserError(
-            f"{path} was refused: it asks to load {refused}, and only numpy arrays and plain containers are read"
+            f"{source} was refused: it asks to load {refused}, and only numpy arrays and plain containers are read"
         ) from None
     except Exception as error:  # damaged bytes can raise nearly anything
         raise UserError(
-            f"{path} is cut off or is not a pickle ({type(error).__name__}: {error}); copy or extract it again"
+            f"{source} is cut off or is not a pickle ({type(error).__name__}: {error}); copy or extract it again"
         ) from error
+
+
+def _bytes_of(path: str | os.PathLike[str]) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    if not data:
+        raise UserError(f"{path} is empty (0 bytes); copy or extract it again")
+    return data

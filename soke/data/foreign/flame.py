@@ -15,9 +15,9 @@ from torch import Tensor
 from soke.body.motion import Motion
 from soke.data.clip import ClipError
 from soke.data.foreign.assembling import EYES, Rules, assembled, from_6d, named, taken
-from soke.data.foreign.unpickling import load_saved
 from soke.data.loading import sorted_frames
 from soke.errors import UserError
+from soke.pickles import load_saved
 
 _SHAPE, _EXPRESSION = 300, 100
 _LOST = 0.5  # of a clip's frames, at most, may be left out between its first and last

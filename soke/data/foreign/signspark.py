@@ -18,8 +18,8 @@ from soke.body.joints import LEFT_HAND, RIGHT_HAND, UPPER_BODY
 from soke.body.motion import Motion
 from soke.data.clip import ClipError
 from soke.data.foreign.assembling import Rules, assembled, from_6d, named, taken
-from soke.data.foreign.unpickling import parse_pickle
 from soke.errors import UserError
+from soke.pickles import parse_pickle
 
 RENDERED_AT = 20.0  # frames per second of the publication's pictures; the file does not tell a rate
 _META = "__meta__"
