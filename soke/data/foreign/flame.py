@@ -54,7 +54,8 @@ class Vhap:
 
     def __init__(self, path: Path, rules: Rules):
         self.path, self.rules = path, rules
-        self._folders = {**_clips(path, "flame_param/*.npz", 2), **_clips(path, "flame_param.npz", 1, needed=False)}
+        single = _clips(path, "flame_param/*.npz", 2, needed=False)
+        self._folders = {**single, **_clips(path, "flame_param.npz", 1, needed=not single)}
 
     @property
     def names(self) -> list[str]:
@@ -111,7 +112,7 @@ def _clips(path: Path, pattern: str, up: int, needed: bool = True) -> dict[str, 
         raise UserError(f"{path} is no folder: --from names the folder that holds the clips' folders")
     found = {file.parents[up - 1] for file in path.rglob(pattern)}
     names = {folder.relative_to(path).as_posix() if folder != path else path.name: folder for folder in sorted(found)}
-    if needed and not names and pattern != "flame_param/*.npz":
+    if needed and not names:
         raise UserError(f"{path} holds no clips: nothing in it is called {pattern}")
     return names
 
