@@ -1,4 +1,5 @@
-"""The layout of M3T goes the whole way: six-dimensional rotations, a mirrored hand, 100 expressions, eyelids; toy size."""
+"""M3T goes the whole way as its configurations say, at toy size: SMPL-FX clips, tokenizer, codes, generator with
+translation, back-translation, tests both ways."""
 
 from __future__ import annotations
 
@@ -14,59 +15,65 @@ import get_motion_code
 import test as test_entry
 import train
 from prepare import small_mbart
+from soke.body.motion import Motion
+from soke.build.data import corpora_of
 from soke.data.saved import read_motion
 from soke.generator.producer import SignProducer
+from soke.run.config import load_config
 from soke.tokenizer.tokenizer import SignTokenizer
-from tests.data.m3t_corpus import M3TCorpus, write_m3t_corpus
+from tests.data.face_writing import write_phoenix_with_faces
 
-TOKENIZER = """
-BASE: [configs/parts/m3t.yaml]
-NAME: m3t
-TRAIN: {END_EPOCH: 2, NUM_WORKERS: 0}
-EVAL: {EVERY_EPOCHS: 1, GENERATE_EVERY: 1, BEST: per_part}
-TOKENIZER: {WIDTH: 16, CODE_DIM: 16}
-"""
+ONE_CORPUS = ["DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null"]
+TOY = [
+    "TRAIN.NUM_WORKERS=0", "TRAIN.END_EPOCH=2", "TRAIN.BATCH_SIZE=4", "TRAIN.OPTIM.WARMUP_EPOCHS=0",
+    "EVAL.EVERY_EPOCHS=1", "EVAL.GENERATE_EVERY=1", "EVAL.GENERATE_CLIPS=2", "LOGGER.TENSORBOARD=false",
+    "ACCELERATOR=cpu", "BODY.FLAT_HAND_MEAN=true", "TOKENIZER.WIDTH=16", "TOKENIZER.DEPTH=1", "GENERATOR.MAX_STEPS=12",
+    "TRANSLATION.WIDTH=16", "TRANSLATION.LAYERS=1", "TRANSLATION.HEADS=2", "TRANSLATION.FEEDFORWARD=16",
+    "TRANSLATION.MAX_TOKENS=8", "TRANSLATION.BEAMS=[1]", "TRANSLATION.LENGTH_PENALTIES=[0]",
+]
 
 
 class Workshop:
-    """A folder for data, configurations, runs and results."""
+    """A folder for data, runs and results of the shipped configurations."""
 
     def __init__(self, root: Path):
         self.root = root
-        (root / "tokenizer.yaml").write_text(TOKENIZER)
-        (root / "generator.yaml").write_text(
-            f"BASE: [{root}/tokenizer.yaml]\nTRAIN: {{STAGE: generator}}\n"
-            "TOKENIZER: {PATH: '${FOLDER}/tokenizer/m3t/tokenizer'}\n"
-        )
         self.overrides = [
-            f"DATASET.CORPORA={{m3t: {{ROOT: {root}/data, READER: tests.data.m3t_corpus.M3TCorpus}}}}",
-            f"DATASET.CODE_PATH={root}/codes", f"FOLDER={root}/experiments", f"RESULTS={root}/results",
-            f"GENERATOR.MBART={root}/mbart", "GENERATOR.MAX_STEPS=12", "LOGGER.TENSORBOARD=false", "ACCELERATOR=cpu",
-            "METRIC.BACK_TRANSLATION=", "BODY.FLAT_HAND_MEAN=true",
+            *ONE_CORPUS, *TOY, f"DATASET.CORPORA.phoenix.ROOT={root}/data", f"DATASET.CODE_PATH={root}/codes",
+            f"FOLDER={root}/experiments", f"RESULTS={root}/results", f"GENERATOR.MBART={root}/mbart",
         ]
 
     def run(self, program, config: str, *more: str) -> None:
-        program.main(["--cfg", f"{self.root}/{config}.yaml", "--nodebug", *self.overrides, *more])
+        program.main(["--cfg", f"configs/{config}.yaml", "--nodebug", *self.overrides, *more])
 
     def tokenizer(self) -> SignTokenizer:
-        return SignTokenizer.from_pretrained(self.root / "experiments" / "tokenizer" / "m3t" / "tokenizer")
+        return SignTokenizer.from_pretrained(self.root / "experiments" / "tokenizer" / "m3t_tokenizer" / "tokenizer")
+
+    def producer(self) -> SignProducer:
+        return SignProducer.from_pretrained(self.root / "experiments" / "generator" / "m3t" / "generator")
+
+    def cells(self, *folder: str) -> list[dict]:
+        table = self.root.joinpath("results", *folder, "table.json")
+        return json.loads(table.read_text(encoding="utf-8"))["cells"]
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Workshop:
+    """Everything up to and with the generator, the back-translation model and the test of text to motion."""
     shop = Workshop(tmp_path_factory.mktemp("m3t"))
-    write_m3t_corpus(shop.root / "data")
-    small_mbart.main([
-        "--cfg", f"{shop.root}/generator.yaml", "--out", str(shop.root / "mbart"), "--size", "tiny", *shop.overrides,
-    ])
-    shop.run(train, "tokenizer")
-    shop.run(get_motion_code, "generator")
-    shop.run(train, "generator")
+    write_phoenix_with_faces(shop.root / "data")
+    mbart = ["--out", str(shop.root / "mbart"), "--size", "tiny"]
+    small_mbart.main(["--cfg", "configs/m3t.yaml", *mbart, *shop.overrides])
+    shop.run(train, "m3t_tokenizer")
+    shop.run(get_motion_code, "m3t")
+    shop.run(train, "m3t")
+    shop.run(train, "m3t_back_translation", "TRAIN.END_EPOCH=1")
+    shop.run(test_entry, "m3t", "--count_time", "TEST.SAVE_PREDICTIONS=true")
     return shop
 
 
 def test_each_part_is_exported_at_its_own_best(shop):
-    run = shop.root / "experiments" / "tokenizer" / "m3t"
+    run = shop.root / "experiments" / "tokenizer" / "m3t_tokenizer"
     with (run / "csv" / "metrics.csv").open() as stream:
         rows = [row for row in csv.DictReader(stream) if row.get("val/part_error_face")]
     for part, epoch in shop.tokenizer().epochs.items():
@@ -76,48 +83,86 @@ def test_each_part_is_exported_at_its_own_best(shop):
 
 
 def test_the_layout_is_the_published_one(shop):
-    layout = shop.tokenizer().layout
-    assert layout.sizes == {"body": 72, "lhand": 90, "rhand": 90, "face": 108}
+    assert shop.tokenizer().layout.sizes == {"body": 72, "lhand": 90, "rhand": 90, "face": 108}
 
 
 def test_both_hands_speak_the_codes_of_one_autoencoder(shop):
-    tokenizer, corpus = shop.tokenizer(), M3TCorpus(shop.root / "data")
+    tokenizer = shop.tokenizer()
+    (corpus,) = corpora_of(load_config("configs/m3t.yaml", overrides=shop.overrides))
     assert set(tokenizer.autoencoders) == {"body", "rhand", "face"}
     motion = corpus.load(corpus.clips("test")[0]).frames(slice(0, 40))
     codes, mirrored = tokenizer.encode_motion(motion), tokenizer.encode_motion(motion.mirrored())
     left, right = tokenizer.parts.index("lhand"), tokenizer.parts.index("rhand")
     assert torch.equal(codes[:, left], mirrored[:, right]) and torch.equal(codes[:, right], mirrored[:, left])
-    assert not torch.equal(codes[:, left], codes[:, right])
+
+    def latents(motion: Motion) -> dict[str, torch.Tensor]:
+        features = {part: values[None] for part, values in tokenizer.layout.features(motion).items()}
+        return tokenizer.latents(features, torch.tensor([len(motion)]))
+
+    own, other = latents(motion), latents(motion.mirrored())
+    torch.testing.assert_close(own["lhand"], other["rhand"])
+    torch.testing.assert_close(own["rhand"], other["lhand"])
+    assert not torch.allclose(own["lhand"], own["rhand"], rtol=1e-3)
 
 
 def test_codes_have_a_column_per_part(shop):
-    files = list((shop.root / "codes" / "m3t").rglob("*.npy"))
+    files = list((shop.root / "codes" / "phoenix").rglob("*.npy"))
     assert len(files) == 20 and all(np.load(file).shape[2] == 4 for file in files)
 
 
-def test_generated_motion_has_all_that_the_layout_covers_and_is_scored(shop, caplog):
-    shop.run(test_entry, "generator", "TEST.SAVE_PREDICTIONS=true")
-    cells = json.loads((shop.root / "results" / "m3t" / "table.json").read_text(encoding="utf-8"))["cells"]
-    rows = {"ground truth", "generated", "generated, shuffled", "tokenizer reconstruction"}
-    assert {cell["row"] for cell in cells} == rows
-    assert {("DTW-PA-JPE", "hand"), ("DTW-VPE", "face")} <= {(cell["metric"], cell["part"]) for cell in cells}
+def test_the_generator_has_a_prompt_and_a_head_of_each_part_and_translates(shop):
+    generator = shop.producer().generator
+    assert generator.spec.streams == {"body": 96, "lhand": 192, "rhand": 192, "face": 512}
+    assert len(generator.vocabulary.language_ids("DGS")) == 4
+    assert set(generator.heads.linear) == set(generator.spec.streams)
+    assert generator.text_head.weight is not None and not generator.source.lexicon.recordings
+
+
+def test_generated_motion_is_scored_on_smpl_fx_and_read_back(shop):
+    cells = shop.cells("m3t")
+    made = {"generated", "generated, shuffled", "tokenizer reconstruction"}
+    assert {cell["row"] for cell in cells} == {"ground truth", *made}
+    found = {(cell["row"], cell["metric"], cell["part"]): cell for cell in cells}
+    for row in made:
+        face = found[row, "DTW-VPE", "face"]["signature"]
+        assert "-fx" in face["body"] and face["joints"].endswith("flame-face") and face["alignment"] == "root"
+        assert {(row, "DTW-PA-JPE", "hand"), (row, "DTW-JPE", "body"), (row, "BLEU-4", None)} <= set(found)
+    assert ("ground truth", "BLEU-4", None) in found
     assert all(np.isfinite(list(cell["values"].values())).all() and cell["clips"] == 4 for cell in cells)
-    named = [record for record in caplog.records if "has no eyelids and no expressions beyond 39" in record.message]
-    assert len(named) == 1
     motion = read_motion(next((shop.root / "results" / "m3t" / "predictions").rglob("*.npz")))
     assert motion.expression.shape == (len(motion), 100) and motion.eyelids.shape == (len(motion), 2)
     assert motion.expression[:, 10:].any() and motion.rotations[:, 23:25].any()  # coefficients and eyes move
 
 
-def test_the_exported_generator_signs_a_typed_sentence(shop):
-    producer = SignProducer.from_pretrained(shop.root / "experiments" / "generator" / "m3t" / "generator")
-    (motion,) = producer.generate(["the dog sleeps"], ["ASL"])
-    assert motion.expression.shape[1] == 100 and motion.eyelids is not None and motion.fps == 24.0
+def test_back_translation_reads_360_numbers_per_frame(shop):
+    file = shop.root / "experiments" / "translation" / "m3t_back_translation" / "phoenix" / "translation"
+    settings = json.loads((file / "translator.json").read_text(encoding="utf-8"))
+    config = load_config("configs/m3t_back_translation.yaml")
+    assert settings["provenance"]["layout_hash"] == shop.tokenizer().layout.hash
+    assert sum(shop.tokenizer().layout.sizes.values()) == 360 and config.train.batch_size == 256
+
+
+def test_seconds_per_video_are_those_of_four_streams(shop):
+    timing = json.loads((shop.root / "results" / "m3t" / "timing.json").read_text(encoding="utf-8"))
+    assert [row["batch_size"] for row in timing["timings"]] == [1, 8, 64]
+    assert all(row["mean"] > 0 for row in timing["timings"])
+
+
+def test_the_generator_is_tested_from_motion_to_text(shop):
+    shop.run(test_entry, "m3t", "--task=m2t")
+    found = {(cell["row"], cell["metric"]): cell for cell in shop.cells("m3t", "m2t")}
+    assert ("generator", "BLEU-4") in found and all(cell["clips"] == 4 for cell in found.values())
+
+
+def test_the_exported_generator_signs_a_typed_sentence_and_reads_it(shop):
+    producer = shop.producer()
+    (motion,) = producer.generate(["am morgen kommt regen"], ["DGS"])
+    assert motion.expression.shape[1] == 100 and motion.eyelids is not None and motion.fps == 25.0
+    assert len(producer.translate([motion], ["DGS"])) == 1
 
 
 def test_a_tokenizer_is_tested(shop):
-    shop.run(test_entry, "tokenizer", f"RESULTS={shop.root}/rebuilt")
-    cells = json.loads((shop.root / "rebuilt" / "m3t" / "table.json").read_text(encoding="utf-8"))["cells"]
-    assert {("PA-MPVPE", "face"), ("codebook-use", "lhand"), ("MPJPE", "hand")} <= {
-        (cell["metric"], cell["part"]) for cell in cells
+    shop.run(test_entry, "m3t_tokenizer")
+    assert {("PA-MPVPE", "face"), ("codebook-use", "lhand"), ("MPJPE", "hand"), ("DTW-VPE", "face")} <= {
+        (cell["metric"], cell["part"]) for cell in shop.cells("m3t_tokenizer")
     }
