@@ -26,6 +26,7 @@ RUNNABLE = [
         "soke_fsq", "soke_fsq_tokenizer", "tied_heads", "translation",
     )),
     *(f"configs/skels/{name}.yaml" for name in ("tokenizer", "soke", "back_translation")),
+    *(f"configs/demo/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
 ]
 
 
@@ -91,6 +92,8 @@ def test_m3t_s_generator_is_the_published_one():
     assert config.dataset.code_path != soke.dataset.code_path
     lines = (ROOT / "configs" / "m3t.yaml").read_text(encoding="utf-8").splitlines()
     assert len([line for line in lines if not line.startswith(("#", "BASE"))]) <= 10
+    demo = load_config("configs/demo/m3t.yaml")
+    assert demo.generator == replace(g, mbart="deps/mbart-face", max_steps=40) and demo.train.optim.kind == "adamw"
     without, retrieving = (load_config(f"configs/ablation/m3t_{name}.yaml") for name in (
         "without_translation", "retrieval",
     ))
