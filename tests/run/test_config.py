@@ -88,7 +88,7 @@ def test_m3t_s_generator_is_the_published_one():
     assert (g.translation, g.retrieval.words, config.dataset.lexicon) == (0.5, 0, None)
     assert (config.train.batch_size, config.train.end_epoch) == (32, 200) and config.eval.generate_every > 0
     assert (o.kind, o.schedule, o.lr, o.eta_min, o.warmup_epochs) == ("adamw", "cosine", 2e-4, 1e-6, 0)
-    assert config.test.search.method == "greedy" and config.dataset.frames == "smplfx"
+    assert config.test.search.method == "greedy" and (config.dataset.frames, config.body.model) == ("smplfx", "smplfx")
     assert config.dataset.code_path != soke.dataset.code_path
     lines = (ROOT / "configs" / "m3t.yaml").read_text(encoding="utf-8").splitlines()
     assert len([line for line in lines if not line.startswith(("#", "BASE"))]) <= 10
