@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from soke.body import Motion
-from soke.body.graft import RING_SHARES, edges_of
+from soke.body.graft import RING_SHARES, edges_of, neck_rings
 from soke.body.joints import SMPLX_JOINTS, joint_indices
 from soke.body.model import MODEL_FILE, load_body_model, load_smplfx
 from soke.body.smplfx import SMPLFX
@@ -412,6 +412,40 @@ def test_shares_fall_from_the_body_to_the_face(smplfx):
     assert counts == [48, 46, 44, 46, 44, 44, 46, 52, 56]
     heights = [float(smplfx.template[torch.nonzero(share == of).squeeze(1), 1].mean()) for of in RING_SHARES]
     assert heights == sorted(heights)
+
+
+def test_a_second_border_in_the_mouth_is_no_neck(smplfx):
+    flame = smplfx._flame
+    lip = flame.lips[0, 7]
+    open_mouth = replace(flame, faces=flame.faces[~(flame.faces == lip).any(1)])
+    for ring, expected in zip(neck_rings(open_mouth), neck_rings(flame), strict=True):
+        assert np.array_equal(ring, expected)
+    sealed = replace(flame, faces=np.concatenate([flame.faces, flame.faces[:, ::-1]]))
+    with pytest.raises(UserError, match="has no open border at the neck"):
+        neck_rings(sealed)
+
+
+def test_pose_correctives_are_those_of_smplx(tmp_path):
+    """The stand-in has none."""
+    with np.load(STAND_IN / MODEL_FILE) as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["posedirs"][:, :, ::90] = np.random.default_rng(0).normal(0, 0.005, arrays["posedirs"][:, :, ::90].shape)
+    np.savez(tmp_path / "SMPLX_NEUTRAL.npz", **arrays)
+    motion = replace(random_motion(), betas=torch.zeros(10))
+    smplx = BodyModel(tmp_path / "SMPLX_NEUTRAL.npz", "smplx", flat_hand_mean=True)
+    posed = SMPLFX(tmp_path / "SMPLX_NEUTRAL.npz", FLAME, IDS, "smplfx", flat_hand_mean=True)
+    surface = posed.surface(motion)
+    torch.testing.assert_close(surface[:, :10475], smplx.surface(motion), atol=1e-6, rtol=0)
+    torch.testing.assert_close(posed.joints(motion), smplx.joints(motion), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        posed.face_points(motion)[:, 1:], surface[:, posed.face_vertices], atol=1e-6, rtol=0
+    )
+    teeth = surface[:, UPPER_TEETH]
+    torch.testing.assert_close(
+        distances(teeth), distances(posed.template[UPPER_TEETH]).expand(6, -1, -1), atol=2e-5, rtol=0
+    )
+    plain = load_smplfx(STAND_IN.parent, flat_hand_mean=True).surface(motion)
+    assert (surface - plain)[:, :10475].norm(dim=2).mean() > 0.001
 
 
 def test_a_body_of_joints_alone_stays_smplx(smplfx, body):
