@@ -23,8 +23,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; what is written is the same")
     parser.add_argument(
         "--face", action="store_true",
-        help="the same signing with faces: mouthings, brows, blinks and gaze in the SMPL-FX format, what ten coefficients "
-        "keep of them in SOKE's, and a corpus of isolated signs, some of which differ in the face alone",
+        help="the same signing with faces: mouthings, brows, blinks and gaze in the SMPL-FX format, what ten "
+        "coefficients keep of them in SOKE's, and a corpus of isolated signs, some of which differ in the face alone",
     )
     options = parser.parse_args(arguments)
     try:

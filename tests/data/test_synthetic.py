@@ -395,16 +395,22 @@ def test_signers_and_words_of_a_demo_corpus():
     assert max(repeated.values()) >= 2  # CSL-Daily: a sentence by several signers
 
 
-def test_an_interrupted_run_ends_with_the_same_files(tiny, plans, tmp_path):
-    def stopped(items, total):
+def stopped_after(share):
+    """A progress that is interrupted when so much is done."""
+
+    def progress(items, total):
         for i, item in enumerate(items):
-            if i == total // 4:
+            if i == int(share * total):
                 raise KeyboardInterrupt
             yield item
 
+    return progress
+
+
+def test_an_interrupted_run_ends_with_the_same_files(tiny, plans, tmp_path):
     root = tmp_path / "again"
     with pytest.raises(KeyboardInterrupt):
-        write_corpora(root, "tiny", SEED, progress=stopped)
+        write_corpora(root, "tiny", SEED, progress=stopped_after(0.25))
     assert not json.loads((root / STAMP).read_text())["complete"]
     # As a process killed in the middle of a clip would leave it.
     half = root / "CSL-Daily" / "poses"

@@ -24,7 +24,7 @@ from soke.data.synthetic.recordings import FaceRecorder
 from soke.data.synthetic.visemes import VISEMES
 from soke.data.synthetic.writer import STAMP, write_corpora
 from soke.errors import UserError
-from tests.data.test_synthetic import tree
+from tests.data.test_synthetic import stopped_after, tree
 
 SEED = 7
 
@@ -107,15 +107,9 @@ def test_texts_are_those_without_a_face(faced, tmp_path):
 
 
 def test_workers_and_interruptions_do_not_matter(faced, tmp_path, plans):
-    def stopped(items, total):
-        for i, item in enumerate(items):
-            if i == total // 2:
-                raise KeyboardInterrupt
-            yield item
-
     root = tmp_path / "again"
     with pytest.raises(KeyboardInterrupt):
-        write_corpora(root, "tiny", SEED, progress=stopped, face=True)
+        write_corpora(root, "tiny", SEED, progress=stopped_after(0.5), face=True)
     assert not json.loads((root / STAMP).read_text())["complete"]
     first = plans["How2Sign"].takes[0]
     (root / "How2Sign" / "smplfx" / f"{first.name}.npz").unlink()  # killed between both forms of a clip
@@ -163,6 +157,7 @@ def test_the_command_says_what_ten_coefficients_keep(faced, capsys):
 
 
 def test_a_plain_folder_is_not_given_faces(tmp_path):
-    (tmp_path / STAMP).write_text(json.dumps({"version": writer.VERSION, "size": "tiny", "seed": SEED, "complete": True}))
+    stamp = {"version": writer.VERSION, "size": "tiny", "seed": SEED, "complete": True}
+    (tmp_path / STAMP).write_text(json.dumps(stamp))
     with pytest.raises(UserError, match="choose another one with --out"):
         write_corpora(tmp_path, "tiny", SEED, face=True)

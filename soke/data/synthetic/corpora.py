@@ -225,5 +225,6 @@ def plan_lexicon(corpora: tuple[SyntheticCorpus, ...]) -> SignBook:
     """The lexicon of all languages. A word with variants is shown in the first one."""
     return SignBook(tuple(
         Entry(word, language, f"{language}_{i:04}", _FPS[language], corpus.signs[word][0])
-        for corpus in corpora for language in [corpus.spoken.language] for i, word in enumerate(corpus.spoken.vocabulary)
+        for corpus in corpora for language in [corpus.spoken.language]
+        for i, word in enumerate(corpus.spoken.vocabulary)
     ))

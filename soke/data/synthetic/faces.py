@@ -44,7 +44,7 @@ _STRAY_BLINK = 0.3  # share of clips with a blink at any time
 _SACCADE = 0.07  # s
 
 # Standard deviations of what differs between signers, and of what differs between clips.
-_HABIT = {"mouth": 0.15, "brows": 0.15, "lag": 0.02, "rest": 0.05, "accent": 0.35, "head_shape": 0.8}
+_HABIT = {"mouth": 0.15, "brows": 0.15, "lag": 0.02, "rest": 0.05, "shapes": 0.35, "head_shape": 0.8}
 _CLIP = {"mouth": 0.15, "shape": 0.25, "brows": 0.15, "moment": 0.018}
 _SLURRED, _WEAK = 0.2, 4  # share of the shapes up to this salience that a person leaves out
 _TRACKING, _JITTER = 0.05, 0.015  # of every facial action's strength: slow noise, and another from frame to frame
@@ -56,12 +56,13 @@ _EYE_TRACKING = 0.012  # rad
 class FaceHabits:
     """A signer's face.
 
-    head_shape:  [300]
-    mouth, brows: strength against the model's
-    lag:         s behind the hands
-    rest:        [A] actions at rest
-    shapes:      [V, A] what the person makes of each action in each of `VISEMES`, against the model
-    noise:       1 for people, 0 for the lexicon's model
+    head_shape: [300]
+    mouth:      strength of the mouthings, against the model's
+    brows:      of brows and lids, likewise
+    lag:        s behind the hands
+    rest:       [A] actions at rest
+    shapes:     [V, A] what the person makes of each action in each of `VISEMES`, against the model
+    noise:      1 for people, 0 for the lexicon's model
     """
 
     head_shape: Tensor
@@ -100,11 +101,12 @@ def draw_habits(count: int, actions: FacialActions, rng: torch.Generator) -> tup
     shape = _HABIT["head_shape"] * torch.randn(count, 10, generator=rng).clamp(-2, 2)
     mouth_, brows, lag = torch.randn(3, count, generator=rng).clamp(-2, 2)
     rest = _HABIT["rest"] * torch.randn(count, len(actions.names), generator=rng).clamp(-2, 2)
-    shapes = 1 + _HABIT["accent"] * torch.randn(count, len(VISEMES), len(actions.names), generator=rng).clamp(-2, 2)
+    shapes = 1 + _HABIT["shapes"] * torch.randn(count, len(VISEMES), len(actions.names), generator=rng).clamp(-2, 2)
     return tuple(
         FaceHabits(
             pad(shape[i], (0, HEAD_SHAPES - 10)), 1 + _HABIT["mouth"] * float(mouth_[i]),
-            1 + _HABIT["brows"] * float(brows[i]), _HABIT["lag"] * float(lag[i]), actions.alike(rest[i]), actions.alike(shapes[i]),
+            1 + _HABIT["brows"] * float(brows[i]), _HABIT["lag"] * float(lag[i]),
+            actions.alike(rest[i]), actions.alike(shapes[i]),
         )
         for i in range(count)
     )
@@ -113,7 +115,7 @@ def draw_habits(count: int, actions: FacialActions, rng: torch.Generator) -> tup
 def with_face(
     performance: Performance, plan: FacePlan, habits: FaceHabits, actions: FacialActions, rng: torch.Generator,
 ) -> tuple[Motion, tuple[float, ...]]:
-    """The performance as SMPL-FX: 100 expression coefficients, eyelids, eyes, head shape; and the seconds of its blinks.
+    """The performance as SMPL-FX: 100 expression coefficients, eyelids, eyes, head shape; and when it blinks, s.
 
     Hands and arms are those of `performance.motion()`; jaw, head and expression are new.
     """

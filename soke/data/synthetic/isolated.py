@@ -87,7 +87,8 @@ class IsolatedCorpus:
 
     def face(self, take: IsolatedTake) -> FacePlan:
         word = take.sign.word
-        return FacePlan((mouthing(word, _LANGUAGE),), Marks(), (looked_at(take.sign.group or word),), (take.sign.brows,))
+        looks = looked_at(take.sign.group or word)  # confusing signs share their gaze as they share their hands
+        return FacePlan((mouthing(word, _LANGUAGE),), Marks(), (looks,), (take.sign.brows,))
 
 
 def plan_isolated(size: str, seed: int, signs: dict[str, tuple[SignForm, ...]]) -> IsolatedCorpus:

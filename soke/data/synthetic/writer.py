@@ -31,6 +31,7 @@ from soke.data.frames import FRAME_SIZE, frame_dicts, frames_from_motion
 from soke.data.smplfx_clips import write_clip
 from soke.data.synthetic.annotations import annotation_files, isolated_table, lexicon_table
 from soke.data.synthetic.corpora import FOLDERS, SIZES, Source, SyntheticCorpus, plan_corpora, plan_lexicon
+from soke.data.synthetic.facial_actions import load_facial_actions
 from soke.data.synthetic.isolated import plan_isolated
 from soke.data.synthetic.phenomena import faces_of, phenomena_of
 from soke.data.synthetic.recordings import FaceRecorder, Recorded, Recorder
@@ -76,7 +77,7 @@ def write_corpora(
     described = phenomena_of(corpora)
     for corpus in isolated:
         _write(root / corpus.folder / "nmfs_csl.csv", isolated_table(corpus))
-        described |= faces_of(corpora, corpus, made.blinks, recorder.actions)
+        described |= faces_of(corpora, corpus, made.blinks, load_facial_actions())
     _write(root / "phenomena.json", _json(described))
     _write(root / STAMP, _json({**parameters, "complete": True}))
     return True
