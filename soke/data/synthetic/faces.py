@@ -39,7 +39,7 @@ _EARLY = 0.06  # s by which they begin before the hands
 _LID_AT_REST = 0.04
 _LID_FOLLOWS = 0.5  # lid per rad of gaze downwards
 _BLINK = (0.07, 0.06, 0.13)  # s to close, closed, to open
-_BLINK_AFTER = 0.03  # s from the end of a sign
+_BLINK_AT = -0.04  # s from the end of a sign, so that the eyes open again before the hands rest
 _STRAY_BLINK = 0.3  # share of clips with a blink at any time
 _SACCADE = 0.07  # s
 
@@ -229,8 +229,8 @@ def _eye_rotations(gaze: Tensor) -> Tensor:
 def _blink_times(
     plan: FacePlan, habits: FaceHabits, strokes: Tensor, seconds: float, rng: torch.Generator,
 ) -> tuple[float, ...]:
-    """When lids begin to close, s: after every boundary, and now and then without a reason."""
-    times = [float(strokes[sign, 1]) + _BLINK_AFTER for sign in plan.marks.boundaries]
+    """When lids begin to close, s: at every boundary, and now and then without a reason."""
+    times = [float(strokes[sign, 1]) + _BLINK_AT for sign in plan.marks.boundaries]
     chance, at = torch.rand(2, generator=rng).tolist()
     if habits.noise and chance < _STRAY_BLINK:
         times.append(at * (seconds - sum(_BLINK)))
