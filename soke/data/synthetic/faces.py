@@ -144,11 +144,14 @@ def with_face(
 
 
 def fitted_face(motion: Motion, actions: FacialActions) -> Motion:
-    """The same as a fit of SMPL-X gives it for SOKE's frames: ten expression coefficients, eyes at rest, no eyelids."""
+    """The same as a fit of SMPL-X gives it for SOKE's frames: ten expression coefficients; lids and eyes are lacking."""
     rotations = motion.rotations.clone()
     rotations[:, _EYES] = 0.0
     expression = actions.fitted(motion.expression, motion.eyelids)
-    return replace(motion, rotations=rotations, expression=expression, eyelids=None, head_shape=None)
+    return replace(
+        motion, rotations=rotations, expression=expression, eyelids=None, head_shape=None,
+        lacking=frozenset(JOINT_GROUPS["eyes"]),
+    )
 
 
 def _normal(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
