@@ -138,6 +138,13 @@ class SkinnedBody(ABC):
         """See `Posed`."""
         return head_of(self.weights, self.template, self.expression_directions, self._skin.joints[_HEAD])
 
+    @property
+    def brows(self) -> Tensor:
+        """[2, 5, 3] points along the eyebrows of the template, right and left: its first landmarks."""
+        model = self._model
+        corners = self.template[model.faces_tensor[model.lmk_faces_idx[:10]]]  # [10, 3, 3]
+        return (corners * model.lmk_bary_coords[:10, :, None]).sum(dim=1).unflatten(0, (2, 5))
+
     def track(self, motion: Motion | JointMotion, names: Collection[str] | None = None) -> dict[str, Tensor]:
         """See `Posed`; also of the point set `face`."""
         motion = self._own(motion)

@@ -143,7 +143,8 @@ class SMPLFX(SkinnedBody):
         """[V, 3] in 0..1: a dressed body with white teeth; the stand-in names its lips and the inside of its mouth."""
         return torch.from_numpy(
             clothed_colors(
-                self.weights.cpu().numpy(), self.template.cpu().numpy(), *worn_marks(self.file), TEETH * self.teeth
+                self.weights.cpu().numpy(), self.template.cpu().numpy(), *worn_marks(self.file), TEETH * self.teeth,
+                self.brows.cpu().numpy(),
             )
         )
 

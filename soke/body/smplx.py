@@ -61,5 +61,5 @@ class BodyModel(SkinnedBody):
     @cached_property
     def colors(self) -> Tensor:
         """[V, 3] in 0..1: a dressed body; the stand-in names its lips and the inside of its mouth."""
-        weights, template = self.weights.cpu().numpy(), self.template.cpu().numpy()
-        return torch.from_numpy(clothed_colors(weights, template, *worn_marks(self.file)))
+        weights, template, brows = (each.cpu().numpy() for each in (self.weights, self.template, self.brows))
+        return torch.from_numpy(clothed_colors(weights, template, *worn_marks(self.file), brows=brows))

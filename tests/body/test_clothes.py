@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from soke.body.clothes import clothed_colors
 
@@ -47,6 +48,31 @@ def test_lips_and_mouth_are_coloured_where_named():
     changed = np.flatnonzero((colors != plain).any(axis=1))
     assert changed.tolist() == [15, 22]
     assert (colors[changed, 0] > 1.3 * colors[changed, 1]).all()  # red
+
+
+def test_eyebrows_are_dark_along_their_lines_and_fade_beside_them():
+    weights = np.zeros((5, 55))
+    weights[:, 15] = 1.0
+    brows = np.array([[[0.0, 0.0, 0.0], [0.02, 0.01, 0.0], [0.03, 0.0, 0.0]], [[9.0, 9.0, 9.0]] * 3])
+    across = np.array([-1.0, 2.0, 0.0]) / np.sqrt(5.0)  # the first segment, from whose middle the points go away
+    points = np.array([0.01, 0.005, 0.0]) + np.array([0.0, 0.0015, 0.004, 0.0065, 0.02])[:, None] * across
+    colors = clothed_colors(weights, points, brows=brows)
+    skin = clothed_colors(weights, points)
+    brightness = colors.sum(axis=1)
+    assert brightness[0] == brightness[1] < 0.35 * skin[0].sum()  # as dark as it gets
+    np.testing.assert_allclose(colors[2], 0.5 * (colors[0] + skin[0]), atol=1e-6)  # halfway
+    np.testing.assert_array_equal(colors[3:], skin[3:])
+
+
+def test_the_bodys_eyebrows_are_above_its_eyes(body):
+    right, left = body.brows.numpy()
+    eyes = {side: body.template[body.weights[:, joint] > 0.99].numpy() for side, joint in (("l", 23), ("r", 24))}
+    for brow, eye in ((left, eyes["l"]), (right, eyes["r"])):
+        assert eye[:, 0].min() - 0.02 < brow[:, 0].min() and brow[:, 0].max() < eye[:, 0].max() + 0.02
+        assert 0.0 < (brow[:, 1] - eye[:, 1].mean()).min() and (brow[:, 1] - eye[:, 1].mean()).max() < 0.04
+    away = torch.cdist(body.template, body.brows.flatten(0, 1)).amin(dim=1)
+    brightness = body.colors.sum(dim=1)
+    assert brightness[away < 0.002].max() < 0.7 and 8 <= int((away < 0.002).sum()) < 60
 
 
 def test_weights_of_another_model_are_refused():

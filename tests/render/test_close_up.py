@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from soke.body.joints import joint_indices
+from soke.body.model import load_smplfx
 from soke.body.motion import Motion
 from soke.render.backends import pyvista_problem
 from soke.render.camera import head_camera
@@ -20,6 +22,7 @@ from soke.render.raster import project
 from soke.render.sheet import contact_sheet
 from soke.render.video import write_video
 
+ROOT = Path(__file__).resolve().parents[2]
 SIZE = (90, 120)
 
 
@@ -151,6 +154,30 @@ def test_what_the_face_does_is_seen_where_it_does_it(body):
         change = np.abs(picture(still, both) - picture(other, both)).max(axis=-1) > 40
         rows, columns = np.nonzero(change)
         assert change.sum() > 20 and rows.min() > 40 and abs(columns.mean() - 45) < 5
+
+
+def white(image: np.ndarray, rows: slice) -> np.ndarray:
+    """Columns of the white pixels within the face, in these rows."""
+    inside = image[rows, 25:65]
+    return np.nonzero((inside.min(axis=-1) > 120) & (np.ptp(inside, axis=-1) < 45))[1]
+
+
+def test_eyelids_gaze_and_teeth_are_seen():
+    body = load_smplfx(ROOT / "deps" / "smpl_models", flat_hand_mean=True)
+    eyes, mouth = slice(44, 58), slice(72, 88)
+    blinking, left, right = moved(), *(
+        moved(left_eye_smplhf=[0.0, turn, 0.0], right_eye_smplhf=[0.0, turn, 0.0]) for turn in (0.5, -0.5)
+    )
+    blinking = replace(blinking, eyelids=torch.ones(1, 2))
+    extra = np.load(ROOT / "deps" / "smpl_models" / "stand_in" / "standin_extra.npz")
+    bared = np.flatnonzero([a.startswith(("mouthUpperUp", "mouthLowerDown")) for a in extra["facial_action_labels"]])
+    baring = moved(jaw=[0.1, 0.0, 0.0])
+    baring = replace(baring, expression=torch.from_numpy(extra["action_to_expression"][bared].sum(axis=0))[None])
+    figures = with_close_ups(body, moved(), blinking, left, right, baring)
+    still, blink, left, right, smile = (picture(figure, figures) for figure in figures)
+    assert len(white(still, eyes)) > 10 and len(white(blink, eyes)) < 2
+    assert white(right, eyes).mean() - white(left, eyes).mean() > 1.5  # where the irises are not
+    assert len(white(still, mouth)) < 2 and len(white(smile, mouth)) > 8
 
 
 @pytest.mark.skipif(pyvista_problem() is not None, reason=str(pyvista_problem()))
