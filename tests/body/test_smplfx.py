@@ -334,7 +334,8 @@ def test_signatures_name_body_region_and_alignment(smplfx, body):
 
 def test_teeth_are_white_and_lips_red(smplfx, body):
     colors = smplfx.colors
-    assert colors[10475:].min() > 0.8 and torch.equal(colors[:10475], body.colors)
+    assert colors[10475:].min() > 0.8
+    torch.testing.assert_close(colors[:10475], body.colors, atol=1e-3, rtol=0)  # eyebrows fade by distances
 
 
 def root_with(tmp_path: Path, *files: str, **contents) -> Path:
