@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Sequence
 
 from soke.body.motion import Motion
 from soke.data.clip import Clip, SkippedClip
@@ -25,6 +25,7 @@ class Evaluation:
     skipped:     clips that could not be read
     unscored:    (corpus, clip name, the row that cannot be scored, or "text") -> why no row has scores of its motion,
                  or of its text
+    files:       name of a file that the test writes besides -> what writes it to a path
     """
 
     table: ResultTable
@@ -33,6 +34,7 @@ class Evaluation:
     predictions: dict[tuple[str, str], Motion] = field(default_factory=dict)
     skipped: list[SkippedClip] = field(default_factory=list)
     unscored: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    files: dict[str, Callable[[Path], None]] = field(default_factory=dict)
 
     def keep(self, clips: Sequence[Clip], motions: Sequence[Motion]) -> None:
         """The motions that were made for clips become predictions."""
@@ -55,11 +57,11 @@ class Evaluation:
                 f"{corpus}: {reason}"
             )
         predictions = dict(world.gathered(list(self.predictions.items())))
-        return Evaluation(self.table, self.summary, clips, predictions, skipped, unscored)
+        return Evaluation(self.table, self.summary, clips, predictions, skipped, unscored, self.files)
 
     def save(self, folder: Path, predictions: bool = False) -> None:
-        """Writes table.txt, .json, .csv, clips.csv, skipped_clips.txt and unscored_clips.txt if any, and
-        predictions/<corpus>/<clip>.npz."""
+        """Writes table.txt, .json, .csv, clips.csv, skipped_clips.txt and unscored_clips.txt if any, the test's own
+        files, and predictions/<corpus>/<clip>.npz."""
         folder = Path(folder)
         self.table.save(folder)
         if self.clips:
@@ -71,6 +73,9 @@ class Evaluation:
             if lines:
                 with new_file(folder / name) as path:
                     path.write_text("".join(lines), encoding="utf-8")
+        for name, write in self.files.items():
+            with new_file(folder / name) as path:
+                write(path)
         if predictions:
             for (corpus, name), motion in self.predictions.items():
                 write_motion(folder / "predictions" / corpus / f"{name}.npz", motion)

@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 LAST, BEST, CONFIG, LOCK, STATISTICS = "last.ckpt", "best.ckpt", "config.yaml", "run.lock", "statistics.json"
 TRIAL_BATCHES = 4  # per epoch of a run without --nodebug
 _OF_A_TEST = (
-    "table.txt", "table.json", "table.csv", "clips.csv", "skipped_clips.txt", "unscored_clips.txt", "timing.json"
+    "table.txt", "table.json", "table.csv", "clips.csv", "skipped_clips.txt", "unscored_clips.txt", "timing.json",
+    "token_frequencies.png", "token_counts.json",
 )
 _TRAINING_STATE = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "epoch"}
 _PACKAGES = ("torch", "pytorch-lightning", "transformers", "numpy", "smplx")

@@ -43,6 +43,11 @@ class Codebook(CodebookDefaults):
         """Number of codes of each stream."""
         return (self.codes,)
 
+    @property
+    def grids(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of levels of each stream, whose codes are combinations of them; () where they are none."""
+        return ((),)
+
 
 class Ema(Codebook):
     """A codebook that follows the encoder by moving averages."""
@@ -89,6 +94,10 @@ class Fsq(FsqDefaults):
     def sizes(self) -> tuple[int, ...]:
         return (math.prod(self.levels),)
 
+    @property
+    def grids(self) -> tuple[tuple[int, ...], ...]:
+        return (self.levels,)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Residual(Settings):
@@ -110,6 +119,10 @@ class Residual(Settings):
     @property
     def sizes(self) -> tuple[int, ...]:
         return self.of.sizes * self.count
+
+    @property
+    def grids(self) -> tuple[tuple[int, ...], ...]:
+        return self.of.grids * self.count
 
 
 Quantizer = Ema | Vq | Fsq | Residual

@@ -107,6 +107,13 @@ class SignTokenizer(nn.Module):
         """Name of each of the S streams -> number of codes. A part's only stream is called as the part is."""
         return streams_of({part: self.settings[own].quantizer for part, own in self.layout.distinct.items()})
 
+    @property
+    def grids(self) -> dict[str, tuple[int, ...]]:
+        """Name of each stream -> numbers of levels, the first of which changes fastest, if its codes are combinations
+        of such; else ()."""
+        grids = [grid for own in self.layout.distinct.values() for grid in self.settings[own].quantizer.grids]
+        return dict(zip(self.streams, grids, strict=True))
+
     def steps(self, frames: Any) -> Any:
         """Whole token steps of so many frames, a number or a tensor of numbers."""
         return self._networks.steps(frames)
