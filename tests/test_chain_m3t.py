@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import get_motion_code
 import test as test_entry
 import train
-from prepare import small_mbart
+from prepare import ablation, small_mbart
 from soke.body.motion import Motion
 from soke.build.data import corpora_of
 from soke.data.saved import read_motion
 from soke.generator.producer import SignProducer
-from soke.run.config import load_config
+from soke.run.config import ROOT, load_config
 from soke.tokenizer.tokenizer import SignTokenizer
 from tests.data.face_writing import write_phoenix_with_faces
 
@@ -163,6 +164,27 @@ def test_the_exported_generator_signs_a_typed_sentence_and_reads_it(shop):
 
 def test_a_tokenizer_is_tested(shop):
     shop.run(test_entry, "m3t_tokenizer")
-    assert {("PA-MPVPE", "face"), ("codebook-use", "lhand"), ("MPJPE", "hand"), ("DTW-VPE", "face")} <= {
-        (cell["metric"], cell["part"]) for cell in shop.cells("m3t_tokenizer")
-    }
+    assert {
+        ("PA-MPVPE", "face"), ("codebook-use", "lhand"), ("MPJPE", "hand"), ("DTW-VPE", "face"),
+        ("token-counts", "face"), ("level-use", "face dimension 3"),
+    } <= {(cell["metric"], cell["part"]) for cell in shop.cells("m3t_tokenizer")}
+    assert (shop.root / "results" / "m3t_tokenizer" / "token_frequencies.png").is_file()
+
+
+def test_an_ablation_compares_tokenizers(shop, monkeypatch):
+    """The shipped plan of FSQ and VQ, on other data; its programs run in this process."""
+    plan = OmegaConf.load(ROOT / "configs" / "ablation" / "demo_fsq_vq.yaml")
+    plan.BASE, plan.SEEDS = "configs/m3t_tokenizer.yaml", [1]
+    OmegaConf.save(plan, shop.root / "fsq_vq.yaml")
+    programs = {"train": train, "test": test_entry}
+    monkeypatch.setattr(ablation, "_run", lambda program, argv: programs[program].main(argv))
+    argv = ["--cfg", f"{shop.root}/fsq_vq.yaml", *shop.overrides, "TRAIN.END_EPOCH=1"]
+    ablation.main(argv)
+    folder = shop.root / "results" / "ablation-fsq_vq"
+    table = json.loads((folder / "table.json").read_text(encoding="utf-8"))
+    assert set(table) == {"FSQ", "VQ (ema)"}
+    for (run,) in table.values():
+        assert set(run) == set(plan.SCORES) and all(0 < value < 5000 for value in run.values())
+    assert "PA-MPVPE" in (folder / "table.txt").read_text(encoding="utf-8")
+    monkeypatch.setattr(ablation, "_run", lambda program, argv: pytest.fail("it is all there"))
+    ablation.main(argv)

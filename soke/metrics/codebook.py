@@ -87,8 +87,9 @@ class LevelUse(CodebookUse):
 
     @classmethod
     def of_dimensions(cls, use: Counts, levels: Sequence[int]) -> list[LevelUse]:
-        """One for each dimension of `use`'s codes, of which the first changes fastest, with so many levels."""
-        grid, found = use.counts.reshape(*reversed(levels)), []
+        """One for each dimension of `use`'s codes, of which the first changes fastest, with so many levels; none of
+        codes that are no combinations, ()."""
+        grid, found = use.counts.reshape([*reversed(levels)]) if levels else None, []
         for number, level in enumerate(levels):
             others = [axis for axis in range(len(levels)) if axis != len(levels) - 1 - number]
             found.append(cls(level, f"{use.part} dimension {number + 1}", **use.conditions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,14 +15,16 @@ import torch
 
 from soke.body import Motion
 from soke.data.clip import Clip, SkippedClip
+from soke.data.lengths import fitted_indices
 from soke.errors import UserError
 from soke.evaluation.outcome import Evaluation
-from soke.evaluation.references import GROUND_TRUTH
+from soke.evaluation.references import ALL_CORPORA, GROUND_TRUTH
 from soke.evaluation.rows import derangement, generation, translation
 from soke.generator.producer import SignProducer
 from soke.report.tables import ResultTable
 from soke.run.processes import World
 from soke.tokenizer.reconstruction import Reconstruction, reconstruction
+from soke.tokenizer.settings import Fsq
 from tests.data.writing import LAYOUT, random_motion
 from tests.evaluation.helpers import Corpus, setting
 from tests.generator.helpers import make_generator
@@ -116,6 +119,35 @@ def test_motions_of_all_rates_are_scored_at_that_of_the_corpus(body):
     assert generated["DTW-JPE", "avg"]["mm"] == pytest.approx(0, abs=1e-2)
     of_tokenizer = motion_cells(reconstruction(tokenizer, setting(body, [corpus], 4)))
     assert {cell.score.clips for cell in of_tokenizer} == {6}
+
+
+def test_use_of_codes_is_counted_in_every_corpus_and_in_all_of_them(body, tmp_path):
+    """Against the codes themselves; of FSQ, which levels are used as well."""
+    corpora = [Corpus(3), Corpus(5)]
+    corpora[1].name = "other"
+    tokenizer = small_tokenizer(quantizers={"body": Fsq(levels=(5, 3), bound="standard")})
+    evaluation = reconstruction(tokenizer, setting(body, corpora, 4))
+    evaluation.save(tmp_path)
+    counts = json.loads((tmp_path / "token_counts.json").read_text())
+    assert list(counts) == ["own", "other", ALL_CORPORA] and (tmp_path / "token_frequencies.png").is_file()
+    codes = {}
+    for corpus in corpora:
+        motions = [m.frames(fitted_indices(len(m), 8, 40, 4)) for m in map(corpus.load, corpus.clips("test"))]
+        codes[corpus.name] = torch.cat(tokenizer.encode_motions(motions))
+    codes[ALL_CORPORA] = torch.cat(list(codes.values()))
+    cells = {(cell.corpus, *cell.metric): cell for cell in evaluation.table.cells}
+    for corpus, found in codes.items():
+        for column, (stream, size) in zip(found.T, tokenizer.streams.items()):
+            expected = np.bincount(column, minlength=size)
+            assert counts[corpus][stream] == expected.tolist()
+            used, spread = (cells[corpus, metric, stream].score for metric in ("codebook-use", "token-counts"))
+            assert used.values["percent"] == pytest.approx(100 * (expected > 0).mean())
+            assert spread.values["SD"] == pytest.approx(expected.std()) and not spread.higher_is_better
+        third = np.bincount(found[:, 0] // 5, minlength=3)
+        levels = cells[corpus, "level-use", "body dimension 2"].score.values
+        assert levels["percent"] == pytest.approx(100 * (third > 0).mean())
+    assert cells[ALL_CORPORA, "codebook-use", "body"].score.clips == 8
+    assert ("own", "level-use", "lhand dimension 1") not in cells
 
 
 def test_every_row_scores_the_same_clips(body, tmp_path):

@@ -30,6 +30,18 @@ def test_every_row_of_the_shipped_plan_is_a_configuration():
     assert plan.timed and plan.rare and plan.system == "generated"
 
 
+def test_the_rows_of_m3t_s_table_3_are_those_published():
+    """Batch size, width and kind of each row; the codebooks of VQ are as large as those of FSQ."""
+    plan = read_plan("configs/ablation/m3t_table3.yaml")
+    configs = {row: row_config(plan, row, 1)[0] for row in plan.rows}
+    kinds = {row: {q.quantizer["kind"] for q in c.parts if q.quantizer} for row, c in configs.items()}
+    found = [(*kinds[row], c.train.batch_size, c.tokenizer.width) for row, c in configs.items()]
+    assert found == [("ema", 16, 1024), *(("fsq", size, 1024) for size in (16, 128, 64, 32)), ("fsq", 16, 512),
+                     ("fsq", 16, 2048)]
+    assert len({tuple(c.tokenizer.streams(c.parts).items()) for c in configs.values()}) == 1
+    assert not plan.timed and not plan.rare
+
+
 def test_command_line_of_a_row_gives_its_configuration():
     plan = Plan("p", "configs/demo/soke.yaml", [7], {"a row": ["GENERATOR.DECODING=parallel"]})
     config, argv = row_config(plan, "a row", 7, ["TRAIN.END_EPOCH=3"])

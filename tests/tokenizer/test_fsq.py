@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from soke.tokenizer.quantizers.fsq import FsqQuantizer
 
-LEVELS = [(8, 5, 5, 5), (3,), (4, 3), (7, 4, 2), (16, 15)]
+M3T = [(8, 4, 3), (8, 6, 4), (8, 8, 8)]
+LEVELS = [*M3T, (8, 5, 5, 5), (3,), (4, 3), (7, 4, 2), (16, 15)]
 BOUNDS = ("standard", "symmetric")
 
 
@@ -161,3 +162,23 @@ def test_codes_are_in_range_and_their_own_for_any_levels(levels, bound, batch, s
     assert (found.codes >= 0).all() and (found.codes < math.prod(levels)).all()
     torch.testing.assert_close(made.decode(found.codes), found.quantized, rtol=0, atol=1e-5)
     assert found.quantized.isfinite().all()
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+@pytest.mark.parametrize("levels", M3T)
+def test_what_a_code_stands_for_has_that_code_when_it_is_within_the_bound(levels, bound):
+    """The vectors of all codes, put through the bound's inverse, have their own codes again: exhaustively, in float32
+    and in half precision, whose latents are coarse, but whose codes are found in float32."""
+    made = FsqQuantizer(levels, 3, bound)
+    every = torch.arange(made.sizes[0])[None, :, None]
+    vectors, number = made.decode(every)[0].T.double(), torch.tensor(levels).double()
+    if bound == "symmetric":
+        latents = vectors.clamp(-0.999, 0.999).atanh()
+    else:
+        half, offset = (number - 1) * 1.001 / 2, 0.5 * (number % 2 == 0)
+        latents = ((vectors * (number // 2) + offset) / half).clamp(-0.999, 0.999).atanh() - (offset / half).atanh()
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        found = made(latents.T[None].to(dtype))
+        assert torch.equal(found.codes, every) and found.quantized.dtype == torch.float32
+        assert torch.equal(made.encode(latents.T[None].to(dtype)), every)
+    assert len(set(every.flatten().tolist())) == math.prod(levels)

@@ -26,7 +26,7 @@ from soke.metrics.motion_errors import MotionErrors
 from soke.run.settings import Optim
 from soke.run.training import FiniteWeights
 from soke.tokenizer.module import TokenizerModule
-from soke.tokenizer.settings import Loss
+from soke.tokenizer.settings import Fsq, Loss
 from soke.tokenizer.tokenizer import SignTokenizer
 from tests.tokenizer.helpers import MIRRORED, SOKE, small_tokenizer, smooth_features
 
@@ -410,3 +410,35 @@ def test_unusable_pairs_are_named(body: BodyModel):
     broken.rotations[2, 20] = float("nan")
     with pytest.raises(ValueError, match="clip7"):
         errors.update("clip7", broken, random_motion(4))
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+@pytest.mark.parametrize("levels", [(8, 4, 3), (8, 6, 4), (8, 8, 8)])
+def test_half_precision_gives_no_code_outside(tmp_path: Path, body: BodyModel, precision, levels):
+    """In training, for latents of every size; what is quantized and what stands for the codes is float32, and the codes
+    are those of the same latents in float32."""
+    fsq = Fsq(levels=levels, bound="standard")
+    tokenizer = small_tokenizer(quantizers=dict.fromkeys(SOKE.names, fsq), depth=1, code_dim=3).train()
+    quantizer, seen = tokenizer.autoencoders["body"].quantizer, []
+
+    def watch(module, inputs, found):
+        latents = inputs[0]
+        seen.append((latents.dtype, found))
+        assert torch.equal(found.codes, module.encode(latents.float())) and found.quantized.dtype == torch.float32
+
+    for autoencoder in tokenizer.autoencoders.values():
+        with torch.no_grad():  # latents beyond the outermost levels, too
+            autoencoder.encoder.head.weight.mul_(30)
+        autoencoder.quantizer.register_forward_hook(watch)
+    module = TokenizerModule(tokenizer, body, Loss(kind="l2"), Optim(lr=1e-2))
+    half = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
+    if precision == "16-mixed":
+        options = {"plugins": [MixedPrecision(precision, "cpu", torch.amp.GradScaler("cpu"))]}
+    else:
+        options = {"precision": precision}
+    trainer(tmp_path, 3, **options).fit(module, loader(), loader())
+    codes = torch.cat([found.codes.flatten() for _, found in seen])
+    assert half in {dtype for dtype, _ in seen}
+    assert 0 <= codes.min() and codes.max() < math.prod(levels) and len(codes.unique()) > 10
+    highest = quantizer.encode(torch.full((1, 3, 1), 100.0))
+    assert highest.item() == math.prod(levels) - 1

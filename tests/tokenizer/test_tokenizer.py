@@ -8,11 +8,15 @@ import pytest
 import torch
 
 from soke.body.motion import Motion
+from soke.build.body import layout_of
 from soke.data.statistics import STD_FLOOR, Statistics
 from soke.errors import UserError
+from soke.run.config import load_config
 from soke.tokenizer.codes import Codes
 from soke.tokenizer.losses import reconstruction
+from soke.tokenizer.settings import Fsq
 from soke.tokenizer.tokenizer import SignTokenizer
+from tests.data.m3t_corpus import expressive
 from tests.tokenizer.helpers import CODES, MIRRORED, SOKE, ema, random_features, small_tokenizer, smooth_features
 
 LENGTHS = [40, 11, 4, 26]  # frames, not all multiples of 4
@@ -117,6 +121,36 @@ def test_mirrored_parts_share_one_autoencoder():
     left, right = MIRRORED.names.index("lhand"), MIRRORED.names.index("rhand")
     assert torch.equal(codes[:, left], mirrored[:, right])
     assert not torch.equal(codes[:, left], codes[:, right])
+
+
+@pytest.mark.parametrize("bound", ["standard", "symmetric"])
+def test_one_hand_s_codes_are_the_other_s_of_the_mirrored_motion(bound):
+    """M3T's layout, six numbers per rotation, and its FSQ: exactly, for each hand and for batches of several lengths."""
+    levels = {"body": (8, 4, 3), "rhand": (8, 6, 4), "face": (8, 8, 8)}
+    quantizers = {part: Fsq(levels=of, bound=bound) for part, of in levels.items()}
+    layout = layout_of(load_config("configs/m3t_tokenizer.yaml"))
+    tokenizer = small_tokenizer(layout, {**CODES, "face": 9}, quantizers, code_dim=3)
+    with torch.no_grad():  # untrained latents are all near zero
+        for autoencoder in tokenizer.autoencoders.values():
+            autoencoder.encoder.head.weight.mul_(50)
+    motions = [expressive(random_motion(frames), seed) for seed, frames in enumerate((20, 9, 41))]
+    codes = tokenizer.encode_motions(motions)
+    mirrored = tokenizer.encode_motions([motion.mirrored() for motion in motions])
+    body, left, right, face = (list(layout.names).index(name) for name in ("body", "lhand", "rhand", "face"))
+    for own, others in zip(codes, mirrored, strict=True):
+        assert torch.equal(own[:, left], others[:, right]) and torch.equal(own[:, right], others[:, left])
+    assert not torch.equal(torch.cat(codes)[:, left], torch.cat(codes)[:, right])
+    assert not torch.equal(torch.cat(codes)[:, body], torch.cat(mirrored)[:, body])
+    assert len(torch.cat(codes)[:, face].unique()) > 1
+
+
+def test_a_motion_of_ten_coefficients_has_no_codes_of_a_hundred():
+    tokenizer = small_tokenizer(
+        layout_of(load_config("configs/m3t_tokenizer.yaml")), {**CODES, "face": 9}, code_dim=3
+    )
+    for encode in (tokenizer.encode_motion, lambda motion: tokenizer.encode_motions([motion, motion])):
+        with pytest.raises(ValueError, match="^part face needs 100 expression coefficients, the motion has 10$"):
+            encode(random_motion(20))
 
 
 def test_training_a_shared_codebook_sees_both_hands_once():
