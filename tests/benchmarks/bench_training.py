@@ -26,7 +26,7 @@ sys.path[:0] = [str(ROOT)]
 from soke.build.body import layout_of  # noqa: E402
 from soke.data.sampling import GroupedBatches, fitted_lengths  # noqa: E402
 from soke.run.config import load_config  # noqa: E402
-from soke.tokenizer.losses import smooth_l1  # noqa: E402
+from soke.tokenizer.losses import reconstruction  # noqa: E402
 from soke.tokenizer.tokenizer import SignTokenizer  # noqa: E402
 
 # Frames of a clip at every 20th part of its corpus, from the shortest. CSL-Daily (30 frames/s), Phoenix-2014T (25): all
@@ -90,7 +90,7 @@ class Training:
         sizes = self.tokenizer.layout.sizes
         features = {part: torch.randn(len(frames), max(frames), size) for part, size in sizes.items()}
         output = self.tokenizer(features, torch.tensor(frames), frames)
-        loss = smooth_l1(output.reconstruction, output.target, output.frames)
+        loss = reconstruction(output.reconstruction, output.target, output.frames)
         self.optimizer.zero_grad()
         (loss + 0.02 * sum(output.commitment.values())).backward()
         self.optimizer.step()
