@@ -19,9 +19,10 @@ from soke.run.settings import Optim
 from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizers_of
 from soke.tokenizer.codes import module_name
 from soke.tokenizer.losses import reconstruction, velocity
+from soke.tokenizer.output import TokenizerOutput
 from soke.tokenizer.saved import check_provenance
 from soke.tokenizer.settings import Loss
-from soke.tokenizer.tokenizer import SignTokenizer, TokenizerOutput
+from soke.tokenizer.tokenizer import SignTokenizer
 
 if TYPE_CHECKING:
     from soke.data.dataset import MotionBatch

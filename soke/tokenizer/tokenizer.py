@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from soke.errors import UserError
 from soke.settings import SettingsError
 from soke.storage import new_folder
 from soke.tokenizer.codes import Codes
+from soke.tokenizer.output import TokenizerOutput
 from soke.tokenizer.part import PartAutoencoder, ValidSteps, of_clips, spread_out
 from soke.tokenizer.precision import whole_float32
 from soke.tokenizer.saved import CONFIG_FILE, HOW_TO_TRAIN, WEIGHTS_FILE, check_provenance
@@ -33,29 +34,6 @@ from soke.tokenizer.settings import AutoencoderSettings, Networks, streams_of
 
 log = logging.getLogger(__name__)
 _FORM = "form_of_frames"  # in what is saved
-
-
-@dataclass
-class TokenizerOutput:
-    """One training pass. T is floored to a multiple of the downsampling factor, K = T / downsample. Of a part there are
-    the B' of the B clips that have it.
-
-    target:         {part: [B', T, D]} normalised features
-    reconstruction: {part: [B', T, D]} what became of them
-    codes:          of K steps, -1 in the streams of parts that a clip does not have
-    frames:         [B, T] bool, True where a frame is valid
-    masks:          {part: [B', T]} the same of the part's clips
-    commitment:     {distinct part: []}, see `Quantized`
-    codebook:       {distinct part: []}, by which its quantizer learns, see `Quantized`
-    """
-
-    target: dict[str, Tensor]
-    reconstruction: dict[str, Tensor]
-    codes: Codes
-    frames: Tensor
-    masks: dict[str, Tensor]
-    commitment: dict[str, Tensor]
-    codebook: dict[str, Tensor]
 
 
 class SignTokenizer(nn.Module):
