@@ -31,7 +31,7 @@ from soke.data.annotations import read_entries, read_table
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.saved import read_motion
 from soke.errors import UserError
-from soke.run.config import ROOT, load_config
+from soke.run.config import ROOT, keyed, load_config
 from soke.storage import folder_hash
 from tests.data.writing import write_frames
 
@@ -57,7 +57,8 @@ class Workshop:
     def run(self, program, config: str, *more: str) -> None:
         flags = [item for item in more if item.startswith("-")]
         rest = [item for item in more if not item.startswith("-")]
-        program.main(["--cfg", f"configs/demo/{config}.yaml", "--nodebug", *flags, *self.overrides, *rest])
+        with keyed():
+            program.main(["--cfg", f"configs/demo/{config}.yaml", "--nodebug", *flags, *self.overrides, *rest])
 
     def folder(self, *steps: str) -> Path:
         return self.root.joinpath(*steps)

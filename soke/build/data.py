@@ -19,7 +19,7 @@ from soke.data.settings import Dataset
 from soke.data.statistics import Statistics, data_hashes, load_or_compute_statistics, published_statistics
 from soke.errors import UserError
 from soke.run import folders
-from soke.run.config import Config, resolve
+from soke.run.config import Config, naming, resolve
 
 if TYPE_CHECKING:  # Lightning is for training alone
     from soke.data.datamodule import SignDataModule
@@ -44,7 +44,8 @@ def corpus_of(name: str, dataset: Dataset) -> Corpus:
     form = FORMATS[dataset.frames]
     if form is not SOKE_FRAMES and isinstance(reader, type) and issubclass(reader, FrameFolderCorpus):
         where["form"] = form  # others read what they read
-    corpus = reader(resolve(settings.root), **where)
+    with naming({"root": f"DATASET.CORPORA.{name}.ROOT"}.get):
+        corpus = reader(resolve(settings.root), **where)
     members = ("name", "language", "fps", "clips", "skipped", "load")
     absent = [member for member in members if not hasattr(corpus, member)]
     if absent:
@@ -57,9 +58,10 @@ def corpus_of(name: str, dataset: Dataset) -> Corpus:
 def lexicon_of(config: Config, corpora: Sequence[Corpus] = (), **options: Collection[str]) -> Lexicon | None:
     """The isolated signs, if there are any; see `Lexicon` for the rest."""
     d = config.dataset
-    return None if d.lexicon is None else Lexicon(
-        resolve(d.lexicon), corpora=corpora, form=FORMATS[d.frames], **options
-    )
+    if d.lexicon is None:
+        return None
+    with naming({"root": "DATASET.LEXICON"}.get):
+        return Lexicon(resolve(d.lexicon), corpora=corpora, form=FORMATS[d.frames], **options)
 
 
 def code_store(config: Config) -> CodeStore:

@@ -70,8 +70,8 @@ class FrameFolderCorpus(ABC):
             self._check_store(self.store)
         elif not self.root.is_dir():
             raise UserError(
-                f"corpus {self.name}: folder {self.root} does not exist; set {self._root_key} to the folder that "
-                "holds the corpus"
+                f"corpus {self.name}: folder {self.root} does not exist; set `root` to the folder that holds the "
+                "corpus"
             )
         self._listings: dict[str, Listing] = {}
         self._warned = False
@@ -97,10 +97,6 @@ class FrameFolderCorpus(ABC):
     def annotation_paths(self, split: str) -> list[Path]:
         """The annotation files that `_annotated` reads. Raises UserError when one is missing."""
         return []
-
-    @property
-    def _root_key(self) -> str:
-        return f"DATASET.CORPORA.{self.name}.ROOT"
 
     def _max_fps(self, clip: Clip) -> float:
         """Frame rate above which a clip's frames are thinned out."""

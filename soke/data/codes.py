@@ -255,7 +255,7 @@ class CodeStore:
         p = self.provenance
         if corpus not in p.limits:
             return "there is no note of the settings that they were made with"
-        made = dict(zip(("DATASET.MIN_FRAMES", "DATASET.MAX_FRAMES"), p.limits[corpus])) | {"fps": p.fps.get(corpus)}
+        made = dict(zip(("`min_frames`", "`max_frames`"), p.limits[corpus])) | {"fps": p.fps.get(corpus)}
         now = dict(zip(made, (*limits, fps)))
         other = [f"they were made with {key}={value}, here it is {now[key]}" for key, value in made.items()
                  if value != now[key]]

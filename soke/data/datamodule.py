@@ -96,7 +96,7 @@ class SignDataModule(pl.LightningDataModule):
         if kind not in ("motion", "codes"):
             raise UserError(f"kind of data must be motion or codes, not {kind}")
         if kind == "codes" and code_store is None:
-            raise UserError("data of kind codes need a folder of codes; set DATASET.CODE_PATH")
+            raise UserError("data of kind codes need a `code_store`")
         self.corpora = list(corpora)
         self.layout = layout
         self.kind = kind
@@ -189,7 +189,7 @@ class SignDataModule(pl.LightningDataModule):
             return
         if self.strict:
             clip = next(iter(new.values()))
-            raise ClipError(f"{clip} cannot be used: {clip.reason}; with DATASET.STRICT=false it would be skipped")
+            raise ClipError(f"{clip} cannot be used: {clip.reason}; with `strict`=false it would be skipped")
         self.skipped.update(new)
         if self.folder is not None:
             with new_file(self._record_file()) as temporary:

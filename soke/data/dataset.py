@@ -204,7 +204,7 @@ class MotionDataset(_ClipDataset):
         partial: bool = False,
     ):
         super().__init__(corpora, split, strict)
-        self._require_clips("has no clips; check DATASET")
+        self._require_clips("has no clips; check `corpora`")
         self.layout, self.partial = layout, partial
         self.limits = (min_frames, max_frames, multiple)
         self._cache: dict[int, MotionSample] = {}

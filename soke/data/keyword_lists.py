@@ -36,7 +36,7 @@ def read_keyword_lists(folder: Path) -> dict[str, dict[str, list[str]]]:
     for path in paths.values():
         if not path.is_file():
             raise UserError(
-                f"{path} does not exist: set GENERATOR.RETRIEVAL.KEYWORDS to the folder of SOKE's lists, or make them "
+                f"{path} does not exist: set `keywords` to the folder of SOKE's lists, or make them "
                 "with `python -m prepare.keywords`"
             )
     return {split: read_keywords(path) for split, path in paths.items()}
@@ -57,25 +57,25 @@ def check_keywords(
         if corpora.setdefault(clip.name, clip.corpus) != clip.corpus and clip.name in lists:
             raise UserError(
                 f"{path} has one list for {clip.name}, which is a clip of {corpora[clip.name]} and of {clip.corpus}: "
-                "leave one of the corpora out, or set GENERATOR.RETRIEVAL.KEYWORDS to nothing"
+                "leave one of the corpora out, or set `keywords` to nothing"
             )
     without = [clip for clip in clips if clip.name not in lists]
     if clips and len(without) == len(clips):
         raise UserError(
             f"{path} has a list for none of the {len(clips)} clips, {clips[0].name} the first of them: set "
-            "GENERATOR.RETRIEVAL.KEYWORDS to lists of these corpora, or make them with `python -m prepare.keywords`"
+            "`keywords` to lists of these corpora, or make them with `python -m prepare.keywords`"
         )
     words = dict.fromkeys(word for clip in clips for word in lists.get(clip.name, ()))
     unknown = [word for word in words if word not in signs]
     if words and len(unknown) == len(words):
         raise UserError(
             f"{path} names no word of the lexicon, which lacks {unknown[0]!r} and all others: set "
-            "GENERATOR.RETRIEVAL.KEYWORDS to lists of this lexicon's words"
+            "`keywords` to lists of this lexicon's words"
         )
     if without:
         _log.warning(
-            "%s has no list for %d of %d clips, %s the first of them: their words are found by "
-            "GENERATOR.RETRIEVAL.MATCH", path, len(without), len(clips), without[0].name,
+            "%s has no list for %d of %d clips, %s the first of them: their words are looked for in "
+            "their sentences", path, len(without), len(clips), without[0].name,
         )
     if unknown:
         _log.warning(

@@ -98,7 +98,6 @@ class Lexicon(TableCorpus):
     columns = ("word", "language", "name", "fps")
     name_column = "name"
     splits = ("train",)
-    _root_key = "DATASET.LEXICON"
 
     def __init__(
         self, root: Path | str, packed: Path | str | None = None, corpora: Sequence[Corpus] = (),

@@ -135,8 +135,8 @@ def without_held_out(
 
 
 _OF_SOKE = (
-    "set GENERATOR.RETRIEVAL.WORD_CODES to SOKE's word2code.json and TOKENIZER.PATH to its public tokenizer, which "
-    "`python -m prepare.import_soke` imports; or leave WORD_CODES empty for the signs of DATASET.LEXICON"
+    "set `word_codes` to SOKE's word2code.json and `tokenizer.path` to its public tokenizer, which "
+    "`python -m prepare.import_soke` imports; or leave `word_codes` empty for the signs of `lexicon`"
 )
 
 

@@ -46,7 +46,7 @@ class SkelsCorpus:
     def __init__(self, root: Path | str):
         self.root = Path(root)
         if not self.root.is_dir():
-            raise UserError(f"corpus {self.name}: folder {self.root} does not exist; set ROOT to that of the .skels")
+            raise UserError(f"corpus {self.name}: folder {self.root} does not exist; set `root` to that of the .skels")
         self._listed: dict[str, tuple[list[Clip], list[SkippedClip]]] = {}
         # split, name -> first byte and length of its line, and who made it
         self._lines: dict[tuple[str, str], tuple[int, int, str]] = {}

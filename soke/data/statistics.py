@@ -129,7 +129,7 @@ def compute_statistics(features: Iterable[Mapping[str, Tensor]], layout: MotionL
         for part, rows in clip.items():
             moments[original[part]].add(rows)
     if not clips:
-        raise UserError("there are no clips to compute mean and standard deviation from; check DATASET")
+        raise UserError("there are no clips to compute mean and standard deviation from; check `corpora`")
     unseen = [part for part in layout.names if not moments[original[part]].count]
     if unseen:
         raise UserError(f"none of the {clips} clips has the part {unseen[0]}: add a corpus that has it, or leave it out")

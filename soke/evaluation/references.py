@@ -133,7 +133,7 @@ def read_references(corpus: Corpus, layout: MotionLayout, setting: Setting) -> R
         if len(clips) > start:
             blocks.append(slice(start, len(clips)))
     if not setting.world.gathered(places):
-        raise UserError(f"no clip of split {setting.split} of {corpus.name} can be read: check DATASET.CORPORA")
+        raise UserError(f"no clip of split {setting.split} of {corpus.name} can be read: check `corpora`")
     return References(corpus, layout, blocks, places, clips, motions, len(dataset) + len(dataset.skipped), skipped)
 
 

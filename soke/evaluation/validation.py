@@ -55,7 +55,7 @@ class GenerationScore:
         if not self.samples:
             raise UserError(
                 "no clip of the val split can be read, so generated motion has nothing to be compared with: check "
-                "DATASET.CORPORA, or set EVAL.GENERATE_EVERY=0"
+                "`corpora`, or set `generate_every`=0"
             )
 
     @torch.no_grad()

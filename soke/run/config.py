@@ -13,7 +13,7 @@ import types
 import typing
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Literal
+from typing import Any, Callable, Iterable, Iterator, Literal
 
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -75,15 +75,48 @@ def _key(section: type, field: str) -> str:
 @contextmanager
 def keyed() -> Iterator[None]:
     """Settings that turn out to make no sense in the block, together with a model for instance, are named by the keys
-    of their section (UserError)."""
+    of their section (UserError); so are the arguments that any other UserError names in backticks, if they have the
+    name of one setting, or its path (`tokenizer.path`)."""
     try:
-        yield
+        with naming(_setting_key):
+            yield
     except SettingsError as error:
         prefix = _prefix_of(type(error.settings))
         if prefix is None:
             raise
         named = [_with_keys(problem, type(error.settings), prefix) for problem in error.problems]
         raise UserError("; ".join(named)) from None
+
+
+@contextmanager
+def naming(key: Callable[[str], str | None]) -> Iterator[None]:
+    """UserErrors of the block get keys in the place of the arguments that they name in backticks.
+
+    key: argument -> its key, or None
+    """
+    try:
+        yield
+    except SettingsError:
+        raise
+    except UserError as error:
+        error.args = (re.sub(r"`([\w.]+)`", lambda match: key(match[1]) or match[0], str(error)),)
+        raise
+
+
+def _setting_key(name: str) -> str | None:
+    """The key of the setting of this name, or path; None where there is none, or another of this name."""
+    path = name.upper()
+    found = {key for key in _keys_of(Config) if key == path or "." not in path and key.rpartition(".")[2] == path}
+    return found.pop() if len(found) == 1 and "*" not in "".join(found) else None
+
+
+def _keys_of(section: type, prefix: str = "") -> Iterator[str]:
+    """The keys of a section and of those within it; * stands for the names in tables and the entries of lists."""
+    for key, kind in _hints(section).items():
+        yield prefix + key
+        for inner in (kind, *typing.get_args(kind)):
+            if dataclasses.is_dataclass(inner):
+                yield from _keys_of(inner, f"{prefix}{key}." if inner is kind else f"{prefix}{key}.*.")
 
 
 def _prefix_of(section: type, within: type = Config, prefix: str = "") -> str | None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from soke.build.body import body_model, layout_of
+from soke.build.data import corpora_of, lexicon_of
 from soke.build.readers import CORPORA
 from soke.build.stages import stage_of
 from soke.data.settings import KNOWN_CORPORA
@@ -126,3 +127,14 @@ def test_m3t_s_back_translation_is_the_published_one():
     assert level_of(["今天下雨"], config.translation.level) == "jieba" and level_of(["regen"]) == "word"
     with pytest.raises(UserError, match="TRANSLATION.BATCH_SIZES.csl must be at least 1, not 0"):
         load_config("configs/back_translation.yaml", overrides=["TRANSLATION.BATCH_SIZES={csl: 0}"])
+
+
+def test_folders_that_are_missing_are_named_by_their_keys(tmp_path):
+    config = load_config("configs/soke.yaml", overrides=[
+        "DATASET.CORPORA.phoenix.ROOT=gone", "DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null",
+        f"DATASET.LEXICON={tmp_path}/gone",
+    ])
+    with pytest.raises(UserError, match="^corpus phoenix: .*; set DATASET.CORPORA.phoenix.ROOT to the folder that"):
+        corpora_of(config)
+    with pytest.raises(UserError, match="^corpus lexicon: .*; set DATASET.LEXICON to the folder that"):
+        lexicon_of(config)

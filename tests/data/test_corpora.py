@@ -343,8 +343,7 @@ def test_annotations_cut_short(tmp_path):
 
 @pytest.mark.parametrize("corpus", [How2Sign, CSLDaily, Phoenix14T, Lexicon])
 def test_missing_folder_and_annotation(tmp_path, corpus):
-    key = "DATASET.LEXICON" if corpus is Lexicon else f"DATASET.CORPORA.{corpus.name}.ROOT"
-    with pytest.raises(UserError, match=rf"corpus {corpus.name}: folder .*gone does not exist; set {key} to"):
+    with pytest.raises(UserError, match=rf"corpus {corpus.name}: folder .*gone does not exist; set `root` to"):
         corpus(tmp_path / "gone")
     with pytest.raises(UserError, match=rf"corpus {corpus.name}: {tmp_path}.* does not exist"):
         corpus(tmp_path).clips("train")

@@ -147,7 +147,7 @@ def test_codes_for_training_and_motions_for_testing(tmp_path):
         assert batch.codes[:, 0, 0].tolist() == [int(clip.name) for clip in batch.clips]
     assert isinstance(next(iter(data.val_dataloader())), CodeBatch)
     assert isinstance(next(iter(data.test_dataloader())), MotionBatch)
-    with pytest.raises(UserError, match="DATASET.CODE_PATH"):
+    with pytest.raises(UserError, match="need a `code_store`"):
         SignDataModule([Still()], LAYOUT, kind="codes")
     with pytest.raises(UserError, match="motion or codes, not video"):
         SignDataModule([Still()], LAYOUT, kind="video")

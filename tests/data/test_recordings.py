@@ -21,6 +21,7 @@ from soke.data.recordings import (
 )
 from soke.data.word_codes import write_word_codes
 from soke.errors import UserError
+from soke.run.config import keyed
 
 PARTS = ("body", "lhand", "rhand")
 SIZES = {"body": 10, "lhand": 10, "rhand": 10}
@@ -160,5 +161,5 @@ def test_a_published_table_that_does_not_fit_names_the_keys_to_set(tmp_path, con
     if content is not None:
         path.write_text(content)
     remedy = r"WORD_CODES.*TOKENIZER\.PATH.*prepare\.import_soke"
-    with pytest.raises(UserError, match=rf"word2code\.json.*{fault}.*{remedy}"):
+    with pytest.raises(UserError, match=rf"word2code\.json.*{fault}.*{remedy}"), keyed():
         published_recordings(path, SIZES, set())

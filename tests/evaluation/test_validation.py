@@ -124,5 +124,5 @@ def test_an_unreadable_sample_gives_way_to_the_next_and_is_listed():
 
 
 def test_what_cannot_be_scored_is_said_at_once(producer, body):
-    with pytest.raises(UserError, match="no clip of the val split can be read.*EVAL.GENERATE_EVERY=0"):
+    with pytest.raises(UserError, match="no clip of the val split can be read.*: check `corpora`, or set `generate_every`=0"):
         GenerationScore(producer, body, [])

@@ -9,6 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass, replace
 
 import pytest
 
+from soke.data.clip import ClipError
 from soke.errors import UserError
 from soke.run.config import ROOT, keyed, load_config, resolve, to_yaml
 from soke.tokenizer.settings import AutoencoderSettings, Ema, Fsq
@@ -317,6 +318,23 @@ def test_settings_that_turn_out_wrong_later_are_named_by_their_keys():
         Search("beam", beams=0)
     with pytest.raises(UserError, match="^DATASET.MIN_FRAMES is above DATASET.MAX_FRAMES$"), keyed():
         replace(load_config("configs/soke.yaml").dataset, min_frames=4000)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("check `corpora`, or set `generate_every`=0", "check DATASET.CORPORA, or set EVAL.GENERATE_EVERY=0"),
+        ("with `strict`=false it would be skipped", "with DATASET.STRICT=false it would be skipped"),
+        ("made with `min_frames`=8", "made with DATASET.MIN_FRAMES=8"),
+        ("set `word_codes`, `keywords` and `tokenizer.path`",
+         "set GENERATOR.RETRIEVAL.WORD_CODES, GENERATOR.RETRIEVAL.KEYWORDS and TOKENIZER.PATH"),
+        ("the signs of `lexicon`", "the signs of DATASET.LEXICON"),
+        ("`root`, `batch_size`, `NaN` and `python -m prepare.keywords`", ""),  # of several sections, or of none
+    ],
+)
+def test_arguments_that_an_error_names_get_their_keys(said, shown):
+    with pytest.raises(ClipError, match=f"^{re.escape(shown or said)}$"), keyed():
+        raise ClipError(said)
 
 
 def test_settings_check_themselves_where_no_configuration_is():

@@ -12,6 +12,7 @@ from soke.data.clip import Clip
 from soke.data.keyword_lists import check_keywords, read_keyword_lists, read_keywords, write_keywords
 from soke.data.word_codes import read_published_word_codes, read_word_codes, write_published_word_codes
 from soke.errors import UserError
+from soke.run.config import keyed
 from soke.text.locales import TEXT_LOCALE
 from soke.text.matching import Match, SubstringMatcher, TokenMatcher
 
@@ -283,7 +284,7 @@ def test_what_lists_lack_is_counted(caplog):
     ],
 )
 def test_lists_that_cannot_be_meant_are_refused(of, signs, fault):
-    with pytest.raises(UserError, match=rf"name2kws_train\.json .*{fault}.*GENERATOR\.RETRIEVAL\.KEYWORDS"):
+    with pytest.raises(UserError, match=rf"name2kws_train\.json .*{fault}.*GENERATOR\.RETRIEVAL\.KEYWORDS"), keyed():
         check_keywords(FILE, LISTS, of, signs)
 
 
