@@ -1,4 +1,4 @@
-"""Two renderers with one camera and one light: pyvista (VTK, OpenGL without a display) and the software rasteriser."""
+"""Two renderers with one camera and one light: VTK (OpenGL without a display) and the software rasteriser."""
 from __future__ import annotations
 
 import importlib.util
@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -27,19 +28,21 @@ from soke.render.raster import (
 
 logger = logging.getLogger(__name__)
 
-BACKENDS = ("auto", "pyvista", "software")
+BACKENDS = ("auto", "vtk", "software")
 _SAMPLES = 2  # software: per pixel and direction
 
 # Run in a process of its own: where OpenGL is missing, VTK does not raise, it aborts.
 _PROBE = """
-import pyvista
-plotter = pyvista.Plotter(off_screen=True, window_size=(32, 32))
-plotter.set_background("white")
-plotter.add_mesh(pyvista.Sphere(), color="black", lighting=False)
-assert plotter.screenshot(return_img=True)[16, 16].max() < 50
+from soke.render.backends import VtkRenderer
+from soke.render.camera import Camera
+import numpy as np
+square = np.float32([[-1, -1, 0], [1, -1, 0], [0, 1, 0]])
+picture = VtkRenderer((32, 32), Camera((0.0, 0.0, 3.0))).draw(square, np.array([[0, 1, 2]]), np.zeros((3, 3)))
+assert picture[16, 16].max() < 50 < 200 < picture[0, 0].min()
 print("drawn")
 """
 _PROBE_SECONDS = 120
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 class Renderer(Protocol):
@@ -72,91 +75,129 @@ class SoftwareRenderer:
         pass
 
 
-class PyvistaRenderer:
-    """One off-screen plotter; a new frame of the same mesh is written into the points it already has."""
+class VtkRenderer:
+    """One window off the screen; a new frame of the same mesh is written into the points it already has."""
 
     def __init__(self, size: tuple[int, int], camera: Camera) -> None:
-        import pyvista
-        from vtkmodules.vtkCommonCore import vtkFloatArray, vtkLogger
+        from vtkmodules import vtkRenderingCore as rendering
+        from vtkmodules import vtkRenderingOpenGL2  # noqa: F401, without it nothing is drawn
+        from vtkmodules.vtkCommonCore import vtkLogger
 
         # else it warns of a missing X server on every machine without a screen, and then draws all the same
         vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
-
-        self._vtk_floats = vtkFloatArray
-        self._pyvista = pyvista
         self._mesh = None
         self._faces = None
-        self._plotter = pyvista.Plotter(off_screen=True, window_size=size, lighting=None)
-        self._plotter.set_background(BACKGROUND.tolist())
-        self._plotter.enable_anti_aliasing("msaa", multi_samples=4)
+        self._scene = rendering.vtkRenderer()
+        self._scene.SetBackground(BACKGROUND.tolist())
+        self._scene.SetAutomaticLightCreation(False)
+        self._window = rendering.vtkRenderWindow()
+        self._window.SetOffScreenRendering(True)
+        self._window.SetMultiSamples(4)
+        self._window.SetSize(size)
+        self._window.AddRenderer(self._scene)
+        view = self._scene.GetActiveCamera()
         x, y, z = camera.position
-        self._plotter.camera.position = (x, y, z)
-        self._plotter.camera.focal_point = (x, y, z - 1.0)
-        self._plotter.camera.up = (0.0, 1.0, 0.0)
-        self._plotter.camera.view_angle = float(np.rad2deg(camera.fov))
+        view.SetPosition(x, y, z)
+        view.SetFocalPoint(x, y, z - 1.0)
+        view.SetViewUp(0.0, 1.0, 0.0)
+        view.SetViewAngle(float(np.rad2deg(camera.fov)))
         for direction, strength in zip(LIGHT_DIRECTIONS, LIGHT_STRENGTHS):
-            light = pyvista.Light(position=direction.tolist(), focal_point=(0.0, 0.0, 0.0), light_type="scene light")
-            light.intensity = float(strength)
-            self._plotter.add_light(light)
+            light = rendering.vtkLight()
+            light.SetLightTypeToSceneLight()
+            light.SetPosition(direction.tolist())
+            light.SetFocalPoint(0.0, 0.0, 0.0)
+            light.SetIntensity(float(strength))
+            self._scene.AddLight(light)
 
     def draw(self, vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray) -> np.ndarray:
         vertices = np.ascontiguousarray(vertices, dtype=np.float32)
         faces = np.ascontiguousarray(faces, dtype=np.int32)
         rgb = (np.clip(colors, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
-        normals = vertex_normals(vertices, faces)
-        if self._mesh is None or len(vertices) != self._mesh.n_points or not np.array_equal(faces, self._faces):
-            self._mesh, self._faces = self._pyvista.PolyData.from_regular_faces(vertices.copy(), faces), faces
-            self._mesh.point_data["rgb"] = rgb
-            self._mesh.point_data.active_normals = normals
-            self._plotter.clear_actors()
-            self._plotter.add_mesh(
-                self._mesh,
-                scalars="rgb",
-                rgb=True,
-                ambient=AMBIENT,
-                diffuse=1.0,
-                specular=0.0,
-                interpolation="phong",
-                backface_params={"color": INSIDE.tolist(), "ambient": 1.0, "diffuse": 0.0, "specular": 0.0},
-                reset_camera=False,
-            )
+        values = (vertices, vertex_normals(vertices, faces), rgb)
+        if self._mesh is None or len(vertices) != len(self._arrays[0]) or not np.array_equal(faces, self._faces):
+            self._show(values, faces)
         else:
-            self._mesh.points[:] = vertices
-            self._mesh.point_data["rgb"][:] = rgb
-            self._mesh.point_data.active_normals[:] = normals
-            self._mesh.GetPoints().Modified()
-            self._mesh.Modified()
-        self._plotter.reset_camera_clipping_range()
-        self._plotter.render()
-        image = np.array(self._plotter.screenshot(return_img=True)[..., :3])
+            for array, new in zip(self._arrays, values):
+                array[:] = new
+            data = self._mesh.GetPointData()
+            for changed in (self._mesh.GetPoints().GetData(), data.GetNormals(), data.GetScalars(), self._mesh):
+                changed.Modified()
+        self._scene.ResetCameraClippingRange()
+        self._window.Render()
+        image = self._picture()
         draw_outlines(image, self._nearness(image.shape[0], image.shape[1]))
         return image
 
+    def _show(self, values: tuple[np.ndarray, np.ndarray, np.ndarray], faces: np.ndarray) -> None:
+        """Draws this mesh, of points, normals and colours, from now on, and no other."""
+        from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+        from vtkmodules.vtkCommonCore import vtkPoints
+        from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+        from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkProperty
+
+        vertices, normals, rgb = (numpy_to_vtk(array, deep=True) for array in values)
+        self._arrays, self._faces = [vtk_to_numpy(array) for array in (vertices, normals, rgb)], faces
+        points, triangles, self._mesh = vtkPoints(), vtkCellArray(), vtkPolyData()
+        points.SetData(vertices)
+        triangles.SetData(3, numpy_to_vtk(faces.ravel(), deep=True))
+        self._mesh.SetPoints(points)
+        self._mesh.SetPolys(triangles)
+        self._mesh.GetPointData().SetNormals(normals)
+        self._mesh.GetPointData().SetScalars(rgb)
+        mapper, actor, inside = vtkPolyDataMapper(), vtkActor(), vtkProperty()
+        mapper.SetInputData(self._mesh)
+        actor.SetMapper(mapper)
+        surface = actor.GetProperty()
+        surface.SetInterpolationToPhong()
+        for of, ambient, diffuse in ((surface, AMBIENT, 1.0), (inside, 1.0, 0.0)):
+            of.SetAmbient(ambient)
+            of.SetDiffuse(diffuse)
+            of.SetSpecular(0.0)
+        inside.SetColor(INSIDE.tolist())
+        actor.SetBackfaceProperty(inside)
+        self._scene.RemoveAllViewProps()
+        self._scene.AddActor(actor)
+
+    def _picture(self) -> np.ndarray:
+        """[H, W, 3] uint8 of what was drawn last."""
+        from vtkmodules.util.numpy_support import vtk_to_numpy
+        from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
+
+        width, height = self._window.GetSize()
+        pixels = vtkUnsignedCharArray()
+        self._window.GetPixelData(0, 0, width - 1, height - 1, 0, pixels, 0)
+        return vtk_to_numpy(pixels).reshape(height, width, 3)[::-1].copy()  # VTK counts rows from below
+
     def _nearness(self, height: int, width: int) -> np.ndarray:
         """1 / depth [height, width] of the picture just drawn, 0 on the background, from OpenGL's 0..1 depth buffer."""
-        buffer = self._vtk_floats()
-        self._plotter.render_window.GetZbufferData(0, 0, width - 1, height - 1, buffer)
-        depth = self._pyvista.convert_array(buffer).reshape(height, width)[::-1]  # VTK counts rows from below
-        near, far = self._plotter.camera.clipping_range
+        from vtkmodules.util.numpy_support import vtk_to_numpy
+        from vtkmodules.vtkCommonCore import vtkFloatArray
+
+        buffer = vtkFloatArray()
+        self._window.GetZbufferData(0, 0, width - 1, height - 1, buffer)
+        depth = vtk_to_numpy(buffer).reshape(height, width)[::-1]
+        near, far = self._scene.GetActiveCamera().GetClippingRange()
         return np.where(depth < 1.0, (far - depth * (far - near)) / (far * near), 0.0)
 
     def close(self) -> None:
-        self._plotter.close()
+        self._scene.RemoveAllViewProps()
+        self._window.Finalize()
 
 
 @lru_cache(maxsize=1)
-def pyvista_problem() -> str | None:
-    """Why pyvista cannot draw here, as one sentence; None when it can. Asked once per process."""
-    if importlib.util.find_spec("pyvista") is None:
-        return "pyvista is not installed (pip install pyvista)"
+def vtk_problem() -> str | None:
+    """Why VTK cannot draw here, as one sentence; None when it can. Asked once per process."""
+    if importlib.util.find_spec("vtkmodules") is None:
+        return "VTK is not installed (pip install vtk)"
     try:
         probe = subprocess.run(
-            [sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False
+            [sys.executable, "-c", _PROBE], cwd=_ROOT, capture_output=True, text=True, timeout=_PROBE_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"pyvista did not draw a first picture within {_PROBE_SECONDS} s"
+        return f"VTK did not draw a first picture within {_PROBE_SECONDS} s"
     if probe.returncode != 0 or "drawn" not in probe.stdout:
-        return "pyvista finds no working OpenGL (on Debian: apt-get install libegl1 libgl1)"
+        return "VTK finds no working OpenGL (on Debian: apt-get install libegl1 libgl1)"
     return None
 
 
@@ -168,17 +209,17 @@ def _warn_of_software(problem: str) -> None:
 def make_renderer(size: tuple[int, int], camera: Camera, backend: str = "auto") -> Renderer:
     """A renderer for pictures of `size` (width, height) in pixels.
 
-    backend: "auto" takes pyvista where it works and else, saying so once in the log, the software rasteriser.
-    Raises UserError for an unknown backend, and for "pyvista" where it cannot draw.
+    backend: "auto" takes VTK where it works and else, saying so once in the log, the software rasteriser.
+    Raises UserError for an unknown backend, and for "vtk" where it cannot draw.
     """
     if backend not in BACKENDS:
         raise UserError(f"unknown render backend '{backend}': choose one of {', '.join(BACKENDS)}")
     if backend == "software":
         return SoftwareRenderer(size, camera)
-    problem = pyvista_problem()
+    problem = vtk_problem()
     if problem is None:
-        return PyvistaRenderer(size, camera)
-    if backend == "pyvista":
+        return VtkRenderer(size, camera)
+    if backend == "vtk":
         raise UserError(f"{problem}; or choose the backend 'software'")
     _warn_of_software(problem)
     return SoftwareRenderer(size, camera)

@@ -11,7 +11,7 @@ from soke.settings import Settings
 @dataclass(frozen=True)
 class Render(Settings):
     size: int
-    backend: Literal["auto", "pyvista", "software"]
+    backend: Literal["auto", "vtk", "software"]
 
     def problems(self) -> list[str]:
         return self.below(1, "size")

@@ -21,7 +21,7 @@ class Studio:
     """Draws motions of one body into a folder.
 
     size:    pixels of each figure's picture
-    backend: auto, pyvista or software
+    backend: auto, vtk or software
     face:    whether a close-up of the face is shown with each figure
 
     Raises UserError for the face of a body that has none.

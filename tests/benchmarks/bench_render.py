@@ -16,7 +16,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from soke.render.backends import make_renderer, pyvista_problem  # noqa: E402
+from soke.render.backends import make_renderer, vtk_problem  # noqa: E402
 from soke.render.camera import Camera  # noqa: E402
 from soke.render.raster import project, rasterize  # noqa: E402
 from tests.render.shapes import make_ball  # noqa: E402
@@ -56,9 +56,9 @@ def main() -> int:
     vertices, faces = make_ball((0.0, 0.0, 0.0), (0.22, 0.42, 0.15), rows=72)
     colors = np.full_like(vertices, 0.7)
     print(f"{len(vertices)} vertices, {len(faces)} faces, {SIZE} x {SIZE}")
-    for backend in ("software", "pyvista"):
-        if backend == "pyvista" and pyvista_problem() is not None:
-            print(f"pyvista   {pyvista_problem()}")
+    for backend in ("software", "vtk"):
+        if backend == "vtk" and vtk_problem() is not None:
+            print(f"vtk       {vtk_problem()}")
             continue
         renderer = make_renderer((SIZE, SIZE), CAMERA, backend)
         renderer.draw(vertices, faces, colors)  # compiles, or opens the window

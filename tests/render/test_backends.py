@@ -8,17 +8,17 @@ import pytest
 
 from soke.errors import UserError
 from soke.render import backends
-from soke.render.backends import PyvistaRenderer, SoftwareRenderer, make_renderer, pyvista_problem
+from soke.render.backends import SoftwareRenderer, VtkRenderer, make_renderer, vtk_problem
 from soke.render.camera import Camera, upper_body_camera
 
 SIZE = (160, 120)
 
 
-@pytest.fixture(params=["software", "pyvista"])
+@pytest.fixture(params=["software", "vtk"])
 def picture(request: pytest.FixtureRequest, doll: tuple) -> np.ndarray:
     """The doll from the front, [120, 160, 3]."""
-    if request.param == "pyvista" and pyvista_problem() is not None:
-        pytest.skip(pyvista_problem())
+    if request.param == "vtk" and vtk_problem() is not None:
+        pytest.skip(vtk_problem())
     vertices, faces, colors = doll
     renderer = make_renderer(SIZE, upper_body_camera([vertices[None]], SIZE[0] / SIZE[1]), request.param)
     yield renderer.draw(vertices, faces, colors)
@@ -50,12 +50,12 @@ def test_whole_upper_body_is_in_the_picture(picture: np.ndarray):
 
 
 def test_both_renderers_draw_the_same(doll: tuple):
-    if pyvista_problem() is not None:
-        pytest.skip(pyvista_problem())
+    if vtk_problem() is not None:
+        pytest.skip(vtk_problem())
     vertices, faces, colors = doll
     camera = upper_body_camera([vertices[None]])
     moved = vertices + np.float32([0.05, 0.02, 0.1])
-    renderers = [make_renderer((128, 128), camera, backend) for backend in ("software", "pyvista")]
+    renderers = [make_renderer((128, 128), camera, backend) for backend in ("software", "vtk")]
     for frame, paint in ((vertices, colors), (moved, colors), (moved, colors[:, ::-1])):  # updated in place
         a, b = (renderer.draw(frame, faces, paint).astype(int) for renderer in renderers)
         difference = np.abs(a - b).max(axis=-1)
@@ -68,10 +68,10 @@ def test_both_renderers_draw_the_same(doll: tuple):
         renderer.close()
 
 
-@pytest.mark.parametrize("backend", ["software", "pyvista"])
+@pytest.mark.parametrize("backend", ["software", "vtk"])
 def test_drawing_leaves_the_input_as_it_was(backend: str, doll: tuple):
-    if backend == "pyvista" and pyvista_problem() is not None:
-        pytest.skip(pyvista_problem())
+    if backend == "vtk" and vtk_problem() is not None:
+        pytest.skip(vtk_problem())
     vertices, faces, colors = doll
     clip = np.stack([vertices, vertices + np.float32(0.1)])
     before = clip.copy()
@@ -94,16 +94,16 @@ def test_nearer_surface_hides_the_farther_one():
 
 
 def test_unknown_backend_is_a_user_error():
-    with pytest.raises(UserError, match="'opengl'.*auto, pyvista, software"):
+    with pytest.raises(UserError, match="'opengl'.*auto, vtk, software"):
         make_renderer(SIZE, Camera((0, 0, 2)), "opengl")
 
 
 @pytest.fixture
 def fresh_probe():
-    for cached in (pyvista_problem, backends._warn_of_software):
+    for cached in (vtk_problem, backends._warn_of_software):
         cached.cache_clear()
     yield
-    for cached in (pyvista_problem, backends._warn_of_software):
+    for cached in (vtk_problem, backends._warn_of_software):
         cached.cache_clear()
 
 
@@ -124,9 +124,9 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "failure, sentence", [(missing_package, "pip install pyvista"), (crash, "libegl1 libgl1"), (hang, "within")]
+    "failure, sentence", [(missing_package, "pip install vtk"), (crash, "libegl1 libgl1"), (hang, "within")]
 )
-def test_software_draws_where_pyvista_cannot(failure, sentence, monkeypatch, caplog, fresh_probe):
+def test_software_draws_where_vtk_cannot(failure, sentence, monkeypatch, caplog, fresh_probe):
     failure(monkeypatch)
     with caplog.at_level(logging.WARNING):
         first = make_renderer(SIZE, Camera((0, 0, 2)))
@@ -134,12 +134,12 @@ def test_software_draws_where_pyvista_cannot(failure, sentence, monkeypatch, cap
     assert isinstance(first, SoftwareRenderer) and isinstance(second, SoftwareRenderer)
     assert len(caplog.records) == 1 and sentence in caplog.text  # said once
     with pytest.raises(UserError, match=sentence):
-        make_renderer(SIZE, Camera((0, 0, 2)), "pyvista")
+        make_renderer(SIZE, Camera((0, 0, 2)), "vtk")
 
 
-def test_auto_takes_pyvista_where_it_works():
-    if pyvista_problem() is not None:
-        pytest.skip(pyvista_problem())
+def test_auto_takes_vtk_where_it_works():
+    if vtk_problem() is not None:
+        pytest.skip(vtk_problem())
     renderer = make_renderer(SIZE, Camera((0, 0, 2)))
-    assert isinstance(renderer, PyvistaRenderer)
+    assert isinstance(renderer, VtkRenderer)
     renderer.close()
