@@ -14,7 +14,7 @@ from PIL import Image
 from soke.body.joints import joint_indices
 from soke.body.model import load_smplfx
 from soke.body.motion import Motion
-from soke.render.backends import pyvista_problem
+from soke.render.backends import vtk_problem
 from soke.render.camera import head_camera
 from soke.render.figure import Figure, figures_of
 from soke.render.pictures import Pictures, joined
@@ -180,10 +180,10 @@ def test_eyelids_gaze_and_teeth_are_seen():
     assert len(white(still, mouth)) < 2 and len(white(smile, mouth)) > 8
 
 
-@pytest.mark.skipif(pyvista_problem() is not None, reason=str(pyvista_problem()))
+@pytest.mark.skipif(vtk_problem() is not None, reason=str(vtk_problem()))
 def test_both_renderers_draw_the_same_face(body):
     (figure,) = with_close_ups(body, moved(head=[0.1, 0.4, 0.1], jaw=[0.25, 0.0, 0.0]))
-    difference = np.abs(picture(figure) - picture(figure, backend="pyvista")).max(axis=-1)
+    difference = np.abs(picture(figure) - picture(figure, backend="vtk")).max(axis=-1)
     assert difference.mean() < 3.0 and (difference > 60).mean() < 0.03
 
 
