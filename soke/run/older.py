@@ -10,13 +10,7 @@ from soke.body.joints import expanded
 def modern(saved: Any) -> Any:
     """A run's configuration under the keys of today, with the joints of its parts by their own names. Raises
     AttributeError, KeyError or TypeError for what is none."""
-    return _with_joints(_with_optimiser(_with_quantizers(_with_backend(saved))))
-
-
-def _with_backend(saved: Any) -> Any:
-    """VTK drew through pyvista."""
-    render = saved.get("RENDER") or {}
-    return {**saved, "RENDER": {**render, "BACKEND": "vtk"}} if render.get("BACKEND") == "pyvista" else saved
+    return _with_joints(_with_optimiser(_with_quantizers(saved)))
 
 
 def _with_quantizers(saved: Any) -> Any:

@@ -1,6 +1,7 @@
 """The generator: cached equals uncached, one equals many, padding and company change nothing."""
 from __future__ import annotations
 
+import copy
 import json
 import random
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from soke.errors import UserError
+from soke.generator.files import trained_mbart
 from soke.generator.model import SignGenerator
 from soke.generator.schemes import ABSENT, SCHEMES
 from soke.generator.settings import Search
@@ -221,6 +223,14 @@ def test_fusion_weights_decide_what_the_decoder_hears():
     assert not torch.allclose(equal._inputs(codes), equal._inputs(other))
     absent = torch.tensor([[[1, ABSENT, ABSENT]]])
     torch.testing.assert_close(equal._inputs(absent), only_body._inputs(codes))
+
+
+def test_mbart_in_half_precision_is_read_in_float32(generator, tmp_path):
+    half = copy.deepcopy(generator.mbart).half()
+    half.save_pretrained(tmp_path)
+    read = trained_mbart(tmp_path)
+    assert {weight.dtype for weight in read.parameters()} == {torch.float32}
+    assert torch.equal(read.shared.weight, half.shared.weight.float())
 
 
 def test_saved_generator_says_the_same(generator, tmp_path):
