@@ -7,6 +7,7 @@ nothing but each other and `soke.errors`, so that a configuration is read before
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from typing import Any, Iterable
 
 from soke.errors import UserError
@@ -51,6 +52,25 @@ class Settings:
         return [
             f"`{field}` must be between 0 and 1, not {value}" for field, value in values.items() if not 0 <= value <= 1
         ]
+
+
+@dataclass(frozen=True)
+class TransformerSettings(Settings):
+    """Sizes of a transformer, as a saved model holds them."""
+
+    width: int
+    layers: int
+    heads: int
+    feedforward: int
+    dropout: float
+
+    def problems(self) -> list[str]:
+        found, heads = self.below(1, "layers", "heads", "feedforward", "width"), max(self.heads, 1)
+        if self.width % 2 or self.width % heads:
+            found.append(f"`width` must be even and a multiple of `heads` ({heads}), not {self.width}")
+        if not 0 <= self.dropout < 1:
+            found.append(f"`dropout` must be at least 0 and below 1, not {self.dropout}")
+        return found
 
 
 def near(name: str, valid: Iterable[Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Sequence
 
-from soke.settings import Settings
+from soke.settings import Settings, TransformerSettings
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,13 @@ class Window(Settings):
 
 
 @dataclass(frozen=True)
-class ClassifierSettings(Settings):
-    """Sizes of the transformer and of the MLP behind it, as a saved model holds them."""
+class ClassifierSettings(TransformerSettings):
+    """Sizes of the transformer and of the MLP behind it (`hidden`), as a saved model holds them."""
 
-    width: int
-    layers: int
-    heads: int
-    feedforward: int
     hidden: int
-    dropout: float
 
     def problems(self) -> list[str]:
-        found, heads = self.below(1, "layers", "heads", "feedforward", "hidden", "width"), max(self.heads, 1)
-        if self.width % 2 or self.width % heads:
-            found.append(f"`width` must be even and a multiple of `heads` ({heads}), not {self.width}")
-        if not 0 <= self.dropout < 1:
-            found.append(f"`dropout` must be at least 0 and below 1, not {self.dropout}")
-        return found
+        return super().problems() + self.below(1, "hidden")
 
 
 @dataclass(frozen=True)

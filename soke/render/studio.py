@@ -82,13 +82,17 @@ def clips(
             f"the configuration has no corpus {corpus_name}: it has {', '.join(corpus.name for corpus in corpora)}"
         )
     dataset = MotionDataset([chosen[0]], split, producer.layout)
-    samples = []
+    samples, skipped = [], None
     for index in range(len(dataset)):
         sample = dataset[index]
         if isinstance(sample, MotionSample):
             samples.append(sample)
+        else:
+            skipped = skipped or sample
         if len(samples) == count:
             break
+    if not samples:
+        raise UserError(f"not one clip of split {split} of {chosen[0].name} can be shown; {skipped}: {skipped.reason}")
     if explain is not None:
         for sample in samples:
             print(f"{sample.clip.text}\n{explain(sample.clip)}")

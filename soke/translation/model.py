@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soke.data.statistics import STD_FLOOR
+from soke.settings import TransformerSettings
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
-from soke.translation.settings import TranslatorSettings
 
 KeysValues = tuple[Tensor, Tensor]  # [N, H, L, width / H] each
 
@@ -61,7 +61,7 @@ class Attention(nn.Module):
 class _Layer(nn.Module):
     """What both kinds of layers have: attention to the own sequence and a feed-forward network, normalised before."""
 
-    def __init__(self, settings: TranslatorSettings):
+    def __init__(self, settings: TransformerSettings):
         super().__init__()
         width, dropout = settings.width, settings.dropout
         self.attention = Attention(width, settings.heads, dropout)
@@ -82,7 +82,7 @@ class EncoderLayer(_Layer):
 
 
 class DecoderLayer(_Layer):
-    def __init__(self, settings: TranslatorSettings):
+    def __init__(self, settings: TransformerSettings):
         super().__init__(settings)
         self.cross_attention = Attention(settings.width, settings.heads, settings.dropout)
         self.cross_norm = nn.LayerNorm(settings.width, eps=1e-6)
@@ -145,7 +145,7 @@ class SignTranslationModel(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Tensor, std: Tensor, texts: int, glosses: int, settings: TranslatorSettings):
+    def __init__(self, mean: Tensor, std: Tensor, texts: int, glosses: int, settings: TransformerSettings):
         super().__init__()
         width, self.settings = settings.width, settings
         self.register_buffer("mean", mean.detach().float().clone())

@@ -5,30 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from soke.settings import Settings
+from soke.settings import TransformerSettings
 
 
 @dataclass(frozen=True)
-class TranslatorSettings(Settings):
-    """Sizes of encoder and decoder, as a saved model holds them."""
-
-    width: int
-    layers: int
-    heads: int
-    feedforward: int
-    dropout: float
-
-    def problems(self) -> list[str]:
-        found, heads = self.below(1, "layers", "heads", "feedforward", "width"), max(self.heads, 1)
-        if self.width % 2 or self.width % heads:
-            found.append(f"`width` must be even and a multiple of `heads` ({heads}), not {self.width}")
-        if not 0 <= self.dropout < 1:
-            found.append(f"`dropout` must be at least 0 and below 1, not {self.dropout}")
-        return found
-
-
-@dataclass(frozen=True)
-class Translation(TranslatorSettings):
+class Translation(TransformerSettings):
     moved: ClassVar[dict[str, str]] = {
         "patience": "TRAIN.OPTIM.PATIENCE, for TRAIN.OPTIM.SCHEDULE=plateau",
         "decay": "TRAIN.OPTIM.FACTOR, for TRAIN.OPTIM.SCHEDULE=plateau",

@@ -22,13 +22,12 @@ from soke.data.formats import SOKE_FRAMES
 from soke.data.statistics import Statistics
 from soke.errors import UserError
 from soke.run import processes
-from soke.settings import SettingsError
+from soke.settings import SettingsError, TransformerSettings
 from soke.storage import new_folder
 from soke.text.locales import ENGLISH, TEXT_LOCALE
 from soke.text.words import Level, joined
 from soke.translation.beam_search import beam_search
 from soke.translation.model import SignTranslationModel
-from soke.translation.settings import TranslatorSettings
 from soke.translation.targets import Targets
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "translator.json"
@@ -55,7 +54,7 @@ class BackTranslator:
 
     @classmethod
     def untrained(
-        cls, clips: Sequence[Clip], layout: MotionLayout, statistics: Statistics, settings: TranslatorSettings,
+        cls, clips: Sequence[Clip], layout: MotionLayout, statistics: Statistics, settings: TransformerSettings,
         locale: str, level: Level, pseudo_glosses: bool = False, max_tokens: int = 100,
         annotations: Mapping[str, str] = {},
     ) -> BackTranslator:
@@ -175,7 +174,7 @@ class BackTranslator:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
             layout = MotionLayout.from_list(config["layout"])
             targets = Targets.from_dict(config["targets"], _locale(config, folder / CONFIG_FILE))
-            blank, settings = torch.zeros(sum(layout.sizes.values())), TranslatorSettings(**config["settings"])
+            blank, settings = torch.zeros(sum(layout.sizes.values())), TransformerSettings(**config["settings"])
             model = SignTranslationModel(blank, blank, len(targets.texts), len(targets.glosses or ()), settings)
             model.load_state_dict(load_file(folder / WEIGHTS_FILE))
             search = {name: config[name] for name in ("beams", "alpha", "max_tokens")}
@@ -216,7 +215,7 @@ class BackTranslator:
         return {
             "language": self.language,
             "layout": self.layout.to_list(),
-            "settings": {field.name: getattr(self.model.settings, field.name) for field in fields(TranslatorSettings)},
+            "settings": {field.name: getattr(self.model.settings, field.name) for field in fields(TransformerSettings)},
             "beams": self.beams,
             "alpha": self.alpha,
             "max_tokens": self.max_tokens,

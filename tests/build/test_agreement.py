@@ -14,7 +14,7 @@ from soke.build.body import layout_of
 from soke.errors import UserError
 from soke.run.changes import flat
 from soke.run.config import Config, load_config, to_plain
-from soke.translation.settings import TranslatorSettings
+from soke.settings import TransformerSettings
 from tests.build.test_build import make_tokenizer
 from tests.generator.helpers import make_spec
 
@@ -151,7 +151,7 @@ def test_a_translator_s_settings(override, told):
     parts = layout_of(config("back_translation"))
     translator = SimpleNamespace(
         layout=parts, language="ASL", beams=3, alpha=1.0, max_tokens=100,
-        model=SimpleNamespace(settings=TranslatorSettings(512, 3, 8, 2048, 0.1)), form="soke",
+        model=SimpleNamespace(settings=TransformerSettings(512, 3, 8, 2048, 0.1)), form="soke",
         targets=SimpleNamespace(level="word", pseudo=True),
     )
     agreement.check_translator(config("back_translation"), parts, translator, FOLDER)

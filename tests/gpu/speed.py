@@ -36,12 +36,12 @@ from soke.metrics.dtw import dtw_jpe_pairs  # noqa: E402
 from soke.metrics.dtw_torch import dtw_jpe_batch  # noqa: E402
 from soke.run.config import load_config  # noqa: E402
 from soke.run.settings import Optim  # noqa: E402
+from soke.settings import TransformerSettings  # noqa: E402
 from soke.tokenizer.module import TokenizerModule  # noqa: E402
 from soke.tokenizer.settings import Loss  # noqa: E402
 from soke.tokenizer.tokenizer import SignTokenizer  # noqa: E402
 from soke.translation import BackTranslator  # noqa: E402
 from soke.translation.module import TranslationModule  # noqa: E402
-from soke.translation.settings import TranslatorSettings  # noqa: E402
 from tests.tokenizer.helpers import ema  # noqa: E402
 
 WARM, MEASURED = 6, 20  # training steps; the first compile
@@ -102,7 +102,7 @@ class Stages:
             generator = make_generator("multi_head", "cpu", self.small, tokenizer.hash)
             module = GeneratorModule(generator, tokenizer, optim)
             return module, code_batch(generator, 4 if self.small else 32), [generator.mbart]
-        settings = TranslatorSettings(*((32, 1, 2, 32) if self.small else (512, 3, 8, 2048)), 0.1)
+        settings = TransformerSettings(*((32, 1, 2, 32) if self.small else (512, 3, 8, 2048)), 0.1)
         statistics = Statistics(self.zero, self.one, self.layout.hash)
         translator = BackTranslator.untrained(clips(64), self.layout, statistics, settings, "en_XX", "word", True)
         module = TranslationModule(translator, [], load_config("configs/back_translation.yaml").translation, optim)

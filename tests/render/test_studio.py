@@ -12,11 +12,16 @@ from soke.body.joints import SKELETON_50
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.motion import Motion
 from soke.body.skeleton import Skeleton
-from soke.data.clip import Clip
+from soke.data.clip import Clip, ClipError
 from soke.errors import UserError
 from soke.render import studio
 from tests.evaluation.helpers import Corpus, MeanPose
 from tests.tokenizer.helpers import SOKE
+
+
+class Unreadable(Corpus):
+    def load(self, clip: Clip) -> Motion:
+        raise ClipError("frame 3 is torn")
 
 
 class Slow(Corpus):
@@ -109,3 +114,8 @@ def test_a_skeleton_has_no_face_to_show(tmp_path):
 def test_an_unknown_corpus_is_named(drawn):
     with pytest.raises(UserError, match="has no corpus csl: it has own"):
         studio.clips(drawn, MeanPose(SOKE), [Corpus(1)], "test", "csl", 1)
+
+
+def test_a_corpus_without_a_clip_to_show_is_told(drawn):
+    with pytest.raises(UserError, match="not one clip of split test of own can be shown; own/c0: frame 3 is torn"):
+        studio.clips(drawn, MeanPose(SOKE), [Unreadable(2)], "test", None, 1)

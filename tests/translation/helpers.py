@@ -18,16 +18,16 @@ from soke.data.dataset import MotionSample, collate_motions
 from soke.data.statistics import compute_statistics
 from soke.run.config import load_config
 from soke.run.settings import Optim
+from soke.settings import TransformerSettings
 from soke.text.words import Level
 from soke.translation.model import SignTranslationModel
 from soke.translation.module import TranslationModule
-from soke.translation.settings import TranslatorSettings
 from soke.translation.translator import BackTranslator
 
 LAYOUT = MotionLayout([PartSpec("lhand", LEFT_HAND[:3]), PartSpec("rhand", RIGHT_HAND[:4])])
 CONFIG = load_config("configs/back_translation.yaml")
 TRAINING = CONFIG.translation
-SETTINGS = TranslatorSettings(width=32, layers=2, heads=4, feedforward=64, dropout=0.1)
+SETTINGS = TransformerSettings(width=32, layers=2, heads=4, feedforward=64, dropout=0.1)
 SENTENCES = (
     "it will rain tomorrow morning",
     "the sun shines in the morning",
@@ -62,7 +62,7 @@ def samples(glosses: bool = True) -> list[MotionSample]:
 
 
 def translator(
-    trained_on: Sequence[MotionSample], seed: int = 0, settings: TranslatorSettings = SETTINGS, level: Level = "word",
+    trained_on: Sequence[MotionSample], seed: int = 0, settings: TransformerSettings = SETTINGS, level: Level = "word",
     **options,
 ) -> BackTranslator:
     torch.manual_seed(seed)
@@ -111,7 +111,7 @@ def random_model(
     torch.manual_seed(seed)
     sizes = {"width": 16, "layers": 2, "heads": 2, "feedforward": 32, "dropout": 0.1, **settings}
     model = SignTranslationModel(
-        torch.randn(FEATURES), torch.rand(FEATURES) + 0.5, texts, glosses, TranslatorSettings(**sizes)
+        torch.randn(FEATURES), torch.rand(FEATURES) + 0.5, texts, glosses, TransformerSettings(**sizes)
     )
     for norm in (model.frame_norm, model.text_norm):
         norm.running_mean.normal_(std=0.2)

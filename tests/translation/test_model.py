@@ -7,9 +7,9 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from soke.errors import UserError
+from soke.settings import TransformerSettings
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
 from soke.translation.model import DecoderLayer, EncoderLayer, MaskedBatchNorm, sinusoids
-from soke.translation.settings import TranslatorSettings
 from tests.translation.helpers import FEATURES, random_clips, random_model
 
 LENGTHS = [7, 12, 9]
@@ -68,7 +68,7 @@ def test_an_infinite_batch_leaves_the_running_statistics_as_they_are():
 @torch.no_grad()
 def test_layers_are_torch_s():
     torch.manual_seed(0)
-    settings = TranslatorSettings(width=16, layers=1, heads=4, feedforward=24, dropout=0.0)
+    settings = TransformerSettings(width=16, layers=1, heads=4, feedforward=24, dropout=0.0)
     options = dict(dropout=0.0, layer_norm_eps=1e-6, batch_first=True, norm_first=True)
     encoder, decoder = EncoderLayer(settings), DecoderLayer(settings)
     for parameter in (*encoder.parameters(), *decoder.parameters()):
@@ -184,14 +184,14 @@ def test_decoding_token_by_token_with_several_sequences_per_clip(model, batch):
 
 def test_features_are_normalised_and_a_still_one_does_not_explode():
     mean, std = torch.randn(FEATURES), torch.zeros(FEATURES)
-    model = type(random_model())(mean, std, 9, 0, TranslatorSettings(8, 1, 2, 8, 0.0)).eval()
+    model = type(random_model())(mean, std, 9, 0, TransformerSettings(8, 1, 2, 8, 0.0)).eval()
     at_mean = model.encode(mean.expand(1, 4, -1), torch.tensor([4])).states
     nearly = model.encode(mean.expand(1, 4, -1) + 1e-7, torch.tensor([4])).states
     torch.testing.assert_close(at_mean, nearly, atol=1e-2, rtol=0)
 
 
 def test_weights_begin_as_xavier_s_and_biases_at_zero():
-    model = type(random_model())(torch.zeros(6), torch.ones(6), 50, 7, TranslatorSettings(64, 2, 4, 32, 0.1))
+    model = type(random_model())(torch.zeros(6), torch.ones(6), 50, 7, TransformerSettings(64, 2, 4, 32, 0.1))
     for name, value in model.state_dict().items():
         if name.endswith("bias"):
             assert not value.any(), name
@@ -205,4 +205,4 @@ def test_weights_begin_as_xavier_s_and_biases_at_zero():
 @pytest.mark.parametrize("width", [9, 10])
 def test_widths_that_do_not_fit_the_heads_are_refused(width):
     with pytest.raises(UserError, match=r"`width` must be even and a multiple of `heads` \(4\), not"):
-        TranslatorSettings(width, 1, 4, 8, 0.0)
+        TransformerSettings(width, 1, 4, 8, 0.0)
