@@ -44,7 +44,7 @@ class FrameFiles:
     """
 
     names: list[str]
-    numbers: list[int]
+    numbers: Sequence[int]
     strays: list[str]
 
     def __len__(self) -> int:

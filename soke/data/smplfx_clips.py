@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -79,12 +80,22 @@ def read_clip(path: Path, rows: Sequence[int] | None = None) -> Motion:
         return _motion(content, frames, chosen)
 
 
-def outline(path: Path) -> tuple[list[int], float]:
-    """Numbers of the valid frames of a clip, and its frames per second, without reading the frames. Raises UserError as
-    `read_clip` does for what it has to look at."""
+def outline(path: Path) -> tuple[Sequence[int], float]:
+    """Numbers of the valid frames of a clip, and its frames per second, without reading the frames; the file is looked
+    at again when it has changed. Raises UserError as `read_clip` does for what it has to look at."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    return _outline(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=1 << 17)  # of each clip it is asked for several times
+def _outline(path: Path, changed: int, size: int) -> tuple[Sequence[int], float]:
     with _opened(path) as archive:
-        lengths = {key: _shape(archive, key)[0] for key in _SIZES if key in archive.files}
-        return _valid_frames(archive, _frame_count(lengths)).tolist(), _rate(archive)
+        frames = _frame_count({key: _shape(archive, key)[0] for key in _SIZES if key in archive.files})
+        valid = _valid_frames(archive, frames)
+        return range(frames) if len(valid) == frames else tuple(valid.tolist()), _rate(archive)
 
 
 @contextmanager

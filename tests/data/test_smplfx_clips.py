@@ -9,7 +9,7 @@ import torch
 
 from soke.body.joints import BODY, LEFT_HAND, NUM_JOINTS, SMPLX_JOINTS, joint_indices
 from soke.body.motion import Motion
-from soke.data.smplfx_clips import read_clip, write_clip
+from soke.data.smplfx_clips import outline, read_clip, write_clip
 from soke.errors import UserError
 
 
@@ -96,6 +96,15 @@ def test_invalid_frames_are_left_out_whatever_they_hold(clip: Path):
     motion = read_clip(rewritten(clip, valid=np.array([0, 1, 0, 1, 1, 0], bool), expression=expression))
     assert torch.equal(motion.rotations, random_motion().rotations[[1, 3, 4]])
     assert torch.equal(motion.expression, random_motion().expression[[1, 3, 4]])
+
+
+def test_an_outline_is_that_of_the_file_as_it_is_now(clip: Path):
+    assert [list(part) if i == 0 else part for i, part in enumerate(outline(clip))] == [[0, 1, 2, 3, 4, 5], 23.976]
+    rewritten(clip, valid=np.array([0, 1, 0, 1, 1, 0], bool), fps=np.array(30.0))
+    assert list(outline(clip)[0]) == [1, 3, 4] and outline(clip)[1] == 30.0
+    clip.unlink()
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        outline(clip)
 
 
 @pytest.mark.parametrize(("changes", "message"), [
