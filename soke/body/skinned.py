@@ -35,6 +35,7 @@ BODY_JOINTS = JointSet("body", NUM_BODY_POINTS, (12, 16, 17, 18, 19, 20, 21, 59,
 HAND_JOINTS = JointSet("hand", 21, tuple(range(21)))
 SMPLX_POINT_SETS = {"body": BODY_JOINTS, "left_hand": HAND_JOINTS, "right_hand": HAND_JOINTS}
 (_HEAD,) = joint_indices(["head"])
+SLIGHT = 0.01  # coefficients up to so much are those of a model that has learnt zeros: nothing is said of them
 _FRAMES_AT_ONCE = 64  # bounds the memory of skinning a whole mesh to some 100 MB
 
 

@@ -13,7 +13,7 @@ from soke.body.flame import EXPRESSIONS, read_flame, read_vertex_ids
 from soke.body.graft import Place, graft_of
 from soke.body.joints import JOINT_GROUPS, NUM_JOINTS, joint_indices
 from soke.body.motion import Motion
-from soke.body.skinned import SkinnedBody
+from soke.body.skinned import SLIGHT, SkinnedBody
 from soke.body.skinning import Directions, Skin
 from soke.body.teeth import LOWER, TEETH, UPPER, teeth_of, teeth_rows
 from soke.errors import UserError
@@ -166,5 +166,5 @@ class SMPLFX(SkinnedBody):
         known, lids = self.expressions, motion.eyelids
         return [
             *["eyelids"] * (not self.eyelids and lids is not None and bool(lids.any())),
-            *[f"expressions beyond {known}"] * bool(motion.expression[:, known:].any()),
+            *[f"expressions beyond {known}"] * bool((motion.expression[:, known:].abs() > SLIGHT).any()),
         ]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from soke.body.clothes import clothed_colors, worn_marks
 from soke.body.motion import Motion
-from soke.body.skinned import SkinnedBody
+from soke.body.skinned import SLIGHT, SkinnedBody
 from soke.body.skinning import Directions, Skin
 from soke.errors import UserError
 
@@ -45,11 +45,9 @@ class BodyModel(SkinnedBody):
 
     def _still(self, motion: Motion) -> list[str]:
         """Eyelids, and coefficients without a direction."""
-        known, lids, beyond = self.expressions, motion.eyelids, motion.expression[:, self.expressions :]
-        if not (lids is not None and lids.any()) and not (beyond.shape[1] and beyond.any()):
-            return []
-        more = beyond.shape[1] > 0
-        return [*["eyelids"] * (lids is not None), *[f"expressions beyond {known}"] * more]
+        known, lids = self.expressions, motion.eyelids
+        more = bool((motion.expression[:, known:].abs() > SLIGHT).any())
+        return [*["eyelids"] * (lids is not None and bool(lids.any())), *[f"expressions beyond {known}"] * more]
 
     @cached_property
     def face_vertices(self) -> Tensor:

@@ -67,6 +67,7 @@ class ClipMetric(Metric):
         """What clip `name` adds, [size]."""
         clip = clip_id(name)
         self._names[clip] = name
+        self._computed, self._update_count = None, self._update_count + 1  # torchmetrics knows of `update` alone
         self.ids.append(torch.tensor([clip], device=self.device))
         kept = torch.as_tensor(statistics, dtype=torch.float64)
         self.statistics.append(kept.reshape(1, self.size).to(self.device))

@@ -50,6 +50,15 @@ def without(source: Track, part: str) -> Track:
     return replace(source, points={name: points for name, points in source.points.items() if name != part})
 
 
+def test_a_score_is_that_of_all_clips_so_far(recwarn: pytest.WarningsRecorder) -> None:
+    metric, whole = DTWJPE("root"), DTWJPE("root")
+    for i in range(2):
+        metric.update_many([f"clip{i}"], *([track] for track in pair(i)))
+        last = metric.compute()["body"]["m"]
+    whole.update_many(["clip0", "clip1"], *zip(pair(0), pair(1)))
+    assert last == whole.compute()["body"]["m"] and not [w for w in recwarn if "compute" in str(w.message)]
+
+
 @pytest.mark.parametrize("align", ["root", "procrustes"])
 def test_columns_are_means_over_clips_of_parts_and_of_soke_s_average(align: str) -> None:
     metric = DTWJPE(align)
