@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 
 SHUFFLED = "{}, shuffled"
 # Metric and part of the columns that a test ends with on the screen; all others are in the files.
-_OF_MOTIONS = ((("DTW-PA-JPE", "hand"), ("DTW-PA-JPE", "body"), ("BLEU-4", ""), ("length", "")),)
+_OF_MOTIONS = (
+    (("DTW-PA-JPE", "hand"), ("DTW-PA-JPE", "body"), ("BLEU-4", ""), ("length", "")), (("DTW-VPE", "face"),),
+)
 _OF_TEXTS = ((("BLEU-4", ""), ("ROUGE-L", ""), ("WER", "")),)
 
 

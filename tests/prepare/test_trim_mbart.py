@@ -16,6 +16,7 @@ from soke.data.synthetic.writer import write_corpora
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
 from soke.generator.text_tokenizer import SENTENCEPIECE_FILE, load_text_tokenizer
+from soke.tokenizer.codes import Codes
 from tests.generator.helpers import make_spec
 
 SPEC = make_spec(streams={"body": 8, "lhand": 8, "rhand": 8})
@@ -139,8 +140,8 @@ def test_weights_of_half_precision_are_trained_in_float32(whole, tmp_path, dtype
     MBartForConditionalGeneration.from_pretrained(whole, dtype=dtype).save_pretrained(tmp_path / "half")
     generator = SignGenerator.from_mbart(tmp_path / "half", SPEC, {})
     assert {weight.dtype for weight in generator.parameters()} == {torch.float32}
-    codes = torch.zeros(1, 3, 3, dtype=torch.long)
-    generator(["regen"], ["DGS"], codes, torch.tensor([3])).loss.backward()
+    codes = Codes(torch.zeros(1, 3, 3, dtype=torch.long), torch.tensor([3]))
+    generator(["regen"], ["DGS"], codes).loss.backward()
     generator.save_pretrained(tmp_path / "saved")
     again = SignGenerator.from_pretrained(tmp_path / "saved")
     assert {weight.dtype for weight in again.parameters()} == {torch.float32}

@@ -206,8 +206,8 @@ def test_another_longest_clip_makes_all_codes_again(root, tokenizer, caplog):
     clip = [clip for clip in corpus.clips("val") if clip.name == "own-val"][0]
     found = CodeStore(root / "codes").read(clip)
     assert len(found) == 11 and torch.equal(found, encoded(tokenizer, corpus, "val", "own-val", (40, 44)))
-    assert "codes of phoenix are made again: they were made with DATASET.MAX_FRAMES=400, here it is 44" in caplog.text
-    assert "tables of words are made again: they were made with DATASET.MAX_FRAMES=400" in caplog.text
+    assert "codes of phoenix are made again: they were made with `max_frames`=400, here it is 44" in caplog.text
+    assert "tables of words are made again: they were made with `max_frames`=400" in caplog.text
 
 
 def test_another_tokenizer_leaves_nothing_of_the_first(root, tokenizer, another, caplog):
@@ -244,7 +244,7 @@ def test_a_corpus_that_comes_later_is_asked_for_and_added(root, tokenizer):
 def test_codes_of_other_settings_are_refused(root, tokenizer):
     extract(tokenizer, root, "german")
     corpus, store = Phoenix14T(root / "german"), CodeStore(root / "codes")
-    with pytest.raises(UserError, match=r"codes of phoenix .*MAX_FRAMES=400, here it is 300; run"):
+    with pytest.raises(UserError, match=r"codes of phoenix .*`max_frames`=400, here it is 300; run"):
         store.check(tokenizer.hash, [corpus], (40, 300))
     corpus.fps = 24.0
     with pytest.raises(UserError, match=r"codes of phoenix .*fps=25\.0, here it is 24\.0; run"):
