@@ -24,5 +24,5 @@ def body() -> BodyModel:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that no process is left with one of them when the others are done."""
-    longest = ("test_chain.py", "test_simulated_gpu.py", "test_two_processes.py")
+    longest = ("test_chain.py", "test_simulated_gpu.py", "test_two_processes.py", "test_chain_m3t.py", "test_stage.py")
     items.sort(key=lambda item: item.path.name not in longest)

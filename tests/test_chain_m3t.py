@@ -171,6 +171,7 @@ def test_a_tokenizer_is_tested(shop):
     assert (shop.root / "results" / "m3t_tokenizer" / "token_frequencies.png").is_file()
 
 
+@pytest.mark.slow
 def test_an_ablation_compares_tokenizers(shop, monkeypatch):
     """The shipped plan of FSQ and VQ, on other data; its programs run in this process."""
     plan = OmegaConf.load(ROOT / "configs" / "ablation" / "demo_fsq_vq.yaml")

@@ -54,7 +54,7 @@ def plans():
     return {plan.spoken.language: plan for plan in plan_corpora("tiny", SEED)}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_any_number_of_processes_writes_the_same_bytes(tiny, tmp_path, workers):
     assert write_corpora(tmp_path / "others", "tiny", SEED, workers=workers)
     assert tree(tmp_path / "others") == tree(tiny)
@@ -407,6 +407,7 @@ def stopped_after(share):
     return progress
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_files(tiny, plans, tmp_path):
     root = tmp_path / "again"
     with pytest.raises(KeyboardInterrupt):

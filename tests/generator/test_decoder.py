@@ -30,7 +30,11 @@ def parts():
 @torch.no_grad()
 @pytest.mark.parametrize("group", [1, 3])
 @pytest.mark.parametrize(
-    "compiled", [False, pytest.param(True, marks=pytest.mark.skipif(not shutil.which("g++"), reason="needs g++"))]
+    "compiled",
+    [
+        False,
+        pytest.param(True, marks=[pytest.mark.slow, pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")]),
+    ],
 )
 def test_steps_equal_the_whole_prefix(parts, group, compiled):
     model, states, mask = parts

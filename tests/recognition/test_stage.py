@@ -174,6 +174,7 @@ def test_a_corpus_of_sentences_has_no_labels(shop):
         train.main(["--cfg", str(shop / "toy.yaml"), "NAME=sentences", corpora])
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_test_as_one(shop, tmp_path):
     sizes = ["TRAIN.BATCH_SIZE=4", "EVAL.BATCH_SIZE=3", "TRAIN.END_EPOCH=3"]
     config = ["--cfg", str(shop / "toy.yaml"), "NAME=two", *sizes]
