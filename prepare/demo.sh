@@ -39,8 +39,17 @@ train $tokenizer tokenizer/demo-$tokenizer/tokenizer
 say "codes of all clips and of the lexicon"
 python -m get_motion_code --cfg "$(config $system)" --nodebug
 
-say "generator: text to codes"
-train $system generator/demo-$system/generator
+say "generator: text to codes; beside it back-translation: motion to text, a model per corpus"
+half=$(python -c 'import os; print(max(1, os.cpu_count() // 2))')  # of the cores for each
+readers=
+if [ ! -e experiments/translation/demo-$reader/phoenix/translation ]; then
+  OMP_NUM_THREADS=$half python -m train --cfg "$(config $reader)" --nodebug TRAIN.RESUME=auto > "$pictures.readers" 2>&1 &
+  readers=$!
+  trap 'kill $readers 2> /dev/null || true' EXIT
+fi
+OMP_NUM_THREADS=$half train $system generator/demo-$system/generator
+wait $readers || { cat "$pictures.readers" >&2; exit 1; }
+trap - EXIT
 
 if [ $recognition ]; then
   say "recognition of isolated signs by the tokenizer's features"
@@ -49,9 +58,6 @@ if [ $recognition ]; then
   python -m test --cfg "$(config $recognition)" > results/demo-$recognition.screen
   mv results/demo-$recognition.screen results/demo-$recognition/screen.txt
 fi
-
-say "back-translation: motion to text, a model per corpus"
-train $reader translation/demo-$reader/phoenix/translation
 
 say "a picture and a video"
 [ "$pictures/paths.txt" -nt "$trained" ] || {
