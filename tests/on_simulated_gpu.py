@@ -86,7 +86,6 @@ def test_scores_are_those_of_the_cpu(shop, monkeypatch):
         assert there["values"] == pytest.approx(here["values"], rel=1e-3, abs=1e-6)
 
 
-@pytest.mark.slow
 def test_signs_are_recognised_as_on_the_cpu(tmp_path, monkeypatch):
     config = write_shop(tmp_path)
     with monkeypatch.context() as patch, Simulation():

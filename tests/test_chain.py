@@ -168,6 +168,7 @@ def test_a_test_ends_with_one_screen_and_says_what_it_depends_on(shop, capsys):
     assert (conditions["task"], conditions["search"]["method"], conditions["search"]["beams"]) == ("t2m", "beam", 2)
 
 
+@pytest.mark.slow
 def test_two_processes_score_exactly_as_one(shop):
     """On as many threads: their number may change the last digit of a float32 product, see soke/metrics/PROTOCOL.md."""
     block = "TEST.BATCH_SIZE=3"  # two blocks of every corpus, so that both processes have some of each

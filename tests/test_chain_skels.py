@@ -24,6 +24,7 @@ from soke.errors import UserError
 from soke.run.config import load_config
 from tests.data.skels_writing import write_skels_corpus
 
+pytestmark = pytest.mark.slow  # SOKE's and M3T's chains walk the same way
 FILES = {name: f"configs/skels/{name}.yaml" for name in ("tokenizer", "soke", "back_translation")}
 
 

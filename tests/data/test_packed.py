@@ -183,6 +183,7 @@ def test_an_incomplete_store_is_not_in_use(root, monkeypatch):
     assert (root / "packed/shards/val-00000.npy").stat().st_mtime_ns == done, "what was packed is kept"
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_result_is_the_same(tmp_path):
     lengths = {f"clip{i:03}": 60 for i in range(40)}
     write_phoenix(tmp_path / "whole", lengths)

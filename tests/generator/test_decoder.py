@@ -77,6 +77,7 @@ def test_a_compiler_that_fails_is_tried_once_and_done_without(monkeypatch, caplo
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
+@pytest.mark.slow
 def test_what_a_compiled_step_raises_is_not_hidden(monkeypatch, caplog):
     caplog.set_level("INFO")
     model = make_generator(1).for_inference(compile=True)

@@ -411,6 +411,7 @@ def test_command_line(pair, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("old", "new"), [("metrics.compare", "report.compare"), ("metrics.score", "evaluation.score")])
+@pytest.mark.slow
 def test_the_names_of_before_still_work_and_name_the_new_ones(old, new):
     command = [sys.executable, "-m", f"soke.{old}", "--help"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
