@@ -385,6 +385,7 @@ def test_published_lists_and_word_codes_are_used_and_travel_with_the_generator(s
         shop.run(train, "soke", *changes, *english)
 
 
+@pytest.mark.slow
 def test_generation_is_timed(shop, capsys):
     shop.run(test_entry, "soke", "--count_time", f"RESULTS={shop.root}/timed")
     timings = json.loads(shop.folder("timed", "toy", "timing.json").read_text())["timings"]
@@ -418,6 +419,7 @@ def test_other_decoding_modes_train_and_sign(shop, decoding):
     assert json.loads(exported.read_text(encoding="utf-8"))["spec"]["settings"]["decoding"] == decoding
 
 
+@pytest.mark.slow
 def test_the_coupled_baseline_goes_the_whole_way(shop):
     root = shop.root
     changes = [
@@ -455,6 +457,7 @@ def test_settings_that_the_saved_model_contradicts_are_refused(shop, program, na
         shop.run(program, name, override)
 
 
+@pytest.mark.slow
 def test_one_corpus_alone(shop):
     """Taken out by null, everywhere."""
     root = shop.root

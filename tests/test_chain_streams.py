@@ -21,6 +21,7 @@ from soke.generator.schemes import SCHEMES
 from soke.run.config import load_config
 from soke.tokenizer.reconstruction import Reconstruction
 
+pytestmark = pytest.mark.slow  # SOKE's and M3T's chains walk the same way
 STREAMS = {"body.0": 9, "body.1": 9, "lhand": 12, "rhand.0": 7, "rhand.1": 7}
 PARTS = (
     "PARTS={body: {quantizer: {kind: residual, count: 2, of: {kind: ema, codes: 9}}}, "

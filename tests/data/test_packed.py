@@ -344,6 +344,7 @@ def test_a_payload_in_a_frame_is_refused_by_name_and_does_not_run(root, tmp_path
     assert not (tmp_path / "owned").exists()
 
 
+@pytest.mark.slow
 def test_memory_of_a_loader_stays_flat(tmp_path, monkeypatch):
     """2,000 clips, 90 MB of frames, three epochs in one worker process."""
     monkeypatch.setattr(packed, "CLIPS_PER_SHARD", 256)

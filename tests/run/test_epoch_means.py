@@ -81,6 +81,7 @@ def _mean_of_two(rank: int, folder: str) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_log_the_means_of_both(tmp_path):
     multiprocessing.spawn(_mean_of_two, args=(str(tmp_path),), nprocs=2)
     for rank in (0, 1):
