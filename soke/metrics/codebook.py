@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torchmetrics import Metric
@@ -33,7 +33,7 @@ class Counts(Metric):
         self.add_state("counts", torch.zeros(size, dtype=torch.int64), dist_reduce_fx="sum")
 
     @classmethod
-    def of(cls, other: Counts) -> Self:
+    def of(cls, other: Counts) -> Counts:
         """Of the same codes as `other`, as far as they are counted."""
         made = cls(other.size, other.part, **other.conditions)
         made.counts += other.counts
