@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from soke.body.motion import HEAD_SHAPES
 from soke.errors import UserError
 from soke.pickles import load_pickle
 
 VERTICES = 5023
-SHAPES, EXPRESSIONS = 300, 100
+EXPRESSIONS = 100
 _EYE_JOINTS = [3, 4]  # left and right, of root, neck, jaw and these
 LIDS = ("l_eyelid.npy", "r_eyelid.npy")
 LIP_RINGS = "lip_rings.npz"  # only where the numbering is not that of the public FLAME
@@ -57,17 +58,17 @@ def read_flame(file: Path) -> Flame:
     if template.shape != (VERTICES, 3):
         raise UserError(f"{file} has {len(template)} vertices, FLAME has {VERTICES}: it is another model's file")
     directions = _floats(content, "shapedirs", file)
-    if directions.shape[:2] != (VERTICES, 3) or directions.shape[-1] < SHAPES + EXPRESSIONS:
+    if directions.shape[:2] != (VERTICES, 3) or directions.shape[-1] < HEAD_SHAPES + EXPRESSIONS:
         raise UserError(
-            f"{file} has {directions.shape[-1]} shape directions, SMPL-FX needs {SHAPES + EXPRESSIONS} "
-            f"({SHAPES} of shape, {EXPRESSIONS} of expression): take the file of FLAME 2020 or 2023"
+            f"{file} has {directions.shape[-1]} shape directions, SMPL-FX needs {HEAD_SHAPES + EXPRESSIONS} "
+            f"({HEAD_SHAPES} of shape, {EXPRESSIONS} of expression): take the file of FLAME 2020 or 2023"
         )
     regressor = _floats(content, "J_regressor", file)
     if regressor.shape != (5, VERTICES):
         raise UserError(f"{file} has a J_regressor of {list(regressor.shape)}, FLAME's is [5, {VERTICES}]")
     return Flame(
-        file, template, _faces(content, file), directions[..., :SHAPES],
-        directions[..., SHAPES : SHAPES + EXPRESSIONS], (regressor[_EYE_JOINTS] @ template).mean(axis=0),
+        file, template, _faces(content, file), directions[..., :HEAD_SHAPES],
+        directions[..., HEAD_SHAPES : HEAD_SHAPES + EXPRESSIONS], (regressor[_EYE_JOINTS] @ template).mean(axis=0),
         _eyelids(file.parent), _lips(file.parent / LIP_RINGS),
     )
 

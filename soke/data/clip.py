@@ -72,6 +72,11 @@ class SkippedClip:
     def __str__(self) -> str:
         return f"{self.corpus}/{self.name}"
 
+    @property
+    def line(self) -> str:
+        """As lists of such clips have it: corpus/name TAB split TAB reason."""
+        return f"{self}\t{self.split}\t{' '.join(self.reason.split())}\n"
+
 
 class Corpus(Protocol):
     """What a corpus has to offer: list the clips of a split, load one.

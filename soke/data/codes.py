@@ -198,8 +198,7 @@ class CodeStore:
             path.unlink(missing_ok=True)
             return
         with new_file(path) as temporary:
-            lines = (f"{clip}\t{clip.split}\t{' '.join(clip.reason.split())}\n" for clip in clips)
-            temporary.write_text("".join(lines), encoding="utf-8")
+            temporary.write_text("".join(clip.line for clip in clips), encoding="utf-8")
 
     def is_empty(self, corpora: Iterable[str]) -> bool:
         """Whether there are neither codes of these corpora nor tables of words."""

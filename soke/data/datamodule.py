@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +12,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from soke.body.layout import MotionLayout
-from soke.data.clip import Clip, ClipError, Corpus, SkippedClip
+from soke.data.clip import ClipError, Corpus, SkippedClip
 from soke.data.codes import CodeStore
 from soke.data.dataset import CodeBatch, CodesDataset, MotionBatch, MotionDataset, collate_codes, collate_motions
+from soke.data.lengths import measured
 from soke.data.sampling import GroupedBatches, SortedBatches, fitted_lengths
 from soke.errors import UserError
 from soke.storage import new_file
@@ -165,7 +166,7 @@ class SignDataModule(pl.LightningDataModule):
         unknown = ", ".join(name for name, measure in measures.items() if measure is None)
         if unknown and dataset.split == "train":  # once is enough
             _log.warning("clips of %s are not grouped by length: their reader has no method length(clip)", unknown)
-        lengths = [_measured(measures[clip.corpus], clip, longest) for clip in dataset.clips]
+        lengths = [measured(measures[clip.corpus], clip, longest) for clip in dataset.clips]
         return fitted_lengths(np.array(lengths), *dataset.limits)
 
     def train_dataloader(self) -> DataLoader:
@@ -193,8 +194,7 @@ class SignDataModule(pl.LightningDataModule):
         self.skipped.update(new)
         if self.folder is not None:
             with new_file(self._record_file()) as temporary:
-                lines = (f"{clip}\t{clip.split}\t{' '.join(clip.reason.split())}\n" for clip in self.skipped.values())
-                temporary.write_text("".join(lines), encoding="utf-8")
+                temporary.write_text("".join(clip.line for clip in self.skipped.values()), encoding="utf-8")
 
     def teardown(self, stage: str) -> None:
         if len(self.skipped) > self._reported:
@@ -205,10 +205,3 @@ class SignDataModule(pl.LightningDataModule):
     def _record_file(self) -> Path:
         rank = self.trainer.global_rank if self.trainer else 0
         return Path(self.folder) / ("skipped_clips.txt" if rank == 0 else f"skipped_clips.rank{rank}.txt")
-
-
-def _measured(measure: Callable[[Clip], int] | None, clip: Clip, unknown: int) -> int:
-    try:
-        return unknown if measure is None else measure(clip)
-    except ClipError:  # reading it will say the same, and it will be skipped
-        return unknown

@@ -1,8 +1,12 @@
 """Length rules: which frames (or token steps) of a clip are used."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+from soke.data.clip import Clip, ClipError
 
 
 def fitted_indices(length: int, shortest: int, longest: int, multiple: int = 1) -> Tensor:
@@ -36,3 +40,14 @@ def downsampled_indices(length: int, fps: float, target: float) -> Tensor:
         raise ValueError(f"{fps} frames/s cannot be brought down to {target}")
     count = length if fps == target else max(1, int(target * length / fps))
     return torch.arange(count) * length // count
+
+
+def measured(measure: Callable[[Clip], int] | None, clip: Clip, unknown: int) -> int:
+    """Frames, or token steps, by which a clip is grouped with others: `measure(clip)`.
+
+    unknown: where there is no measure, and for a clip that will turn out to be unreadable
+    """
+    try:
+        return unknown if measure is None else measure(clip)
+    except ClipError:  # reading it will say the same, and it will be skipped
+        return unknown

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from soke.body.flame import EXPRESSIONS
 from soke.body.joints import BODY, JOINT_GROUPS, LEFT_HAND, NUM_JOINTS, RIGHT_HAND, joint_indices
 from soke.body.motion import HEAD_SHAPES, OBSERVABLE, Motion
 from soke.errors import UserError
@@ -38,7 +39,7 @@ JOINTS_OF_KEY: dict[str, tuple[str, ...]] = {
     "leye_pose": _EYES[:1],
     "reye_pose": _EYES[1:],
 }
-NUM_EXPRESSION = 100
+NUM_EXPRESSION = EXPRESSIONS
 _SIZES = {**{key: 3 * len(joints) for key, joints in JOINTS_OF_KEY.items()}, "expression": NUM_EXPRESSION, "eyelids": 2}
 _SHAPES = {"betas": 10, "flame_shape": HEAD_SHAPES}
 _AGAIN = "write it again"

@@ -225,8 +225,7 @@ class RecognitionData(pl.LightningDataModule):
             log.warning("%d clips are left out; the first, %s: %s", len(self.skipped), first, first.reason)
         if folder is not None and self.skipped:
             with new_file(Path(folder) / "skipped_clips.txt") as path:
-                lines = (f"{clip}\t{clip.split}\t{' '.join(clip.reason.split())}\n" for clip in self.skipped)
-                path.write_text("".join(lines), encoding="utf-8")
+                path.write_text("".join(clip.line for clip in self.skipped), encoding="utf-8")
 
     def train_dataloader(self) -> DataLoader:
         processes, rank = self._place

@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed
-from soke.data.clip import Clip, ClipError, Corpus, SkippedClip
+from soke.data.clip import ClipError, Corpus, SkippedClip
 from soke.data.dataset import MotionBatch, MotionDataset, MotionSample, collate_motions
 from soke.data.fingerprints import Fingerprint, Watch, digest, fingerprint_of
-from soke.data.lengths import fitted_indices
+from soke.data.lengths import fitted_indices, measured
 from soke.data.sampling import SortedBatches
 from soke.errors import UserError
 from soke.recognition.settings import Window
@@ -168,7 +168,8 @@ class Extraction:
     def _places(self, dataset: _WholeClips, file: BinaryIO, faults: dict[str, str]) -> Iterator[Place]:
         """Writes the states of every clip, those of similar length in a batch."""
         (corpus,) = dataset.corpora.values()
-        order = SortedBatches([_length(corpus, clip) for clip in dataset.clips], self.batch_size)
+        measure = getattr(corpus, "length", None)
+        order = SortedBatches([measured(measure, clip, 1) for clip in dataset.clips], self.batch_size)
         loader = DataLoader(dataset, batch_sampler=order, num_workers=self.workers, collate_fn=collate_motions)
         offset = 0
         for batch in tqdm(loader, desc=f"features of {corpus.name} {dataset.split}"):
@@ -228,15 +229,6 @@ class _WholeClips(MotionDataset):
             return MotionSample(clip, {}, self.corpora[clip.corpus].load(clip))
         except ClipError as error:
             return SkippedClip(clip.corpus, clip.name, str(error), self.split)
-
-
-def _length(corpus: Corpus, clip: Clip) -> int:
-    """Frames by which clips are grouped; 1 where it is not known, or the clip will turn out to be unreadable."""
-    measure = getattr(corpus, "length", None)
-    try:
-        return 1 if measure is None else measure(clip)
-    except ClipError:
-        return 1
 
 
 def _read(folder: Path, facts: dict[str, object]) -> FeatureFile | None:

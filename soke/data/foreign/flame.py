@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soke.body.motion import Motion
+from soke.body.flame import EXPRESSIONS
+from soke.body.motion import HEAD_SHAPES, Motion
 from soke.data.clip import ClipError
 from soke.data.foreign.assembling import EYES, Rules, assembled, from_6d, named, taken
 from soke.data.loading import sorted_frames
 from soke.errors import UserError
 from soke.pickles import load_saved
 
-_SHAPE, _EXPRESSION = 300, 100
 _LOST = 0.5  # of a clip's frames, at most, may be left out between its first and last
 
 
@@ -40,7 +40,7 @@ class Pixel3DMM:
         contents = [load_saved(file) for file in _numbered(folder, ".frame", where)]
         frames = {
             key: _stacked([_group(content, "flame", where) for content in contents], key, width, where)
-            for key, width in (("exp", _EXPRESSION), ("shape", _SHAPE), ("eyes", 12), ("eyelids", 2), ("jaw", 6))
+            for key, width in (("exp", EXPRESSIONS), ("shape", HEAD_SHAPES), ("eyes", 12), ("eyelids", 2), ("jaw", 6))
         }
         eyes, jaw = (from_6d(frames[key], self.rules) for key in ("eyes", "jaw"))
         joints = {EYES: eyes, ("jaw",): jaw}
@@ -66,7 +66,7 @@ class Vhap:
         where = named(name, whole if whole.is_file() else folder)
         files = [whole] if whole.is_file() else _numbered(folder, ".npz", where)
         contents = [_npz(file, where) for file in files]
-        sizes = (("expr", _EXPRESSION), ("jaw_pose", 3), ("eyes_pose", 6))
+        sizes = (("expr", EXPRESSIONS), ("jaw_pose", 3), ("eyes_pose", 6))
         found = {key: _stacked(contents, key, width, where) for key, width in sizes}
         joints = {("jaw",): found["jaw_pose"][:, None], EYES: found["eyes_pose"].unflatten(1, (2, 3))}
         shape = contents[0].get("shape")
@@ -100,7 +100,7 @@ class Mead:
         widths = {key: np.shape(content.get(key, ()))[-1:] for key in ("exp", "shape")}
         expression, shape = (
             taken(content, key, min(widths[key][0], most) if widths[key] else most, where, more=True)
-            for key, most in (("exp", _EXPRESSION), ("shape", _SHAPE))
+            for key, most in (("exp", EXPRESSIONS), ("shape", HEAD_SHAPES))
         )
         joints = {("jaw",): taken(content, "jaw", 3, where)[:, None]}
         return assembled(where, joints, expression, None, self.rules, head_shape=shape.mean(0).numpy())

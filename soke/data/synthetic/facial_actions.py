@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from soke.body.fitted import Expressive, expression_fit
+from soke.body.flame import EXPRESSIONS
 from soke.body.model import MODEL_FILE, STAND_IN_NAME, BodyModel
 from soke.errors import UserError
 
 STAND_IN = Path(__file__).resolve().parents[3] / "deps" / "smpl_models" / "stand_in"
-EXPRESSIONS = 100  # coefficients of SMPL-FX
 _LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
 
 
