@@ -10,7 +10,6 @@ frames; the quantizers alone get the latents of a batch of 8 clips of 128 frames
 """
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -28,6 +27,7 @@ from soke.run.config import load_config  # noqa: E402
 from soke.tokenizer.part import PartAutoencoder, ValidSteps  # noqa: E402
 from soke.tokenizer.quantizers import new_quantizer  # noqa: E402
 from soke.tokenizer.settings import AutoencoderSettings, Ema  # noqa: E402
+from tests.benchmarks.bounds import checked  # noqa: E402
 
 CLIPS, FRAMES, ROUNDS = 2, 32, 3
 LATENTS, QUANTIZATIONS = (8, 32), 20  # clips and steps; how often they are quantized in a round
@@ -102,17 +102,5 @@ def results() -> Iterator[tuple[str, str, bool]]:
     yield line, f"at most {MAX_STEP:g}", ratio <= MAX_STEP
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a number misses its bound")
-    check = parser.parse_args().check
-    torch.manual_seed(0)
-    missed = 0
-    for line, bound, reached in results():
-        print(f"{line} ({bound}{'' if reached else ', NOT REACHED'})", flush=True)
-        missed += not reached
-    return int(check and missed > 0)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(checked(results, __doc__))

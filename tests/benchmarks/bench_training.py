@@ -10,7 +10,6 @@ random and grouped in turn; an epoch takes their seconds per computed frame time
 """
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -28,6 +27,7 @@ from soke.data.sampling import GroupedBatches, fitted_lengths  # noqa: E402
 from soke.run.config import load_config  # noqa: E402
 from soke.tokenizer.losses import reconstruction  # noqa: E402
 from soke.tokenizer.tokenizer import SignTokenizer  # noqa: E402
+from tests.benchmarks.bounds import checked  # noqa: E402
 
 # Frames of a clip at every 20th part of its corpus, from the shortest. CSL-Daily (30 frames/s), Phoenix-2014T (25): all
 # clips of the public dev splits, which give the number of frames. How2Sign: 398 clips of its realigned annotation
@@ -136,17 +136,5 @@ def results() -> Iterator[tuple[str, str, bool]]:
     yield line, f"at least {MIN_SPEEDUP:g}", random >= MIN_SPEEDUP * grouped
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a number misses its bound")
-    check = parser.parse_args().check
-    torch.manual_seed(0)
-    missed = 0
-    for line, bound, reached in results():
-        print(f"{line} ({bound}{'' if reached else ', NOT REACHED'})", flush=True)
-        missed += not reached
-    return int(check and missed > 0)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(checked(results, __doc__))
