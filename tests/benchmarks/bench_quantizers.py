@@ -6,7 +6,8 @@ toy data.
 
 The autoencoder is that of M3T's face at the published size, 119 million weights, 512 codes either way: FSQ on latents of
 three dimensions, the codebook on SOKE's 512. A step is forward, backward and Adam on a batch of `CLIPS` clips of `FRAMES`
-frames; the quantizers alone get the latents of a batch of 8 clips of 128 frames. The ways take turns.
+frames; the quantizers alone get the latents of a batch of 8 clips of 128 frames, in one thread, for on a busy machine
+the codebook's many small steps wait for each other. The ways take turns.
 """
 from __future__ import annotations
 
@@ -88,7 +89,10 @@ def medians(ways: dict[str, Callable[[], None]]) -> dict[str, float]:
 def results() -> Iterator[tuple[str, str, bool]]:
     """What was found, its bound, and whether that is reached."""
     features, ways = settings_of()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     alone = medians({name: quantization(settings) for name, settings in ways.items()})
+    torch.set_num_threads(threads)
     ratio = alone["EMA"] / alone["FSQ"]
     line = f"quantizing {LATENTS[0]} x {LATENTS[1]} latents: FSQ {1000 * alone['FSQ'] / QUANTIZATIONS:.2f} ms, EMA "
     line += f"{1000 * alone['EMA'] / QUANTIZATIONS:.2f} ms, {ratio:.1f} times as long"

@@ -90,7 +90,7 @@ class Training:
         sizes = self.tokenizer.layout.sizes
         features = {part: torch.randn(len(frames), max(frames), size) for part, size in sizes.items()}
         output = self.tokenizer(features, torch.tensor(frames), frames)
-        loss = reconstruction(output.reconstruction, output.target, output.frames)
+        loss = reconstruction(output.reconstruction, output.target, output.masks)
         self.optimizer.zero_grad()
         (loss + 0.02 * sum(output.commitment.values())).backward()
         self.optimizer.step()
