@@ -42,7 +42,6 @@ from soke.tokenizer.settings import Loss  # noqa: E402
 from soke.tokenizer.tokenizer import SignTokenizer  # noqa: E402
 from soke.translation import BackTranslator  # noqa: E402
 from soke.translation.module import TranslationModule  # noqa: E402
-from tests.tokenizer.helpers import ema  # noqa: E402
 
 WARM, MEASURED = 6, 20  # training steps; the first compile
 FRAMES, STEPS = 128, 50  # of a clip in training; of a generated video, in codes
@@ -77,16 +76,15 @@ class Stages:
 
     def __init__(self, small: bool):
         self.small = small
-        config = load_config("configs/deto.yaml")
-        self.layout, self.codes = layout_of(config), config.tokenizer.codes
+        narrow = ["TOKENIZER.CODE_DIM=32", "TOKENIZER.WIDTH=32"] if small else []
+        config = load_config("configs/deto.yaml", overrides=narrow)
+        self.layout, self.autoencoders = layout_of(config), config.tokenizer.autoencoders(config.parts)
         self.zero, self.one = (
             {part: torch.full((size,), value) for part, size in self.layout.sizes.items()} for value in (0.0, 1.0)
         )
 
     def tokenizer(self) -> SignTokenizer:
-        width = 32 if self.small else 512
-        settings = {part: ema(size, code_dim=width, width=width) for part, size in self.codes.items()}
-        return SignTokenizer(self.layout, self.zero, self.one, settings)
+        return SignTokenizer(self.layout, self.zero, self.one, self.autoencoders)
 
     def make(self, name: str) -> tuple[pl.LightningModule, Any, list[torch.nn.Module]]:
         """The module, its batch, and what of it is compiled."""
