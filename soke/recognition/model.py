@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from soke.data.statistics import STD_FLOOR
 from soke.recognition.settings import ClassifierSettings
-from soke.translation.model import sinusoids
+from soke.transformer import sinusoids
 
 
 class SignClassifier(nn.Module):

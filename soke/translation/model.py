@@ -4,7 +4,6 @@ Everywhere: B clips of T frames of F features; N sequences of text, N / B for ea
 """
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +13,7 @@ from torch.nn import functional
 from soke.data.statistics import STD_FLOOR
 from soke.settings import TransformerSettings
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
-
-KeysValues = tuple[Tensor, Tensor]  # [N, H, L, width / H] each
+from soke.transformer import DecoderLayer, EncoderLayer, KeysValues, sinusoids
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
@@ -32,76 +30,6 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         for value, old in zip(running, before):  # .data, as autograd need not know: in training nothing depends on them
             value.data.copy_(torch.where(value.isfinite(), value, old))
         return torch.zeros_like(x, dtype=valid.dtype).masked_scatter(mask[..., None], valid)
-
-
-class Attention(nn.Module):
-    """Multi-head attention whose keys and values can be kept."""
-
-    def __init__(self, width: int, heads: int, dropout: float):
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
-
-    def keys_values(self, x: Tensor) -> KeysValues:
-        """[N, L, width] -> [N, H, L, width / H] twice"""
-        return self._split(self.key(x)), self._split(self.value(x))
-
-    def forward(self, x: Tensor, kept: KeysValues, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        """x [N, L, width], mask [N, 1, 1, keys] bool, True where there is something to see -> [N, L, width]"""
-        attended = functional.scaled_dot_product_attention(
-            self._split(self.query(x)), *kept, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0,
-            is_causal=causal,
-        )
-        return self.output(attended.transpose(1, 2).flatten(2))
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
-
-
-class _Layer(nn.Module):
-    """What both kinds of layers have: attention to the own sequence and a feed-forward network, normalised before."""
-
-    def __init__(self, settings: TransformerSettings):
-        super().__init__()
-        width, dropout = settings.width, settings.dropout
-        self.attention = Attention(width, settings.heads, dropout)
-        self.attention_norm, self.feedforward_norm = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
-        self.feedforward = nn.Sequential(
-            nn.Linear(width, settings.feedforward), nn.ReLU(), nn.Dropout(dropout),
-            nn.Linear(settings.feedforward, width),
-        )
-        self.dropout = nn.Dropout(dropout)
-
-
-class EncoderLayer(_Layer):
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [B, T, width], mask [B, 1, 1, T] bool -> [B, T, width]"""
-        normed = self.attention_norm(x)
-        x = x + self.dropout(self.attention(normed, self.attention.keys_values(normed), mask))
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
-
-
-class DecoderLayer(_Layer):
-    def __init__(self, settings: TransformerSettings):
-        super().__init__(settings)
-        self.cross_attention = Attention(settings.width, settings.heads, settings.dropout)
-        self.cross_norm = nn.LayerNorm(settings.width, eps=1e-6)
-
-    def forward(
-        self, x: Tensor, memory: KeysValues, mask: Tensor, past: KeysValues | None
-    ) -> tuple[Tensor, KeysValues]:
-        """x [N, L, width] -> [N, L, width], and the keys and values of these tokens after those of the past.
-
-        memory: [B, H, T, width / H] twice; mask: [B, 1, 1, T] bool; with a past, L is 1
-        """
-        normed = self.attention_norm(x)
-        kept = self.attention.keys_values(normed)
-        if past is not None:
-            kept = tuple(torch.cat(pair, dim=2) for pair in zip(past, kept))
-        x = x + self.dropout(self.attention(normed, kept, causal=past is None))
-        queries = self.cross_norm(x).reshape(len(mask), -1, x.shape[2])  # a clip's sequences share its memory
-        x = x + self.dropout(self.cross_attention(queries, memory, mask).view_as(x))
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x))), kept
 
 
 @dataclass
@@ -227,13 +155,6 @@ class SignTranslationModel(nn.Module):
         """Embeddings [N, L, width] between -1 and 1, with the positions from `start` on."""
         positions = torch.arange(start, start + embedded.shape[1], device=embedded.device)
         return self.dropout(functional.softsign(embedded) + sinusoids(positions, embedded.shape[2]))
-
-
-def sinusoids(positions: Tensor, width: int) -> Tensor:
-    """[T] -> [T, width]: sine and cosine in turn, wavelengths from 2 pi to 10000 * 2 pi (Vaswani et al. 2017)."""
-    even = torch.arange(0, width, 2, device=positions.device)
-    angles = positions[:, None] * torch.exp(even * (-math.log(10000.0) / width))
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
 def _ctc(scores: Tensor, lengths: Tensor, glosses: Tensor, counts: Tensor) -> Tensor:

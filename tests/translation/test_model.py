@@ -9,7 +9,8 @@ from torch.nn.utils.rnn import pad_sequence
 from soke.errors import UserError
 from soke.settings import TransformerSettings
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
-from soke.translation.model import DecoderLayer, EncoderLayer, MaskedBatchNorm, sinusoids
+from soke.transformer import DecoderLayer, EncoderLayer, sinusoids
+from soke.translation.model import MaskedBatchNorm
 from tests.translation.helpers import FEATURES, random_clips, random_model
 
 LENGTHS = [7, 12, 9]
