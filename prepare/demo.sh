@@ -33,13 +33,7 @@ then
   exit 1
 fi
 
-say "tokenizer: motion to codes"
-train $tokenizer tokenizer/demo-$tokenizer/tokenizer
-
-say "codes of all clips and of the lexicon"
-python -m get_motion_code --cfg "$(config $system)" --nodebug
-
-say "generator: text to codes; beside it back-translation: motion to text, a model per corpus"
+say "tokenizer: motion to codes; beside it back-translation: motion to text, a model per corpus"
 half=$(python -c 'import os; print(max(1, os.cpu_count() // 2))')  # of the cores for each
 readers=
 if [ ! -e experiments/translation/demo-$reader/phoenix/translation ]; then
@@ -47,7 +41,13 @@ if [ ! -e experiments/translation/demo-$reader/phoenix/translation ]; then
   readers=$!
   trap 'kill $readers 2> /dev/null || true' EXIT
 fi
-OMP_NUM_THREADS=$half train $system generator/demo-$system/generator
+OMP_NUM_THREADS=$half train $tokenizer tokenizer/demo-$tokenizer/tokenizer
+
+say "codes of all clips and of the lexicon"
+python -m get_motion_code --cfg "$(config $system)" --nodebug
+
+say "generator: text to codes"
+train $system generator/demo-$system/generator
 wait $readers || { cat "$pictures.readers" >&2; exit 1; }
 trap - EXIT
 
