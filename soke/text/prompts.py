@@ -1,0 +1,97 @@
+"""Prompts: a spoken-language sentence inside a question of how it is signed (SignLLM's Prompt2LangGloss)."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from soke.errors import UserError
+from soke.storage import read_text
+
+SLOT = "{}"
+OWN_TEMPLATES = Path(__file__).resolve().parent / "templates"
+
+
+class Prompts:
+    """Templates, of which every sentence has one: by its name, text and sign language, the seed and perhaps the epoch
+    alone, the same on every machine. Raises UserError for a language without templates.
+
+    templates: sign language -> its templates, each with one `{}`, where the sentence stands
+    seed:      of the choice
+    """
+
+    def __init__(self, templates: Mapping[str, Sequence[str]], seed: int = 0):
+        self.templates = MappingProxyType({language: tuple(lines) for language, lines in templates.items()})
+        self.seed = seed
+        for language, lines in self.templates.items():
+            if not lines:
+                raise _absent(language)
+            for line in lines:
+                if line.count(SLOT) != 1:
+                    raise UserError(f"the prompt template {line!r} of {language} {_slots(line)}")
+
+    @classmethod
+    def read(cls, languages: Iterable[str], folder: Path | str | None = None, seed: int = 0) -> Prompts:
+        """Those of some sign languages: `prompts_<CODE>.txt` of a folder, a template per line; ours where it has none.
+
+        folder: None: ours alone
+
+        Raises UserError, which names the file and the line, for a template without exactly one `{}`; for a folder
+        without any such file, and for a language without templates.
+        """
+        files = {} if folder is None else _files(Path(folder))
+        if folder is not None and not files:
+            raise UserError(f"{folder} holds no prompt templates: it needs a file named {_file('ASL')}, or the like")
+        files = {**_files(OWN_TEMPLATES), **files}
+        chosen = dict.fromkeys(languages)
+        unknown = [language for language in chosen if language not in files]
+        if unknown:
+            raise _absent(*unknown)
+        return cls({language: read_templates(files[language]) for language in chosen}, seed)
+
+    def of(self, name: str, text: str, language: str, epoch: int | None = None) -> str:
+        """The prompt of a sentence.
+
+        name:  of its clip
+        epoch: another one may have another template; None: that of no epoch
+
+        Raises UserError for a language without templates.
+        """
+        if language not in self.templates:
+            raise _absent(language)
+        templates, key = self.templates[language], f"{self.seed}\0{epoch}\0{language}\0{name}\0{text}"
+        number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+        return templates[number % len(templates)].replace(SLOT, text.strip())
+
+
+def read_templates(path: Path) -> list[str]:
+    """The lines of a file that are not empty. Raises UserError for a line without exactly one `{}`, and for none."""
+    lines = {number: line.strip() for number, line in enumerate(read_text(path).split("\n"), start=1)}
+    for number, line in lines.items():
+        if line and line.count(SLOT) != 1:
+            raise UserError(f"{path}, line {number}: the template {line!r} {_slots(line)}")
+    templates = [line for line in lines.values() if line]
+    if not templates:
+        raise UserError(f"{path} holds no prompt templates: write one per line, with {SLOT} where the sentence stands")
+    return templates
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Sign language -> file of its templates."""
+    return {path.stem.removeprefix("prompts_"): path for path in sorted(folder.glob("prompts_*.txt"))}
+
+
+def _file(language: str) -> str:
+    return f"prompts_{language}.txt"
+
+
+def _slots(line: str) -> str:
+    return f"has {line.count(SLOT)} times {SLOT}: write it exactly once, where the sentence stands"
+
+
+def _absent(*languages: str) -> UserError:
+    return UserError(
+        f"there are no prompt templates for {', '.join(languages)}: write some into {_file(languages[0])}, one per line, "
+        "in the folder that `prompts` names"
+    )

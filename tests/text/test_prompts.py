@@ -1,0 +1,86 @@
+"""Prompts: templates, and which one a sentence has."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from soke.errors import UserError
+from soke.run.config import ROOT
+from soke.text.locales import TEXT_LOCALE
+from soke.text.prompts import OWN_TEMPLATES, Prompts, read_templates
+
+TEXT = "the dog sleeps today."
+
+
+@pytest.mark.parametrize("language", TEXT_LOCALE)
+def test_every_language_has_twenty_templates_of_its_own(language):
+    templates = Prompts.read([language]).templates[language]
+    assert len(set(templates)) == len(templates) >= 20
+    assert all(line.count("{}") == 1 and len(line) > 4 for line in templates)
+
+
+def test_swiss_german_has_no_sharp_s_and_korean_is_written_in_hangul():
+    assert "ß" not in (OWN_TEMPLATES / "prompts_DSGS.txt").read_text("utf-8")
+    assert all(any("가" <= letter <= "힣" for letter in line) for line in Prompts.read(["KSL"]).templates["KSL"])
+
+
+def test_the_same_clip_with_the_same_seed_has_the_same_prompt_on_every_machine():
+    prompts = Prompts({"ASL": [f"{i} {{}}" for i in range(10)]})
+    assert [prompts.of(name, "x", "ASL") for name in "abcdef"] == ["2 x", "1 x", "9 x", "3 x", "0 x", "3 x"]
+    assert Prompts(prompts.templates, 1).of("a", "x", "ASL") == "3 x"
+
+
+def test_every_template_is_drawn_and_epochs_draw_anew():
+    prompts = Prompts.read(["ASL"])
+    templates = prompts.templates["ASL"]
+    drawn = Counter(prompts.of(str(i), "\0", "ASL").replace("\0", "{}") for i in range(2000))
+    assert set(drawn) == set(templates) and max(drawn.values()) < 4 * 2000 / len(templates)
+    by_epoch = [prompts.of("clip", TEXT, "ASL", epoch) for epoch in range(50)]
+    assert len(set(by_epoch)) > 15 and by_epoch == [prompts.of("clip", TEXT, "ASL", epoch) for epoch in range(50)]
+    assert all(TEXT in prompt for prompt in by_epoch)
+
+
+def test_a_sentence_with_braces_is_put_in_as_it_is():
+    assert Prompts({"ASL": ["sign {} {x}"]}).of("a", " a {} {0} ", "ASL") == "sign a {} {0} {x}"
+
+
+def test_a_users_file_goes_before_ours_which_serve_the_other_languages(tmp_path):
+    (tmp_path / "prompts_ASL.txt").write_text("\ufeffSign {}!\r\n\r\n  And {}?  \n", encoding="utf-8")
+    (tmp_path / "prompts_BSL.txt").write_text("In BSL: {}", encoding="utf-8")
+    prompts = Prompts.read(["BSL", "ASL", "DGS", "ASL"], tmp_path)
+    assert dict(prompts.templates) == {
+        "BSL": ("In BSL: {}",), "ASL": ("Sign {}!", "And {}?"), "DGS": Prompts.read(["DGS"]).templates["DGS"],
+    }
+
+
+@pytest.mark.parametrize("line, count", [("How is it signed?", 0), ("{} and {}", 2)])
+def test_a_template_without_exactly_one_slot_is_refused(tmp_path, line, count):
+    file = tmp_path / "prompts_ASL.txt"
+    file.write_text(f"Sign {{}}\n\n{line}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=rf"prompts_ASL.txt, line 3: the template .* has {count} times \{{\}}: write it"):
+        Prompts.read(["ASL"], tmp_path)
+    with pytest.raises(UserError, match=f"of ASL has {count} times"):
+        Prompts({"ASL": [line]})
+
+
+def test_languages_and_folders_without_templates_are_refused(tmp_path):
+    with pytest.raises(UserError, match="no prompt templates for BSL, LIBRAS: write some into prompts_BSL.txt"):
+        Prompts.read(["ASL", "BSL", "LIBRAS"])
+    with pytest.raises(UserError, match="holds no prompt templates: it needs a file named prompts_ASL.txt"):
+        Prompts.read(["ASL"], tmp_path / "absent")
+    with pytest.raises(UserError, match="no prompt templates for DGS"):
+        Prompts.read(["ASL"]).of("clip", TEXT, "DGS")
+    (tmp_path / "prompts_ASL.txt").write_text("\n \n", encoding="utf-8")
+    with pytest.raises(UserError, match="prompts_ASL.txt holds no prompt templates: write one per line"):
+        read_templates(tmp_path / "prompts_ASL.txt")
+    with pytest.raises(UserError, match="no prompt templates for ASL"):
+        Prompts({"ASL": []})
+
+
+def test_our_templates_are_found_from_any_working_directory(tmp_path):
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from soke.text.prompts import Prompts; Prompts.read(['KSL'])"
+    subprocess.run([sys.executable, "-c", code, str(ROOT)], cwd=tmp_path, check=True)
