@@ -5,7 +5,8 @@
 What the rows start from must be there: a generator's tokenizer, codes and mBART (prepare/demo.sh makes those of the
 demo), a tokenizer's corpora. Run again, it goes on with what is missing.
 
-The file holds BASE, a configuration; SEEDS; ROWS, name -> overrides; and may hold SYSTEM, the row of the result tables
+The file holds BASE, a configuration; SEEDS; ROWS, name -> overrides (`BASE=FILE` among them is another configuration
+for this row); and may hold SYSTEM, the row of the result tables
 that is compared (generated), and SCORES, the columns: metric, part and, where it is not the first, unit, as in
 table.csv (`DTW-JPE hand`, `codebook-use face codes`), each of all corpora together where the table has it so, else the
 mean over the corpora. With ` rare` behind it, a score is that of the sentences with a word of the lexicon that at most
@@ -44,7 +45,7 @@ from soke.run import cli, folders
 from soke.run.config import ROOT, Config, load_config, resolve
 from soke.storage import new_file, read_text
 
-_TIME, _RARE = "s/video", " rare"
+_TIME, _RARE, _BASE = "s/video", " rare", "BASE="
 _OF_GENERATORS = (
     *(f"{m} {part}" for m in ("DTW-JPE", "DTW-PA-JPE") for part in ("body", "hand", "avg", f"avg{_RARE}")), _TIME,
 )
@@ -88,8 +89,11 @@ def read_plan(file: str) -> Plan:
 def row_config(plan: Plan, row: str, seed: int, overrides: Sequence[str] = ()) -> tuple[Config, list[str]]:
     """The configuration of one run, and the command line that gives it. overrides: of every row"""
     name = re.sub(r"\W+", "-", f"ablation {plan.name} {row} {seed}")
-    own = [f"NAME={name}", f"SEED={seed}", "TRAIN.RESUME=auto", *plan.rows[row], *overrides]
-    return load_config(plan.base, overrides=own), ["--cfg", plan.base, "--nodebug", *own]
+    bases = [item.removeprefix(_BASE) for item in plan.rows[row] if item.startswith(_BASE)]
+    base = bases[-1] if bases else plan.base
+    own = [item for item in plan.rows[row] if not item.startswith(_BASE)]
+    own = [f"NAME={name}", f"SEED={seed}", "TRAIN.RESUME=auto", *own, *overrides]
+    return load_config(base, overrides=own), ["--cfg", base, "--nodebug", *own]
 
 
 def rare_clips(config: Config) -> set[tuple[str, str]]:

@@ -50,6 +50,15 @@ def test_command_line_of_a_row_gives_its_configuration():
     assert (config.generator.decoding, config.train.end_epoch) == ("parallel", 3)
 
 
+def test_a_row_may_stand_on_another_configuration():
+    rows = {"SOKE": ["BASE=configs/demo/soke.yaml", "GENERATOR.DECODING=parallel"], "M3T": []}
+    plan = Plan("p", "configs/demo/m3t.yaml", [7], rows)
+    for row, base, mode in (("SOKE", "configs/demo/soke.yaml", "parallel"), ("M3T", "configs/demo/m3t.yaml", "multi_head")):
+        config, argv = row_config(plan, row, 7)
+        assert argv[:2] == ["--cfg", base] and load_config(base, overrides=argv[3:]) == config
+        assert config.generator.decoding == mode and not any(item.startswith("BASE=") for item in argv)
+
+
 @pytest.mark.parametrize("content", ["ROWS: {}\n", "BASE: x\nSEEDS: [1]\nROWS: {}\nMORE: 1\n", "- 1\n"])
 def test_another_file_is_refused(tmp_path, content):
     (tmp_path / "plan.yaml").write_text(content)

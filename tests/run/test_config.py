@@ -19,7 +19,8 @@ RUNNABLE = [
     *(f"configs/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
     "configs/recognition.yaml",
     *(f"configs/demo/{name}.yaml" for name in (
-        "back_translation", "deto", "face_deto", "recognition", "soke", "soke_comparison",
+        "back_translation", "deto", "face_back_translation", "face_deto", "face_soke", "recognition", "soke",
+        "soke_comparison",
     )),
     *(f"configs/ablation/{name}.yaml" for name in (
         "fused_retrieval", "m3t_retrieval", "m3t_without_translation", "monolingual", "no_retrieval", "parallel",
