@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_FINGERS = ("index", "middle", "pinky", "ring", "thumb")
+_SMPLX_FINGERS = ("index", "middle", "pinky", "ring", "thumb")
 
 
 def _hand(side: str) -> tuple[str, ...]:
-    return tuple(f"{side}_{finger}{knuckle}" for finger in _FINGERS for knuckle in (1, 2, 3))
+    return tuple(f"{side}_{finger}{knuckle}" for finger in _SMPLX_FINGERS for knuckle in (1, 2, 3))
 
 
 LEFT_HAND = _hand("left")
@@ -26,7 +26,8 @@ UPPER_BODY = BODY[12:]
 
 # The 50 points that Progressive Transformers and Prompt2Sign take of OpenPose's; a hand has a root of its own beside
 # the arm's wrist.
-_POINTS = [f"{finger}{i}" for finger in ("thumb", "index", "middle", "ring", "pinky") for i in (1, 2, 3, 4)]
+FINGERS = ("thumb", "index", "middle", "ring", "pinky")  # in their order
+_POINTS = [f"{finger}{i}" for finger in FINGERS for i in (1, 2, 3, 4)]
 SKELETON_BODY = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
 )

@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from soke.body.joints import FINGERS
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import JointSet, Sticks
 
 UNKNOWN_UNIT = "unit"  # of positions in a corpus's own unit, which may be anything
 Up = Literal["+y", "-y"]
 
-_FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 # Joint -> the next one towards the root. Where a skeleton lacks it, the next one after it that it has is taken.
 _PARENTS = {
     "spine1": "pelvis", "spine2": "spine1", "spine3": "spine2", "neck": "spine3", "head": "neck", "jaw": "head",
@@ -22,8 +22,8 @@ _PARENTS = {
 for _side in ("left", "right"):
     _CHAINS = [
         ("neck", "collar", "shoulder", "elbow", "wrist", "hand_root"), ("pelvis", "hip", "knee", "ankle", "foot"),
-        *(("hand_root", *(f"hand_{finger}{i}" for i in (1, 2, 3, 4))) for finger in _FINGERS),
-        *(("hand_root", *(f"{finger}{i}" for i in (1, 2, 3))) for finger in _FINGERS),
+        *(("hand_root", *(f"hand_{finger}{i}" for i in (1, 2, 3, 4))) for finger in FINGERS),
+        *(("hand_root", *(f"{finger}{i}" for i in (1, 2, 3))) for finger in FINGERS),
     ]
     for _chain in _CHAINS:
         _named = [joint if joint in ("neck", "pelvis") else f"{_side}_{joint}" for joint in _chain]
@@ -33,7 +33,7 @@ _FEWEST = 3  # joints that are scored together
 
 _BODY_COLOR = (0.25, 0.28, 0.33)
 _HAND_COLORS = {"left_hand": (0.87, 0.42, 0.10), "right_hand": (0.10, 0.45, 0.72)}
-_FINGER_SHADES = dict(zip(_FINGERS, (1.25, 0.80, 1.10, 0.70, 0.95)))  # neighbours differ
+_FINGER_SHADES = dict(zip(FINGERS, (1.25, 0.80, 1.10, 0.70, 0.95)))  # neighbours differ
 _BODY_WIDTH, _HAND_WIDTH = 1.0, 0.4
 
 
@@ -123,7 +123,7 @@ def _hand_of(joint: str) -> str | None:
     """`left_hand` of left_index1, left_hand_index1 and left_hand_root; None of all that is no hand's."""
     side, _, rest = joint.partition("_")
     rest = rest.removeprefix("hand_")
-    return f"{side}_hand" if side in ("left", "right") and rest.startswith((*_FINGERS, "root")) else None
+    return f"{side}_hand" if side in ("left", "right") and rest.startswith((*FINGERS, "root")) else None
 
 
 def _parts(joints: Sequence[str]) -> dict[str, list[str]]:

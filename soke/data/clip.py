@@ -10,7 +10,7 @@ from typing import Protocol
 
 from soke.body.motion import JointMotion, Motion
 from soke.errors import UserError
-from soke.text.locales import ENGLISH, TEXT_LOCALE
+from soke.text.locales import ENGLISH, TEXT_LOCALE, canonical
 from soke.text.spelling import spelled
 
 _log = logging.getLogger(__name__)
@@ -25,7 +25,8 @@ class ClipError(UserError):
 class Clip:
     """One signed sentence (or isolated sign) of a corpus; the motion itself is loaded by `Corpus.load`.
 
-    Text and gloss are brought to one spelling, see `spelled`. Raises ClipError where one is something else than a text.
+    Text, gloss and prompt are brought to one spelling, see `spelled`, the language to its `canonical` code. Raises
+    ClipError where one of the texts is something else than a text.
 
     name:     unique in its corpus, as the annotation writes it (may contain '/')
     corpus:   name of the corpus, which is also the name of its folder of codes
@@ -37,6 +38,7 @@ class Clip:
     gloss:    sign glosses separated by blanks, where the corpus has them
     signer:   signer's id, where the corpus has one
     seconds:  how long the annotation says that it lasts, where it does
+    prompt:   what asks for the sentence's signing (Prompt2Sign), where the corpus has it
     """
 
     name: str
@@ -49,12 +51,16 @@ class Clip:
     gloss: str | None = None
     signer: str | None = None
     seconds: float | None = None
+    prompt: str | None = None
 
     def __post_init__(self) -> None:
-        for key, value in (("text", self.text), ("gloss", "" if self.gloss is None else self.gloss)):
-            if not isinstance(value, str):
+        for key, value in (("text", self.text), ("gloss", self.gloss), ("prompt", self.prompt)):
+            if not isinstance(value, str) and (value is not None or key == "text"):
                 raise ClipError(f"clip {self.name}: its {key} is of type {type(value).__name__}, it must be text")
+        object.__setattr__(self, "language", canonical(self.language))
         object.__setattr__(self, "text", spelled(self.text))
+        if self.prompt is not None:
+            object.__setattr__(self, "prompt", spelled(self.prompt))
         if self.gloss is not None:  # blanks part glosses in every script
             object.__setattr__(self, "gloss", " ".join(map(spelled, self.gloss.split())))
 

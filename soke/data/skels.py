@@ -13,7 +13,7 @@ from soke.body.skeleton import UNKNOWN_UNIT
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
 from soke.data.listing import MIN_FRAMES, fault_of_words
 from soke.errors import UserError
-from soke.storage import UTF_16_MARKS, new_file, not_utf8, read_text
+from soke.storage import UTF_16_MARKS, not_utf8, read_text
 
 _FRAME = 3 * len(SKELETON_50) + 1  # 150 numbers and a counter
 _ZERO = 0.016  # what Prompt2Sign's tools write for 0 and for NaN
@@ -28,7 +28,8 @@ _PREFIXES = ("train/", "dev/", "test/")
 
 
 class SkelsCorpus:
-    """`{split}.skels`, `.text`, `.files`, and `.gloss` where there is one; line i of each is clip i; val is dev or val.
+    """`{split}.skels`, `.text`, `.files`, and `.gloss` and `.prompt` where there is one; line i of each is clip i; val is
+    dev or val.
 
     A line of .skels holds 151 numbers per frame: 50 joints (x y z), then the counter, in any of its three conventions.
     Positions are multiplied by what the files were divided by: 3 (Progressive Transformers), or 9 (Prompt2Sign), told
@@ -120,14 +121,14 @@ class SkelsCorpus:
         if stem is None:
             raise UserError(f"corpus {self.name}: {self.root} holds no {' or '.join(f'{s}.skels' for s in stems)}")
         texts, names = (self._text_lines(f"{stem}.{kind}") for kind in ("text", "files"))
-        glosses, makers = (
+        glosses, makers, prompts = (
             self._text_lines(f"{stem}.{kind}") if (self.root / f"{stem}.{kind}").is_file() else None
-            for kind in ("gloss", "made_by")
+            for kind in ("gloss", "made_by", "prompt")
         )
         file = self.root / f"{stem}.skels"
         bounds = _line_bounds(file)
         counts = {f"{stem}.skels": len(bounds), f"{stem}.text": len(texts), f"{stem}.files": len(names)}
-        optional = {f"{stem}.gloss": glosses, f"{stem}.made_by": makers}
+        optional = {f"{stem}.gloss": glosses, f"{stem}.made_by": makers, f"{stem}.prompt": prompts}
         counts |= {name: len(lines) for name, lines in optional.items() if lines is not None}
         if len(set(counts.values())) > 1:
             listed = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -143,8 +144,10 @@ class SkelsCorpus:
                 skipped.append(SkippedClip(self.name, name or f"line {i + 1}", fault))
                 continue
             seen.add(name)
-            gloss = None if glosses is None else glosses[i].strip()
-            clips.append(Clip(name, self.name, split, self.language, texts[i].strip(), file, self.fps, gloss))
+            gloss, prompt = (None if lines is None else lines[i].strip() for lines in (glosses, prompts))
+            clips.append(
+                Clip(name, self.name, split, self.language, texts[i].strip(), file, self.fps, gloss, prompt=prompt)
+            )
             self._lines[split, name] = start, size, "" if makers is None else makers[i].strip()
         return clips, skipped
 
@@ -160,27 +163,6 @@ def counter_of(values: np.ndarray) -> str | None:
         if np.abs(values - formula(steps, len(values))).max() < _COUNTER_TOLERANCE:
             return name
     return None
-
-
-def write_skels(path: Path, motions: list[JointMotion], counter: str = "t/T", divisor: float = 3.0) -> None:
-    """Write positions as lines of a .skels file, five decimals; who made them goes into a .made_by beside it.
-
-    Raises ValueError for another skeleton than the 50.
-    """
-    if any(motion.joints != SKELETON_50 for motion in motions):
-        raise ValueError("a .skels file holds the 50 joints of SKELETON_50")
-    makers, made = path.with_suffix(".made_by"), any(motion.made_by for motion in motions)
-    if made:  # first, so that what a model has made is never there without it
-        with new_file(makers) as temporary:
-            temporary.write_text("".join(f"{motion.made_by}\n" for motion in motions), encoding="utf-8")
-    with new_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        for motion in motions:
-            steps = COUNTERS[counter](np.arange(len(motion)), len(motion))
-            scaled = motion.positions.numpy().reshape(len(motion), -1) / divisor
-            frames = np.concatenate([scaled, steps[:, None]], axis=1)
-            file.write(" ".join(f"{value:.5f}" for value in frames.ravel()) + "\n")
-    if not made:
-        makers.unlink(missing_ok=True)  # of motions that were there before
 
 
 def _line_bounds(path: Path) -> list[tuple[int, int]]:

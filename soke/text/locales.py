@@ -14,12 +14,20 @@ TEXT_LOCALE = MappingProxyType({
     "DSGS": "de_DE", "LSF-CH": "fr_XX", "LIS-CH": "it_IT", "LSA": "es_XX", "KSL": "ko_KR", "TSL": "tr_TR",
 })
 ENGLISH = "en_XX"
+# Other codes of sign languages -> those of `TEXT_LOCALE`: German Sign Language is GSL in Prompt2Sign.
+ALIASES = MappingProxyType({"GSL": "DGS"})
+
+
+def canonical(language: str) -> str:
+    """The one code of a sign language, of whichever it is called by."""
+    return ALIASES.get(language, language)
 
 
 def completed(languages: Iterable[str], locales: Mapping[str, str]) -> dict[str, str]:
     """{sign language: locale}, from `TEXT_LOCALE` where `locales` does not have it. Raises UserError for a sign
     language that neither of them has."""
-    languages = dict.fromkeys(languages)
+    languages = dict.fromkeys(map(canonical, languages))
+    locales = {canonical(language): locale for language, locale in locales.items()}
     unknown = [language for language in languages if language not in locales and language not in TEXT_LOCALE]
     if unknown:
         raise UserError(

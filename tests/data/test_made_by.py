@@ -13,8 +13,9 @@ from soke.data.dataset import MotionDataset, collate_motions
 from soke.data.frames import FRAME_KEYS, frame_dicts
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.saved import read_motion, write_motion
-from soke.data.skels import SKELETON_50, SkelsCorpus, write_skels
+from soke.data.skels import SKELETON_50, SkelsCorpus
 from soke.errors import UserError
+from tests.data.skels_writing import write_split
 from tests.data.writing import LAYOUT, random_motion, write_entries, write_frames
 
 MAKER = "tokenizer 0123456789ab"
@@ -68,10 +69,8 @@ def test_the_frames_of_a_signer_are_as_published():
 def test_skels(tmp_path):
     made = JointMotion(torch.randn(5, 50, 3), SKELETON_50, 25.0, MAKER)
     signed = replace(made, made_by="")
-    (tmp_path / "dev.text").write_text("a\nb\nc\n")
-    (tmp_path / "dev.files").write_text("a\nb\nc\n")
     for motions in ([made, signed, signed], [signed, made, made], [signed] * 3):
-        write_skels(tmp_path / "dev.skels", motions)
+        write_split(tmp_path, "val", motions)
         assert list(makers(SkelsCorpus(tmp_path)).values()) == [motion.made_by for motion in motions]
     assert not (tmp_path / "dev.made_by").exists()
     (tmp_path / "dev.made_by").write_text("a\n")

@@ -16,7 +16,8 @@ from soke.data.clip import Clip, ClipError
 from soke.data.codes import CodeStore
 from soke.data.how2sign import How2Sign
 from soke.data.sampling import GroupedBatches, SortedBatches
-from soke.data.skels import SKELETON_50, SkelsCorpus, write_skels
+from soke.data.skels import SKELETON_50, SkelsCorpus
+from tests.data.skels_writing import write_split
 from tests.data.writing import random_motion, write_how2sign, write_how2sign_frames
 
 LENGTHS = np.random.default_rng(0).integers(40, 401, 1000) // 4 * 4  # multiples of 4, all equally frequent
@@ -200,9 +201,7 @@ def test_a_corpus_tells_the_frames_that_it_loads(tmp_path, packed):
 
 def test_skels_tell_the_frames_that_they_load(tmp_path):
     motions = [JointMotion(torch.randn(frames, 50, 3), SKELETON_50, 25.0) for frames in (5, 12)]
-    write_skels(tmp_path / "train.skels", motions)
-    for kind, lines in (("text", "one\ntwo\n"), ("files", "train/a\ntrain/b\n")):
-        (tmp_path / f"train.{kind}").write_text(lines)
+    write_split(tmp_path, "train", motions)
     corpus = SkelsCorpus(tmp_path)
     assert [corpus.length(clip) for clip in corpus.clips("train")] == [5, 12]
 

@@ -9,10 +9,11 @@ from soke.body.layout import MotionLayout, PartSpec
 from soke.body.motion import JointMotion
 from soke.data.clip import ClipError
 from soke.data.dataset import MotionDataset, collate_motions
-from soke.data.skels import COUNTERS, SKELETON_50, SkelsCorpus, write_skels
+from soke.data.skels import COUNTERS, SKELETON_50, SkelsCorpus
 from soke.data.statistics import load_or_compute_statistics
 from soke.errors import UserError
 from soke.tokenizer.tokenizer import SignTokenizer
+from tests.data.skels_writing import write_split
 from tests.data.writing import LAYOUT, random_motion
 from tests.tokenizer.helpers import ema
 
@@ -23,17 +24,11 @@ def random_positions(frames: int, seed: int = 0) -> JointMotion:
     return JointMotion(positions, SKELETON_50, 25.0)
 
 
-def write_corpus(root, motions, counter="t/T", divisor=3.0, stem="train"):
-    write_skels(root / f"{stem}.skels", motions, counter, divisor)
-    (root / f"{stem}.text").write_text("".join(f'satz "{i}", ja\n' for i in range(len(motions))))
-    (root / f"{stem}.files").write_text("".join(f"{stem}/clip-{i}\n" for i in range(len(motions))))
-
-
 @pytest.mark.parametrize("counter", COUNTERS)
 @pytest.mark.parametrize("scale", [3, 9])
 def test_reading_is_the_inverse_of_writing(tmp_path, counter, scale):
     motions = [random_positions(frames, frames) for frames in (5, 42, 90)]
-    write_corpus(tmp_path, motions, counter, scale)
+    write_split(tmp_path, "train", motions, counter, scale)
     if scale == 9:  # as Prompt2Sign's tools write zeros
         file = tmp_path / "train.skels"
         rows = [line.split() for line in file.read_text().splitlines()]
@@ -57,14 +52,14 @@ def test_skeleton_has_the_published_order():
 
 
 def test_val_is_dev_and_gloss_is_read(tmp_path):
-    write_corpus(tmp_path, [random_positions(5)], stem="dev")
+    write_split(tmp_path, "val", [random_positions(5)])
     (tmp_path / "dev.gloss").write_text("REGEN\n")
     (clip,) = SkelsCorpus(tmp_path).clips("val")
     assert (clip.name, clip.gloss, clip.split) == ("clip-0", "REGEN", "val")
 
 
 def test_lines_that_cannot_be_used(tmp_path):
-    write_corpus(tmp_path, [random_positions(6, i) for i in range(7)])
+    write_split(tmp_path, "train", [random_positions(6, i) for i in range(7)])
     file = tmp_path / "train.skels"
     lines = file.read_text().splitlines()
     lines[0] = ""
@@ -92,7 +87,7 @@ def test_lines_that_cannot_be_used(tmp_path):
 
 
 def test_files_that_do_not_fit_or_are_missing(tmp_path):
-    write_corpus(tmp_path, [random_positions(6)] * 2)
+    write_split(tmp_path, "train", [random_positions(6)] * 2)
     (tmp_path / "train.text").write_text("one line\n")
     with pytest.raises(UserError, match=r"differ in their number of lines: train.skels 2, train.text 1, train.files 2"):
         SkelsCorpus(tmp_path).clips("train")
@@ -108,7 +103,7 @@ def test_files_that_do_not_fit_or_are_missing(tmp_path):
 @pytest.mark.parametrize("kind", ["text", "files", "gloss", "skels"])
 def test_byte_order_marks_and_line_ends_are_no_letters(tmp_path, kind):
     motions = [random_positions(6, i) for i in range(2)]
-    write_corpus(tmp_path, motions)
+    write_split(tmp_path, "train", motions)
     (tmp_path / "train.gloss").write_text("REGEN\nWIND\n")
     plain = SkelsCorpus(tmp_path)
     file = tmp_path / f"train.{kind}"
@@ -126,7 +121,7 @@ def test_byte_order_marks_and_line_ends_are_no_letters(tmp_path, kind):
      ("skels", "utf-16"), ("skels", "utf-16-be")],
 )
 def test_files_in_another_encoding_are_named(tmp_path, kind, encoding):
-    write_corpus(tmp_path, [random_positions(6)])
+    write_split(tmp_path, "train", [random_positions(6)])
     file = tmp_path / f"train.{kind}"
     text = file.read_text() if kind == "skels" else "grün\n"
     file.write_bytes(text.encode(encoding))
@@ -135,7 +130,7 @@ def test_files_in_another_encoding_are_named(tmp_path, kind, encoding):
 
 
 def test_no_usable_line_is_an_error(tmp_path):
-    write_corpus(tmp_path, [random_positions(6)] * 2)
+    write_split(tmp_path, "train", [random_positions(6)] * 2)
     (tmp_path / "train.text").write_text("\n\n")
     corpus = SkelsCorpus(tmp_path)
     with pytest.raises(UserError, match="none of the 2 clips of split train can be used; the first, clip-0: its text"):
@@ -150,7 +145,7 @@ PARTS = [
 
 
 def test_positions_become_features_statistics_codes_and_positions(tmp_path):
-    write_corpus(tmp_path, [random_positions(44, i) for i in range(3)])
+    write_split(tmp_path, "train", [random_positions(44, i) for i in range(3)])
     layout = MotionLayout(PARTS)
     data = MotionDataset([SkelsCorpus(tmp_path)], "train", layout)
     sample = data[1]
@@ -170,7 +165,7 @@ def test_positions_become_features_statistics_codes_and_positions(tmp_path):
 
 
 def test_layouts_and_motions_of_different_kinds(tmp_path):
-    write_corpus(tmp_path, [random_positions(44)])
+    write_split(tmp_path, "train", [random_positions(44)])
     with pytest.raises(UserError, match="skels does not fit the layout .*: the motion holds joint positions"):
         MotionDataset([SkelsCorpus(tmp_path)], "train", LAYOUT)[0]
     with pytest.raises(ValueError, match="the motion holds no joint positions"):

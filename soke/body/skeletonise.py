@@ -1,0 +1,38 @@
+"""Joint positions of a body's motions, as Progressive Transformers' files hold them."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from soke.body.joints import FINGERS, LEFT_HAND, RIGHT_HAND, SKELETON_50, SKELETON_BODY, UPPER_BODY, joint_indices
+from soke.body.motion import JointMotion, Motion
+from soke.body.skinned import SkinnedBody
+
+# Among the 144 points of a body: joints by SMPL-X's numbers, the nose after them.
+_BODY = [55, *joint_indices(SKELETON_BODY[1:])]
+_SHOULDERS = joint_indices(["left_shoulder", "right_shoulder"])
+# Among the 21 points of a hand: the wrist, three joints of each finger as SMPL-X orders them, then the tips.
+_STARTS = {"index": 1, "middle": 4, "pinky": 7, "ring": 10, "thumb": 13}
+_HAND = [0, *(i for tip, finger in enumerate(FINGERS) for i in (*range(_STARTS[finger], _STARTS[finger] + 3), 16 + tip))]
+_AXES = (-1.0, -1.0, 1.0)  # SMPL-X has the signer's left at +x and y up, these files her right and y down; +z is forward
+_NEEDED = frozenset((*UPPER_BODY, *LEFT_HAND, *RIGHT_HAND))
+
+
+def skeleton_50(body: SkinnedBody, motion: Motion) -> JointMotion:
+    """The joints of `SKELETON_50`: the neck at the origin in every frame, x to the signer's right, y down, z forward,
+    and the shoulders of the body at rest, in the motion's shape, 1 apart.
+
+    Raises ValueError for a motion that lacks joints of the head, the arms or the hands.
+
+    body: SMPL-X or SMPL-FX
+    """
+    if lacking := sorted(_NEEDED & motion.lacking):
+        raise ValueError(f"the motion lacks {lacking[0]}{' and others' * (len(lacking) > 1)}")
+    points = body.track(motion, ["body", "left_hand", "right_hand"])
+    joints = torch.cat([points["body"][:, _BODY], *(points[f"{side}_hand"][:, _HAND] for side in ("left", "right"))], 1)
+    rest = replace(Motion.rest(1, motion.fps), betas=motion.betas)
+    left, right = body.track(rest, ["body"])["body"][0, _SHOULDERS]
+    neck = SKELETON_50.index("neck")
+    positions = (joints - joints[:, neck, None]) / (left - right).norm() * joints.new_tensor(_AXES)
+    return JointMotion(positions.cpu(), SKELETON_50, motion.fps, motion.made_by)
