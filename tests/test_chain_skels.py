@@ -94,7 +94,9 @@ def test_codes_have_a_column_per_part(shop):
 
 def test_scores_have_signatures_of_their_own_and_say_their_unit(shop, capsys):
     shop.run(test_entry, "soke", "TEST.SAVE_PREDICTIONS=true")
-    assert "body:skeleton-50" in capsys.readouterr().out
+    screen = capsys.readouterr().out
+    assert "body:skeleton-50" in screen and "PT-DTW" in screen and "DTW-MJE" in screen
+    assert screen.count("Lengths are in the corpora's own unit, here called unit") == 1
     cells = shop.cells("skels-soke")
     made = {"generated", "generated, shuffled", "tokenizer reconstruction"}
     assert {cell["row"] for cell in cells} == {"ground truth", *made}
@@ -104,7 +106,8 @@ def test_scores_have_signatures_of_their_own_and_say_their_unit(shop, capsys):
     assert units["DTW-JPE"] == units["DTW-PA-JPE"] == {("unit", "milliunit")}
     assert (units["velocity error"], units["diversity"]) == ({("unit/s",)}, {("milliunit",)})
     assert not any("m" in of_metric or "mm" in of_metric for found in units.values() for of_metric in found)
-    assert "DTW-VPE" not in units and "BLEU-4" in units
+    assert units["PT-DTW"] == units["DTW-MJE"] == {("unit",)}
+    assert "DTW-VPE" not in units and {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L"} <= set(units)
     joints = {(c["metric"], c["part"]): c["signature"]["joints"] for c in cells if c["metric"].startswith("DTW")}
     for metric in ("DTW-JPE", "DTW-PA-JPE"):
         assert joints[metric, "body"] == "8of8" and joints[metric, "left hand"] == "21of21"

@@ -12,6 +12,7 @@ from soke.body.head import Head
 from soke.body.motion import JointMotion, Motion
 
 METRES = "m"
+WHOLE = "whole"  # point set of all joints
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Posed(Protocol):
     unit:          of its points: `m`, or the name of another
     device:        where it computes
     point_sets:    name -> the joints that scores are taken over: body, left_hand, right_hand, as far as it has them
+    whole:         the joints that it is, of a body that has no surface, or None; in its point set `whole` all of them stand
+                   in their order, whichever part they are of
     face_vertices: [F] vertices of the face, or None; its point set `face` holds the head joint, then these
     face_region:   name of that choice of vertices in signatures, "" for SMPL-X's
     hand_vertices: side -> [N] vertices of a hand; empty where there is no surface
@@ -66,6 +69,7 @@ class Posed(Protocol):
     label: str
     unit: str
     point_sets: Mapping[str, JointSet]
+    whole: JointSet | None
     face_vertices: Tensor | None
     face_region: str
     hand_vertices: Mapping[str, Tensor]

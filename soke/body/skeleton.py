@@ -9,7 +9,7 @@ from torch import Tensor
 
 from soke.body.joints import FINGERS
 from soke.body.motion import JointMotion, Motion
-from soke.body.posed import JointSet, Sticks
+from soke.body.posed import WHOLE, JointSet, Sticks
 
 UNKNOWN_UNIT = "unit"  # of positions in a corpus's own unit, which may be anything
 Up = Literal["+y", "-y"]
@@ -71,6 +71,7 @@ class Skeleton:
             name: JointSet("body" if name == "body" else "hand", len(names), tuple(range(len(names))))
             for name, names in self._parts.items()
         }
+        self.whole = JointSet(WHOLE, len(self.joints), tuple(range(len(self.joints))))
         self.bones = [
             (parent, joint) for joint in self.joints for parent in [_parent(joint, self.joints)] if parent is not None
         ]
@@ -91,9 +92,8 @@ class Skeleton:
 
     def track(self, motion: Motion | JointMotion, names: Collection[str] | None = None) -> dict[str, Tensor]:
         """See `Posed`. Raises ValueError for a motion of rotations, and one without some of the joints."""
-        return {
-            name: self._positions(motion, self._parts[name]) for name in (self._parts if names is None else names)
-        }
+        sets = {**self._parts, WHOLE: self.joints}
+        return {name: self._positions(motion, sets[name]) for name in (self._parts if names is None else names)}
 
     def surface(self, motion: Motion | JointMotion) -> None:
         """None: there are bones alone."""

@@ -53,6 +53,7 @@ class SkinnedBody(ABC):
     unit = METRES
     face_region = ""
     point_sets = SMPLX_POINT_SETS
+    whole: JointSet | None = None
 
     def __init__(self, file: Path, name: str, flat_hand_mean: bool = False, betas: Tensor | None = None):
         import smplx

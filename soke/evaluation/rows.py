@@ -24,6 +24,7 @@ SHUFFLED = "{}, shuffled"
 # Metric and part of the columns that a test ends with on the screen; all others are in the files.
 _OF_MOTIONS = (
     (("DTW-PA-JPE", "hand"), ("DTW-PA-JPE", "body"), ("BLEU-4", ""), ("length", "")), (("DTW-VPE", "face"),),
+    (("PT-DTW", ""), ("DTW-MJE", "")),
 )
 _OF_TEXTS = ((("BLEU-4", ""), ("ROUGE-L", ""), ("WER", "")),)
 

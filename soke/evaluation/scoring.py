@@ -7,13 +7,14 @@ from typing import Iterator, Mapping, Sequence
 from tqdm import tqdm
 
 from soke.body.motion import Motion
-from soke.body.posed import Posed
+from soke.body.posed import METRES, Posed
 from soke.errors import UserError
 from soke.evaluation.outcome import Evaluation
 from soke.evaluation.references import GROUND_TRUTH, References, Setting
-from soke.metrics.joint_sets import Track, track_of
+from soke.metrics.joint_sets import Track, thousandth, track_of
 from soke.metrics.motion_scores import Diversity, MotionScores
 from soke.metrics.text_scores import TextScores
+from soke.report.tables import ResultTable
 from soke.text.words import level_of
 
 _CLIPS_AT_ONCE = 16  # whose joints and faces, of all rows, are held in memory together
@@ -46,6 +47,7 @@ def score_motions(
             metrics[row].add_checked(chosen, [of_row[i] for i in good], truth)
     evaluation.unscored |= {(corpus, name, row): reason for name, (row, reason) in faults.items()}
     _require_scores(references, faults, setting)
+    _say_unit(setting.body.unit, evaluation.table)
     for row, of_row in metrics.items():
         for score in of_row.scores():
             evaluation.table.add(row, corpus, score, references.total)
@@ -93,6 +95,16 @@ def _parts(blocks: Sequence[slice]) -> Iterator[slice]:
     for block in blocks:
         for start in range(block.start, block.stop, _CLIPS_AT_ONCE):
             yield slice(start, min(start + _CLIPS_AT_ONCE, block.stop))
+
+
+def _say_unit(unit: str, table: ResultTable) -> None:
+    """Notes, once, that lengths are in no unit that is known."""
+    note = (
+        f"Lengths are in the corpora's own unit, here called {unit} (a thousandth: {thousandth(unit)}), which may be any "
+        "length: these scores compare with none in metres, and with none of corpora of another scale."
+    )
+    if unit != METRES and note not in table.notes:
+        table.notes.append(note)
 
 
 def _tracks(body: Posed, motions: Sequence[Motion], fps: float) -> list[Track]:

@@ -6,7 +6,7 @@ path, in metres.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +15,11 @@ import numba
 import numpy as np
 
 from soke.errors import UserError
-from soke.metrics.dtw_kernels import exact_dtw, frame_costs
+from soke.metrics.dtw_kernels import costs_of_frames, exact_dtw, exact_dtw_of_frames, frame_costs
 
 ALIGNMENTS = ("root", "procrustes")
 METHODS = ("exact", "fastdtw")
+COSTS = ("l1", "euclidean")
 FASTDTW_RADIUS = 1
 
 
@@ -71,7 +72,11 @@ def dtw_jpe(
     pred, ref = _checked_track(pred, "prediction"), _checked_track(ref, "reference")
     joints = checked_joints(joints, common_joints(pred.shape, ref.shape))
     if method == "fastdtw":
-        return _fastdtw(pred, ref, align == "procrustes", joints)
+        def frame_cost(pred_frame: np.ndarray, ref_frame: np.ndarray) -> float:
+            frames = pred_frame.reshape(1, -1, 3), ref_frame.reshape(1, -1, 3)
+            return frame_costs(*frames, align == "procrustes", joints)[0, 0]
+
+        return _fastdtw(pred.reshape(len(pred), -1), ref.reshape(len(ref), -1), frame_cost)
     accumulated, path = exact_dtw(pred, ref, align == "procrustes", joints)
     return DtwResult(float(accumulated), path)
 
@@ -99,22 +104,62 @@ def dtw_jpe_pairs(
     """
     _check_choices(align, method)
     check_pairing(preds, refs)
+    return _of_pairs(lambda pred, ref: dtw_jpe(pred, ref, align, joints, method=method), preds, refs)
+
+
+def dtw_of_frames(pred: np.ndarray, ref: np.ndarray, cost: str, *, method: str = "exact") -> DtwResult:
+    """DTW of frames as they are: nothing is aligned, all joints count.
+
+    pred:   [T1, J, 3] joint positions
+    ref:    [T2, J, 3] joint positions
+    cost:   of a pair of frames: "l1", the sum of the absolute differences of all coordinates (Progressive Transformers,
+            Saunders et al. 2020), or "euclidean", the distance of the frames as vectors (SLRTP 2025)
+    method: as for dtw_jpe
+
+    Returns and raises as dtw_jpe, and ValueError for an unknown `cost`.
+    """
+    if cost not in COSTS:
+        raise ValueError(f"cost is {cost!r}, it must be one of {', '.join(COSTS)}")
+    _check_method(method)
+    pred, ref = _checked_track(pred, "prediction"), _checked_track(ref, "reference")
+    common_joints(pred.shape, ref.shape)
+    pred, ref = (track.reshape(len(track), -1) for track in (pred, ref))
+    if method == "fastdtw":
+        return _fastdtw(pred, ref, lambda a, b: costs_of_frames(a[None], b[None], cost == "euclidean")[0, 0])
+    return DtwResult(*exact_dtw_of_frames(pred, ref, cost == "euclidean"))
+
+
+def dtw_of_frames_pairs(
+    preds: Sequence[np.ndarray], refs: Sequence[np.ndarray], cost: str, *, method: str = "exact"
+) -> list[DtwResult]:
+    """dtw_of_frames of many pairs of tracks, as dtw_jpe_pairs does it, whose arguments they are otherwise."""
+    check_pairing(preds, refs)
+    return _of_pairs(lambda pred, ref: dtw_of_frames(pred, ref, cost, method=method), preds, refs)
+
+
+def _of_pairs(
+    score: Callable[[np.ndarray, np.ndarray], DtwResult], preds: Sequence[np.ndarray], refs: Sequence[np.ndarray]
+) -> list[DtwResult]:
     preds, refs = [np.asarray(pred) for pred in preds], [np.asarray(ref) for ref in refs]
 
-    def score(position: int) -> DtwResult:
+    def of_pair(position: int) -> DtwResult:
         with pair_named(position):
-            return dtw_jpe(preds[position], refs[position], align, joints, method=method)
+            return score(preds[position], refs[position])
 
     # The longest first, so that none is left over at the end. Threads, whose compiled part runs at the same time, take
     # one pair after the other; a parallel loop would divide the pairs beforehand, and need copies of all of them.
     order = sorted(range(len(preds)), key=lambda position: -preds[position].size * refs[position].size)
     with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
-        results = dict(zip(order, pool.map(score, order), strict=True))
+        results = dict(zip(order, pool.map(of_pair, order), strict=True))
     return [results[position] for position in range(len(preds))]
 
 
 def _check_choices(align: str, method: str) -> None:
     check_alignment(align)
+    _check_method(method)
+
+
+def _check_method(method: str) -> None:
     if method not in METHODS:
         raise ValueError(f"method is {method!r}, it must be one of {', '.join(METHODS)}")
 
@@ -176,16 +221,13 @@ def _checked_track(track: np.ndarray, role: str) -> np.ndarray:
     return track
 
 
-def _fastdtw(pred: np.ndarray, ref: np.ndarray, procrustes: bool, joints: np.ndarray) -> DtwResult:
+def _fastdtw(
+    pred: np.ndarray, ref: np.ndarray, frame_cost: Callable[[np.ndarray, np.ndarray], float]
+) -> DtwResult:
+    """pred [T1, N], ref [T2, N]; frame_cost: of two frames [N]"""
     try:
         from fastdtw import fastdtw
     except ImportError as error:
         raise UserError("the DTW method 'fastdtw' needs the package of that name: pip install fastdtw") from error
-
-    def frame_cost(pred_frame: np.ndarray, ref_frame: np.ndarray) -> float:
-        return frame_costs(pred_frame.reshape(1, -1, 3), ref_frame.reshape(1, -1, 3), procrustes, joints)[0, 0]
-
-    cost, path = fastdtw(
-        pred.reshape(len(pred), -1), ref.reshape(len(ref), -1), radius=FASTDTW_RADIUS, dist=frame_cost
-    )
+    cost, path = fastdtw(pred, ref, radius=FASTDTW_RADIUS, dist=frame_cost)
     return DtwResult(float(cost), np.array(path, dtype=np.int64).T)

@@ -35,6 +35,33 @@ def frame_costs(pred: np.ndarray, ref: np.ndarray, procrustes: bool, joints: np.
     return _root_costs(_from_root(pred, joints), _from_root(ref, joints))
 
 
+@numba.njit(cache=True, nogil=True)
+def exact_dtw_of_frames(pred: np.ndarray, ref: np.ndarray, euclidean: bool) -> tuple[float, np.ndarray]:
+    """Accumulated cost and [2, L] path of pred [T1, N] and ref [T2, N], frames of N numbers, nothing aligned."""
+    return _cheapest_path(costs_of_frames(pred, ref, euclidean))
+
+
+@numba.njit(cache=True)
+def costs_of_frames(pred: np.ndarray, ref: np.ndarray, euclidean: bool) -> np.ndarray:
+    """Sums of absolute differences, or Euclidean distances, of frames pred [T1, N] and ref [T2, N]: [T1, T2]."""
+    numbers = np.ascontiguousarray(ref.T)  # [N, T2]: long rows
+    costs = np.zeros((pred.shape[0], ref.shape[0]))
+    for i in range(pred.shape[0]):
+        row = costs[i]
+        for n in range(numbers.shape[0]):
+            value, of_ref = pred[i, n], numbers[n]
+            if euclidean:
+                for j in range(row.size):
+                    row[j] += (of_ref[j] - value) * (of_ref[j] - value)
+            else:
+                for j in range(row.size):
+                    row[j] += abs(of_ref[j] - value)
+        if euclidean:
+            for j in range(row.size):
+                row[j] = sqrt(row[j])
+    return costs
+
+
 @numba.njit(cache=True)
 def _from_root(track: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """Positions of `joints` relative to joint 0: [S, 3, T] of track [T, J, 3]."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from soke.body.motion import JointMotion, Motion
-from soke.body.posed import METRES, JointSet, Posed
+from soke.body.posed import METRES, WHOLE, JointSet, Posed
 from soke.body.skinned import BODY_JOINTS, HAND_JOINTS, SMPLX_POINT_SETS
 
 __all__ = ["BODY_JOINTS", "HAND_JOINTS", "JointSet", "TRACK_JOINTS", "Track", "thousandth", "track_of", "weights_of"]
@@ -24,7 +24,8 @@ class Track:
     """What is scored of one clip of T frames.
 
     points: name of a point set -> [T, N, 3] its points in the body's unit, the root first; of SMPL-X body (144 joints),
-            left_hand and right_hand (21 each), face (the head joint, then the vertices of the face), as far as known
+            left_hand and right_hand (21 each), face (the head joint, then the vertices of the face), as far as known;
+            of a skeleton also whole, all of its joints
     fps:    frames per second
     """
 
@@ -37,7 +38,7 @@ class Track:
 
 def track_of(body: Posed, motion: Motion | JointMotion, face: bool = True) -> Track:
     """The scored points of a motion, on the body's device."""
-    names = [*body.point_sets, *["face"] * (face and body.face_vertices is not None)]
+    names = [*body.point_sets, *["face"] * (face and body.face_vertices is not None), *[WHOLE] * (body.whole is not None)]
     return Track(body.track(motion, names), motion.fps)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import torch
 
-from soke.body.posed import METRES, Posed
+from soke.body.posed import METRES, WHOLE, Posed
 from soke.metrics.clips import Scorecard
 from soke.metrics.joint_sets import TRACK_JOINTS, JointSet, Track, thousandth, weights_of
+from soke.metrics.position_scores import DTWMJE, PTDTW
 from soke.metrics.signature import Signature
 from soke.metrics.track_metric import Pairs, TrackMetric, as_array, check_tracks, present_parts
 
@@ -206,6 +207,7 @@ class MotionScores(Scorecard):
     joints:        of the parts, see `Posed.point_sets`
     unit:          of the tracks
     method:        of the DTW; "fastdtw" is slow and approximate
+    whole:         all joints, of tracks that hold them, see `Posed.whole`
     conditions:    fps, body, layout and statistics of the signatures
     """
 
@@ -214,7 +216,7 @@ class MotionScores(Scorecard):
     def __init__(
         self, parts: Sequence[str] | None = None, face_vertices: int = 0, method: str = "exact",
         joints: Mapping[str, JointSet] = TRACK_JOINTS, unit: str = METRES, face_region: str = "",
-        **conditions: float | str | None,
+        whole: JointSet | None = None, **conditions: float | str | None,
     ) -> None:
         self._parts = tuple((*joints, *["face"] * (face_vertices > 0)) if parts is None else parts)
         self._joints, jointed, of_joints = joints, present_parts(self._parts, joints), {"joints": joints, "unit": unit}
@@ -222,6 +224,8 @@ class MotionScores(Scorecard):
             DTWJPE(align, parts=jointed, method=method, **of_joints, **conditions) for align in DTW_NAMES if jointed
         ]
         metrics: list[TrackMetric] = [*self._dtw]
+        if whole is not None:
+            metrics += [PTDTW(whole, unit=unit, **conditions), DTWMJE(whole, unit=unit, method=method, **conditions)]
         if "face" in self._parts:
             metrics.append(DTWVPE(vertices=face_vertices, region=face_region, **conditions))
         metrics.append(LengthRatio(**conditions))
@@ -229,6 +233,8 @@ class MotionScores(Scorecard):
             metrics += [DynamicsError(order, parts=jointed, **of_joints, **conditions) for order in (1, 2)]
         if len(jointed) == len(joints):
             metrics.append(Diversity(**of_joints, **conditions))
+        self._needed = (*self._parts, *[WHOLE] * (whole is not None))
+        self._counted = joints if whole is None else {**joints, WHOLE: whole}
         super().__init__(metrics)
 
     @classmethod
@@ -236,7 +242,8 @@ class MotionScores(Scorecard):
         """For the tracks that `track_of` makes with a body."""
         vertices = 0 if body.face_vertices is None else len(body.face_vertices)
         return cls(
-            None, vertices, method, body.point_sets, body.unit, body.face_region, body=body.label, **conditions
+            None, vertices, method, body.point_sets, body.unit, body.face_region, body.whole, body=body.label,
+            **conditions,
         )
 
     def update(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
@@ -250,7 +257,7 @@ class MotionScores(Scorecard):
         found = {}
         for name, pred, ref in zip(names, preds, refs, strict=True):
             try:
-                check_tracks(name, pred, ref, self._parts, self._joints)
+                check_tracks(name, pred, ref, self._needed, self._counted)
             except ValueError as error:
                 found[name] = str(error)
         return found

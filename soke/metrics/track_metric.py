@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import torch
 
+from soke.body.posed import WHOLE
 from soke.metrics.clips import ClipMetric
-from soke.metrics.dtw import DtwResult, dtw_jpe_pairs
+from soke.metrics.dtw import DtwResult, dtw_jpe_pairs, dtw_of_frames_pairs
 from soke.metrics.dtw_torch import dtw_jpe_batch
 from soke.metrics.joint_sets import TRACK_JOINTS, Array, JointSet, Track
 from soke.metrics.signature import Signature
@@ -39,6 +40,11 @@ class Pairs:
                 preds, refs = ([as_array(track) for track in side] for side in (preds, refs))
                 self._warped[key] = dtw_jpe_pairs(preds, refs, align, scored, method=method)
         return self._warped[key]
+
+    def warped_whole(self, cost: str, method: str = "exact") -> list[DtwResult]:
+        """DTW over all joints as they are, on the CPU; see soke.metrics.dtw.dtw_of_frames."""
+        preds, refs = ([as_array(track.points[WHOLE]) for track in side] for side in (self.preds, self.refs))
+        return dtw_of_frames_pairs(preds, refs, cost, method=method)
 
 
 class TrackMetric(ClipMetric):

@@ -1,7 +1,8 @@
 """How much faster the compiled DTW is than a double loop in Python with NumPy's SVD; both are measured in this run.
 
 One pair of clips on one core, and a test set of body and both hands on all cores; the floors of the latter are for two
-cores. The loop's time for the set is that for some of its pairs, scaled up, and so is the batched version's.
+cores. The loop's time for the set is that for some of its pairs, scaled up, and so is the batched version's. The same
+for the costs of Progressive Transformers and of SLRTP 2025, over all 50 joints of a skeleton.
 
     python tests/benchmarks/bench_dtw.py            prints the ratios
     python tests/benchmarks/bench_dtw.py --check    and exits with 1 when one is below its floor
@@ -22,10 +23,15 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from soke.metrics.dtw import dtw_jpe, dtw_jpe_pairs  # noqa: E402
+from soke.metrics.dtw import dtw_jpe, dtw_jpe_pairs, dtw_of_frames, dtw_of_frames_pairs  # noqa: E402
 from soke.metrics.dtw_torch import dtw_jpe_batch  # noqa: E402
 from soke.metrics.joint_sets import BODY_JOINTS, HAND_JOINTS, JointSet  # noqa: E402
-from tests.metrics.dtw_reference import naive_dtw_jpe  # noqa: E402
+from tests.metrics.dtw_reference import (  # noqa: E402
+    absolute_difference,
+    naive_dtw_jpe,
+    naive_dtw_of_frames,
+    vector_distance,
+)
 
 FLOORS = {"root": 250.0, "procrustes": 40.0}
 FRAMES = (200, 220)
@@ -38,6 +44,9 @@ SET_REPEATS = 3
 SET_PARTS = (BODY_JOINTS, HAND_JOINTS, HAND_JOINTS)
 NAIVE_PAIRS = 4  # of each part
 BATCHED_PAIRS = 64
+
+FRAME_FLOOR = 100.0  # of one pair on one core, and of a set
+FRAME_COSTS = {"l1": absolute_difference, "euclidean": vector_distance}
 
 
 def moving_points(rng: np.random.Generator, frames: int, joints: int) -> np.ndarray:
@@ -113,13 +122,34 @@ def whole_set(rng: np.random.Generator) -> bool:
     return fast
 
 
+def frames_as_they_are(rng: np.random.Generator) -> bool:
+    """Whether a pair, and a test set, of 50 joints is scored fast enough by both costs of frames that nothing aligns."""
+    lengths = rng.integers(SET_FRAMES[0], SET_FRAMES[1] + 1, (2, SET_PAIRS))
+    preds, refs = ([moving_points(rng, frames, 50) for frames in side] for side in lengths)
+    fast = True
+    for cost, of_frames in FRAME_COSTS.items():
+        naive, expected = seconds(lambda: naive_dtw_of_frames(preds[0], refs[0], of_frames))
+        np.testing.assert_allclose(dtw_of_frames(preds[0], refs[0], cost).cost, expected, rtol=1e-9)
+        alone, _ = seconds(lambda: dtw_of_frames(preds[0], refs[0], cost), REPEATS)
+        together, _ = seconds(lambda: dtw_of_frames_pairs(preds, refs, cost), SET_REPEATS)
+        set_naive = naive * lengths.prod(axis=0).sum() / lengths[:, 0].prod()
+        fast &= min(naive / alone, set_naive / together) >= FRAME_FLOOR
+        print(
+            f"{cost:9s} naive {naive * 1e3:6.0f} ms   compiled {alone * 1e3:5.2f} ms   "
+            f"{verdict(naive / alone, FRAME_FLOOR)};   {SET_PAIRS} pairs {together:5.2f} s on "
+            f"{numba.config.NUMBA_NUM_THREADS} cores   {verdict(set_naive / together, FRAME_FLOOR)}"
+        )
+    return fast
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="exit with 1 when a ratio is below its floor")
     check = parser.parse_args().check
 
     rng = np.random.default_rng(0)
-    fast = [one_pair(rng, joint_set) for joint_set in (BODY_JOINTS, HAND_JOINTS)] + [whole_set(rng)]
+    fast = [one_pair(rng, joint_set) for joint_set in (BODY_JOINTS, HAND_JOINTS)]
+    fast += [whole_set(rng), frames_as_they_are(rng)]
     return int(check and not all(fast))
 
 

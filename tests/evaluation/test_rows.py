@@ -14,6 +14,10 @@ import pytest
 import torch
 
 from soke.body import Motion
+from soke.body.joints import SKELETON_50
+from soke.body.layout import MotionLayout, PartSpec
+from soke.body.motion import JointMotion
+from soke.body.skeleton import Skeleton
 from soke.data.clip import Clip, SkippedClip
 from soke.data.lengths import fitted_indices
 from soke.errors import UserError
@@ -218,3 +222,39 @@ def test_texts_are_counted_by_their_script_not_by_the_sign_language(text, level)
     evaluation = translation(perfect, "read", LAYOUT, setting(None, [corpus], limits=(40, 400)))
     assert {cell.score.signature.level for cell in evaluation.table.cells} == {level}
     assert all(row["ROUGE-L percent"] == pytest.approx(100) and row["WER percent"] == 0 for row in evaluation.clips)
+
+
+class Skeletons(Corpus):
+    """Random joint positions."""
+
+    def load(self, clip: Clip) -> JointMotion:
+        number = int(clip.name[1:])
+        random = torch.Generator().manual_seed(number)
+        return JointMotion(torch.randn(9 + number, 50, 3, generator=random).cumsum(0), SKELETON_50, 24.0)
+
+
+class StillSkeleton:
+    name, layout = "mean pose", MotionLayout([PartSpec("all", SKELETON_50, rotation="position")])
+    conditions = {"layout": layout.hash}
+
+    def produce(self, sentences):
+        return [JointMotion(torch.zeros(12, 50, 3), SKELETON_50, 24.0)] * len(sentences)
+
+
+@pytest.mark.parametrize("unit", ["unit", "m"])
+def test_a_table_of_joint_positions_has_the_scores_of_the_field_and_says_its_unit(unit, capsys):
+    evaluation = generation(StillSkeleton(), setting(Skeleton(SKELETON_50, unit), [Skeletons(4)]))
+    generated = {cell.metric: cell.score for cell in evaluation.table.cells if cell.row == "mean pose"}
+    assert {
+        ("DTW-JPE", "body"), ("DTW-JPE", "hand"), ("PT-DTW", ""), ("DTW-MJE", ""), ("length", ""),
+        ("velocity error", "body"), ("velocity error", "hand"),
+    } <= set(generated)
+    motions = [Skeletons(4).load(clip).positions.abs() for clip in Skeletons(4).clips("test")]
+    # A still pose is warped onto 12 frames at least: of its L pairs every one costs what its reference frame does.
+    least = np.mean([m.sum(dim=(1, 2)).mean() for m in motions])
+    assert least <= generated["PT-DTW", ""].values[unit] < 1.5 * least
+    note = "Lengths are in the corpora's own unit, here called unit (a thousandth: milliunit)"
+    evaluation.table.print_summary(evaluation.summary)
+    screen = " ".join(capsys.readouterr().out.split())
+    for text in (screen, evaluation.table.text()):
+        assert "PT-DTW" in text and "DTW-MJE" in text and text.count(note) == (unit == "unit")

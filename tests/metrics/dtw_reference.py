@@ -1,6 +1,8 @@
 """The obvious DTW, a double loop in Python with NumPy's SVD per pair of frames: for the tests and the benchmark."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -41,6 +43,23 @@ def accumulated_cost(costs: np.ndarray) -> float:
         for j in range(costs.shape[1]):
             total[i + 1, j + 1] = costs[i, j] + min(total[i, j], total[i, j + 1], total[i + 1, j])
     return float(total[-1, -1])
+
+
+def absolute_difference(pred: np.ndarray, ref: np.ndarray) -> float:
+    """Of all coordinates of two frames [J, 3], summed: the cost of Progressive Transformers."""
+    return float(np.sum(np.abs(pred - ref)))
+
+
+def vector_distance(pred: np.ndarray, ref: np.ndarray) -> float:
+    """Of two frames [J, 3] as vectors: the cost of SLRTP 2025."""
+    return float(np.linalg.norm((pred - ref).ravel()))
+
+
+def naive_dtw_of_frames(
+    pred: np.ndarray, ref: np.ndarray, frame_cost: Callable[[np.ndarray, np.ndarray], float]
+) -> float:
+    """What soke.metrics.dtw.dtw_of_frames(...).cost must be."""
+    return accumulated_cost(np.array([[frame_cost(p, r) for r in ref] for p in pred]))
 
 
 def naive_dtw_jpe(pred: np.ndarray, ref: np.ndarray, align: str, joints: np.ndarray) -> float:

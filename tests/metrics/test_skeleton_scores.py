@@ -69,8 +69,8 @@ def test_no_score_shares_a_column_with_one_of_smplx(body):
     theirs = MotionScores.of(body, fps=25.0)
     of_body = {(s.name, s.part): s for metric in theirs.metrics for s in metric.signatures}
     for score in ours.scores():
-        other: Signature = of_body[score.signature.name, score.signature.part]
-        assert not comparable(score.signature, other)
+        other: Signature | None = of_body.get((score.signature.name, score.signature.part))
+        assert score.signature.name in ("PT-DTW", "DTW-MJE") if other is None else not comparable(score.signature, other)
 
 
 def test_errors_are_mean_distances_and_there_are_none_of_vertices():
