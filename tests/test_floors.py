@@ -14,7 +14,7 @@ from soke.run.config import ROOT
 FLOORS: list[tuple[str, ...]] = [
     ("prepare",),
     ("soke.build",),
-    ("soke.generator", "soke.recognition"),
+    ("soke.generator", "soke.regressor", "soke.recognition"),
     ("soke.tokenizer", "soke.translation", "soke.render"),
     ("soke.evaluation",),
     ("soke.report",),
@@ -22,7 +22,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("soke.data",),
     ("soke.run",),
     ("soke.text", "soke.body"),
-    ("soke.storage", "soke.pickles", "soke.transformer"),
+    ("soke.storage", "soke.pickles", "soke.transformer", "soke.hashing"),
     ("settings",),  # soke/settings.py and each room's
     ("soke.errors", "soke.lazy", "soke"),
 ]

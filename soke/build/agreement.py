@@ -18,6 +18,7 @@ from soke.tokenizer.tokenizer import SignTokenizer
 
 if TYPE_CHECKING:
     from soke.recognition.recognizer import SignRecognizer
+    from soke.regressor.regressor import PoseRegressor
     from soke.translation import BackTranslator
 
 
@@ -48,6 +49,15 @@ def check_generator(
     named = saved_hash(resolve(config.tokenizer.path)) if config.tokenizer.path else None
     if named is not None:
         pairs["TOKENIZER.PATH"] = (f"tokenizer {tokenizer.hash}", f"tokenizer {named}")
+    _require(pairs, folder)
+
+
+def check_regressor(config: Config, parts: MotionLayout, regressor: PoseRegressor, folder: Path) -> None:
+    """Raises UserError as `check_tokenizer` does. REGRESSOR.TIMING and REGRESSOR.MAX_FRAMES may change with every
+    test."""
+    pairs = {"DATASET.FRAMES": (regressor.form, config.dataset.frames)} | _of_layout(parts, regressor.layout)
+    pairs |= _of_section("REGRESSOR", regressor.settings, config.regressor)
+    del pairs["REGRESSOR.TIMING"], pairs["REGRESSOR.MAX_FRAMES"]
     _require(pairs, folder)
 
 

@@ -116,6 +116,21 @@ STAGES: dict[str, Stage] = {
         tokenizer=Late("soke.build.tokenizer.named_tokenizer"),
         producer=Late("soke.build.generator.trained_producer"),
     ),
+    "regressor": Stage(
+        data=Late("soke.build.data.motion_data"),
+        module=Late("soke.build.regressor.training_module"),
+        test=Task(
+            Late("soke.build.regressor.trained_producer"), Late("soke.build.regressor.scores"),
+            Late("soke.build.regressor.conditions"), Late("soke.build.regressor.time"),
+        ),
+        exports=Late("soke.build.tokenizer.exports"),
+        trained_by=(
+            "SEED", "TRAIN.*", "DATASET.*", *_LAYOUT, "TOKENIZER.DOWNSAMPLE", "REGRESSOR.*", "EVAL.GENERATE_CLIPS",
+            "METRIC.DTW", "BODY.MODEL", "BODY.HEAD_PLACE", "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
+        ),
+        model_keys=(*_LAYOUT, "REGRESSOR.*"),
+        producer=Late("soke.build.regressor.trained_producer"),
+    ),
     "translation": Stage(
         data=Late("soke.build.data.motion_data"),
         module=Late("soke.build.translation.training_module"),
@@ -155,7 +170,7 @@ def tokenizer_of(config: Config) -> Any:
 
 def producer_of(config: Config) -> Any:
     """The trained model that signs sentences. Raises UserError for a stage that signs nothing."""
-    return _made(config, stage_of(config).producer, "signs nothing: choose a generator's")
+    return _made(config, stage_of(config).producer, "signs nothing: choose a generator's or a regressor's")
 
 
 def _made(config: Config, make: Callable[[Config], Any] | None, lack: str) -> Any:

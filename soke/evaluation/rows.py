@@ -30,14 +30,16 @@ _OF_TEXTS = ((("BLEU-4", ""), ("ROUGE-L", ""), ("WER", "")),)
 
 
 def generation(
-    producer: Producer, setting: Setting, ceiling: Callable[[Producer], Producer] | None = None
+    producer: Producer, setting: Setting, ceiling: Callable[[Producer], Producer] | None = None,
+    floor: Callable[[Producer], Producer] | None = None,
 ) -> Evaluation:
     """Scores of produced motion; beside it the same motions shuffled between sentences, a floor that any use of the
-    text must beat, and, where there is one, the producer's ceiling. A corpus's reader reads all of them, and the
-    references.
+    text must beat, and, where there are such, the producer's ceiling and a floor of its own. A corpus's reader reads
+    all of them, and the references.
 
     ceiling: makes of the signers, as a producer, the best that this producer could be, such as a tokenizer's
              reconstruction of what was signed
+    floor:   as `ceiling`, what the producer must beat, such as a mean pose
 
     Raises UserError when no clip of a corpus can be read or scored.
     """
@@ -47,15 +49,18 @@ def generation(
         references = read_references(corpus, producer.layout, setting)
         evaluation.skipped += references.skipped
         log.info("generating %d sentences of %s", len(references.clips), corpus.name)
-        produced, upper = references.produced_by(producer, "generate"), {}
+        produced, upper, lower = references.produced_by(producer, "generate"), {}, {}
         if ceiling is not None:
             best = _comparable(ceiling(references), producer)
             table.first, upper = (GROUND_TRUTH, best.name), {best.name: references.produced_by(best, "reconstruct")}
-        rows = {producer.name: produced, shuffled: _shuffled(references, produced, setting.world), **upper}
+        if floor is not None:
+            least = _comparable(floor(references), producer)
+            lower = {least.name: references.produced_by(least)}
+        rows = {producer.name: produced, shuffled: _shuffled(references, produced, setting.world), **upper, **lower}
         score_motions(references, rows, producer.conditions, setting, evaluation)
         reader = _reader_of(corpus, setting)
         if reader is not None:
-            read = {GROUND_TRUTH: references.motions, producer.name: produced, **upper}
+            read = {GROUND_TRUTH: references.motions, producer.name: produced, **upper, **lower}
             texts = {row: references.by_block(reader.translate, motions, "read") for row, motions in read.items()}
             texts[shuffled] = _shuffled(references, texts[producer.name], setting.world)
             score_texts(references, texts, reader.hash, setting, evaluation)
@@ -110,14 +115,14 @@ def _shuffled(references: References, made: Sequence[Any], world: World) -> list
     return [partner[place] for place in references.places]
 
 
-def _comparable(ceiling: Producer, producer: Producer) -> Producer:
-    """Raises ValueError for a ceiling whose scores could not stand beside the producer's."""
-    if ceiling.conditions != producer.conditions or ceiling.name == producer.name:
+def _comparable(bound: Producer, producer: Producer) -> Producer:
+    """Raises ValueError for a ceiling or floor whose scores could not stand beside the producer's."""
+    if bound.conditions != producer.conditions or bound.name == producer.name:
         raise ValueError(
-            f"{ceiling.name} {dict(ceiling.conditions)} is no ceiling of {producer.name} {dict(producer.conditions)}: "
+            f"{bound.name} {dict(bound.conditions)} is no bound of {producer.name} {dict(producer.conditions)}: "
             "it must have another name, and the same layout and statistics"
         )
-    return ceiling
+    return bound
 
 
 def _reader_of(corpus: Corpus, setting: Setting) -> Reader | None:

@@ -110,9 +110,4 @@ class Generator(Settings):
             found.append(
                 "GENERATOR.RETRIEVAL.KEYWORDS needs signs: set DATASET.LEXICON or GENERATOR.RETRIEVAL.WORD_CODES"
             )
-        every, generate = config.eval.every_epochs, config.eval.generate_every
-        if every >= 1 and (generate < 0 or generate % every):
-            found.append(
-                f"EVAL.GENERATE_EVERY must be a multiple of EVAL.EVERY_EPOCHS ({every}), or 0 for never, not {generate}"
-            )
-        return found
+        return found + config.eval.generation_problems()

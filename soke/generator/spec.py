@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Mapping
 
+from soke.data.rates import rate_of
 from soke.generator.settings import Generator, Retrieval
 from soke.text.locales import completed
 
@@ -47,9 +48,7 @@ class GeneratorSpec:
 
     def rate(self, language: str, corpus: str | None = None) -> float:
         """Frames per second of motions of a corpus; without one that it was trained on, of the language's first."""
-        languages = self.corpora or {}
-        of_language = {name: fps for name, fps in self.fps.items() if languages.get(name, name) == language}
-        return of_language.get(corpus, next(iter(of_language.values())))
+        return rate_of(self.fps, self.corpora or {}, language, corpus)
 
     def with_similar(self, similar: float) -> GeneratorSpec:
         """The same with another GENERATOR.RETRIEVAL.SIMILAR."""

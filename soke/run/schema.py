@@ -10,6 +10,7 @@ from soke.data.settings import Dataset
 from soke.evaluation.settings import Metric
 from soke.generator.settings import Generator
 from soke.recognition.settings import Recognition
+from soke.regressor.settings import Regressor
 from soke.render.settings import Render
 from soke.run.settings import Eval, Logger, Test, Train
 from soke.settings import Settings
@@ -37,6 +38,7 @@ class Config(Settings):
     tokenizer: Tokenizer
     loss: Loss
     generator: Generator
+    regressor: Regressor
     translation: Translation
     recognition: Recognition
     metric: Metric

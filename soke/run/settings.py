@@ -9,7 +9,7 @@ from soke.generator.settings import Search
 from soke.settings import Settings, near
 
 # Each with the section of its name; their rows are in soke/build/stages.py.
-STAGES = ("tokenizer", "generator", "translation", "recognition")
+STAGES = ("tokenizer", "generator", "regressor", "translation", "recognition")
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,13 @@ class Eval(Settings):
 
     def problems(self) -> list[str]:
         return self.below(1, "generate_clips", "batch_size", "every_epochs")
+
+    def generation_problems(self) -> list[str]:
+        """What is wrong with it for a model that is validated by what it generates, a sentence each, with keys."""
+        every, generate = self.every_epochs, self.generate_every
+        if every < 1 or (generate >= 0 and generate % every == 0):
+            return []
+        return [f"EVAL.GENERATE_EVERY must be a multiple of EVAL.EVERY_EPOCHS ({every}), or 0 for never, not {generate}"]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """SignTokenizer: motion features to codes and back, one autoencoder per distinct part of the body."""
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from soke.data.formats import SOKE_FRAMES
 from soke.data.sampling import SortedBatches
 from soke.data.statistics import Statistics
 from soke.errors import UserError
+from soke.hashing import StateHash
 from soke.settings import SettingsError
 from soke.storage import new_folder
 from soke.tokenizer.codes import Codes
@@ -74,7 +74,7 @@ class SignTokenizer(nn.Module):
         self.settings = {name: settings[name] for name in distinct}
         self.autoencoders = nn.ModuleDict({n: PartAutoencoder(mean[n], std[n], settings[n]) for n in distinct})
         self.epochs: dict[str, int] = {}
-        self._hashed: tuple[list[Tensor], list[tuple[int, int]], str] = ([], [], "")
+        self._hash = StateHash()
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -124,18 +124,8 @@ class SignTokenizer(nn.Module):
     @property
     def hash(self) -> str:
         """12 hex digits that change with anything that changes codes or motions: layout, statistics, sizes, weights."""
-        state = self.state_dict()
-        # Every batch of motions asks for it: hashed again only when a tensor was written to or replaced. The tensors
-        # that were hashed are held, so that no other can come to lie where one of them was.
-        current = [(tensor.data_ptr(), tensor._version) for tensor in state.values()]
-        if self._hashed[1] != current:
-            facts = [self.layout.hash, self._settings(), *self._form.values()]
-            digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-            for name, tensor in sorted(state.items()):
-                digest.update(name.encode())
-                digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-            self._hashed = list(state.values()), current, digest.hexdigest()[:12]
-        return self._hashed[2]
+        # Every batch of motions asks for it.
+        return self._hash([self.layout.hash, self._settings(), *self._form.values()], self.state_dict())
 
     def provenance(self) -> dict[str, str | int | float]:
         """What weights must agree with to be loaded into this tokenizer: entry -> value, all plain."""

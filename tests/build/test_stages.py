@@ -114,7 +114,7 @@ def test_what_a_stage_does_not_do_is_told():
     with pytest.raises(UserError, match="back_translation trains a model of stage translation, which has no codes"):
         tokenizer_of(translation)
     for config in (translation, load_config("configs/deto.yaml")):
-        with pytest.raises(UserError, match="which signs nothing: choose a generator's configuration"):
+        with pytest.raises(UserError, match="which signs nothing: choose a generator's or a regressor's configuration"):
             producer_of(config)
 
 

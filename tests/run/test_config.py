@@ -17,7 +17,7 @@ from soke.tokenizer.settings import AutoencoderSettings, Ema, Fsq
 RUNNABLE = [
     "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml",
     *(f"configs/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
-    "configs/recognition.yaml",
+    "configs/recognition.yaml", "configs/progressive_transformer.yaml", "configs/demo/progressive_transformer.yaml",
     *(f"configs/demo/{name}.yaml" for name in (
         "back_translation", "deto", "face_back_translation", "face_deto", "face_soke", "recognition", "soke",
         "soke_comparison",
@@ -293,7 +293,7 @@ def test_mistakes_within_and_between_sections_are_reported_at_once():
     assert str(error.value) == (
         "configs/soke.yaml: "
         "TRAIN.BATCH_SIZE must be at least 1, not 0; "
-        "TRAIN.STAGE is 'tokeniser', but must be one of tokenizer, generator, translation, recognition (did you mean tokenizer?); "
+        "TRAIN.STAGE is 'tokeniser', but must be one of tokenizer, generator, regressor, translation, recognition (did you mean tokenizer?); "
         "TEST.SEARCH.BEAMS must be at least 1, not 0; "
         "DATASET.CORPORA.how2sing.ROOT is missing; "
         "DATASET.CORPORA.how2sing is none of how2sign, csl, phoenix, nmfs_csl, faces (did you mean how2sign?); a corpus of "

@@ -1,0 +1,105 @@
+"""Regressors, new and trained."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+
+from soke.body.motion import JointMotion, Motion
+from soke.build import agreement, devices
+from soke.build.body import body_model, layout_of
+from soke.build.data import corpora_of, limits_of, statistics_of, val_motions
+from soke.build.tokenizer import export_folder_of
+from soke.data.clip import Clip, locales_of
+from soke.data.lengths import fitted_indices
+from soke.regressor.group import new_group, specs_of
+from soke.regressor.producer import RegressorProducer
+from soke.regressor.regressor import PoseRegressor
+from soke.run.config import Config, keyed
+from soke.run.processes import World
+
+if TYPE_CHECKING:  # what trains and what scores is imported by those who do
+    from soke.data.datamodule import SignDataModule
+    from soke.evaluation.outcome import Evaluation
+    from soke.regressor.module import RegressorModule
+
+log = logging.getLogger(__name__)
+
+
+def trained_producer(config: Config) -> RegressorProducer:
+    """The exported regressor of this run, with the timing that REGRESSOR.TIMING names."""
+    folder, r = export_folder_of(config), config.regressor
+    regressor = PoseRegressor.from_pretrained(folder, devices.device_of(config))
+    agreement.check_regressor(config, layout_of(config), regressor, folder)
+    references = _signed(config) if r.timing == "oracle" else None
+    return RegressorProducer(regressor, config.test.batch_size, r.max_frames, references)
+
+
+def _signed(config: Config) -> Callable[[Clip], Motion | JointMotion]:
+    """Clip -> what its signer signed, of the length that is scored."""
+    corpora = {corpus.name: corpus for corpus in corpora_of(config)}
+
+    def motion_of(clip: Clip) -> Motion | JointMotion:
+        motion = corpora[clip.corpus].load(clip)
+        return motion.frames(fitted_indices(len(motion), *limits_of(config), config.tokenizer.frames(1)))
+
+    return motion_of
+
+
+def new_regressor(config: Config, data: SignDataModule) -> PoseRegressor:
+    """With random weights, and the vocabularies of the training clips. Raises UserError for clips that lack what is to
+    be read of them."""
+    parts, corpora = layout_of(config), data.corpora
+    found = statistics_of(config, parts, corpora)
+    fps = {corpus.name: float(corpus.fps) for corpus in corpora}
+    with keyed():
+        specs = specs_of(config.regressor, data.dataset("train", "motion").clips, locales_of(corpora), fps)
+    features = sum(parts.sizes.values())
+    groups = {name: new_group(spec, features) for name, spec in specs.items()}
+    return PoseRegressor(parts, found.mean, found.std, groups, found.form)
+
+
+def training_module(config: Config, data: SignDataModule) -> RegressorModule:
+    from soke.evaluation.validation import GenerationScore, spread_samples
+    from soke.regressor.module import RegressorModule
+
+    regressor, score, r = new_regressor(config, data), None, config.regressor
+    if config.eval.generate_every:
+        samples, skipped = spread_samples(val_motions(config, data), config.eval.generate_clips)
+        data.record(skipped)
+        signed = {(sample.clip.corpus, sample.clip.name): sample.motion for sample in samples}
+        oracle = (lambda clip: signed[clip.corpus, clip.name]) if r.timing == "oracle" else None
+        producer = RegressorProducer(regressor, config.eval.batch_size, r.max_frames, oracle, warns=False)
+        score = GenerationScore(producer, body_model(config, "cpu"), samples, config.metric.dtw)
+    return RegressorModule(regressor, config.train.optim, score, config.eval.generate_every)
+
+
+def scores(producer: RegressorProducer, config: Config, world: World) -> Evaluation:
+    """Of text to motion, with a mean pose as a floor."""
+    from soke.build.testing import evaluation_setting
+    from soke.build.translation import readers_of
+    from soke.evaluation.baselines import MeanPose
+    from soke.evaluation.rows import generation
+
+    def mean_pose(signers):
+        return MeanPose(producer.regressor.statistics.mean, producer.layout, producer.conditions, signers)
+
+    evaluation = generation(producer, evaluation_setting(config, world, readers_of), floor=mean_pose)
+    made, cut = (sum(world.gathered([count])) for count in (producer.made, producer.cut))
+    if cut:
+        evaluation.table.notes.append(
+            f"the counter of {cut} of {made} motions did not end; they are cut after {producer.max_frames} frames"
+        )
+    return evaluation
+
+
+def conditions(config: Config) -> dict[str, object]:
+    """Of text to motion."""
+    return {"task": "t2m", "timing": config.regressor.timing, "max_frames": config.regressor.max_frames}
+
+
+def time(producer: RegressorProducer, config: Config, folder: Path) -> None:
+    from soke.evaluation import timing
+
+    timing.report(producer.batched, corpora_of(config), config.test.split, folder, devices.device_of(config))

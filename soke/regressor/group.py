@@ -1,0 +1,232 @@
+"""Group: a vocabulary and the network that reads it, for one sign language or for several; what is trained, saved and
+loaded by itself."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from soke.data.clip import Clip
+from soke.data.rates import rate_of
+from soke.evaluation.protocols import Sentence
+from soke.regressor.settings import Regressor
+from soke.regressor.source import language_token, tokens_of
+from soke.regressor.spread import ErrorSpread
+from soke.regressor.transformer import Memory, ProgressiveTransformer
+from soke.regressor.unroll import Guide, unroll
+from soke.text.vocabulary import TextVocabulary
+
+WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "group.json"
+_DISTANCES = {"mse": torch.square, "l1": torch.abs}
+
+
+@dataclass(frozen=True)
+class GroupSpec:
+    """What rebuilds a group besides its weights, in plain types.
+
+    languages: sign languages
+    locales:   sign language -> locale of its sentences
+    fps:       corpus -> frames per second of its motions
+    corpora:   corpus -> its sign language
+    tokens:    of the vocabulary
+    settings:  of the network and its training
+    """
+
+    languages: list[str]
+    locales: dict[str, str]
+    fps: dict[str, float]
+    corpora: dict[str, str]
+    tokens: list[str]
+    settings: Regressor
+
+    def rate(self, language: str, corpus: str | None) -> float:
+        """Frames per second of motions of a corpus; without one that it was trained on, of the language's first."""
+        return rate_of(self.fps, self.corpora, language, corpus)
+
+    def source(self, sentence: Sentence) -> list[str]:
+        """The tokens that are read of a sentence, the end among them. Raises UserError as `tokens_of` does."""
+        named = [language_token(sentence.language)] if len(self.languages) > 1 else []
+        return [*named, *tokens_of(sentence, self.settings.source, self.locales[sentence.language]), _END]
+
+    def with_tokens_of(self, clips: Iterable[Clip]) -> GroupSpec:
+        """With the vocabulary of training clips."""
+        tokens = list(TextVocabulary.of(map(self.source, clips)).tokens)
+        return GroupSpec(**{**vars(self), "tokens": tokens})
+
+    def to_plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> GroupSpec:
+        return cls(**{**plain, "settings": Regressor(**plain["settings"])})
+
+
+_END = TextVocabulary.SPECIALS[TextVocabulary.END]
+
+
+@dataclass
+class Reading:
+    """What a group has read of B sentences.
+
+    memory: for the decoder
+    terms:  name -> [B] losses of the reading itself, as much as they weigh
+    """
+
+    memory: Memory
+    terms: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class RegressorOutput:
+    """One pass of B clips under teacher forcing.
+
+    errors:  [B] what is to become small: a mean over a clip's frames of the distance of features and counter
+    squared: [B] the mean squared error of the features of each next frame, without a gradient
+    counter: [B] the mean absolute error of the counter, without a gradient
+    frames:  [B] of each clip
+    terms:   name -> [B] further losses, see `Reading`
+    """
+
+    errors: Tensor
+    squared: Tensor
+    counter: Tensor
+    frames: Tensor
+    terms: dict[str, Tensor]
+
+
+class Group(nn.Module):
+    """Sentences to normalised features of F numbers.
+
+    deviation: [F] standard deviation of each feature's error in the last epoch of training, 0 before the first ends
+    """
+
+    deviation: Tensor
+    terms: tuple[str, ...] = ()  # names of those of its readings
+
+    def __init__(self, spec: GroupSpec, features: int):
+        super().__init__()
+        self.spec, self.vocabulary = spec, TextVocabulary(spec.tokens)
+        self.network = ProgressiveTransformer(len(self.vocabulary), features, spec.settings)
+        self.register_buffer("deviation", torch.zeros(features))
+        learnt = spec.settings.start == "learnt" and not spec.settings.just_counter
+        self.start = nn.Parameter(torch.zeros(features)) if learnt else None
+        self.spread = ErrorSpread()
+
+    @property
+    def settings(self) -> Regressor:
+        return self.spec.settings
+
+    def read(self, sentences: Sequence[Sentence]) -> Reading:
+        """Raises UserError for an empty text."""
+        rows = [torch.tensor(self.vocabulary.ids(self.spec.source(sentence))) for sentence in sentences]
+        ids = pad_sequence(rows, batch_first=True, padding_value=TextVocabulary.PADDING)
+        return Reading(self.network.encode(ids.to(self.deviation.device)))
+
+    def forward(self, sentences: Sequence[Sentence], frames: Tensor, lengths: Tensor) -> RegressorOutput:
+        """Teacher forcing; in training with noise on the frames that are read.
+
+        frames:  [B, T, F] normalised
+        lengths: [B] frames, each at least one
+        """
+        reading, steps = self.read(sentences), frames.shape[1]
+        counters = torch.arange(1, steps + 1, device=frames.device) / lengths[:, None]  # [B, T]
+        outputs, _ = self.network.decode(self._inputs(frames, counters), reading.memory)
+        valid = torch.arange(steps, device=frames.device) < lengths[:, None]
+        future = self.settings.future
+        predicted = outputs[..., :-1].unflatten(2, (future, -1)).float()  # [B, T, K, F]
+        ahead = nn.functional.pad(frames, (0, 0, 0, future - 1)).unfold(1, future, 1).transpose(2, 3)
+        there = nn.functional.pad(valid, (0, future - 1)).unfold(1, future, 1)  # [B, T, K]
+        missed, off = predicted - ahead, outputs[..., -1].float() - counters
+        if self.training:
+            self.spread.add(missed[:, :, 0].detach()[valid])
+        with torch.no_grad():
+            squared = (missed[:, :, 0].square().mean(2) * valid).sum(1) / lengths
+            counter = (off.abs() * valid).sum(1) / lengths
+        return RegressorOutput(self._errors(missed, off, there), squared, counter, lengths, reading.terms)
+
+    def _errors(self, missed: Tensor, off: Tensor, there: Tensor) -> Tensor:
+        """missed [B, T, K, F] of the frames that are there [B, T, K], off [B, T] of the counter -> [B]"""
+        distance, weight = _DISTANCES[self.settings.loss], self.settings.counter_weight
+        valid = there[..., 0]
+        of_frames = (distance(missed).sum(3) * there).sum((1, 2))
+        of_counters = weight * (distance(off) * valid).sum(1)
+        return (of_frames + of_counters) / (there.sum((1, 2)) * missed.shape[3] + weight * valid.sum(1))
+
+    def _inputs(self, frames: Tensor, counters: Tensor) -> Tensor:
+        """What each step reads: the frame before it [B, T, F + 1]."""
+        before = frames[:, :-1]
+        if self.training and self.settings.noise:
+            before = before + self.settings.noise * self.deviation * torch.randn_like(before)
+        first = self._start().to(frames).expand(len(frames), 1, -1)
+        counters = nn.functional.pad(counters[:, :-1], (1, 0))
+        return torch.cat([torch.cat([first, before], dim=1), counters[..., None].to(frames)], dim=2)
+
+    def generate(
+        self, sentences: Sequence[Sentence], max_frames: int, guide: Guide | None = None
+    ) -> tuple[list[Tensor], list[bool]]:
+        """As `unroll`."""
+        return unroll(self.network, self.read(sentences).memory, self._start(), max_frames, guide)
+
+    def _start(self) -> Tensor:
+        return torch.zeros_like(self.deviation) if self.start is None else self.start
+
+    def end_epoch(self) -> None:
+        """What the epoch's errors were becomes the size of the next one's noise. Every process must call it."""
+        deviation = self.spread.of_all(self.deviation)
+        if deviation is not None:
+            self.deviation.copy_(deviation)
+
+    def save(self, folder: Path) -> None:
+        """Writes the files of the group into an existing folder."""
+        plain = {"features": len(self.deviation), **self.spec.to_plain()}
+        (folder / CONFIG_FILE).write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        weights = {name: value.cpu().contiguous() for name, value in self.state_dict().items()}
+        save_file(weights, folder / WEIGHTS_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> Group:
+        """What `save` wrote. Raises the errors of missing or damaged files, which `PoseRegressor` explains."""
+        plain = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        features = plain.pop("features")
+        group = new_group(GroupSpec.from_plain(plain), features)
+        group.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        return group
+
+
+def new_group(spec: GroupSpec, features: int) -> Group:
+    """With random weights. features: F"""
+    return Group(spec, features)
+
+
+def specs_of(
+    settings: Regressor, clips: Sequence[Clip], locales: Mapping[str, str], fps: Mapping[str, float],
+) -> dict[str, GroupSpec]:
+    """Name of each group -> its spec, with the vocabulary of its training clips; see REGRESSOR.GROUPS.
+
+    clips:   of training
+    locales: sign language -> locale
+    fps:     corpus -> frames per second
+
+    Raises UserError as `tokens_of` does.
+    """
+    corpora = {clip.corpus: clip.language for clip in clips}
+    languages = list(dict.fromkeys(corpora.values()))
+    named = {SHARED: languages} if settings.groups == "shared" else {language: [language] for language in languages}
+    return {
+        name: GroupSpec(
+            members, {language: locales[language] for language in members},
+            {corpus: fps[corpus] for corpus, language in corpora.items() if language in members},
+            {corpus: language for corpus, language in corpora.items() if language in members}, [], settings,
+        ).with_tokens_of(clip for clip in clips if clip.language in members)
+        for name, members in named.items()
+    }
+
+
+SHARED = "all"  # the group of all languages

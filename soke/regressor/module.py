@@ -1,0 +1,125 @@
+"""Training of regressors with Lightning: errors under teacher forcing, by one objective a batch; validation by
+generation."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from soke import __version__
+from soke.data.dataset import MotionBatch
+from soke.errors import UserError
+from soke.evaluation.validation import GenerationScore
+from soke.regressor.group import RegressorOutput
+from soke.regressor.objectives import MeanError, new_objective
+from soke.regressor.regressor import PoseRegressor
+from soke.run.settings import Optim
+from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizers_of
+
+_CHECKED = ("layout_hash", "statistics_hash", "form_of_frames", "groups")
+PROVENANCE_KEY = "regressor"  # of a checkpoint
+
+
+class RegressorModule(pl.LightningModule):
+    """Logs for both stages, under teacher forcing, <stage>/loss, error, squared (of the features of the next frame),
+    counter (mean absolute error) and the groups' further terms, means over frames; and what `generation` says of
+    generated motion. All of it is of all processes; validation is in float32.
+
+    generation:     the score by which the exported checkpoint is chosen, by its DTW-JPE; None: the last one is exported
+    generate_every: epochs between two scores; the last epoch, where it is validated, is scored too
+    """
+
+    def __init__(
+        self, regressor: PoseRegressor, optim: Optim, generation: GenerationScore | None = None, generate_every: int = 1
+    ):
+        super().__init__()
+        self.regressor, self.optim = regressor.train(), optim
+        shares = {name: share for name, share in regressor.settings.objectives.items() if share}
+        self.objectives = nn.ModuleDict({name: new_objective(name) for name in shares})
+        self.shares = torch.tensor([*shares.values()], dtype=torch.float64)
+        self.plain = MeanError()
+        self.generation, self.generate_every = generation, generate_every
+        self.monitor, self.monitor_mode = None if generation is None else "val/DTW_JPE", "min"
+        names = ["loss", "error", "squared", "counter", *regressor.terms]
+        self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
+
+    def on_train_epoch_start(self) -> None:
+        self.regressor.epoch = self.current_epoch
+
+    def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor:
+        objective = self._drawn()
+        if not batch.clips:  # all were unreadable
+            return no_loss(self)
+        output = self.regressor(batch.clips, batch.features, batch.lengths)
+        loss = objective(output.errors, output.squared, output.frames) + self._terms(output)
+        self._count(output, loss, "train")
+        self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.clips))
+        return loss + no_loss(self)  # DDP waits for the gradient of groups that have no clip in this batch, too
+
+    def on_train_epoch_end(self) -> None:
+        self.means["train"].log(self)
+        self.regressor.end_epoch()
+
+    @in_float32
+    def validation_step(self, batch: MotionBatch, batch_index: int) -> None:
+        if batch.clips:
+            output = self.regressor(batch.clips, batch.features, batch.lengths)
+            self._count(output, self.plain(output.errors, output.squared, output.frames) + self._terms(output), "val")
+
+    @in_float32
+    def on_validation_epoch_end(self) -> None:
+        means = self.means["val"].log(self)
+        if self.generation is None:
+            follow(self, means["loss"], self.optim)
+        epoch = self.current_epoch + 1
+        if self.generation is not None and (epoch % self.generate_every == 0 or epoch == self.trainer.max_epochs):
+            scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
+            self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
+            follow(self, scores["DTW_JPE"], self.optim)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        return optimizers_of(self.regressor.parameters(), self.optim, self.trainer.max_epochs, self.monitor_mode)
+
+    def _drawn(self) -> nn.Module:
+        """The objective of a training batch, by the shares; the same in all processes, whose batches are one step."""
+        names = list(self.objectives)
+        if len(names) == 1:
+            return self.objectives[names[0]]
+        drawn = int(torch.multinomial(self.shares, 1))
+        return self.objectives[names[self.trainer.strategy.broadcast(drawn)]]
+
+    def _count(self, output: RegressorOutput, loss: Tensor, stage: str) -> None:
+        values = {"error": output.errors, "squared": output.squared, "counter": output.counter, **output.terms}
+        frames = output.frames
+        means = {name: (value.detach() * frames).sum() / frames.sum() for name, value in values.items()}
+        self.means[stage].add({"loss": loss, **means}, frames.sum())
+
+    @staticmethod
+    def _terms(output: RegressorOutput) -> Tensor:
+        """The groups' further losses, means over clips."""
+        return sum((term.mean() for term in output.terms.values()), output.errors.new_zeros(()))
+
+    def export(self, folder: Path) -> None:
+        """Writes the regressor for `PoseRegressor.from_pretrained`; of several processes, the first does."""
+        if self.global_rank == 0:
+            self.regressor.save_pretrained(folder)
+
+    def provenance(self) -> dict[str, Any]:
+        """What the run's model is made of, in plain types."""
+        return self.regressor.provenance()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[PROVENANCE_KEY] = {"version": __version__, **self.provenance()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Raises UserError for a checkpoint of another layout, of other statistics or of other words."""
+        theirs, ours = checkpoint.get(PROVENANCE_KEY, {}), self.provenance()
+        for key in _CHECKED:
+            if theirs.get(key) != ours[key]:
+                raise UserError(
+                    f"this checkpoint does not fit: its {key.replace('_', ' ')} are not the run's; start a new run, or "
+                    "use the data and the settings that it was trained with"
+                )

@@ -1,0 +1,44 @@
+"""Settings of regressors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from soke.settings import TransformerSettings, near
+
+OBJECTIVES = ("mse",)  # what a batch may be trained by; they are made in soke/regressor/objectives.py
+
+
+@dataclass(frozen=True)
+class Regressor(TransformerSettings):
+    """Sizes are of a group's encoder and of its decoder, each; `configs/default.yaml` explains every field."""
+
+    source: Literal["text", "gloss"]
+    groups: Literal["shared", "per_language"]
+    loss: Literal["mse", "l1"]
+    counter_weight: float
+    just_counter: bool
+    noise: float
+    future: int
+    start: Literal["learnt", "mean"]
+    timing: Literal["free", "oracle"]
+    max_frames: int
+    objectives: dict[str, float]
+
+    def problems(self) -> list[str]:
+        found = super().problems() + self.below(1, "future", "max_frames") + self.below(0, "noise")
+        if not self.counter_weight > 0:
+            found.append(f"`counter_weight` must be above 0, or no motion would end, not {self.counter_weight}")
+        if self.noise and self.just_counter:
+            found.append("`noise` has no effect with `just_counter`, which hides the frames that it is added to")
+        unknown = [name for name in self.objectives if name not in OBJECTIVES]
+        for name in unknown:
+            found.append(f"`objectives` has no {name}, but {', '.join(OBJECTIVES)}{near(name, OBJECTIVES)}")
+        shares = self.objectives.values()
+        if not unknown and not (all(share >= 0 for share in shares) and 0 < sum(shares) < float("inf")):
+            found.append("`objectives` must give each a share of at least 0, not all 0")
+        return found
+
+    def training_problems(self, config: Any) -> list[str]:
+        return config.eval.generation_problems()
