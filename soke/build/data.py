@@ -16,6 +16,7 @@ from soke.data.dataset import MotionDataset
 from soke.data.formats import FORMATS, SOKE_FRAMES
 from soke.data.lexicon import Lexicon
 from soke.data.settings import Dataset
+from soke.data.share import TrainingShare, TrainingSubset
 from soke.data.statistics import Statistics, data_hashes, load_or_compute_statistics, published_statistics
 from soke.errors import UserError
 from soke.run import folders
@@ -34,6 +35,16 @@ def corpora_of(config: Config, without_sentences: bool = False) -> list[Corpus]:
     """
     named = config.dataset.corpora
     return [corpus_of(name, config.dataset) for name in (named if without_sentences else with_sentences(named))]
+
+
+def training_corpora(config: Config, without_sentences: bool = False) -> list[Corpus]:
+    """`corpora_of` for who trains on them: with the training clips that DATASET.TRAIN_SHARE and TRAIN_CLIPS leave."""
+    share, chosen = training_share(config), corpora_of(config, without_sentences)
+    return chosen if share.all else [TrainingSubset(corpus, share) for corpus in chosen]
+
+
+def training_share(config: Config) -> TrainingShare:
+    return TrainingShare(config.dataset.train_share, config.dataset.train_clips, config.seed)
 
 
 def corpus_of(name: str, dataset: Dataset) -> Corpus:
@@ -70,7 +81,7 @@ def code_store(config: Config) -> CodeStore:
 
 def motion_data(config: Config, folder: Path) -> SignDataModule:
     """Motions of the corpora; clips that are skipped are listed in `folder`."""
-    return _data_module(config, folder, corpora_of(config), "motion", config.train.batch_frames)
+    return _data_module(config, folder, training_corpora(config), "motion", config.train.batch_frames)
 
 
 def tokenizer_data(config: Config, folder: Path) -> SignDataModule:
@@ -79,7 +90,7 @@ def tokenizer_data(config: Config, folder: Path) -> SignDataModule:
 
     Raises UserError for signs that are to be trained on, but are not there.
     """
-    chosen = corpora_of(config, without_sentences=True)
+    chosen = training_corpora(config, without_sentences=True)
     if config.dataset.train_on_lexicon:
         signs = lexicon_of(config, chosen, languages=[corpus.language for corpus in chosen])
         if signs is None:
@@ -93,7 +104,7 @@ def tokenizer_data(config: Config, folder: Path) -> SignDataModule:
 def code_data(config: Config, folder: Path) -> SignDataModule:
     """Codes of the corpora; clips that are skipped are listed in `folder`."""
     longest = config.tokenizer.steps(config.train.batch_frames)
-    return _data_module(config, folder, corpora_of(config), "codes", longest)
+    return _data_module(config, folder, training_corpora(config), "codes", longest)
 
 
 def _data_module(

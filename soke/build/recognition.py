@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Callable, cast
 
 from soke.build import agreement, devices
 from soke.build.body import body_model
-from soke.build.data import corpora_of, limits_of
+from soke.build.data import corpora_of, limits_of, training_share
 from soke.build.tokenizer import export_folder_of, named_tokenizer
 from soke.data.labels import LabelledCorpus
 from soke.errors import UserError
@@ -32,7 +32,7 @@ def data(config: Config, folder: Path) -> RecognitionData:
     return RecognitionData(
         corpus, train, val, r.seen(extraction.tokenizer.parts), val_share=r.val_share,
         batch_size=config.train.batch_size, eval_batch_size=config.eval.batch_size, workers=config.train.num_workers,
-        seed=config.seed, group_by_length=config.dataset.group_by_length, folder=folder,
+        seed=config.seed, group_by_length=config.dataset.group_by_length, folder=folder, share=training_share(config),
     )
 
 

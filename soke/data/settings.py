@@ -38,6 +38,8 @@ class Dataset(Settings):
     strict: bool
     cache_frames: int
     group_by_length: bool
+    train_share: float
+    train_clips: int | None
 
     def problems(self) -> list[str]:
         found = [] if self.corpora else ["`corpora` is empty: name at least one corpus"]
@@ -48,4 +50,8 @@ class Dataset(Settings):
         ]
         if self.min_frames > self.max_frames:
             found.append("`min_frames` is above `max_frames`")
+        if not 0 < self.train_share <= 1:
+            found.append(f"`train_share` must be above 0 and at most 1, not {self.train_share}")
+        if self.train_clips is not None and self.train_clips < 1:
+            found.append(f"`train_clips` must be at least 1, or null for all, not {self.train_clips}")
         return found + self.below(0, "cache_frames")

@@ -19,6 +19,7 @@ from soke.data.clip import SkippedClip
 from soke.data.datamodule import ResumableLoader
 from soke.data.labels import LabelledCorpus, SignLabel
 from soke.data.sampling import GroupedBatches, SortedBatches
+from soke.data.share import TrainingShare
 from soke.errors import UserError
 from soke.recognition.features import FeatureFile
 from soke.storage import new_file
@@ -105,11 +106,8 @@ class SignDataset(Dataset):
 def held_out(labels: Mapping[str, SignLabel], share: float, seed: int) -> set[str]:
     """Names of the clips that are taken out of training to validate: of every sign `share` of its clips, rounded, but
     at least one where it has two and never all; which ones depends on seed and names alone."""
-    by_sign: dict[int, list[str]] = {}
-    for name, label in labels.items():
-        by_sign.setdefault(label.number, []).append(name)
     chosen: set[str] = set()
-    for names in by_sign.values():
+    for names in _by_sign(labels):
         count = min(max(round(share * len(names)), 1), len(names) - 1)
         chosen.update(sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())[:count])
     return chosen
@@ -123,6 +121,21 @@ def labels_of(corpus: LabelledCorpus, split: str, rule: Mapping[str, float]) -> 
     labels = corpus.labels("train")
     out = held_out(labels, rule["share"], int(rule["seed"]))
     return {name: label for name, label in labels.items() if (name in out) == (split == "val")}
+
+
+def _left(labels: dict[str, SignLabel], share: TrainingShare, corpus: str) -> dict[str, SignLabel]:
+    """Those of the training clips that `share` leaves of every sign."""
+    chosen = set().union(*(share.chosen(corpus, names) for names in _by_sign(labels)))
+    if len(chosen) < len(labels):
+        log.info("training has %d of the %d clips of %s, of every sign some", len(chosen), len(labels), corpus)
+    return {name: label for name, label in labels.items() if name in chosen}
+
+
+def _by_sign(labels: Mapping[str, SignLabel]) -> list[list[str]]:
+    names: dict[int, list[str]] = {}
+    for name, label in labels.items():
+        names.setdefault(label.number, []).append(name)
+    return list(names.values())
 
 
 def signs_of(labels: Collection[SignLabel]) -> list[SignLabel]:
@@ -166,6 +179,7 @@ class RecognitionData(pl.LightningDataModule):
     train, val: the features of these splits; val None: validation clips are taken out of train, see `held_out`
     parts:      those that are seen
     folder:     run folder, where `skipped_clips.txt` is written
+    share:      of the training clips of every sign that training has, once validation has its own
 
     rule:       the share of train that validates, and the seed that it depends on; empty: the corpus has a val split
     """
@@ -173,7 +187,7 @@ class RecognitionData(pl.LightningDataModule):
     def __init__(
         self, corpus: LabelledCorpus, train: FeatureFile, val: FeatureFile | None, parts: Sequence[str], *,
         val_share: float, batch_size: int, eval_batch_size: int, workers: int = 0, seed: int = 0,
-        group_by_length: bool = True, folder: Path | None = None,
+        group_by_length: bool = True, folder: Path | None = None, share: TrainingShare = TrainingShare(),
     ):
         super().__init__()
         self.corpus, self.parts, self.seed, self.workers = corpus, tuple(parts), seed, workers
@@ -186,7 +200,7 @@ class RecognitionData(pl.LightningDataModule):
                 seed,
             )
         self.skipped = [clip for split in self._stored for clip in corpus.skipped(split)]
-        labels, own = self._labels(train, "train"), self._labels(val, "val")
+        labels, own = _left(self._labels(train, "train"), share, corpus.name), self._labels(val, "val")
         self.signs = signs_of(list(labels.values()))
         chosen, _ = known(labels, self.signs, corpus.name, "train")
         self.train = SignDataset(train, chosen, self.parts)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from soke.data.labels import SignLabel
+from soke.data.share import TrainingShare
 from soke.errors import UserError
 from soke.recognition.data import RecognitionData, SignDataset, collate_signs, held_out, known, labels_of, signs_of
 from tests.recognition.helpers import SIGNS, ToySigns, features
@@ -50,6 +51,15 @@ def test_a_val_split_is_taken_as_it_is(tmp_path):
     data = recognition_data(tmp_path, corpus)
     assert (len(data.train), len(data.val), data.rule) == (12, 8, {})
     assert set(data.val.names) == set(corpus.labels("val"))
+
+
+@pytest.mark.parametrize("share", [TrainingShare(0.34, None, 3), TrainingShare(1.0, 2, 3)])
+def test_a_share_of_every_sign_trains_and_validation_stays_as_it_is(tmp_path, share):
+    corpus = ToySigns({"train": 8})
+    whole, part = recognition_data(tmp_path, corpus), recognition_data(tmp_path, corpus, share=share)
+    assert part.val.names == whole.val.names and part.signs == whole.signs == SIGNS
+    assert set(part.train.names) < set(whole.train.names)
+    assert sorted(part.train.signs.values()) == [0, 0, 1, 1, 2, 2, 3, 3]  # of the six of each that do not validate
 
 
 def test_batches_hold_the_seen_parts_of_every_clip_once(tmp_path):

@@ -69,6 +69,8 @@ def test_the_same_settings_continue(tmp_path):
         ("soke", "DATASET.CORPORA.csl=null", "DATASET.CORPORA.csl.ROOT: data/CSL-Daily -> absent"),
         ("soke", "DATASET.LEXICON=null", "DATASET.LEXICON: data/lexicon -> null"),
         ("soke", "DATASET.MAX_FRAMES=200", "DATASET.MAX_FRAMES: 400 -> 200"),
+        ("soke", "DATASET.TRAIN_SHARE=0.3", "DATASET.TRAIN_SHARE: 1.0 -> 0.3"),
+        ("soke", "DATASET.TRAIN_CLIPS=10", "DATASET.TRAIN_CLIPS: null -> 10"),
         ("soke", "METRIC.DTW=fastdtw", "METRIC.DTW: exact -> fastdtw"),
         ("soke", "TRAIN.END_EPOCH=20", "TRAIN.END_EPOCH: 10 -> 20"),
         ("deto", "LOSS.VELOCITY=0.5", "LOSS.VELOCITY: 0.0 -> 0.5"),
