@@ -27,7 +27,7 @@ from soke.data.csl_daily import CSLDaily
 from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon
 from soke.data.phoenix14t import Phoenix14T
-from soke.data.synthetic.writer import STAMP as CORPORA_STAMP
+from soke.data.synthetic.files import STAMP as CORPORA_STAMP
 from soke.errors import UserError
 from soke.generator.retrieval import MARKERS
 from soke.generator.text_tokenizer import SENTENCEPIECE_FILE, TextTokenizer, normaliser_of

@@ -1,4 +1,5 @@
-"""Write the synthetic corpora: `python -m prepare.synthetic_corpora --out DIR --size demo`, with faces `--face`."""
+"""Write the synthetic corpora: `python -m prepare.synthetic_corpora --out DIR --size demo`, with faces `--face`, as joint
+positions in eight languages `--skels`."""
 from __future__ import annotations
 
 import argparse
@@ -11,6 +12,7 @@ from tqdm import tqdm
 from soke.data.synthetic.corpora import SIZES
 from soke.data.synthetic.facial_actions import load_facial_actions
 from soke.data.synthetic.phenomena import kept_shares
+from soke.data.synthetic.skeleton_writer import write_skeletons
 from soke.data.synthetic.writer import write_corpora
 from soke.errors import UserError
 
@@ -21,17 +23,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", choices=list(SIZES), default="demo", help="how many clips")
     parser.add_argument("--seed", type=int, default=1234, help="everything follows from it")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; what is written is the same")
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
         "--face", action="store_true",
         help="the same signing with faces: mouthings, brows, blinks and gaze in the SMPL-FX format, what ten "
         "coefficients keep of them in SOKE's, and a corpus of isolated signs, some of which differ in the face alone",
     )
+    form.add_argument(
+        "--skels", action="store_true",
+        help="joint positions alone, as Prompt2Sign has them: eight sign languages, from many clips to few",
+    )
     options = parser.parse_args(arguments)
+    common = {
+        "workers": options.workers,
+        "progress": lambda items, total: tqdm(items, total=total, unit="clip", desc="synthetic corpora"),
+    }
     try:
-        written = write_corpora(
-            options.out, options.size, options.seed, workers=options.workers, face=options.face,
-            progress=lambda items, total: tqdm(items, total=total, unit="clip", desc="synthetic corpora"),
-        )
+        if options.skels:
+            written = write_skeletons(options.out, options.size, options.seed, **common)
+        else:
+            written = write_corpora(options.out, options.size, options.seed, face=options.face, **common)
     except UserError as error:
         sys.exit(str(error))
     if options.face:

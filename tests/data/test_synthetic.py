@@ -21,12 +21,13 @@ from soke.data.lexicon import Lexicon
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.synthetic import arms
 from soke.data.synthetic.corpora import SIZES, TAIL, plan_corpora
+from soke.data.synthetic.files import STAMP
 from soke.data.synthetic.handshapes import HANDSHAPES, SLACK
 from soke.data.synthetic.language import write_sentences
 from soke.data.synthetic.motion import Signer, cite, perform
 from soke.data.synthetic.signs import MANUAL, invent_signs, stroke
 from soke.data.synthetic.vocabularies import LANGUAGES
-from soke.data.synthetic.writer import STAMP, write_corpora
+from soke.data.synthetic.writer import write_corpora
 from soke.errors import UserError
 from soke.text.locales import TEXT_LOCALE
 from soke.text.matching import TokenMatcher

@@ -23,7 +23,7 @@ from soke.data.synthetic.corpora import SignBook, plan_corpora, plan_lexicon
 from soke.data.synthetic.isolated import IsolatedSize, plan_isolated
 from soke.data.synthetic.recordings import FaceRecorder
 from soke.data.synthetic.visemes import VISEMES
-from soke.data.synthetic.writer import STAMP, write_corpora
+from soke.data.synthetic.writer import write_corpora
 from soke.errors import UserError
 from tests.data.test_synthetic import stopped_after, tree
 

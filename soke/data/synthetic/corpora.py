@@ -4,6 +4,7 @@ from __future__ import annotations
 import datetime
 import random
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -151,10 +152,19 @@ def looked_at(word: str) -> bool:
 
 def plan_corpora(size: str, seed: int) -> tuple[SyntheticCorpus, ...]:
     """The corpora of all languages; everything follows from `size`, a key of `SIZES`, and `seed`."""
-    return tuple(_plan(spoken.with_tail(TAIL[size]), SIZES[size], seed) for spoken in LANGUAGES)
+    return tuple(plan_corpus(spoken.with_tail(TAIL[size]), SIZES[size], seed, _name) for spoken in LANGUAGES)
 
 
-def _plan(spoken: SpokenLanguage, counts: dict[str, int], seed: int) -> SyntheticCorpus:
+def plan_corpus(
+    spoken: SpokenLanguage, counts: dict[str, int], seed: int,
+    named: Callable[[str, str, int, int, int], tuple[str, float]],
+) -> SyntheticCorpus:
+    """The corpus of one language.
+
+    counts: split -> clips
+    named:  sign language, split, number of the sentence, 0 or 1 for a second signer's take of it, and number of the
+            signer -> the clip's name and its frame rate
+    """
     language = spoken.language
     rng = random.Random(f"{seed}-{language}")
     signers = _signers(spoken, seed)
@@ -177,7 +187,7 @@ def _plan(spoken: SpokenLanguage, counts: dict[str, int], seed: int) -> Syntheti
             # Signer 0 is the left-handed one. A second take comes half a round later: another signer.
             turn = 1 + (start + n + take * (_SIGNERS // 2)) % (_SIGNERS - 1)
             signer = 0 if i in left_handed else turn
-            name, fps = _name(language, split, n, take, signer)
+            name, fps = named(language, split, n, take, signer)
             choices = tuple(rng.randrange(len(signs[word])) for word in sentence.words)
             takes.append(Take(name, split, sentence, signer, fps, choices, seed_number(seed, language, name)))
     return SyntheticCorpus(spoken, rare, signs, signers, tuple(takes))

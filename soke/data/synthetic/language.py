@@ -21,29 +21,31 @@ class SpokenLanguage:
 
     language:   sign language, a key of `soke.text.locales.TEXT_LOCALE`
     words:      category -> content words that are used equally often
-    tail:       category -> words of which each is rarer than the one before, see `tail_words`
     templates:  sentences with a slot per category
-    clauses:    for each template what face and head mark, as categories in the order in which they are signed: those
-                before `|` are the topic, `/` parts two clauses, `?` ends a question
     sign_order: categories in the order in which they are signed; what is not here is not signed
     variants:   words with two free variants of their sign
+    tail:       category -> words of which each is rarer than the one before, see `tail_words`
+    clauses:    for each template what face and head mark, as categories in the order in which they are signed: those
+                before `|` are the topic, `/` parts two clauses, `?` ends a question; none where nobody has a face
     face_pairs: pairs of words of one category whose signs differ only in the face
     negative:   verbs whose clause the head negates
-    phrases:    word -> words that fill its slot, where they are more than the word itself
+    phrases:    word -> words that fill its slot, where they are others than the word itself
     gloss_case: "upper" writes glosses as Phoenix-2014T does, in capitals without umlauts; "word" leaves the words
+    capital:    sentences begin with a capital letter
     """
 
     language: str
     words: dict[str, tuple[str, ...]]
-    tail: dict[str, tuple[str, ...]]
     templates: tuple[str, ...]
-    clauses: tuple[str, ...]
     sign_order: tuple[str, ...]
     variants: tuple[str, ...]
-    face_pairs: tuple[tuple[str, str], ...]
-    negative: tuple[str, ...]
+    tail: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    clauses: tuple[str, ...] = ()
+    face_pairs: tuple[tuple[str, str], ...] = ()
+    negative: tuple[str, ...] = ()
     phrases: dict[str, str] = field(default_factory=dict)
     gloss_case: Literal["word", "upper"] = "word"
+    capital: bool = False
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -62,6 +64,8 @@ class SpokenLanguage:
     def tail_counts(self, sentences: int) -> dict[str, int]:
         """Word of the tail -> how many of so many training sentences hold it: at least one, falling with the rank."""
         weights = {word: rank**-_TAIL_DECAY for rank, word in enumerate(self.tail_words, start=1)}
+        if not weights:
+            return {}
         unit = _TAIL_SHARE * sentences / sum(weights.values())
         return {word: max(1, round(unit * weight)) for word, weight in weights.items()}
 
@@ -72,6 +76,11 @@ class SpokenLanguage:
     def slots(self, template: str) -> tuple[str, ...]:
         """Categories that `template` asks for, in the order in which they are signed."""
         return tuple(category for category in self.sign_order if "{" + category + "}" in template)
+
+    def write(self, template: str, chosen: dict[str, str]) -> str:
+        """The sentence that `template` gives with these words, one per category."""
+        text = template.format(**{category: self.phrases.get(word, word) for category, word in chosen.items()})
+        return text[0].upper() + text[1:] if self.capital else text
 
     def gloss(self, words: tuple[str, ...]) -> str:
         gloss = " ".join(words)
@@ -115,7 +124,8 @@ def _of_the_tail(spoken: SpokenLanguage, split: str, counts: dict[str, int], rng
     else:
         rare = spoken.rare(counts["train"])
         rare = rng.sample(rare, len(rare))
-        words = [rare[i % len(rare)] for i in range(max(1, round(_RARE_SHARE[split] * counts[split])))]
+        wanted = max(1, round(_RARE_SHARE[split] * counts[split])) if rare else 0
+        words = [rare[i % len(rare)] for i in range(wanted)]
     words = words[: counts[split]]
     plan = [*words, *[None] * (counts[split] - len(words))]
     rng.shuffle(plan)
@@ -143,8 +153,7 @@ def _draw(
         words = tuple(chosen.values())
         if (wanted is not None and wanted not in words) or words in taken:
             continue
-        phrases = {category: spoken.phrases.get(word, word) for category, word in chosen.items()}
-        sentence = InventedSentence(template.format(**phrases), words, spoken.templates.index(template))
+        sentence = InventedSentence(spoken.write(template, chosen), words, spoken.templates.index(template))
         if words not in own:
             return sentence
         fallback = sentence

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import torch
 
-from soke.data.synthetic.corpora import FOLDERS, SyntheticCorpus, Take
+from soke.data.synthetic.corpora import SyntheticCorpus, Take
 from soke.data.synthetic.facial_actions import FacialActions
 from soke.data.synthetic.grammar import marks_of
 from soke.data.synthetic.isolated import IsolatedCorpus
@@ -14,13 +14,13 @@ from soke.data.synthetic.visemes import VISEMES
 Blinks = Mapping[str, Mapping[str, tuple[float, ...]]]  # folder of a source -> clip -> s
 
 
-def phenomena_of(corpora: tuple[SyntheticCorpus, ...]) -> dict:
-    """Of hands and words, per language and per clip."""
+def phenomena_of(corpora: Mapping[str, SyntheticCorpus]) -> dict:
+    """Of hands and words, per language and per clip. corpora: folder -> what it holds."""
     languages, clips = {}, {}
-    for corpus in corpora:
+    for folder, corpus in corpora.items():
         spoken = corpus.spoken
         languages[spoken.language] = {
-            "corpus": FOLDERS[spoken.language],
+            "corpus": folder,
             "rare_words": list(corpus.rare),
             "variant_words": list(spoken.variants),
             "face_pairs": [list(pair) for pair in spoken.face_pairs],

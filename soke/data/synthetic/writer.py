@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import pickle
 import shutil
@@ -32,15 +31,14 @@ from soke.data.smplfx_clips import write_clip
 from soke.data.synthetic.annotations import annotation_files, isolated_table, lexicon_table
 from soke.data.synthetic.corpora import FOLDERS, SIZES, Source, SyntheticCorpus, plan_corpora, plan_lexicon
 from soke.data.synthetic.facial_actions import load_facial_actions
+from soke.data.synthetic.files import as_json, claim, finish, write
 from soke.data.synthetic.isolated import plan_isolated
 from soke.data.synthetic.phenomena import faces_of, phenomena_of
 from soke.data.synthetic.recordings import FaceRecorder, Recorded, Recorder
 from soke.errors import UserError
-from soke.storage import new_file
 
 VERSION = 3  # to be raised whenever the same parameters give other files
 FACE_VERSION = 1  # likewise, of what is written with faces
-STAMP = "corpora.json"
 
 
 def write_corpora(
@@ -59,7 +57,7 @@ def write_corpora(
     if size not in SIZES:
         raise UserError(f"Unknown size {size!r} of the synthetic corpora: choose one of {', '.join(SIZES)}.")
     parameters = {"version": VERSION, "size": size, "seed": seed, **({"face": FACE_VERSION} if face else {})}
-    if _claim(root, parameters):
+    if claim(root, parameters):
         return False
     corpora = plan_corpora(size, seed)
     lexicon = plan_lexicon(corpora)
@@ -71,15 +69,15 @@ def write_corpora(
 
     for corpus in corpora:
         for name, content in annotation_files(corpus, made.lengths[corpus.folder]).items():
-            _write(root / corpus.folder / name, content)
+            write(root / corpus.folder / name, content)
     _write_statistics(root / FOLDERS["CSL"], made.moments / made.training_frames)
-    _write(root / lexicon.folder / "lexicon.csv", lexicon_table(lexicon.takes))
-    described = phenomena_of(corpora)
+    write(root / lexicon.folder / "lexicon.csv", lexicon_table(lexicon.takes))
+    described = phenomena_of({corpus.folder: corpus for corpus in corpora})
     for corpus in isolated:
-        _write(root / corpus.folder / "nmfs_csl.csv", isolated_table(corpus))
+        write(root / corpus.folder / "nmfs_csl.csv", isolated_table(corpus))
         described |= faces_of(corpora, corpus, made.blinks, load_facial_actions())
-    _write(root / "phenomena.json", _json(described))
-    _write(root / STAMP, _json({**parameters, "complete": True}))
+    write(root / "phenomena.json", as_json(described))
+    finish(root, parameters)
     return True
 
 
@@ -147,24 +145,6 @@ def _as_it_is(item: tuple) -> tuple:
     return item
 
 
-def _claim(root: Path, parameters: dict) -> bool:
-    """Whether `root` is complete already; else it is marked as under construction."""
-    stamp = root / STAMP
-    if stamp.is_file():
-        found = json.loads(stamp.read_text(encoding="utf-8"))
-        complete = found.pop("complete")
-        if found != parameters:
-            raise UserError(
-                f"{root} holds synthetic corpora made with {found}, not {parameters}: "
-                "remove that folder or choose another one with --out."
-            )
-        return complete
-    if root.exists() and any(root.iterdir()):
-        raise UserError(f"{root} is not empty and holds no synthetic corpora: choose another folder with --out.")
-    _write(stamp, _json({**parameters, "complete": False}))
-    return False
-
-
 def _write_frames(folder: Path, pattern: str, motion: Motion) -> None:
     """All frames or none: they are written beside their folder, which then is renamed. Complete folders are kept."""
     if folder.is_dir():
@@ -185,13 +165,4 @@ def _write_statistics(folder: Path, moments: np.ndarray) -> None:
     for name, values in (("mean", mean), ("std", np.sqrt(np.maximum(square - mean**2, 0)))):
         buffer = io.BytesIO()
         torch.save(torch.from_numpy(values).float(), buffer)
-        _write(folder / f"{name}.pt", buffer.getvalue())
-
-
-def _json(content: dict) -> bytes:
-    return json.dumps(content, ensure_ascii=False, indent=1).encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with new_file(path) as temporary:
-        temporary.write_bytes(content)
+        write(folder / f"{name}.pt", buffer.getvalue())
