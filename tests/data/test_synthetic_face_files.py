@@ -20,6 +20,7 @@ from soke.data.synthetic import corpora as planning
 from soke.data.synthetic import isolated as isolating
 from soke.data.synthetic import writer
 from soke.data.synthetic.corpora import SignBook, plan_corpora, plan_lexicon
+from soke.data.synthetic.files import STAMP
 from soke.data.synthetic.isolated import IsolatedSize, plan_isolated
 from soke.data.synthetic.recordings import FaceRecorder
 from soke.data.synthetic.visemes import VISEMES

@@ -6,6 +6,7 @@ import random
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -16,7 +17,7 @@ from soke.data.synthetic.faces import FacePlan
 from soke.data.synthetic.grammar import Marks, marks_of
 from soke.data.synthetic.language import InventedSentence, SpokenLanguage, write_sentences
 from soke.data.synthetic.motion import Performance, Signer, cite, perform
-from soke.data.synthetic.signs import SignForm, invent_signs
+from soke.data.synthetic.signs import POOL, SignForm, invent_signs
 from soke.data.synthetic.visemes import mouthing
 from soke.data.synthetic.vocabularies import LANGUAGES
 
@@ -152,23 +153,27 @@ def looked_at(word: str) -> bool:
 
 def plan_corpora(size: str, seed: int) -> tuple[SyntheticCorpus, ...]:
     """The corpora of all languages; everything follows from `size`, a key of `SIZES`, and `seed`."""
-    return tuple(plan_corpus(spoken.with_tail(TAIL[size]), SIZES[size], seed, _name) for spoken in LANGUAGES)
+    return tuple(
+        plan_corpus(spoken.with_tail(TAIL[size]), SIZES[size], seed, partial(_name, spoken.language))
+        for spoken in LANGUAGES
+    )
 
 
 def plan_corpus(
     spoken: SpokenLanguage, counts: dict[str, int], seed: int,
-    named: Callable[[str, str, int, int, int], tuple[str, float]],
+    named: Callable[[str, int, int, int], tuple[str, float]], pool: int = POOL,
 ) -> SyntheticCorpus:
     """The corpus of one language.
 
     counts: split -> clips
-    named:  sign language, split, number of the sentence, 0 or 1 for a second signer's take of it, and number of the
-            signer -> the clip's name and its frame rate
+    named:  split, number of the sentence, 0 or 1 for a second signer's take of it, number of the signer -> the clip's
+            name and its frame rate
+    pool:   as `invent_signs` takes it
     """
     language = spoken.language
     rng = random.Random(f"{seed}-{language}")
     signers = _signers(spoken, seed)
-    signs = invent_signs(spoken, seed_number(seed, language, "signs"))
+    signs = invent_signs(spoken, seed_number(seed, language, "signs"), pool)
     repeats = int(_REPEATED * counts["train"]) if language == "CSL" else 0
     different = {**counts, "train": counts["train"] - repeats}
     sentences, rare = write_sentences(spoken, different, f"{seed}-{language}-text"), spoken.rare(different["train"])
@@ -187,7 +192,7 @@ def plan_corpus(
             # Signer 0 is the left-handed one. A second take comes half a round later: another signer.
             turn = 1 + (start + n + take * (_SIGNERS // 2)) % (_SIGNERS - 1)
             signer = 0 if i in left_handed else turn
-            name, fps = named(language, split, n, take, signer)
+            name, fps = named(split, n, take, signer)
             choices = tuple(rng.randrange(len(signs[word])) for word in sentence.words)
             takes.append(Take(name, split, sentence, signer, fps, choices, seed_number(seed, language, name)))
     return SyntheticCorpus(spoken, rare, signs, signers, tuple(takes))

@@ -20,7 +20,7 @@ Posture = dict[str, Tensor]
 MANUAL = {"wrist": (2, 3), "swivel": (2,), "twist": (2,), "swing": (2, 2), "fingers": (2, 15, 3)}
 FACE = {"head": (3,), "jaw": (), "expression": (10,)}
 
-_POOL = 12000  # invented forms from which the signs of a language are chosen
+POOL = 12000  # invented forms from which the signs of a language are chosen
 _PHASES = 6  # moments of a stroke at which forms are compared
 _ORIENTATION_ERROR = 0.35  # rad by which a wrist may miss the wanted orientation
 _GAP = 0.06  # m between the two hands
@@ -174,19 +174,21 @@ def rest_posture() -> Posture:
     return both | {"head": torch.zeros(3), "jaw": torch.zeros(()), "expression": torch.zeros(10)}
 
 
-def invent_signs(spoken: SpokenLanguage, seed: int) -> dict[str, tuple[SignForm, ...]]:
+def invent_signs(spoken: SpokenLanguage, seed: int, pool: int = POOL) -> dict[str, tuple[SignForm, ...]]:
     """Word -> its sign's form, two forms for a word with variants; all as unlike each other as a random pool allows.
 
     The words of a face pair share their hands. About every second sign is made with both hands.
+
+    pool: number of forms, of which most cannot be made, to choose from
     """
     rng = torch.Generator().manual_seed(seed)
-    pool, one_handed = _pool(rng)
+    forms, one_handed = _pool(rng, pool)
     same_hands = {second: first for first, second in spoken.face_pairs}
     slots = [(w, n) for w in spoken.vocabulary if w not in same_hands for n in range(1 + (w in spoken.variants))]
-    chosen = _unlike_each_other(_features(pool), one_handed, len(slots))
+    chosen = _unlike_each_other(_features(forms), one_handed, len(slots))
     signs: dict[str, tuple[SignForm, ...]] = {}
     for (word, _), index in zip(slots, chosen):
-        signs[word] = (*signs.get(word, ()), pool[index])
+        signs[word] = (*signs.get(word, ()), forms[index])
     for second, first in same_hands.items():
         form = signs[first][0]
         # The opposite expression, and a mouth that moves where the other hardly does.
@@ -236,9 +238,8 @@ def _hand(palm: Tensor, orientation: Tensor, contact: Tensor, long: Tensor, fing
     return {"wrist": wrist, "swivel": swivel, "twist": twist, "swing": swing, "fingers": fingers}, error
 
 
-def _pool(rng: torch.Generator) -> tuple[SignForm, Tensor]:
-    """Random forms that a body can make, and which of them need one hand only [N]."""
-    n = _POOL
+def _pool(rng: torch.Generator, n: int) -> tuple[SignForm, Tensor]:
+    """Those of n random forms that a body can make, and which of them need one hand only [N]."""
     kind = _choice(rng, 4, n)  # 0, 1: one hand; 2: both alike; 3: the second hand is a base
     movement = _choice(rng, len(_MOVEMENTS), n)
     shift = torch.tensor([m.shift for m in _MOVEMENTS])[movement]

@@ -50,7 +50,7 @@ def write_skeletons(
         return False
     with _one_thread():
         corpora = plan_skeletons(size, seed)
-        _write_clips(root, corpora, Prompts.read(SPOKEN, seed=seed), progress, workers)
+        _write_clips(root, corpora, Prompts.read([each.language for each in SPOKEN.values()], seed=seed), progress, workers)
     write(root / "phenomena.json", as_json(phenomena_of({corpus.code: corpus.planned for corpus in corpora})))
     finish(root, parameters)
     return True
@@ -81,6 +81,7 @@ def _write_clips(
     made = iter(progress(DataLoader(_Clips(items), batch_size=None, num_workers=workers), len(items)))
     for corpus, split, takes in splits:
         _write_split(root / corpus.code, corpus, split, takes, made, prompts)
+    next(made, None)  # the end of the progress
 
 
 def _write_split(

@@ -5,6 +5,7 @@ GSL and DSGS translate the same German words by signs of their own.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from soke.data.synthetic.corpora import SyntheticCorpus, plan_corpus
 from soke.data.synthetic.language import SpokenLanguage
@@ -12,6 +13,7 @@ from soke.data.synthetic.small_vocabularies import FRENCH, ITALIAN, KOREAN, SPAN
 from soke.data.synthetic.vocabularies import ENGLISH, GERMAN
 
 FPS = 25.0
+_POOL = 4000  # forms; a third of what the larger vocabularies choose their signs from
 # Prompt2Sign's code, which is the name of the folder -> its language.
 SPOKEN: dict[str, SpokenLanguage] = {
     "ASL": ENGLISH, "GSL": GERMAN, "DSGS": replace(GERMAN, language="DSGS"), "LSF-CH": FRENCH, "LIS-CH": ITALIAN,
@@ -34,6 +36,7 @@ class SkeletonCorpus:
     planned: SyntheticCorpus
 
 
+@cache
 def plan_skeletons(size: str, seed: int) -> tuple[SkeletonCorpus, ...]:
     """The corpora of all eight languages; everything follows from `size`, a key of `SKELETON_SIZES`, and `seed`.
 
@@ -43,10 +46,10 @@ def plan_skeletons(size: str, seed: int) -> tuple[SkeletonCorpus, ...]:
     corpora = []
     for code, spoken in SPOKEN.items():
         bare = replace(spoken.with_tail(0), clauses=(), face_pairs=(), negative=())
-        planned = plan_corpus(bare, SKELETON_SIZES[size][code], seed, _name)
+        planned = plan_corpus(bare, SKELETON_SIZES[size][code], seed, partial(_name, code), _POOL)
         corpora.append(SkeletonCorpus(code, planned))
     return tuple(corpora)
 
 
-def _name(language: str, split: str, number: int, take: int, signer: int) -> tuple[str, float]:
-    return f"{language}_{number:05}_P{signer:02}", FPS
+def _name(code: str, split: str, number: int, take: int, signer: int) -> tuple[str, float]:
+    return f"{code}_{number:05}_P{signer:02}", FPS
