@@ -24,7 +24,7 @@ from soke.run import cli
 from soke.run.config import load_config, resolve
 from soke.settings import near
 from soke.storage import new_file
-from soke.text.locales import TEXT_LOCALE
+from soke.text.locales import TEXT_LOCALE, canonical
 
 COLUMNS = ("word", "language", "name", "fps", "source", "start", "end")
 
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
         prog="prepare.segments", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--annotation", type=Path, required=True, help="pickled list of isolated signs")
-    parser.add_argument("--language", required=True, help="their sign language")
+    parser.add_argument("--language", type=canonical, required=True, help="their sign language")
     parser.add_argument("--fps", type=float, required=True, help="frames per second of the clips")
     parser.add_argument("--frames", type=Path, required=True, help="folder of the continuous clips' frame folders")
     parser.add_argument("--out", type=Path, required=True, help="the table, lexicon.csv")

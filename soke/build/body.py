@@ -11,9 +11,9 @@ from soke.body.layout import MotionLayout, PartSpec
 from soke.body.model import load_body_model, load_smplfx
 from soke.body.posed import Posed
 from soke.body.settings import Part
-from soke.body.skeleton import UNKNOWN_UNIT, Skeleton
+from soke.body.skeleton import Skeleton
 from soke.build import devices
-from soke.build.readers import reader_of
+from soke.build.readers import form_of
 from soke.errors import UserError
 from soke.run.config import Config, resolve
 
@@ -50,8 +50,7 @@ def body_model(config: Config, device: str | None = None) -> Posed:
 
 def _skeleton(config: Config, layout: MotionLayout) -> Skeleton:
     """Of the layout's joints, in the unit that the corpora's readers have. Raises UserError when they differ in it."""
-    readers = {name: reader_of(name, settings) for name, settings in config.dataset.corpora.items()}
-    forms = {name: (getattr(r, "unit", UNKNOWN_UNIT), getattr(r, "up", "+y")) for name, r in readers.items()}
+    forms = {name: form_of(name, settings) for name, settings in config.dataset.corpora.items()}
     if len(set(forms.values())) > 1:
         listed = ", ".join(f"{name}: {unit}, {up} is up" for name, (unit, up) in forms.items())
         raise UserError(

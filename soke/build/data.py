@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Collection, Sequence
 
 from soke.body.layout import MotionLayout
 from soke.build.body import layout_of
-from soke.build.readers import reader_of, with_sentences
+from soke.build.readers import reader_of, stated, with_sentences
 from soke.data.base import FrameFolderCorpus
-from soke.data.clip import Corpus
+from soke.data.clip import Corpus, one_code
 from soke.data.codes import CodeStore
 from soke.data.dataset import MotionDataset
 from soke.data.formats import FORMATS, SOKE_FRAMES
@@ -52,6 +52,7 @@ def corpus_of(name: str, dataset: Dataset) -> Corpus:
     settings = dataset.corpora[name]
     reader = reader_of(name, settings)
     where: dict[str, Any] = {"packed": resolve(settings.packed)} if settings.packed else {}
+    where |= stated(name, settings)
     form = FORMATS[dataset.frames]
     if form is not SOKE_FRAMES and isinstance(reader, type) and issubclass(reader, FrameFolderCorpus):
         where["form"] = form  # others read what they read
@@ -63,6 +64,9 @@ def corpus_of(name: str, dataset: Dataset) -> Corpus:
         raise UserError(f"DATASET.CORPORA.{name}.READER: {settings.reader} is no corpus, it lacks {', '.join(absent)}")
     if corpus.name != name:
         raise UserError(f"DATASET.CORPORA.{name}: its reader calls it {corpus.name}; use that name")
+    language = one_code(name, corpus.language, getattr(corpus, "locale", None))
+    if language != corpus.language:
+        corpus.language = language
     return corpus
 
 

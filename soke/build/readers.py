@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import importlib
-from typing import Callable, Mapping
+from typing import Any, Callable, Mapping
 
+from soke.body.skeleton import UNKNOWN_UNIT
 from soke.data.clip import Corpus
 from soke.data.csl_daily import CSLDaily
 from soke.data.face_clips import FaceClips
 from soke.data.how2sign import How2Sign
+from soke.data.joint_tables import JointTable, read_joint_table
+from soke.data.lines import LinesCorpus
 from soke.data.nmfs_csl import NMFsCSL
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.settings import CorpusSettings
+from soke.data.skels import SkelsCorpus
 from soke.errors import UserError
+from soke.run.config import resolve
+from soke.settings import near
+from soke.text.locales import ALIASES, TEXT_LOCALE, canonical
 
 CORPORA = {"how2sign": How2Sign, "csl": CSLDaily, "phoenix": Phoenix14T, "nmfs_csl": NMFsCSL, "faces": FaceClips}
 
@@ -20,6 +27,53 @@ CORPORA = {"how2sign": How2Sign, "csl": CSLDaily, "phoenix": Phoenix14T, "nmfs_c
 def reader_of(name: str, settings: CorpusSettings) -> Callable[..., Corpus]:
     """Raises UserError for a reader that cannot be imported."""
     return _imported(f"DATASET.CORPORA.{name}.READER", settings.reader) if settings.reader else CORPORA[name]
+
+
+def stated(name: str, settings: CorpusSettings) -> dict[str, Any]:
+    """What the configuration states of a corpus, as arguments of its reader.
+
+    Raises UserError for what this reader does not take, an unknown sign language, and a joint table that cannot be
+    read.
+    """
+    reader, key = reader_of(name, settings), f"DATASET.CORPORA.{name}"
+    if not _is(reader, LinesCorpus):
+        for field in ("language", "locale", "fps", "joints"):
+            if getattr(settings, field):
+                raise UserError(
+                    f"{key}.{field.upper()}: only readers of .skels files take it, and of this corpus the class says "
+                    "it; leave the key out, or subclass the reader"
+                )
+        return {}
+    language = canonical(settings.language)
+    if language and not settings.locale and language not in TEXT_LOCALE:
+        known = [*TEXT_LOCALE, *ALIASES]
+        raise UserError(
+            f"{key}.LANGUAGE: {settings.language} is none of {', '.join(known)}{near(settings.language, known)}; of "
+            f"another sign language say also in which language its texts are, {key}.LOCALE, by mBART's name (en_XX)"
+        )
+    given = {"name": name, "language": settings.language, "locale": settings.locale, "fps": settings.fps}
+    given = {argument: value for argument, value in given.items() if value}
+    if settings.joints and not _is(reader, SkelsCorpus):
+        raise UserError(f"{key}.JOINTS: {settings.reader} has joints of its own; leave the key out")
+    return {**given, "joints": joint_table_of(settings)} if settings.joints else given
+
+
+def joint_table_of(settings: CorpusSettings) -> JointTable:
+    """Raises UserError as `read_joint_table`."""
+    return read_joint_table(resolve(settings.joints))
+
+
+def form_of(name: str, settings: CorpusSettings) -> tuple[str, str]:
+    """Unit and upward direction of a corpus's positions."""
+    if settings.joints:
+        table = joint_table_of(settings)
+        return table.unit, table.up
+    reader = reader_of(name, settings)
+    return getattr(reader, "unit", UNKNOWN_UNIT), getattr(reader, "up", "+y")
+
+
+def _is(reader: object, kind: type) -> bool:
+    return isinstance(reader, type) and issubclass(reader, kind)
 
 
 def with_sentences(corpora: Mapping[str, CorpusSettings]) -> dict[str, CorpusSettings]:

@@ -116,9 +116,21 @@ class Corpus(Protocol):
         ...
 
 
+def one_code(corpus: str, language: str, locale: str | None) -> str:
+    """The canonical code of a corpus's sign language. Raises UserError where the locale of its texts shows that another
+    one is meant."""
+    code = canonical(language)
+    if code != language and locale and locale != TEXT_LOCALE[code]:
+        raise UserError(
+            f"corpus {corpus}: {language} is another name of {code}, whose texts have the locale {TEXT_LOCALE[code]}, "
+            f"not {locale}; give its sign language another code"
+        )
+    return code
+
+
 def locale_of(corpus: Corpus) -> str:
     """The locale of a corpus's texts: its own, else that of its sign language, else English, with a warning."""
-    locale = getattr(corpus, "locale", None) or TEXT_LOCALE.get(corpus.language)
+    locale = getattr(corpus, "locale", None) or TEXT_LOCALE.get(canonical(corpus.language))
     if locale is None:
         _warn_of_english(corpus.name, corpus.language)
     return locale or ENGLISH
@@ -129,7 +141,7 @@ def locales_of(corpora: Sequence[Corpus]) -> dict[str, str]:
     found: dict[str, tuple[str, str]] = {}
     for corpus in corpora:
         locale = locale_of(corpus)
-        first, name = found.setdefault(corpus.language, (locale, corpus.name))
+        first, name = found.setdefault(canonical(corpus.language), (locale, corpus.name))
         if first != locale:
             raise UserError(
                 f"the texts of {corpus.language} have the locale {first} in {name}, but {locale} in {corpus.name}: "

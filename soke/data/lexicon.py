@@ -17,7 +17,7 @@ from soke.data.formats import SOKE_FRAMES, FrameFormat
 from soke.data.how2sign import How2Sign
 from soke.data.loading import FrameFiles
 from soke.errors import UserError
-from soke.text.locales import TEXT_LOCALE
+from soke.text.locales import TEXT_LOCALE, canonical
 from soke.text.matching import UMLAUTS
 
 _log = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class Lexicon(TableCorpus):
         return Listing()
 
     def _clip(self, row: dict[str, str], split: str) -> Clip:
-        name, language = row["name"], row["language"]
+        name, language = row["name"], canonical(row["language"])
         if language not in self._known:
             raise ValueError(f"language {language!r}, which is none of {', '.join(self._known)}")
         frames, segment, fps = self.root / "poses" / name, None, parsed_fps(row)

@@ -13,13 +13,21 @@ KNOWN_CORPORA = ("how2sign", "csl", "phoenix", "nmfs_csl", "faces")
 
 @dataclass(frozen=True)
 class CorpusSettings(Settings):
+    """Those after `weight` are of readers of line files (`soke.data.lines.LinesCorpus`), in place of the class's."""
+
     root: str = ""
     packed: str = ""
     reader: str = ""
     weight: float = 1.0
+    language: str = ""
+    locale: str = ""
+    fps: float | None = None
+    joints: str = ""
 
     def problems(self) -> list[str]:
         found = [] if self.root else ["`root` is missing"]
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            found.append(f"`fps` must be a number above 0, not {self.fps}; null takes the reader's")
         if not 0 < self.weight < math.inf:
             found.append(f"`weight` must be a number above 0, not {self.weight}; null for a corpus leaves it out")
         return found

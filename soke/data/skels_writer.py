@@ -13,7 +13,7 @@ from soke.body.joints import SKELETON_50
 from soke.body.motion import JointMotion
 from soke.data.clip import Clip, ClipError
 from soke.data.formats import MIN_FRAMES
-from soke.data.skels import COUNTERS
+from soke.data.lines import COUNTERS
 from soke.storage import new_file
 
 STEMS = {"train": "train", "val": "dev", "test": "test"}  # split -> name of its files

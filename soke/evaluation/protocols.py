@@ -7,6 +7,7 @@ from typing import Mapping, Protocol, Sequence
 
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
+from soke.text.locales import canonical
 
 
 class Sentence(Protocol):
@@ -19,11 +20,14 @@ class Sentence(Protocol):
 
 @dataclass(frozen=True)
 class Typed:
-    """A sentence that somebody typed."""
+    """A sentence that somebody typed; its language is brought to its `canonical` code."""
 
     text: str
     language: str
     name: str = "typed"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "language", canonical(self.language))
 
 
 class Producer(Protocol):

@@ -14,6 +14,7 @@ from soke.generator.model import SignGenerator
 from soke.generator.retrieval import explained
 from soke.generator.settings import Search
 from soke.storage import new_folder
+from soke.text.locales import canonical
 from soke.tokenizer.tokenizer import SignTokenizer
 
 
@@ -58,7 +59,7 @@ class SignProducer:
         clips: Sequence[Clip | None] | None = None,
     ) -> list[Motion]:
         """One motion per text, in their order; clips as `SignGenerator.generate` takes them, and raises UserError."""
-        of = [None] * len(texts) if clips is None else clips
+        languages, of = list(map(canonical, languages)), [None] * len(texts) if clips is None else clips
         lengths = [self.generator.source.length(*sentence) for sentence in zip(texts, languages, of, strict=True)]
         motions: dict[int, Motion] = {}
         self._on_one_device()
@@ -77,7 +78,7 @@ class SignProducer:
         of the rates in `spec.fps`, and such as were recorded at lower ones. Raises UserError as
         `SignGenerator.translate` does.
         """
-        pairs, texts = list(zip(motions, languages, strict=True)), {}
+        pairs, texts = list(zip(motions, map(canonical, languages), strict=True)), {}
         self._on_one_device()
         for rows in self._batches([len(motion) for motion in motions]):
             codes = self.tokenizer.encode_motions([pairs[i][0] for i in rows], self.batch_size)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from soke.errors import UserError
+from soke.text.locales import canonical
 
 
 class SignVocabulary:
@@ -28,6 +29,7 @@ class SignVocabulary:
 
     def language_ids(self, language: str) -> list[int]:
         """The N ids of a sign language's tokens. Raises UserError for a language that was not trained."""
+        language = canonical(language)
         if language not in self.languages:
             raise UserError(f"unknown sign language {language!r}: this generator signs {', '.join(self.languages)}")
         first = self.text_size + self.prompts * self.languages.index(language)

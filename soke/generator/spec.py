@@ -7,7 +7,7 @@ from typing import Any, Mapping
 
 from soke.data.rates import rate_of
 from soke.generator.settings import Generator, Retrieval
-from soke.text.locales import completed
+from soke.text.locales import canonical, completed
 
 # What files written before the settings were saved whole may lack, and what was so then.
 _ONCE = {
@@ -44,6 +44,9 @@ class GeneratorSpec:
     data: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "languages", list(map(canonical, self.languages)))
+        if self.corpora is not None:
+            object.__setattr__(self, "corpora", {name: canonical(language) for name, language in self.corpora.items()})
         object.__setattr__(self, "locales", completed(self.languages, self.locales))
 
     def rate(self, language: str, corpus: str | None = None) -> float:

@@ -24,7 +24,7 @@ from soke.errors import UserError
 from soke.run import processes
 from soke.settings import SettingsError, TransformerSettings
 from soke.storage import new_folder
-from soke.text.locales import ENGLISH, TEXT_LOCALE
+from soke.text.locales import ENGLISH, TEXT_LOCALE, canonical
 from soke.text.words import Level, joined
 from soke.translation.beam_search import beam_search
 from soke.translation.model import SignTranslationModel
@@ -179,7 +179,7 @@ class BackTranslator:
             model.load_state_dict(load_file(folder / WEIGHTS_FILE))
             search = {name: config[name] for name in ("beams", "alpha", "max_tokens")}
             translator = cls(
-                model.eval().to(device), layout, targets, config["language"], config["provenance"], **search
+                model.eval().to(device), layout, targets, canonical(config["language"]), config["provenance"], **search
             )
         except (
             AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, SettingsError
@@ -225,7 +225,7 @@ class BackTranslator:
 
 def _locale(config: Mapping[str, Any], path: Path) -> str:
     """Raises UserError where `config` has none, as those of older models, and nor has `TEXT_LOCALE`."""
-    locale = config.get("locale") or TEXT_LOCALE.get(config["language"])
+    locale = config.get("locale") or TEXT_LOCALE.get(canonical(config["language"]))
     if locale is None:
         raise UserError(
             f"{path}: it is not known in which language the texts of {config['language']} are written: add its "

@@ -5,11 +5,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from soke.body.joints import SKELETON_50
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.motion import JointMotion
 from soke.data.clip import ClipError
 from soke.data.dataset import MotionDataset, collate_motions
-from soke.data.skels import COUNTERS, SKELETON_50, SkelsCorpus
+from soke.data.lines import COUNTERS
+from soke.data.skels import SkelsCorpus
 from soke.data.statistics import load_or_compute_statistics
 from soke.errors import UserError
 from soke.tokenizer.tokenizer import SignTokenizer
