@@ -86,9 +86,12 @@ def compare(folders: Sequence[str | Path], tables: Sequence[str] | None = None) 
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise UserError(f"two folders are called {twice[0]}, but a row has its folder's name; rename one")
-    comparisons = [_filled(TABLES[key], results) for key in tables or TABLES]
     if tables is None:
+        own = [(table, [r for r in results if r.of_kind(table.kind)]) for table in TABLES.values()]
+        comparisons = [_filled(*pair) for pair in own]
         comparisons = [c for c in comparisons if not all(row.published for row in c.rows)]
+    else:
+        comparisons = [_filled(TABLES[key], results) for key in tables]
     if not comparisons:
         raise UserError(f"no score of {', '.join(names)} stands in a paper's table; name other folders")
     return comparisons
@@ -96,7 +99,7 @@ def compare(folders: Sequence[str | Path], tables: Sequence[str] | None = None) 
 
 def _filled(table: PaperTable, results: Sequence[Results]) -> Comparison:
     wanted = {(measure.metric, part) for measure in table.measures for part in measure.parts}
-    shown = {table.system, *table.bounds}
+    shown, results = {table.system, *table.bounds}, [result.on(table.corpora) for result in results]
     cells = [cell for result in results for cell in result.cells if cell.row in shown and cell.metric in wanted]
     columns = table.columns([c for c in dict.fromkeys(cell.corpus for cell in cells) if c not in CORPORA])
     rows = [row for result in results for row in _rows(table, result, columns)]

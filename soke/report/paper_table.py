@@ -99,6 +99,8 @@ class PaperTable:
     published: rows as printed
     system:    row of a results folder that is shown under the folder's name
     bounds:    rows of a results folder that are shown, too
+    corpora:   the table's own, by any of their names; of a folder that has one, others are not shown
+    kind:      metric that only systems of the table's kind have; those of others are shown where they are asked for
     remarks:   letter -> remark on single published values
     notes:     how the published numbers were made, as far as it is known
     """
@@ -110,6 +112,8 @@ class PaperTable:
     published: tuple[Row, ...]
     system: str = GENERATED
     bounds: tuple[str, ...] = ()
+    corpora: tuple[str, ...] = ()
+    kind: str = ""
     remarks: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -1,5 +1,5 @@
-"""The papers' tables, SOKE's tables 1 to 3 and M3T's tables 1 to 4 and A.2, with the published numbers of
-published.yaml.
+"""The papers' tables, SOKE's tables 1 to 3 and M3T's tables 1 to 4 and A.2, SignLLM's tables of ASL,
+of GSL and of its ablation, with the published numbers of published.yaml.
 
 A cell that no source gives is empty. What is known of a published score's conditions stands in its signature; what is
 not known is None there, so that it never counts as comparable with a score of ours.
@@ -22,7 +22,7 @@ from soke.report.paper_table import CORPORA, GENERATED, SPEED, Column, Measure, 
 
 _FILE = Path(__file__).with_name("published.yaml")
 _ALL = "all"  # stands for no single corpus
-_SOURCE = re.compile(r"\w+ \(arXiv \d{4}\.\d{5}\), table (A\.)?\d")
+_SOURCE = re.compile(r"\w+ \(arXiv \d{4}\.\d{5}\), table ((A\.)?\d|of )")
 _ALIGNMENTS = {"DTW-JPE": "root", "DTW-PA-JPE": "procrustes", "PA-MPVPE": "procrustes"}
 
 # What the file must hold: a type, a list of one, {str: of each entry}, or entries by name, with ? where they may lack.
@@ -35,10 +35,11 @@ _SCHEMA = {
         "ground truth": str, "body?": str, "judge?": str, "joints?": {str: str}, "levels?": {str: str}, "input?": str,
         "classes?": int,
     }},
-    "scores": {str: {"conditions": str, "measures": [str], "rows": {str: {str: [object]}}}},
+    "scores": {str: {"conditions": str, "split?": str, "measures": [str], "rows": {str: {str: [object]}}}},
     "notes": {str: str},
     "tables": {str: {
-        "title": str, "measures?": [str], "overall?": [str], "system?": str, "bounds?": [str], "remarks?": {str: str},
+        "title": str, "measures?": [str], "overall?": [str], "system?": str, "bounds?": [str], "corpora?": [str],
+        "kind?": str, "remarks?": {str: str},
         "notes": [str], "rows": [{"source": str, "scores": [str], "bound?": bool}],
     }},
 }
@@ -101,7 +102,7 @@ def _table(key: str, table: dict[str, Any], measures: Mapping[str, Measure], con
     notes = tuple(_named(content["notes"], name, f"{where}.notes") for name in table["notes"])
     empty = PaperTable(
         key, table["title"], of_corpora, overall, (), table.get("system", GENERATED), tuple(table.get("bounds", [])),
-        table.get("remarks", {}), notes,
+        tuple(table.get("corpora", [])), table.get("kind", ""), table.get("remarks", {}), notes,
     )
     rows = tuple(row for group in table["rows"] for row in _rows(group, empty, measures, content))
     used = {value.remark for row in rows for value in row.values.values()} - {""}
@@ -152,7 +153,7 @@ def _values(
         for measure, cell in zip(columns, cells):
             column = Column("" if corpus == _ALL else corpus, measure)
             if cell is not None:
-                found[column] = _value(column, *_number(cell, place), conditions)
+                found[column] = _value(column, *_number(cell, place), conditions, scores.get("split", "test"))
     return found
 
 
@@ -165,9 +166,9 @@ def _number(cell: Any, where: str) -> tuple[float, str]:
     return float(number), remark
 
 
-def _value(column: Column, number: float, remark: str, known: dict[str, Any]) -> Value:
+def _value(column: Column, number: float, remark: str, known: dict[str, Any], split: str) -> Value:
     """known: of the conditions"""
-    measure, translation = column.measure, column.measure.metric in ("BLEU-4", "ROUGE-L")
+    measure, translation = column.measure, column.measure.metric.startswith(("BLEU", "ROUGE"))
     signature = Signature(
         measure.metric, measure.part, _ALIGNMENTS.get(measure.metric), units=(measure.unit,), version="published",
         joints=known.get("joints", {}).get(measure.part) if measure.metric.startswith("DTW") else None,
@@ -178,7 +179,7 @@ def _value(column: Column, number: float, remark: str, known: dict[str, Any]) ->
     if measure.metric == SPEED:
         return Value(number, signature, {"sentences of": CORPORA["how2sign"], "split": "test"}, remark=remark)
     seen = {"input": known["input"]} if "input" in known else {}
-    return Value(number, signature, {"ground truth": known["ground truth"], "split": "test", **seen}, remark=remark)
+    return Value(number, signature, {"ground truth": known["ground truth"], "split": split, **seen}, remark=remark)
 
 
 TABLES = read_tables()

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,15 @@ class Results:
     name: str
     cells: list[Cell]
     speed: tuple[float, str] | None
+
+    def of_kind(self, metric: str) -> bool:
+        """Whether it has scores of a metric that only some systems have; "": true."""
+        return not metric or any(cell.metric[0] == metric for cell in self.cells)
+
+    def on(self, corpora: Collection[str]) -> Results:
+        """With the scores on these corpora alone, whose names may be in capitals; all where it has none of them."""
+        cells = [cell for cell in self.cells if cell.corpus.lower() in corpora]
+        return replace(self, cells=cells) if cells else self
 
 
 def read_results(folder: str | Path) -> Results:

@@ -267,6 +267,53 @@ def test_other_corpora_get_columns_of_their_own(tmp_path):
     assert not any(note.startswith("Not ranked") for note in first.notes())  # no column is shared
 
 
+DTW = Signature("PT-DTW", None, "none", "50of50", "exact", ("unit",), 25.0, "skeleton-50")
+
+
+def of_positions(folder: Path, *corpora: str, **more) -> Path:
+    bleus = [replace(BLEU, name=f"BLEU-{n}") for n in (1, 2, 3, 4)] + [replace(BLEU, name="ROUGE-L")]
+    rows = ("generated", "generated, shuffled", "ground truth")
+    return save(
+        folder, *(("generated", corpus, DTW, 2.0, 10) for corpus in corpora),
+        *((row, corpus, bleu, 99.0, 10) for row in rows for corpus in corpora for bleu in bleus), **more,
+    )
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_systems_of_joint_positions_stand_beside_signllm_and_are_never_ranked_with_it(tmp_path, split):
+    (table,) = compare([of_positions(tmp_path / "pt", "asl", "lsa", split=split)], ["signllm-1"])
+    labels = [row.label for row in table.rows if not row.published]
+    assert labels == ["pt: ground truth (asl)", "pt: generated, shuffled (asl)", "pt (asl)"]
+    assert {metric for _, metric, _ in rows(table)["pt (asl)"]} == {"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L"}
+    marked = best(table)
+    assert len(marked) == 10 and all(label.endswith("(published)") for label, *_ in marked)  # 5 of test, 5 of dev
+    own = len(table.rows) - 1
+    for column in table.columns:
+        others = {table.groups[index, column] for index, row in enumerate(table.rows) if row.published}
+        assert len(others) == 2 and table.groups[own, column] not in others
+    notes = [note for note in table.notes() if note.startswith("Not ranked")]
+    assert len(notes) == 3 and sum("pt (asl)" in note and "judge" in note for note in notes) == 2
+
+
+def test_a_table_of_one_language_shows_its_corpora_or_all_where_it_has_none(tmp_path):
+    both, other = of_positions(tmp_path / "a", "GSL", "asl"), of_positions(tmp_path / "b", "mine")
+    shown = {
+        key: [row.label for row in compare([both, other], [key])[0].rows if not row.published and not row.bound]
+        for key in ("signllm-1", "signllm-2", "signllm-3")
+    }
+    assert shown == {"signllm-1": ["a (asl)", "b (mine)"], "signllm-2": ["a (GSL)", "b (mine)"],
+                     "signllm-3": ["a (asl)", "b (mine)"]}
+
+
+def test_signllm_s_tables_are_unasked_those_of_joint_positions(tmp_path, pair):
+    folders = [*pair, of_positions(tmp_path / "pt", "asl")]
+    unasked = {table.table.key: {row.name for row in table.rows if not row.published} for table in compare(folders)}
+    assert {"soke-1", "signllm-1", "signllm-3"} <= set(unasked)
+    assert not any(name.startswith(("a_1", "b")) for name in unasked["signllm-1"])
+    (asked,) = compare(pair, ["signllm-1"])
+    assert [row.label for row in asked.rows if not row.published and not row.bound] == ["a_1 (How2Sign)", "b (How2Sign)"]
+
+
 def test_tables_without_a_score_of_ours_are_shown_only_when_asked_for(pair):
     assert [table.table.key for table in compare(pair)] == ["soke-1", "soke-2", "soke-3", "m3t-1", "m3t-2"]
     (table,) = compare(pair, ["m3t-3"])

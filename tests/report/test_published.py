@@ -73,6 +73,68 @@ PRINTED = {
         VQ: | | | 6964 9658 4499
         FSQ: | | | 1316 1605 842
     """,
+    "signllm-1": """
+        NSLP-G: | | | 5.75 8.21 11.62 17.55 31.98
+        Fast-SLP Transformers: | | | 12.85 17.35 23.38 39.46 46.89
+        Neural Sign Actors: | | | 13.12 18.25 25.44 41.31 47.55
+        1x40M-Base-M: | | | 14.13 19.08 25.72 43.40 51.57
+        1x120M-Large-M: | | | 14.52 19.65 26.44 44.72 53.14
+        1x1B-Super-M: | | | 15.03 20.28 27.35 46.17 54.86
+        1x40M-Base-P: | | | 13.06 17.66 23.77 40.15 47.76
+        1x120M-Large-P: | | | 13.48 18.27 24.57 41.57 49.42
+        1x1B-Super-P: | | | 13.93 18.86 25.40 42.87 50.91
+        Fast-SLP Transformers, dev: | | | 17.19 23.11 29.49 36.96 55.85
+        1x40M-Base-M, dev: | | | 18.77 25.42 32.44 40.66a 61.44
+        1x120M-Large-M, dev: | | | 19.40 26.11 33.38 41.89 63.21
+        1x1B-Super-M, dev: | | | 20.09 27.04 34.45 43.16 65.19
+        1x40M-Base-P, dev: | | | 17.34 23.57 29.87 37.81 56.93
+        1x120M-Large-P, dev: | | | 18.05 24.28 31.04 38.97 58.78
+        1x1B-Super-P, dev: | | | 18.68 25.11 31.99 40.14 60.47
+    """,
+    "signllm-2": """
+        Progressive Transformers: | | | 10.51 - - - 32.46
+        Adversarial Training: | | | 10.81 - - - 32.74
+        Mixture Density Networks: | | | 11.68 - - - 33.19
+        Mixture of Motion Primitives: | | | 13.30 - - - 36.77
+        Photo-realistic SLP: | | | 21.10 - - - 42.57
+        Fast-SLP Transformers: | | | 22.15 - - - 46.82
+        1x40M-Base-M: | | | 22.76 - - - 48.05
+        1x120M-Large-M: | | | 23.25 - - - 49.08
+        1x1B-Super-M: | | | 23.21 - - - 49.52
+        1x40M-Base-P: | | | 20.93 - - - 44.21
+        1x120M-Large-P: | | | 21.39 - - - 45.16
+        1x1B-Super-P: | | | 21.35 - - - 45.57
+        Progressive Transformers, dev: | | | 11.82 - - - 33.18
+        Adversarial Training, dev: | | | 12.65 - - - 33.68
+        Mixture Density Networks, dev: | | | 11.54 - - - 33.40
+        Mixture of Motion Primitives, dev: | | | 14.03 - - - 37.76
+        Photo-realistic SLP, dev: | | | 16.92 - - - 35.74
+        Fast-SLP Transformers, dev: | | | 18.26 - - - 39.62
+        1x40M-Base-M, dev: | | | 18.61 - - - 40.69
+        1x120M-Large-M, dev: | | | 19.31a - - - 41.42
+        1x1B-Super-M, dev: | | | 19.07 - - - 41.83
+        1x40M-Base-P, dev: | | | 17.12 - - - 37.43
+        1x120M-Large-P, dev: | | | 17.55 - - - 38.10
+        1x1B-Super-P, dev: | | | 17.54 - - - 38.48
+    """,
+    "signllm-3": """
+        Base (MLSF, MSE): | | | 9.27 10.72 18.64 39.88 40.39
+        Future Prediction: | | | 13.76 16.21 25.88 44.57 46.47
+        Just Counter: | | | 13.73 17.02 27.65 47.71 48.79
+        Gaussian Noise: | | | 15.63 20.35 29.19 47.91 50.16
+        FP & GN: | | | 17.17 21.25 30.12 50.25 50.47
+        Text2LangGloss (MSE): | | | 16.32 20.27 28.70 47.89 48.18
+        RL Loss: | | | 13.26 17.33 24.51 40.76 40.95
+        RL Loss & PLC: | | | 14.13 19.08 25.72 43.40 51.57
+        Base (MLSF, MSE), dev: | | | 10.96 14.68 22.49 40.29 44.13
+        Future Prediction, dev: | | | 13.48 18.64 27.69 46.88 48.45
+        Just Counter, dev: | | | 15.29 21.98 29.72 48.54 50.95
+        Gaussian Noise, dev: | | | 16.28 23.53 32.05 50.76 53.68
+        FP & GN, dev: | | | 16.44 23.79 32.32 50.97 53.44
+        Text2LangGloss (MSE), dev: | | | 15.78 22.66 30.27 48.30 50.88
+        RL Loss, dev: | | | 18.33 24.28 32.18 48.83 52.61
+        RL Loss & PLC, dev: | | | 18.77 25.42 32.44 52.66a 61.44
+    """,
 }
 SOKE_ROW = "multi-head + retrieval"
 
@@ -187,6 +249,7 @@ def test_a_table_names_its_rows_sources_bounds_remarks_and_notes():
         for key, t in TABLES.items()
     }
     bounds = ("ground truth", "tokenizer reconstruction", "generated, shuffled")
+    of_positions = ("ground truth", "mean pose", "generated, oracle timing", "generated, shuffled")
     assert shown == {
         "soke-1": ("generated", (), [], "", 3),
         "soke-2": ("generated", (), [], "ab", 3),
@@ -196,6 +259,9 @@ def test_a_table_names_its_rows_sources_bounds_remarks_and_notes():
         "m3t-3": ("tokenizer reconstruction", (), [], "", 3),
         "m3t-4": ("recognition", (), [], "", 1),
         "m3t-a2": ("tokenizer reconstruction", (), [], "", 1),
+        "signllm-1": ("generated", of_positions, [], "a", 6),
+        "signllm-2": ("generated", of_positions, [], "a", 6),
+        "signllm-3": ("generated", of_positions, [], "a", 6),
     }
     assert {row.source for key in ("soke-3", "m3t-1") for row in TABLES[key].published} == {
         "SOKE (arXiv 2411.17799), table 3", "M3T (arXiv 2603.23617), table 1"
@@ -315,6 +381,49 @@ def test_m3t_recognises_confusing_signs_as_stated():
         for metric in ("top-1", "top-5"):
             found = [v.number for c, v in published.values.items() if c.measure.metric == metric]
             assert len(found) == 1 or min(found[1:]) < found[0] < max(found[1:])
+
+
+@pytest.mark.parametrize(("key", "dataset"), [
+    ("signllm-1", "ASL (How2Sign)"), ("signllm-2", "GSL (Phoenix-2014T)"), ("signllm-3", "ASL (How2Sign)"),
+])
+def test_signllm_s_splits_are_told_apart_and_its_reader_is_unknown(key, dataset):
+    for published in TABLES[key].published:
+        for value in published.values.values():
+            split = "val" if published.name.endswith(", dev") else "test"
+            assert value.conditions == {"ground truth": f"Prompt2Sign, {dataset}", "split": split}
+            assert (value.signature.judge, value.signature.level) == ("SignLLM's, unpublished", None)
+
+
+def scores_of(table: str, name: str) -> dict[str, float]:
+    return {column.measure.metric: value for column, value in by_name(table, name).items()}
+
+
+def test_what_is_said_of_signllm_s_numbers_is_so():
+    base, full = (scores_of(*of) for of in (("signllm-1", "1x40M-Base-M"), ("signllm-3", "RL Loss & PLC")))
+    assert base == full
+    base, full = (scores_of(*of) for of in (("signllm-1", "1x40M-Base-M, dev"), ("signllm-3", "RL Loss & PLC, dev")))
+    assert {metric for metric in base if base[metric] != full[metric]} == {"BLEU-1"}
+
+    gains = {}  # from dev to test
+    for key in ("signllm-1", "signllm-2", "signllm-3"):
+        for published in TABLES[key].published:
+            if published.name.endswith(", dev"):
+                dev, test = scores_of(key, published.name), scores_of(key, published.name.removesuffix(", dev"))
+                gains[key, published.name.removesuffix(", dev")] = {m: test[m] - dev[m] for m in dev}
+    of_asl = {name: gain for (key, name), gain in gains.items() if key == "signllm-1"}
+    assert len(of_asl) == 7
+    assert all((gain["BLEU-1"] > 0) and max(v for m, v in gain.items() if m != "BLEU-1") < 0 for gain in of_asl.values())
+    of_gsl = {name: gain["BLEU-4"] for (key, name), gain in gains.items() if key == "signllm-2"}
+    assert [name for name, gain in of_gsl.items() if gain > 3.8] == [
+        "Photo-realistic SLP", "Fast-SLP Transformers", *(f"1x{s}-{m}" for m in "MP" for s in ("40M-Base", "120M-Large", "1B-Super"))
+    ] and sum(gain < 0.2 for gain in of_gsl.values()) == 4
+    ablation = {name: gain["BLEU-4"] for (key, name), gain in gains.items() if key == "signllm-3"}
+    assert {name for name, gain in ablation.items() if gain > 0} == {"Future Prediction", "FP & GN", "Text2LangGloss (MSE)"}
+    assert (round(-ablation["RL Loss"], 2), round(-ablation["RL Loss & PLC"], 2)) == (5.07, 4.64)
+    for mode in "MP":
+        for split in ("", ", dev"):
+            large, largest = (scores_of("signllm-2", f"1x{size}-{mode}{split}") for size in ("120M-Large", "1B-Super"))
+            assert largest["BLEU-4"] < large["BLEU-4"] and largest["ROUGE-L"] > large["ROUGE-L"]
 
 
 def test_ground_truth_bounds_every_generated_row():
