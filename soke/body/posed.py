@@ -41,12 +41,14 @@ class Sticks:
     starts, ends: [T, B, 3]
     colors:       [B, 3] in 0..1
     widths:       [B] thickness, in relation to the others'
+    hands:        left_hand, right_hand, as far as there are -> [N] numbers of the bones of its fingers
     """
 
     starts: Tensor
     ends: Tensor
     colors: Tensor
     widths: Tensor
+    hands: Mapping[str, Tensor]
 
 
 class Posed(Protocol):

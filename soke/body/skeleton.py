@@ -32,9 +32,19 @@ _ROOTS = ("pelvis", "neck")  # of the body, the first that is there; else its fi
 _FEWEST = 3  # joints that are scored together
 
 _BODY_COLOR = (0.25, 0.28, 0.33)
-_HAND_COLORS = {"left_hand": (0.87, 0.42, 0.10), "right_hand": (0.10, 0.45, 0.72)}
-_FINGER_SHADES = dict(zip(FINGERS, (1.25, 0.80, 1.10, 0.70, 0.95)))  # neighbours differ
-_BODY_WIDTH, _HAND_WIDTH = 1.0, 0.4
+_PALM = "root"
+# Warm colours for the left hand, cold ones for the right; neighbouring fingers differ in hue and in brightness.
+_HAND_COLORS = {
+    "left_hand": {
+        _PALM: (0.87, 0.42, 0.10), "thumb": (0.72, 0.10, 0.14), "index": (0.97, 0.50, 0.08),
+        "middle": (0.58, 0.28, 0.05), "ring": (0.96, 0.74, 0.10), "pinky": (0.86, 0.24, 0.12),
+    },
+    "right_hand": {
+        _PALM: (0.10, 0.45, 0.72), "thumb": (0.36, 0.16, 0.66), "index": (0.08, 0.56, 0.95),
+        "middle": (0.05, 0.20, 0.50), "ring": (0.08, 0.70, 0.74), "pinky": (0.28, 0.36, 0.86),
+    },
+}
+_BODY_WIDTH, _HAND_WIDTH = 1.0, 0.45
 
 
 class Skeleton:
@@ -47,7 +57,7 @@ class Skeleton:
 
     joints: J names
     unit:   of positions: `m` where they are metres
-    up:     direction of the signer's head
+    up:     direction of the signer's head; with -y the signer's right hand is at +x, as in Prompt2Sign's files
 
     Raises ValueError for a joint named twice, and when there is nothing to score.
     """
@@ -103,12 +113,24 @@ class Skeleton:
         joint that has none; raises as `track`."""
         joined = {joint for bone in self.bones for joint in bone}
         bones = [*self.bones, *((joint, joint) for joint in self.joints if joint not in joined)]
-        upright = torch.tensor([1.0, 1.0 if self.up == "+y" else -1.0, 1.0], device=self.device)
+        # Half a turn about z: a mere reflection of y would show the signer in a mirror, left-handed.
+        upright = torch.tensor([1.0, 1.0, 1.0] if self.up == "+y" else [-1.0, -1.0, 1.0], device=self.device)
         starts, ends = (self._positions(motion, joints) * upright for joints in zip(*bones))
         hands = [_hand_of(joint) for _, joint in bones]
         colors = [_color(hand, joint) for hand, (_, joint) in zip(hands, bones)]
         widths = [_BODY_WIDTH if hand is None else _HAND_WIDTH for hand in hands]
-        return Sticks(starts, ends, *(torch.tensor(v, device=self.device) for v in (colors, widths)))
+        return Sticks(
+            starts, ends, *(torch.tensor(v, device=self.device) for v in (colors, widths)), self._fingers(bones)
+        )
+
+    def _fingers(self, bones: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+        """See `Sticks.hands`."""
+        found: dict[str, list[int]] = {}
+        for number, (_, joint) in enumerate(bones):
+            hand = _hand_of(joint)
+            if hand in self._parts and joint != f"{hand}_root":
+                found.setdefault(hand, []).append(number)
+        return {hand: torch.tensor(numbers, device=self.device) for hand, numbers in found.items()}
 
     def _positions(self, motion: Motion | JointMotion, joints: Sequence[str]) -> Tensor:
         if not isinstance(motion, JointMotion):
@@ -152,6 +174,5 @@ def _parent(joint: str, joints: Sequence[str]) -> str | None:
 def _color(hand: str | None, joint: str) -> tuple[float, ...]:
     if hand is None:
         return _BODY_COLOR
-    shade = next((shade for finger, shade in _FINGER_SHADES.items() if finger in joint), 1.0)
-    return tuple(min(1.0, shade * value) for value in _HAND_COLORS[hand])
+    return next((color for finger, color in _HAND_COLORS[hand].items() if finger in joint), _HAND_COLORS[hand][_PALM])
 

@@ -12,7 +12,7 @@ _HEADROOM = 0.02  # above the head, likewise
 _MARGIN = 1.05  # air around whatever must be in the picture
 _REACH = 0.55  # a vertex farther from the body's axis than an arm's reach (share of height) does not widen the picture
 _WHOLE_REACH = 1.5  # of a figure that is shown whole, likewise, as a share of its size
-_HEAD_FOV = np.deg2rad(12.0)  # from farther away, as portraits are taken: the nose is no larger than it is
+_CLOSE_UP_FOV = np.deg2rad(12.0)  # from farther away, as portraits are taken: the nose is no larger than it is
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ def camera_of(clips: list[np.ndarray], whole: bool, aspect: float = 1.0) -> Came
     return (whole_camera if whole else upper_body_camera)(clips, aspect)
 
 
-def head_camera(clips: list[np.ndarray], aspect: float = 1.0) -> Camera:
-    """As `whole_camera`, for close-ups: clips hold the vertices of heads, which they turn in one place."""
-    return whole_camera(clips, aspect, float(_HEAD_FOV))
+def close_up_camera(clips: list[np.ndarray], aspect: float = 1.0) -> Camera:
+    """As `whole_camera`, for close-ups: clips hold the vertices of a head, or of a hand, which turns in one place."""
+    return whole_camera(clips, aspect, float(_CLOSE_UP_FOV))
 
 
 def whole_camera(clips: list[np.ndarray], aspect: float = 1.0, fov: float = float(_FOV)) -> Camera:

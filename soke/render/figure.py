@@ -9,8 +9,10 @@ import numpy as np
 from soke.body.head import Head
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import METRES, Posed
-from soke.render.sticks import stick_colors, stick_mesh
+from soke.render.sticks import stick_colors, stick_mesh, vertices_of
 
+FACE_ASPECT = 0.75  # width / height of a close-up: head and neck are taller than wide
+HAND_ASPECT = 1.0
 _STICK_HEIGHT = 1.0  # metres that a stick figure of no known unit is drawn high (or wide)
 _STICK_RADIUS = 0.014  # of a bone of width 1, as a share of the figure's height
 
@@ -28,7 +30,7 @@ class Figure:
     label: str  # shown above the figure: "reference", "generated"
     fps: float  # frames per second
     whole: bool = False  # all of it is shown; else from the hips upwards
-    close_up: CloseUp | None = None  # of its head
+    close_ups: tuple[CloseUp, ...] = ()  # of its head, or of its hands
 
     def __post_init__(self) -> None:
         self.vertices = np.ascontiguousarray(self.vertices, dtype=np.float32)
@@ -56,32 +58,48 @@ class Figure:
 
 @dataclass
 class CloseUp:
-    """The head of a figure, moved so that its joint stays in one place: it turns, but does not wander.
+    """A part of a figure that stays in one place: it turns, but does not wander.
 
-    bust: head and shoulders, without forearms and hands
-    head: [N] vertices of the bust that a picture has to show
+    part:   of a surface head and shoulders, without forearms and hands, the head joint at the origin; of bones a hand's
+            fingers, the mean of their ends there
+    seen:   [N] vertices of the part that a picture has to show
+    aspect: width / height of the picture
     """
 
-    bust: Figure
-    head: np.ndarray
+    part: Figure
+    seen: np.ndarray
+    aspect: float
 
     @classmethod
-    def of(cls, figure: Figure, head: Head) -> CloseUp:
-        """The close-up of a posed surface, which is not posed again."""
-        chosen = head.bust.cpu().numpy()
+    def of_head(cls, figure: Figure, head: Head) -> CloseUp:
+        """Of a posed surface, which is not posed again."""
         place = np.einsum("v,tvc->tc", head.joint.cpu().numpy(), figure.vertices)  # [T, 3]
-        position = np.full(figure.vertices.shape[1], -1)
-        position[chosen] = np.arange(len(chosen))
-        faces = position[figure.faces]
-        bust = Figure(
-            figure.vertices[:, chosen] - place[:, None], faces[(faces >= 0).all(axis=1)], figure.colors[chosen],
-            figure.label, figure.fps,
-        )
-        return cls(bust, position[head.vertices.cpu().numpy()])
+        chosen, seen = (vertices.cpu().numpy() for vertices in (head.bust, head.vertices))
+        part, position = _cut_out(figure, chosen, place)
+        return cls(part, position[seen], FACE_ASPECT)
+
+    @classmethod
+    def of_hand(cls, figure: Figure, bones: np.ndarray, ends: np.ndarray) -> CloseUp:
+        """bones: [N] numbers of its fingers' bones; ends: [T, N, 3] where they end"""
+        part, _ = _cut_out(figure, vertices_of(bones), ends.mean(axis=1))
+        return cls(part, np.arange(part.vertices.shape[1]), HAND_ASPECT)
+
+
+def _cut_out(figure: Figure, chosen: np.ndarray, place: np.ndarray) -> tuple[Figure, np.ndarray]:
+    """The faces that join the chosen vertices [N] alone, with `place` [T, 3] at the origin; and which of its vertices
+    each of the figure's has become."""
+    position = np.full(figure.vertices.shape[1], -1)
+    position[chosen] = np.arange(len(chosen))
+    faces = position[figure.faces]
+    part = Figure(
+        figure.vertices[:, chosen] - place[:, None], faces[(faces >= 0).all(axis=1)], figure.colors[chosen],
+        figure.label, figure.fps,
+    )
+    return part, position
 
 
 def figures_of(body: Posed, motions: Mapping[str, Motion | JointMotion], close_ups: bool = False) -> list[Figure]:
-    """A figure for each label: the body's surface or, where it has none, its bones.
+    """A figure for each label: the body's surface or, where it has none, its bones, with close-ups of its hands.
 
     Stick figures are as large as the first one's extent makes them, so that all of them can be compared.
     close_ups: whether surfaces get close-ups of their heads
@@ -93,7 +111,7 @@ def figures_of(body: Posed, motions: Mapping[str, Motion | JointMotion], close_u
             faces, colors = body.faces.cpu().numpy(), body.colors.cpu().numpy()
             figures.append(Figure(surface.cpu().numpy(), faces, colors, label, motion.fps))
             if close_ups:
-                figures[-1].close_up = CloseUp.of(figures[-1], body.head)
+                figures[-1].close_ups = (CloseUp.of_head(figures[-1], body.head),)
             continue
         sticks = body.sticks(motion)
         starts, ends = sticks.starts.cpu().numpy(), sticks.ends.cpu().numpy()
@@ -103,6 +121,10 @@ def figures_of(body: Posed, motions: Mapping[str, Motion | JointMotion], close_u
         radii = _STICK_RADIUS * height * sticks.widths.cpu().numpy()
         vertices, faces = stick_mesh(scale * starts, scale * ends, radii)
         figures.append(Figure(vertices, faces, stick_colors(sticks.colors.cpu().numpy()), label, motion.fps, True))
+        figures[-1].close_ups = tuple(  # the right hand first, as it stands in the picture
+            CloseUp.of_hand(figures[-1], bones, scale * ends[:, bones])
+            for bones in (sticks.hands[hand].cpu().numpy() for hand in sorted(sticks.hands, reverse=True))
+        )
     return figures
 
 

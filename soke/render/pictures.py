@@ -1,4 +1,5 @@
-"""The pictures of figures that are shown together: of all of them from one place, and of their heads from another."""
+"""The pictures of figures that are shown together: of all of them from one place, and of their close-ups from
+others."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -6,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from soke.render.backends import make_renderer
-from soke.render.camera import camera_of, head_camera
+from soke.render.camera import camera_of, close_up_camera
 from soke.render.figure import Figure
 from soke.render.lettering import PAPER
 
-FACE_ASPECT = 0.75  # width / height of a close-up: head and neck are taller than wide
 GAP = 4  # pixels between two pictures
 Size = tuple[int, int]  # width, height in pixels
 
@@ -18,34 +18,30 @@ Size = tuple[int, int]  # width, height in pixels
 class Pictures:
     """Draws figures one frame at a time, all of them with the same cameras. Close it when done.
 
-    figures:   all have a close-up, or none
-    size:      of a figure's picture
-    face_size: of a close-up
-    backend:   see `make_renderer`
+    figures:       all have as many close-ups
+    size:          of a figure's picture
+    close_up_size: of a close-up
+    backend:       see `make_renderer`
     """
 
-    def __init__(self, figures: Sequence[Figure], size: Size, face_size: Size, backend: str = "auto") -> None:
-        close_ups = [figure.close_up for figure in figures if figure.close_up is not None]
-        if close_ups and len(close_ups) < len(figures):
+    def __init__(self, figures: Sequence[Figure], size: Size, close_up_size: Size, backend: str = "auto") -> None:
+        if len({len(figure.close_ups) for figure in figures}) > 1:
             raise ValueError("some figures have a close-up, others do not")
         camera = camera_of([f.vertices for f in figures], all(f.whole for f in figures), size[0] / size[1])
-        self._figures, self._faces = make_renderer(size, camera, backend), None
-        if close_ups:
-            heads = [close_up.bust.vertices[:, close_up.head] for close_up in close_ups]
-            self._faces = make_renderer(face_size, head_camera(heads, face_size[0] / face_size[1]), backend)
+        self._renderers, aspect = [make_renderer(size, camera, backend)], close_up_size[0] / close_up_size[1]
+        for same in zip(*(figure.close_ups for figure in figures)):
+            seen = [close_up.part.vertices[:, close_up.seen] for close_up in same]
+            self._renderers.append(make_renderer(close_up_size, close_up_camera(seen, aspect), backend))
 
     def draw(self, figure: Figure, frame: int) -> list[np.ndarray]:
-        """Pictures [H, W, 3] uint8: the figure's and, where it has one, its close-up's."""
-        shown = [(self._figures, figure)]
-        if figure.close_up is not None:
-            shown.append((self._faces, figure.close_up.bust))
-        return [renderer.draw(f.vertices[frame], f.faces, f.colors) for renderer, f in shown]
+        """Pictures [H, W, 3] uint8: the figure's, then its close-ups'."""
+        shown = [figure, *(close_up.part for close_up in figure.close_ups)]
+        return [r.draw(f.vertices[frame], f.faces, f.colors) for r, f in zip(self._renderers, shown, strict=True)]
 
     def close(self) -> None:
         """Gives back windows and memory."""
-        for renderer in (self._figures, self._faces):
-            if renderer is not None:
-                renderer.close()
+        for renderer in self._renderers:
+            renderer.close()
 
 
 def joined(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
@@ -54,3 +50,25 @@ def joined(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
     shape[axis] = GAP
     gap = np.full(shape, PAPER, dtype=np.uint8)
     return np.concatenate([piece for picture in pictures for piece in (gap, picture)][1:], axis=axis)
+
+
+def close_up_size(figure: Figure, size: Size, axis: int) -> Size:
+    """Of each close-up, which stand below their figure (axis 0) and are together as wide as it, or beside it (1) and as
+    high; of a figure without, its own."""
+    if not figure.close_ups:
+        return size
+    count, aspect = len(figure.close_ups), figure.close_ups[0].aspect
+    side = (size[axis] - (count - 1) * GAP) // count
+    return (side, round(side / aspect)) if axis == 0 else (round(aspect * side), side)
+
+
+def arranged(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """A figure's picture with those of its close-ups below it (axis 0) or beside it (1)."""
+    figure, *close_ups = pictures
+    if not close_ups:
+        return figure
+    across = 1 - axis
+    row = joined(close_ups, across)
+    margin = [(0, 0)] * 3
+    margin[across] = (0, figure.shape[across] - row.shape[across])  # what could not be divided
+    return joined([figure, np.pad(row, margin, constant_values=PAPER[0])], axis)

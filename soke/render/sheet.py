@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from soke.render.figure import Figure
 from soke.render.lettering import PAPER, text_strip
-from soke.render.pictures import FACE_ASPECT, GAP, Pictures, joined
+from soke.render.pictures import GAP, Pictures, arranged, close_up_size, joined
 from soke.storage import new_file
 
 _SCALE = 2  # drawn that much larger and reduced, so that outlines stay fine in a small picture
@@ -32,7 +32,7 @@ def contact_sheet(
 ) -> Path:
     """Write a PNG: a row for each figure under its label, frame number and time under each picture, then the caption.
 
-    Each figure's own clip is spread over its row; a close-up stands under its figure, as wide as it.
+    Each figure's own clip is spread over its row; its close-ups stand under it, together as wide as it.
     size: (width, height) in pixels of a figure's picture; backend: see `make_renderer`.
     The file appears under its name only when it is complete. Returns the path.
     Raises ValueError without figures or columns, UserError for a backend that cannot draw.
@@ -44,8 +44,8 @@ def contact_sheet(
     chosen = [sheet_frames(len(figure), columns) for figure in figures]
     columns = max(map(len, chosen))
     total = columns * width + (columns - 1) * GAP
-    face_size = (_SCALE * width, round(_SCALE * width / FACE_ASPECT))
-    pictures = Pictures(figures, (_SCALE * width, _SCALE * height), face_size, backend)
+    sizes = [(_SCALE * across, _SCALE * down) for across, down in (size, close_up_size(figures[0], size, axis=0))]
+    pictures = Pictures(figures, *sizes, backend)
     bar = tqdm(total=sum(map(len, chosen)), desc=f"drawing {path.name}", unit="frame", disable=not progress)
     strips = []
     try:
@@ -55,7 +55,7 @@ def contact_sheet(
             for index in indices:
                 drawn = [np.asarray(Image.fromarray(p).reduce(_SCALE)) for p in pictures.draw(figure, index)]
                 stamp = text_strip(f"{index}  |  {index / figure.fps:.2f} s", width, max(11, height // 20), _STAMP)
-                cells.append(np.concatenate([joined(drawn, axis=0), stamp]))
+                cells.append(np.concatenate([arranged(drawn, axis=0), stamp]))
                 bar.update()
             row = np.full((len(cells[0]), total, 3), PAPER, dtype=np.uint8)
             shown = joined(cells, axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 _SIDES = 8
+_PER_STICK = 2 * _SIDES + 2  # vertices
 _TAPER = 0.7  # thickness at the far end, of that at the near one
 
 
@@ -37,11 +38,15 @@ def stick_mesh(starts: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> tuple
         np.stack([i, j, _SIDES + j], 1), np.stack([i, _SIDES + j, _SIDES + i], 1),
         np.stack([j, i, np.full_like(i, low)], 1), np.stack([_SIDES + i, _SIDES + j, np.full_like(i, high)], 1),
     ])
-    per_stick = 2 * _SIDES + 2
-    faces = (triangles[None] + per_stick * np.arange(len(radii))[:, None, None]).reshape(-1, 3)
+    faces = (triangles[None] + _PER_STICK * np.arange(len(radii))[:, None, None]).reshape(-1, 3)
     return vertices.reshape(len(starts), -1, 3), faces
 
 
 def stick_colors(colors: np.ndarray) -> np.ndarray:
     """[B, 3] -> [B * 18, 3], of the vertices of `stick_mesh`."""
-    return np.repeat(colors, 2 * _SIDES + 2, axis=0)
+    return np.repeat(colors, _PER_STICK, axis=0)
+
+
+def vertices_of(bones: np.ndarray) -> np.ndarray:
+    """Numbers [N * 18] of the vertices of `stick_mesh` that belong to bones [N]."""
+    return (_PER_STICK * np.asarray(bones)[:, None] + np.arange(_PER_STICK)).ravel()

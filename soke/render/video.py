@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from soke.render.figure import Figure
 from soke.render.lettering import PAPER, text_strip
-from soke.render.pictures import FACE_ASPECT, GAP, Pictures, joined
+from soke.render.pictures import GAP, Pictures, arranged, close_up_size
 from soke.storage import new_file
 
 
@@ -24,8 +24,8 @@ def write_video(
 ) -> Path:
     """Write an mp4 (H.264, yuv420p): the figures side by side under their labels, the caption below.
 
-    A close-up stands beside its figure, as high as it. One camera serves all figures, and one all close-ups. A clip
-    that is shorter than the longest holds its last frame.
+    Close-ups stand beside their figure, together as high as it. One camera serves all figures, and one all close-ups of
+    the same part. A clip that is shorter than the longest holds its last frame.
     size: (width, height) in pixels of each figure's picture; backend: see `make_renderer`.
     The file appears under its name only when it is complete. Returns the path.
     Raises ValueError without figures or when their frame rates differ, UserError for a backend that cannot draw.
@@ -36,10 +36,10 @@ def write_video(
     if len({figure.fps for figure in figures}) > 1:
         rates = ", ".join(f"'{figure.label}' {figure.fps}" for figure in figures)
         raise ValueError(f"figures side by side need one frame rate, these have: {rates}")
-    (width, height), face_width = size, round(FACE_ASPECT * size[1])
-    block = width if figures[0].close_up is None else width + GAP + face_width  # what is shown of a figure
+    (width, height), of_close_up = size, close_up_size(figures[0], size, axis=1)
+    block = width + GAP + of_close_up[0] if figures[0].close_ups else width  # what is shown of a figure
     canvas, top = _canvas(figures, caption, block, height)
-    pictures = Pictures(figures, size, (face_width, height), backend)
+    pictures = Pictures(figures, size, of_close_up, backend)
     frames = max(len(figure) for figure in figures)
     try:
         with new_file(path) as part:
@@ -59,7 +59,7 @@ def write_video(
                 for t in tqdm(range(frames), desc=f"drawing {path.name}", unit="frame", disable=not progress):
                     for figure, x in zip(figures, _left_edges(len(figures), block)):
                         if t < len(figure):
-                            canvas[top : top + height, x : x + block] = joined(pictures.draw(figure, t), axis=1)
+                            canvas[top : top + height, x : x + block] = arranged(pictures.draw(figure, t), axis=1)
                     writer.send(canvas.tobytes())
     finally:
         pictures.close()

@@ -64,7 +64,8 @@ def test_bones_lead_to_the_root():
 def test_sticks_stand_upright_and_hands_have_colours_of_their_own():
     motion = moving(SKELETON_50)
     down, up = (Skeleton(SKELETON_50, up=direction).sticks(motion) for direction in ("-y", "+y"))
-    assert torch.equal(down.starts, up.starts * torch.tensor([1.0, -1.0, 1.0]))
+    half_a_turn = torch.tensor([-1.0, -1.0, 1.0])  # no reflection, which would make the signer left-handed
+    assert torch.equal(down.starts, up.starts * half_a_turn) and torch.equal(down.ends, up.ends * half_a_turn)
     assert up.starts.shape == up.ends.shape == (3, 49, 3) and up.colors.shape == (49, 3)
     bones = Skeleton(SKELETON_50).bones
     for i, (start, end) in enumerate(bones):
@@ -76,6 +77,11 @@ def test_sticks_stand_upright_and_hands_have_colours_of_their_own():
     }
     assert not colors["left_hand"] & colors["right_hand"] and len(colors["left_hand"]) > 4
     assert not colors["left_elbow"] & (colors["left_hand"] | colors["right_hand"])
+    fingers = {hand: {bones[number][1] for number in numbers} for hand, numbers in up.hands.items()}
+    assert fingers == {
+        hand: {joint for joint in SKELETON_50 if joint.startswith(hand) and joint != f"{hand}_root"}
+        for hand in ("left_hand", "right_hand")
+    }
 
 
 def test_joints_without_bones_are_dots():

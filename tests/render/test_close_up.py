@@ -15,7 +15,7 @@ from soke.body.joints import joint_indices
 from soke.body.model import load_smplfx
 from soke.body.motion import Motion
 from soke.render.backends import vtk_problem
-from soke.render.camera import head_camera
+from soke.render.camera import close_up_camera
 from soke.render.figure import Figure, figures_of
 from soke.render.pictures import Pictures, joined
 from soke.render.raster import project
@@ -48,8 +48,8 @@ def picture(figure: Figure, of: list[Figure] | None = None, backend: str = "soft
 
 def in_picture(figures: list[Figure]) -> np.ndarray:
     """x, y in pixels [T, N, 2] of the heads' vertices, all figures' frames one after the other."""
-    heads = [figure.close_up.bust.vertices[:, figure.close_up.head] for figure in figures]
-    camera = head_camera(heads, SIZE[0] / SIZE[1])
+    heads = [figure.close_ups[0].part.vertices[:, figure.close_ups[0].seen] for figure in figures]
+    camera = close_up_camera(heads, SIZE[0] / SIZE[1])
     eye = np.array(camera.position)
     frames = [frame for head in heads for frame in head]
     return np.stack([project(frame, eye, camera.focal(SIZE[1]), *SIZE)[:, :2] for frame in frames])
@@ -83,10 +83,10 @@ def test_one_camera_frames_the_heads_of_all_figures_and_frames(body):
 
 def test_one_vertex_gone_astray_does_not_shrink_the_head(body):
     (figure,) = with_close_ups(body, moved(5))
-    heads = [figure.close_up.bust.vertices[:, figure.close_up.head]]
+    heads = [figure.close_ups[0].part.vertices[:, figure.close_ups[0].seen]]
     wild = heads[0].copy()
     wild[2, 0] = [1.0, 2.0, 3.0]
-    np.testing.assert_allclose(head_camera([wild]).position, head_camera(heads).position, atol=0.02)
+    np.testing.assert_allclose(close_up_camera([wild]).position, close_up_camera(heads).position, atol=0.02)
 
 
 def test_the_camera_goes_with_the_head_and_does_not_turn_with_it(body):
@@ -95,7 +95,7 @@ def test_the_camera_goes_with_the_head_and_does_not_turn_with_it(body):
 
     def place(**joints: Sequence[float]) -> np.ndarray:
         (figure,) = with_close_ups(body, moved(**joints))
-        return figure.close_up.bust.vertices[0, figure.close_up.head][nose]
+        return figure.close_ups[0].part.vertices[0, figure.close_ups[0].seen][nose]
 
     still = place()
     # the whole body carried elsewhere by a joint below the head, which turns back
@@ -118,13 +118,13 @@ def test_the_close_up_is_cut_out_of_the_posed_surface(body, monkeypatch):
     motions = [moved(2, head=[0.1, 0.4, 0.0], left_elbow=[0.0, -1.0, 0.0]), moved(jaw=[0.3, 0.0, 0.0])]
     figures = with_close_ups(body, *motions)
     assert posed == motions  # each once
-    bust = figures[0].close_up.bust
+    bust = figures[0].close_ups[0].part
     place = figures[0].vertices[:, body.head.bust] - bust.vertices
     np.testing.assert_allclose(place, np.broadcast_to(place[:, :1], place.shape), atol=1e-6)
     np.testing.assert_array_equal(bust.colors, figures[0].colors[body.head.bust])
     corners = {tuple(face) for face in body.head.bust.numpy()[bust.faces]}
     assert corners <= {tuple(face) for face in figures[0].faces}
-    assert set(body.head.bust[figures[0].close_up.head].tolist()) == set(body.head.vertices.tolist())
+    assert set(body.head.bust[figures[0].close_ups[0].seen].tolist()) == set(body.head.vertices.tolist())
     assert len(bust.faces) < 0.75 * len(figures[0].faces)
 
 
@@ -213,6 +213,6 @@ def test_pictures_are_joined_with_paper_between():
 
 def test_all_figures_have_a_close_up_or_none(body):
     figures = with_close_ups(body, moved(), moved())
-    figures[1].close_up = None
+    figures[1].close_ups = ()
     with pytest.raises(ValueError, match="some figures have a close-up"):
         Pictures(figures, (32, 32), SIZE, "software")

@@ -5,9 +5,14 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from soke.render.figure import Figure
+from soke.body.joints import SKELETON_50
+from soke.body.motion import JointMotion
+from soke.body.skeleton import Skeleton
+from soke.render.figure import Figure, figures_of
+from soke.render.pictures import Pictures
 from soke.render.sheet import contact_sheet, sheet_frames
 from soke.render.video import write_video
 
@@ -94,6 +99,30 @@ def test_contact_sheet(figures: list[Figure], tmp_path: Path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["s.png", "t.png"]
     with pytest.raises(ValueError, match="one column"):
         contact_sheet(path, figures, CAPTION, columns=0)
+
+
+def test_both_hands_of_stick_figures_stand_beside_them_in_a_video_and_under_them_in_a_sheet(tmp_path: Path):
+    motions = {
+        name: JointMotion(torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(seed)), SKELETON_50, 25.0)
+        for name, seed in (("reference", 1), ("generated", 2))
+    }
+    figures = figures_of(Skeleton(SKELETON_50), motions)
+    _, frames = read(write_video(tmp_path / "a.mp4", figures, "a", (64, 65), "software", progress=False))
+    assert frames.shape[2] == 2 * (64 + 4 + 30) + 4  # two hands of (65 - 4) / 2, above each other
+    bare = [Figure(f.vertices, f.faces, f.colors, f.label, f.fps, f.whole) for f in figures]
+    tall, low = (
+        np.asarray(Image.open(contact_sheet(tmp_path / "s.png", f, "a", 2, (65, 64), "software", progress=False)))
+        for f in (figures, bare)
+    )
+    assert tall.shape[1] == low.shape[1] == 2 * 65 + 4
+    assert tall.shape[0] == low.shape[0] + 2 * (4 + 30)  # two hands of (65 - 4) / 2, side by side
+
+    pictures = Pictures(figures, (64, 64), (64, 64), "software")
+    whole, *hands = pictures.draw(figures[1], 1)
+    colored = [[int((p[..., high].astype(int) - p[..., low] > 60).sum()) for high, low in ((2, 0), (0, 2))] for p in hands]
+    assert min(colored[0][0], colored[1][1]) > 100 and colored[0][1] == colored[1][0] == 0  # right and cold, left and warm
+    assert whole.shape == (64, 64, 3)
+    pictures.close()
 
 
 def test_sheet_frames_are_even_and_span_the_clip():
