@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from soke.errors import UserError
 from soke.storage import read_text
@@ -13,17 +13,19 @@ SLOT = "{}"
 OWN_TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
+@dataclass(frozen=True)
 class Prompts:
     """Templates, of which every sentence has one: by its name, text and sign language, the seed and perhaps the epoch
-    alone, the same on every machine. Raises UserError for a language without templates.
+    alone, the same on every machine. Raises UserError for a language without templates, and for a bad one.
 
     templates: sign language -> its templates, each with one `{}`, where the sentence stands
     seed:      of the choice
     """
 
-    def __init__(self, templates: Mapping[str, Sequence[str]], seed: int = 0):
-        self.templates = MappingProxyType({language: tuple(lines) for language, lines in templates.items()})
-        self.seed = seed
+    templates: dict[str, list[str]]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
         for language, lines in self.templates.items():
             if not lines:
                 raise _absent(language)
@@ -49,6 +51,10 @@ class Prompts:
         if unknown:
             raise _absent(*unknown)
         return cls({language: read_templates(files[language]) for language in chosen}, seed)
+
+    def only(self, languages: Iterable[str]) -> Prompts:
+        """Those of some of the sign languages."""
+        return Prompts({language: self.templates[language] for language in languages}, self.seed)
 
     def of(self, name: str, text: str, language: str, epoch: int | None = None) -> str:
         """The prompt of a sentence.
@@ -93,5 +99,5 @@ def _slots(line: str) -> str:
 def _absent(*languages: str) -> UserError:
     return UserError(
         f"there are no prompt templates for {', '.join(languages)}: write some into {_file(languages[0])}, one per line, "
-        "in the folder that `prompts` names"
+        "in the folder that `prompt_folder` names"
     )

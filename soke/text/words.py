@@ -61,6 +61,15 @@ def joined(tokens: list[str], level: Level) -> str:
     return (" " if level == "word" else "").join(tokens)
 
 
+def written_words(text: str, level: Level) -> list[str]:
+    """The words of a sentence as they are written, upper case and the punctuation at a word kept; levels as of
+    `text_tokens`, "word" being what blanks separate."""
+    text = spelled(text)
+    if level == "word":
+        return text.split()
+    return [word for word in (text if level == "char" else _segments(text)) if not word.isspace()]
+
+
 def level_of(texts: Iterable[str], wanted: Level | Literal["auto"] = "auto") -> Level:
     """How sentences are counted: as wanted, where auto leaves it open by the script of most of their letters.
 

@@ -52,9 +52,10 @@ def test_a_users_file_goes_before_ours_which_serve_the_other_languages(tmp_path)
     (tmp_path / "prompts_ASL.txt").write_text("\ufeffSign {}!\r\n\r\n  And {}?  \n", encoding="utf-8")
     (tmp_path / "prompts_BSL.txt").write_text("In BSL: {}", encoding="utf-8")
     prompts = Prompts.read(["BSL", "ASL", "DGS", "ASL"], tmp_path)
-    assert dict(prompts.templates) == {
-        "BSL": ("In BSL: {}",), "ASL": ("Sign {}!", "And {}?"), "DGS": Prompts.read(["DGS"]).templates["DGS"],
+    assert prompts.templates == {
+        "BSL": ["In BSL: {}"], "ASL": ["Sign {}!", "And {}?"], "DGS": Prompts.read(["DGS"]).templates["DGS"],
     }
+    assert prompts.only(["BSL"]) == Prompts({"BSL": ["In BSL: {}"]})
 
 
 @pytest.mark.parametrize("line, count", [("How is it signed?", 0), ("{} and {}", 2)])
