@@ -3,6 +3,7 @@
 python -m vis_mesh --cfg=configs/soke.yaml --demo_dataset=csl
 python -m vis_mesh --cfg=configs/soke.yaml --text "It rains today." --language ASL
 python -m vis_mesh --cfg=configs/soke.yaml --demo_dataset=csl --face
+python -m vis_mesh --cfg=configs/signllm_prompt2langgloss.yaml --text "It rains today." --language ASL --show_lang_gloss
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--clips", type=int, default=1, help="how many clips of the test split")
     parser.add_argument("--text", help="a sentence to sign in place of clips")
     parser.add_argument("--language", default="ASL", help="its sign language, which the generator has learnt (ASL)")
-    parser.add_argument(
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
         "--show_retrieval", action="store_true", help="print the lexicon's signs that were found for each sentence"
+    )
+    shown.add_argument(
+        "--show_lang_gloss", action="store_true",
+        help="print the prompt that is read of each sentence, and the LangGloss that is written before it is signed",
     )
     parser.add_argument(
         "--face", action="store_true",
@@ -37,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = folders.results_folder(config, args.out_dir, stage_of(config).model_keys, "pictures")
     drawn = studio.Studio(body_model(config), folder, config.render.size, config.render.backend, args.face)
     producer = producer_of(config)
-    explain = producer.retrieved if args.show_retrieval else None
+    explain = producer.retrieved if args.show_retrieval else producer.lang_gloss if args.show_lang_gloss else None
     if args.text is not None:
         paths = studio.sentence(drawn, producer, args.text, args.language, explain)
     else:

@@ -54,10 +54,11 @@ def check_generator(
 
 def check_regressor(config: Config, parts: MotionLayout, regressor: PoseRegressor, folder: Path) -> None:
     """Raises UserError as `check_tokenizer` does. REGRESSOR.TIMING and REGRESSOR.MAX_FRAMES may change with every
-    test."""
+    test; templates of prompts are kept by the model."""
     pairs = {"DATASET.FRAMES": (regressor.form, config.dataset.frames)} | _of_layout(parts, regressor.layout)
     pairs |= _of_section("REGRESSOR", regressor.settings, config.regressor)
-    del pairs["REGRESSOR.TIMING"], pairs["REGRESSOR.MAX_FRAMES"]
+    for free in ("TIMING", "MAX_FRAMES", "PROMPT_FOLDER"):
+        del pairs[f"REGRESSOR.{free}"]
     _require(pairs, folder)
 
 
@@ -104,7 +105,7 @@ def _of_section(key: str, saved: Settings, asked: Settings) -> Changes:
     pairs: Changes = {}
     for field in dataclasses.fields(saved):
         both, name = (getattr(saved, field.name), getattr(asked, field.name)), f"{key}.{field.name.upper()}"
-        pairs |= _of_section(name, *both) if isinstance(both[0], Settings) else {name: both}
+        pairs |= _of_section(name, *both) if all(isinstance(value, Settings) for value in both) else {name: both}
     return pairs
 
 

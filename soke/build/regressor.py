@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
@@ -13,11 +15,13 @@ from soke.build.data import corpora_of, limits_of, statistics_of, val_motions
 from soke.build.tokenizer import export_folder_of
 from soke.data.clip import Clip, locales_of
 from soke.data.lengths import fitted_indices
+from soke.errors import UserError
 from soke.regressor.group import new_group, specs_of
 from soke.regressor.producer import RegressorProducer
 from soke.regressor.regressor import PoseRegressor
-from soke.run.config import Config, keyed
+from soke.run.config import Config, keyed, resolve
 from soke.run.processes import World
+from soke.text.prompts import Prompts
 
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.data.datamodule import SignDataModule
@@ -32,6 +36,7 @@ def trained_producer(config: Config) -> RegressorProducer:
     folder, r = export_folder_of(config), config.regressor
     regressor = PoseRegressor.from_pretrained(folder, devices.device_of(config))
     agreement.check_regressor(config, layout_of(config), regressor, folder)
+    _check_prompts(config, regressor, folder)
     references = _signed(config) if r.timing == "oracle" else None
     return RegressorProducer(regressor, config.test.batch_size, r.max_frames, references)
 
@@ -53,11 +58,34 @@ def new_regressor(config: Config, data: SignDataModule) -> PoseRegressor:
     parts, corpora = layout_of(config), data.corpora
     found = statistics_of(config, parts, corpora)
     fps = {corpus.name: float(corpus.fps) for corpus in corpora}
+    clips, settings = data.dataset("train", "motion").clips, replace(config.regressor, prompt_folder="")
+    prompts = _prompts(config, (corpus.language for corpus in corpora))
     with keyed():
-        specs = specs_of(config.regressor, data.dataset("train", "motion").clips, locales_of(corpora), fps)
+        specs = specs_of(settings, clips, locales_of(corpora), fps, prompts)
     features = sum(parts.sizes.values())
     groups = {name: new_group(spec, features) for name, spec in specs.items()}
     return PoseRegressor(parts, found.mean, found.std, groups, found.form)
+
+
+def _prompts(config: Config, languages: Iterable[str]) -> Prompts | None:
+    """The templates that training takes; None where no prompts are read."""
+    folder = config.regressor.prompt_folder
+    if config.regressor.source != "prompt":
+        return None
+    with keyed():
+        return Prompts.read(languages, resolve(folder) if folder else None, config.seed)
+
+
+def _check_prompts(config: Config, regressor: PoseRegressor, folder: Path) -> None:
+    """Raises UserError where REGRESSOR.PROMPT_FOLDER holds other templates than those that the regressor keeps."""
+    for group in regressor.groups.values() if config.regressor.prompt_folder else ():
+        kept, found = group.spec.prompts, _prompts(config, group.spec.languages)
+        if kept is None or found is None or kept.templates != found.templates:
+            raise UserError(
+                f"the model in {folder} was trained with other prompt templates than those in "
+                f"{config.regressor.prompt_folder}, and keeps its own: leave REGRESSOR.PROMPT_FOLDER empty, or train a "
+                "model with them"
+            )
 
 
 def training_module(config: Config, data: SignDataModule) -> RegressorModule:

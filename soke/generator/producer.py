@@ -95,6 +95,10 @@ class SignProducer:
         order = sorted(range(len(lengths)), key=lambda i: lengths[i])
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
+    def lang_gloss(self, sentence: Sentence) -> str:
+        """Raises UserError, for codes are generated without."""
+        raise UserError("a generator of codes writes no LangGloss: only configs/signllm_prompt2langgloss.yaml does")
+
     def retrieved(self, sentence: Sentence) -> str:
         """What was found in the lexicon for a sentence, a line per sign."""
         return explained(self.generator.source.lexicon, sentence.text, sentence.language, _clip_of(sentence))

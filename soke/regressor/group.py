@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,20 @@ from torch.nn.utils.rnn import pad_sequence
 
 from soke.data.clip import Clip
 from soke.data.rates import rate_of
+from soke.errors import UserError
 from soke.evaluation.protocols import Sentence
-from soke.regressor.settings import Regressor
-from soke.regressor.source import language_token, tokens_of
+from soke.regressor.langgloss import LangGlossFront, Written
+from soke.regressor.settings import LangGloss, Regressor
+from soke.regressor.source import language_token, own_prompt, template_tokens, tokens_of
 from soke.regressor.spread import ErrorSpread
 from soke.regressor.transformer import Memory, ProgressiveTransformer
 from soke.regressor.unroll import Guide, unroll
+from soke.text.lang_glosses import LangGlosses
+from soke.text.prompts import Prompts
 from soke.text.vocabulary import TextVocabulary
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "group.json"
+LANG_GLOSS = "lang_gloss"  # name of its loss
 _DISTANCES = {"mse": torch.square, "l1": torch.abs}
 
 
@@ -37,6 +42,8 @@ class GroupSpec:
     corpora:   corpus -> its sign language
     tokens:    of the vocabulary
     settings:  of the network and its training
+    prompts:   for sentences without one; None: prompts are not read
+    glosses:   what is written before poses are made; None: nothing is
     """
 
     languages: list[str]
@@ -45,27 +52,44 @@ class GroupSpec:
     corpora: dict[str, str]
     tokens: list[str]
     settings: Regressor
+    prompts: Prompts | None = None
+    glosses: LangGlosses | None = None
 
     def rate(self, language: str, corpus: str | None) -> float:
         """Frames per second of motions of a corpus; without one that it was trained on, of the language's first."""
         return rate_of(self.fps, self.corpora, language, corpus)
 
-    def source(self, sentence: Sentence) -> list[str]:
-        """The tokens that are read of a sentence, the end among them. Raises UserError as `tokens_of` does."""
+    def source(self, sentence: Sentence, epoch: int | None = None) -> list[str]:
+        """The tokens that are read of a sentence, the end among them. Raises UserError as `tokens_of` does.
+
+        epoch: of the training, each of which has other prompts; None: in no training
+        """
         named = [language_token(sentence.language)] if len(self.languages) > 1 else []
-        return [*named, *tokens_of(sentence, self.settings.source, self.locales[sentence.language]), _END]
+        locale = self.locales[sentence.language]
+        return [*named, *tokens_of(sentence, self.settings.source, locale, self.prompts, epoch), _END]
 
     def with_tokens_of(self, clips: Iterable[Clip]) -> GroupSpec:
-        """With the vocabulary of training clips."""
-        tokens = list(TextVocabulary.of(map(self.source, clips)).tokens)
-        return GroupSpec(**{**vars(self), "tokens": tokens})
+        """With the vocabularies of training clips, and of the templates that are put around them."""
+        clips = list(clips)
+        read = [self.source(clip) for clip in clips]
+        if self.prompts is not None:
+            for language in dict.fromkeys(clip.language for clip in clips if not own_prompt(clip)):
+                read += template_tokens(self.prompts, language, self.locales[language])
+        written = [(clip.language, clip.text, clip.gloss) for clip in clips]
+        glosses = None if self.settings.lang_gloss is None else LangGlosses.of(written)
+        return replace(self, tokens=list(TextVocabulary.of(read).tokens), glosses=glosses)
 
     def to_plain(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> GroupSpec:
-        return cls(**{**plain, "settings": Regressor(**plain["settings"])})
+        settings = plain["settings"]
+        kinds = {"prompts": Prompts, "glosses": LangGlosses}
+        made = {key: kind(**plain[key]) for key, kind in kinds.items() if plain.get(key) is not None}
+        written = settings.get("lang_gloss")
+        made["settings"] = Regressor(**{**settings, "lang_gloss": None if written is None else LangGloss(**written)})
+        return cls(**{**plain, **made})
 
 
 _END = TextVocabulary.SPECIALS[TextVocabulary.END]
@@ -108,7 +132,6 @@ class Group(nn.Module):
     """
 
     deviation: Tensor
-    terms: tuple[str, ...] = ()  # names of those of its readings
 
     def __init__(self, spec: GroupSpec, features: int):
         super().__init__()
@@ -118,24 +141,48 @@ class Group(nn.Module):
         learnt = spec.settings.start == "learnt" and not spec.settings.just_counter
         self.start = nn.Parameter(torch.zeros(features)) if learnt else None
         self.spread = ErrorSpread()
+        self.front = None if spec.glosses is None else LangGlossFront(spec.glosses, spec.settings)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the losses of its readings."""
+        return () if self.front is None else (LANG_GLOSS,)
 
     @property
     def settings(self) -> Regressor:
         return self.spec.settings
 
-    def read(self, sentences: Sequence[Sentence]) -> Reading:
-        """Raises UserError for an empty text."""
-        rows = [torch.tensor(self.vocabulary.ids(self.spec.source(sentence))) for sentence in sentences]
-        ids = pad_sequence(rows, batch_first=True, padding_value=TextVocabulary.PADDING)
-        return Reading(self.network.encode(ids.to(self.deviation.device)))
+    def read(self, sentences: Sequence[Sentence], epoch: int | None = None) -> Reading:
+        """In training: LangGloss, where it is written, is the sentences' own. Raises UserError for an empty text."""
+        x, mask = self._embedded(sentences, epoch)
+        if self.front is None:
+            return Reading(self.network.encode_embedded(x, mask))
+        written = self.front(x, mask, sentences)
+        weighted = self.settings.lang_gloss.weight * written.losses
+        return Reading(self.network.encode_embedded(written.states, written.mask), {LANG_GLOSS: weighted})
 
-    def forward(self, sentences: Sequence[Sentence], frames: Tensor, lengths: Tensor) -> RegressorOutput:
+    def write(self, sentences: Sequence[Sentence]) -> Written:
+        """LangGloss of sentences. Raises UserError for an empty text, and for a group that writes none."""
+        if self.front is None:
+            raise UserError("this regressor writes no LangGloss: train one with configs/signllm_prompt2langgloss.yaml")
+        return self.front.write(*self._embedded(sentences), [sentence.language for sentence in sentences])
+
+    def _embedded(self, sentences: Sequence[Sentence], epoch: int | None = None) -> tuple[Tensor, Tensor]:
+        """Embeddings of what is read [B, L, width], and where there is a token [B, L]."""
+        rows = [torch.tensor(self.vocabulary.ids(self.spec.source(sentence, epoch))) for sentence in sentences]
+        ids = pad_sequence(rows, batch_first=True, padding_value=TextVocabulary.PADDING).to(self.deviation.device)
+        return self.network.embed(ids), ids != TextVocabulary.PADDING
+
+    def forward(
+        self, sentences: Sequence[Sentence], frames: Tensor, lengths: Tensor, epoch: int | None = None
+    ) -> RegressorOutput:
         """Teacher forcing; in training with noise on the frames that are read.
 
         frames:  [B, T, F] normalised
         lengths: [B] frames, each at least one
+        epoch:   of the training, see `GroupSpec.source`
         """
-        reading, steps = self.read(sentences), frames.shape[1]
+        reading, steps = self.read(sentences, epoch), frames.shape[1]
         counters = torch.arange(1, steps + 1, device=frames.device) / lengths[:, None]  # [B, T]
         outputs, _ = self.network.decode(self._inputs(frames, counters), reading.memory)
         valid = torch.arange(steps, device=frames.device) < lengths[:, None]
@@ -172,7 +219,12 @@ class Group(nn.Module):
         self, sentences: Sequence[Sentence], max_frames: int, guide: Guide | None = None
     ) -> tuple[list[Tensor], list[bool]]:
         """As `unroll`."""
-        return unroll(self.network, self.read(sentences).memory, self._start(), max_frames, guide)
+        if self.front is None:
+            memory = self.read(sentences).memory
+        else:
+            written = self.write(sentences)
+            memory = self.network.encode_embedded(written.states, written.mask)
+        return unroll(self.network, memory, self._start(), max_frames, guide)
 
     def _start(self) -> Tensor:
         return torch.zeros_like(self.deviation) if self.start is None else self.start
@@ -207,12 +259,14 @@ def new_group(spec: GroupSpec, features: int) -> Group:
 
 def specs_of(
     settings: Regressor, clips: Sequence[Clip], locales: Mapping[str, str], fps: Mapping[str, float],
+    prompts: Prompts | None = None,
 ) -> dict[str, GroupSpec]:
     """Name of each group -> its spec, with the vocabulary of its training clips; see REGRESSOR.GROUPS.
 
     clips:   of training
     locales: sign language -> locale
     fps:     corpus -> frames per second
+    prompts: for all the sign languages, where prompts are read
 
     Raises UserError as `tokens_of` does.
     """
@@ -224,6 +278,7 @@ def specs_of(
             members, {language: locales[language] for language in members},
             {corpus: fps[corpus] for corpus, language in corpora.items() if language in members},
             {corpus: language for corpus, language in corpora.items() if language in members}, [], settings,
+            None if prompts is None else prompts.only(members),
         ).with_tokens_of(clip for clip in clips if clip.language in members)
         for name, members in named.items()
     }

@@ -2,6 +2,8 @@
 generation."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from soke import __version__
+from soke.data.clip import Clip
 from soke.data.dataset import MotionBatch
 from soke.errors import UserError
 from soke.evaluation.validation import GenerationScore
+from soke.metrics.text_scores import BLEU
 from soke.regressor.group import RegressorOutput
 from soke.regressor.objectives import MeanError, new_objective
 from soke.regressor.regressor import PoseRegressor
@@ -21,12 +25,15 @@ from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizer
 
 _CHECKED = ("layout_hash", "statistics_hash", "form_of_frames", "groups")
 PROVENANCE_KEY = "regressor"  # of a checkpoint
+_EXACT = "lang_gloss_exact"
 
 
 class RegressorModule(pl.LightningModule):
     """Logs for both stages, under teacher forcing, <stage>/loss, error, squared (of the features of the next frame),
     counter (mean absolute error) and the groups' further terms, means over frames; and what `generation` says of
-    generated motion. All of it is of all processes; validation is in float32.
+    generated motion. Where LangGloss is written also, of what is written of the validation's sentences,
+    val/lang_gloss_BLEU-4, and val/lang_gloss_exact, the share that is right to the last token. All of it is of all
+    processes; validation is in float32.
 
     generation:     the score by which the exported checkpoint is chosen, by its DTW-JPE; None: the last one is exported
     generate_every: epochs between two scores; the last epoch, where it is validated, is scored too
@@ -44,7 +51,9 @@ class RegressorModule(pl.LightningModule):
         self.generation, self.generate_every = generation, generate_every
         self.monitor, self.monitor_mode = None if generation is None else "val/DTW_JPE", "min"
         names = ["loss", "error", "squared", "counter", *regressor.terms]
-        self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
+        self.bleu = BLEU(level="word") if regressor.writes else None
+        exact = [_EXACT] if regressor.writes else []
+        self.means = {"train": EpochMeans("train", names), "val": EpochMeans("val", [*names, *exact])}
 
     def on_train_epoch_start(self) -> None:
         self.regressor.epoch = self.current_epoch
@@ -68,10 +77,22 @@ class RegressorModule(pl.LightningModule):
         if batch.clips:
             output = self.regressor(batch.clips, batch.features, batch.lengths)
             self._count(output, self.plain(output.errors, output.squared, output.frames) + self._terms(output), "val")
+            if self.bleu is not None:
+                self._score_lang_gloss(batch.clips)
+
+    def _score_lang_gloss(self, clips: Sequence[Clip]) -> None:
+        hypotheses, references = self.regressor.lang_glosses(clips), self.regressor.own_lang_glosses(clips)
+        for clip, hypothesis, reference in zip(clips, hypotheses, references):
+            self.bleu.update_tokens(f"{clip.corpus}/{clip.name}", hypothesis, reference)
+        exact = sum(map(eq, hypotheses, references)) / len(clips)
+        self.means["val"].add({_EXACT: torch.tensor(exact, device=self.device)}, len(clips))
 
     @in_float32
     def on_validation_epoch_end(self) -> None:
         means = self.means["val"].log(self)
+        if self.bleu is not None:
+            self.log("val/lang_gloss_BLEU-4", self.bleu.compute()["BLEU-4"]["percent"].float())
+            self.bleu.reset()
         if self.generation is None:
             follow(self, means["loss"], self.optim)
         epoch = self.current_epoch + 1

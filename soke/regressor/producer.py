@@ -10,6 +10,7 @@ from soke.data.clip import Clip
 from soke.errors import UserError
 from soke.evaluation.protocols import Sentence
 from soke.regressor.regressor import PoseRegressor
+from soke.regressor.source import prompt_of
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,17 @@ class RegressorProducer:
     def retrieved(self, sentence: Sentence) -> str:
         """A regressor looks nothing up."""
         return ""
+
+    def lang_gloss(self, sentence: Sentence) -> str:
+        """What is written of a sentence before it is signed, and what is read of it before that where this is a prompt.
+        Raises UserError as `PoseRegressor.lang_glosses` does."""
+        training = self.regressor.training
+        self.regressor.eval()
+        (written,) = self.regressor.lang_glosses([sentence])
+        self.regressor.train(training)
+        spec = self.regressor.groups[self.regressor.group_of(sentence.language)].spec
+        read = [] if spec.prompts is None else [prompt_of(sentence, spec.prompts)]
+        return "\n".join([*read, " ".join(written)])
 
     def _together(self, sentences: Sequence[Sentence], made_by: str) -> list[Motion | JointMotion]:
         references = None if self.references is None else [self._reference(sentence) for sentence in sentences]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from soke import __version__
 from soke.body.layout import MotionLayout
+from soke.data.clip import Clip
 from soke.data.formats import SOKE_FRAMES
 from soke.data.statistics import STD_FLOOR, Statistics
 from soke.errors import UserError
@@ -129,12 +130,12 @@ class PoseRegressor(nn.Module):
 
         Raises UserError for an unknown language.
         """
-        frames = self._normalised(features)
+        frames, epoch = self._normalised(features), self.epoch if self.training else None
         outputs, order = [], []
         for name, rows in self._routes(sentences).items():
             index = torch.tensor(rows, device=lengths.device)
             own = lengths[index]
-            outputs.append(self.groups[name]([sentences[i] for i in rows], frames[index, : int(own.max())], own))
+            outputs.append(self.groups[name]([sentences[i] for i in rows], frames[index, : int(own.max())], own, epoch))
             order += rows
         back = torch.tensor(order, device=lengths.device).argsort()
         values = {
@@ -166,6 +167,29 @@ class PoseRegressor(nn.Module):
             for row, frames, end in zip(rows, made, ends):
                 features[row], ended[row] = self._by_part(frames * self.std + self.mean), end
         return Generated(features, ended)
+
+    @property
+    def writes(self) -> bool:
+        """Whether LangGloss is written before poses are made."""
+        return any(group.front is not None for group in self.groups.values())
+
+    def own_lang_glosses(self, clips: Sequence[Clip]) -> list[list[str]]:
+        """The tokens that should be written of clips, those too that no training clip has."""
+        vocabularies = [self.groups[self.group_of(clip.language)].spec.glosses for clip in clips]
+        return [g.written(clip.language, clip.text, clip.gloss) for g, clip in zip(vocabularies, clips)]
+
+    @torch.no_grad()
+    def lang_glosses(self, sentences: Sequence[Sentence]) -> list[list[str]]:
+        """The tokens, `ASL_word`, that are written of each sentence before it is signed.
+
+        Raises UserError for an empty text, an unknown language, and a regressor that writes none.
+        """
+        written: dict[int, list[str]] = {}
+        for name, rows in self._routes(sentences).items():
+            group = self.groups[name]
+            ids = group.write([sentences[i] for i in rows]).ids
+            written.update(zip(rows, map(group.spec.glosses.tokens_of, ids)))
+        return [written[i] for i in range(len(sentences))]
 
     def _guide(self, references: Sequence[Mapping[str, Tensor]]) -> Guide:
         first = [self._normalised({p: values[:1].to(self.device) for p, values in r.items()}) for r in references]

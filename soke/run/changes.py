@@ -19,15 +19,16 @@ _ALL_THE_SAME = (
     "TRAIN.NUM_WORKERS", "TRAIN.RESUME", "TRAIN.EXTEND", "TRAIN.CHECKPOINTING", "DATASET.STRICT", "DATASET.CACHE_FRAMES",
     "RECOGNITION.FEATURES",
 )
-# May move, but neither come nor go. What lies there is checked by the hashes of codes, statistics and tokenizers.
+# May move, but neither come nor go. What lies there is checked by the hashes of codes, statistics and tokenizers,
+# and by the words of a regressor.
 _PLACES = (
     "DATASET.CORPORA.*.ROOT", "DATASET.CORPORA.*.PACKED", "DATASET.LEXICON", "DATASET.CODE_PATH", "DATASET.STATISTICS",
-    "TOKENIZER.PATH", "GENERATOR.MBART",
+    "TOKENIZER.PATH", "GENERATOR.MBART", "REGRESSOR.PROMPT_FOLDER",
 )
 # Not by default.yaml.
 _NAMED_BY_USERS = (
     "DATASET.CORPORA.*", "GENERATOR.FUSION.*", "TRANSLATION.BATCH_SIZES.*", "REGRESSOR.OBJECTIVES.*",
-    "PARTS*",
+    "REGRESSOR.LANG_GLOSS.*", "PARTS*",
 )
 _TESTED = ("TRAIN.STAGE", "NAME", "FOLDER", "TEST.CHECKPOINT")
 

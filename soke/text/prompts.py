@@ -8,6 +8,7 @@ from pathlib import Path
 
 from soke.errors import UserError
 from soke.storage import read_text
+from soke.text.locales import canonical
 
 SLOT = "{}"
 OWN_TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -46,7 +47,7 @@ class Prompts:
         if folder is not None and not files:
             raise UserError(f"{folder} holds no prompt templates: it needs a file named {_file('ASL')}, or the like")
         files = {**_files(OWN_TEMPLATES), **files}
-        chosen = dict.fromkeys(languages)
+        chosen = dict.fromkeys(map(canonical, languages))
         unknown = [language for language in chosen if language not in files]
         if unknown:
             raise _absent(*unknown)
@@ -64,6 +65,7 @@ class Prompts:
 
         Raises UserError for a language without templates.
         """
+        language = canonical(language)
         if language not in self.templates:
             raise _absent(language)
         templates, key = self.templates[language], f"{self.seed}\0{epoch}\0{language}\0{name}\0{text}"
@@ -84,8 +86,14 @@ def read_templates(path: Path) -> list[str]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Sign language -> file of its templates."""
-    return {path.stem.removeprefix("prompts_"): path for path in sorted(folder.glob("prompts_*.txt"))}
+    """Sign language -> file of its templates. Raises UserError for two files of one, as of GSL and DGS."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.glob("prompts_*.txt")):
+        language = canonical(path.stem.removeprefix("prompts_"))
+        if language in files:
+            raise UserError(f"{files[language]} and {path} are both of {language}: keep one")
+        files[language] = path
+    return files
 
 
 def _file(language: str) -> str:

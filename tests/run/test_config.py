@@ -18,6 +18,7 @@ RUNNABLE = [
     "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml",
     *(f"configs/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
     "configs/recognition.yaml", "configs/progressive_transformer.yaml", "configs/demo/progressive_transformer.yaml",
+    "configs/signllm_prompt2langgloss.yaml",
     *(f"configs/demo/{name}.yaml" for name in (
         "back_translation", "deto", "face_back_translation", "face_deto", "face_soke", "recognition", "soke",
         "soke_comparison",

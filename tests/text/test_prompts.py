@@ -58,6 +58,16 @@ def test_a_users_file_goes_before_ours_which_serve_the_other_languages(tmp_path)
     assert prompts.only(["BSL"]) == Prompts({"BSL": ["In BSL: {}"]})
 
 
+def test_both_codes_of_german_sign_language_are_one(tmp_path):
+    (tmp_path / "prompts_GSL.txt").write_text("Wie geht {}?", encoding="utf-8")
+    prompts = Prompts.read(["GSL", "DGS"], tmp_path)
+    assert prompts.templates == {"DGS": ["Wie geht {}?"]}
+    assert prompts.of("a", "x", "GSL") == prompts.of("a", "x", "DGS") == "Wie geht x?"
+    (tmp_path / "prompts_DGS.txt").write_text("Wie geht {}?", encoding="utf-8")
+    with pytest.raises(UserError, match="prompts_DGS.txt and .*prompts_GSL.txt are both of DGS: keep one"):
+        Prompts.read(["GSL"], tmp_path)
+
+
 @pytest.mark.parametrize("line, count", [("How is it signed?", 0), ("{} and {}", 2)])
 def test_a_template_without_exactly_one_slot_is_refused(tmp_path, line, count):
     file = tmp_path / "prompts_ASL.txt"
