@@ -75,7 +75,7 @@ class _Skeletons(Items):
             motion = self.corpus.load(clip)
             if unseen := sorted(SKELETON_NEEDS & motion.lacking):
                 return ClipError(f"clip {clip.name}: it lacks {unseen[0]}{' …' * (len(unseen) > 1)}")
-            joints = skeleton_50(self.body, _seen(self.layout, motion.resampled(self.fps)))
+            joints = skeleton_50(self.body, seen_by(self.layout, motion.resampled(self.fps)))
         except ClipError as error:
             return error
         return joints.positions.numpy(), joints.made_by, motion.fps
@@ -128,7 +128,7 @@ def write_skeletons(
     return written
 
 
-def _seen(layout: MotionLayout, motion: Motion) -> Motion:
+def seen_by(layout: MotionLayout, motion: Motion) -> Motion:
     """What the layout sees of a motion; all else is at rest. A part that lacks its face alone keeps its joints."""
     rotations = motion.rotations.clone()
     rotations[:, joint_indices([joint for joint in SMPLX_JOINTS if joint not in layout.covers])] = 0
@@ -141,7 +141,8 @@ def _as_it_is(item: Any) -> Any:
     return item
 
 
-def _require_whole(layout: MotionLayout, file: str) -> None:
+def require_whole(layout: MotionLayout, file: str) -> None:
+    """Raises UserError for a layout of positions, or one that does not see all that moves the 50 joints."""
     if layout.of_positions:
         raise UserError(f"{file} has joint positions already; give a configuration of rotations (SMPL-X, SMPL-FX)")
     if lacking := sorted(SKELETON_NEEDS - layout.covers):
@@ -188,7 +189,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(f"--fps is {options.fps:g}, it must be between 1 and 240")
     config = load_config(options.cfg, options.cfg_assets, options.overrides)
     layout = layout_of(config)
-    _require_whole(layout, options.cfg)
+    require_whole(layout, options.cfg)
     body, corpora, out = body_model(config, "cpu"), corpora_of(config), resolve(options.out)
     rates = {corpus.name: float(options.fps or corpus.fps) for corpus in corpora}
     skipped: list[SkippedClip] = []

@@ -8,6 +8,7 @@ from soke.body.joints import DWPOSE_128, SKELETON_50, SKELETON_BODY
 from soke.body.motion import JointMotion
 from soke.data.clip import Clip, ClipError
 from soke.data.formats import MIN_FRAMES
+from soke.data.gaps import filled
 from soke.data.lines import LinesCorpus
 
 # What stands one behind the other in a frame: points of the body, of both hands and of the face, x and y of each, after
@@ -68,13 +69,8 @@ class DwposeCorpus(LinesCorpus):
                 f"clip {clip.name}: a coordinate of {found:g} in {clip.frames}; coordinates are fractions of the picture, "
                 "0 to 1, and these look like pixels: divide them by its width and height"
             )
-        kept = np.flatnonzero(2 * seen.sum(axis=0) >= len(points))
-        positions = np.zeros((len(points), len(kept), 3), dtype=np.float32)
-        moments = np.arange(len(points))
-        for column, joint in enumerate(kept):
-            known = seen[:, joint]
-            for axis in range(2):
-                positions[:, column, axis] = np.interp(moments, moments[known], points[known, joint, axis])
+        known, kept = filled(points, seen)
+        positions = np.concatenate([known, np.zeros_like(known[..., :1])], axis=2)
         names = tuple(DWPOSE_128[joint] for joint in kept)
         return JointMotion(
             torch.from_numpy(positions), names, self.fps, made_by, frozenset(DWPOSE_128).difference(names)
