@@ -213,6 +213,9 @@ class Group(nn.Module):
             before = before + self.settings.noise * self.deviation * torch.randn_like(before)
         first = self._start().to(frames).expand(len(frames), 1, -1)
         counters = nn.functional.pad(counters[:, :-1], (1, 0))
+        if self.training and self.settings.counter_noise:
+            speed = 1 + self.settings.counter_noise * torch.randn_like(counters[:, :1])
+            counters = (counters * speed).clamp(0, 1)
         return torch.cat([torch.cat([first, before], dim=1), counters[..., None].to(frames)], dim=2)
 
     def generate(

@@ -34,6 +34,7 @@ class Regressor(TransformerSettings):
     groups: Literal["shared", "per_language"]
     loss: Literal["mse", "l1"]
     counter_weight: float
+    counter_noise: float
     just_counter: bool
     noise: float
     future: int
@@ -44,7 +45,7 @@ class Regressor(TransformerSettings):
     lang_gloss: LangGloss | None
 
     def problems(self) -> list[str]:
-        found = super().problems() + self.below(1, "future", "max_frames") + self.below(0, "noise")
+        found = super().problems() + self.below(1, "future", "max_frames") + self.below(0, "noise", "counter_noise")
         if not self.counter_weight > 0:
             found.append(f"`counter_weight` must be above 0, or no motion would end, not {self.counter_weight}")
         if self.noise and self.just_counter:
