@@ -16,7 +16,10 @@ import train
 from soke.build import trainer
 from soke.run import cli
 
-STAGES = {"deto": ["DATASET.CORPORA.phoenix=null"], "soke": ["DATASET.CORPORA.phoenix=null"], "back_translation": []}
+STAGES = {
+    "deto": ["DATASET.CORPORA.phoenix=null"], "soke": ["DATASET.CORPORA.phoenix=null"], "back_translation": [],
+    "progressive_transformer": ["REGRESSOR.GROUPS=per_language", "REGRESSOR.NOISE=1"],
+}
 
 
 class Witness(pl.Callback):

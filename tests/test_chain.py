@@ -512,6 +512,45 @@ def test_a_broken_off_run_continues_to_the_same_weights(shop, monkeypatch, stage
         torch.testing.assert_close(again[name], once[name], rtol=0, atol=0)
 
 
+REGRESSOR = (
+    "REGRESSOR.WIDTH=16", "REGRESSOR.FEEDFORWARD=16", "REGRESSOR.MAX_FRAMES=44", "EVAL.GENERATE_EVERY=1",
+    "EVAL.GENERATE_CLIPS=1",
+)
+
+
+def test_a_regressor_goes_the_whole_way(shop, tmp_path, capsys):
+    """Text to poses without codes: trained, tested beside a mean pose, read back, timed by its reference, drawn."""
+    shop.run(train, "progressive_transformer", *REGRESSOR)
+    run = shop.folder("experiments", "regressor", "toy")
+    assert list(json.loads((run / "provenance.json").read_text())["groups"]) == ["all"]
+    results = tmp_path / "free"
+    shop.run(test_entry, "progressive_transformer", f"--out_dir={results}", *REGRESSOR)
+    table = json.loads((results / "table.json").read_text(encoding="utf-8"))
+    cells = table["cells"]
+    made = {"generated", "generated, shuffled", "mean pose"}
+    assert {cell["row"] for cell in cells} == {"ground truth", *made}
+    assert all({c["row"] for c in cells if c["metric"] == metric} >= made for metric in ("DTW-PA-JPE", "BLEU-4", "length"))
+    assert {c["values"]["ratio"] for c in cells if (c["metric"], c["row"]) == ("length", "mean pose")} == {1.0}
+    assert table["conditions"]["timing"] == "free"
+    cut = [note for note in table["notes"] if "motions did not end; they are cut after 44 frames" in note]
+    assert len(cut) == 1 and "12 motions" in cut[0]
+    oracle = tmp_path / "oracle"
+    shop.run(test_entry, "progressive_transformer", f"--out_dir={oracle}", *REGRESSOR, "REGRESSOR.TIMING=oracle")
+    table = json.loads((oracle / "table.json").read_text(encoding="utf-8"))
+    assert {c["row"] for c in table["cells"]} == {
+        "ground truth", "generated, oracle timing", "generated, oracle timing, shuffled", "mean pose",
+    }
+    lengths = [c for c in table["cells"] if (c["metric"], c["row"]) == ("length", "generated, oracle timing")]
+    assert all(c["values"]["ratio"] == pytest.approx(1) for c in lengths) and table["conditions"]["timing"] == "oracle"
+    pictures = ["--text=rain in the north", "--language=DGS", f"--out_dir={tmp_path}/pictures"]
+    shop.run(vis_mesh, "progressive_transformer", *pictures, *REGRESSOR)
+    assert len(list((tmp_path / "pictures").iterdir())) == 2
+    with pytest.raises(UserError, match="a sentence without a clip: set REGRESSOR.TIMING=free"):
+        shop.run(vis_mesh, "progressive_transformer", *pictures, *REGRESSOR, "REGRESSOR.TIMING=oracle")
+    with pytest.raises(UserError, match="REGRESSOR.FUTURE: 10 -> 2"):
+        shop.run(test_entry, "progressive_transformer", f"--out_dir={results}", *REGRESSOR, "REGRESSOR.FUTURE=2")
+
+
 def test_unknown_language_and_empty_sentence(shop):
     with pytest.raises(UserError, match="unknown sign language 'LSF'"):
         shop.run(vis_mesh, "soke", "--text=hello", "--language=LSF")

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from soke.regressor.transformer import Memory, Past, ProgressiveTransformer
 
+# [A] A counter that is learnt comes close to 1, and hesitates there, for it never learns of more.
+NEARLY, CLOSE, LEAST = 0.98, 0.9, 0.5
+
 
 @dataclass(frozen=True)
 class Guide:
@@ -45,7 +48,8 @@ def unroll(
     """The frames of each sentence, [T_i, F] normalised, and whether its own counter has ended it.
 
     A sentence ends with the frame whose counter is nearest to 1, as far as the counters so far tell: one frame of T
-    counts 1 / T. With a guide, it has its reference's first frame, counter and number of frames.
+    counts 1 / T; and with the first at `NEARLY`. From `CLOSE` on, a counter goes on at `LEAST` of its speed so far at
+    least. With a guide, it has its reference's first frame, counter and number of frames.
 
     start:      [F] what is read before the first frame
     max_frames: where a sentence that has not ended by itself is cut
@@ -58,8 +62,8 @@ def unroll(
         output, going.past = network.decode(going.frame, going.memory, going.past)
         frame, counter = output[:, 0, :features], output[:, 0, -1]
         if guide is None:
-            counter = counter.clamp(0, 1)
-            ends = counter * (step + 1.5) >= step + 1
+            counter = _steady(counter.clamp(0, 1), going.frame[:, 0, -1], step)
+            ends = (counter * (step + 1.5) >= step + 1) | (counter >= NEARLY)
         else:
             lasts = guide.lengths[going.rows]
             counter, ends = ((step + 1) / lasts).to(frame).clamp_max(1), lasts <= step + 1
@@ -76,3 +80,12 @@ def unroll(
     frames = torch.stack(written, dim=1)
     cut = torch.where(ended, lengths, frames.shape[1]).tolist()
     return [row[:length] for row, length in zip(frames, cut)], ended.tolist()
+
+
+def _steady(counter: Tensor, before: Tensor, step: int) -> Tensor:
+    """The counters [N] of frame `step`, of which those that are close to the end do not stop, nor turn back.
+
+    before: [N] of the frame before
+    """
+    least = before * (1 + LEAST / max(step, 1))
+    return torch.where(before >= CLOSE, counter.maximum(least).clamp_max(1), counter)

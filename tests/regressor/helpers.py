@@ -58,15 +58,18 @@ def batch_of(items: Sequence[MotionSample]) -> MotionBatch:
     return collate_motions(items)
 
 
-def regressor(items: Sequence[MotionSample] = (), seed: int = 0, **changes) -> PoseRegressor:
+def regressor(
+    items: Sequence[MotionSample] = (), seed: int = 0, layout: MotionLayout = LAYOUT, **changes
+) -> PoseRegressor:
     """With random weights, in evaluation mode; changes: of the settings"""
     torch.manual_seed(seed)
     items = items or samples()
-    statistics = compute_statistics((item.features for item in items), LAYOUT)
+    statistics = compute_statistics((item.features for item in items), layout)
     settings: Regressor = replace(SETTINGS, **changes)
-    specs = specs_of(settings, [item.clip for item in items], LOCALES, FPS)
-    groups = {name: new_group(spec, FEATURES) for name, spec in specs.items()}
-    made = PoseRegressor(LAYOUT, statistics.mean, statistics.std, groups)
+    clips = [item.clip for item in items]
+    specs = specs_of(settings, clips, LOCALES, {clip.corpus: clip.fps for clip in clips})
+    groups = {name: new_group(spec, sum(layout.sizes.values())) for name, spec in specs.items()}
+    made = PoseRegressor(layout, statistics.mean, statistics.std, groups)
     with torch.no_grad():  # so that what it starts from is not what it would be without
         for group in made.groups.values():
             if group.start is not None:

@@ -54,13 +54,25 @@ def test_every_sentence_ends_by_its_own_counter():
 
 
 @pytest.mark.parametrize(
-    "counters, frames", [([0.3, 0.62, 0.94, 1.3], 3), ([0.21, 0.45, 0.7, 0.85], 5), ([0.26, 0.5, 0.76, 0.9], 4)]
+    "counters, frames",
+    [([0.3, 0.62, 0.94, 1.3], 3), ([0.21, 0.45, 0.7, 0.85], 5), ([0.26, 0.5, 0.76, 0.9], 4), ([0.01] * 90 + [0.981], 91)],
 )
 def test_the_end_is_the_frame_whose_counter_is_nearest_to_one(counters, frames):
-    """0.94 at frame 3 tells 3 / 0.94 = 3.2 frames, so it is the last; 0.85 at frame 4 tells 4.7, so another follows."""
+    """0.94 at frame 3 tells 3 / 0.94 = 3.2 frames, so it is the last; 0.85 at frame 4 tells 4.7, so another follows; 0.981 at frame 91
+    tells 92.8, but is nearly 1."""
     network = Scripted([[*counters, 1.0]])
-    (made,), _ = unroll(network, network.memory, torch.zeros(2), 5)
+    (made,), _ = unroll(network, network.memory, torch.zeros(2), len(counters) + 1)
     assert len(made) == frames
+
+
+def test_a_counter_that_hesitates_before_its_end_goes_on():
+    """0.9 after 18 frames: 0.05 a frame, of which half at least is gone on with: 0.925, 0.949, 0.973, 0.996."""
+    counters = [0.05 * (step + 1) for step in range(18)]
+    network = Scripted([[*counters, *[0.9] * 20], [*counters, *[0.7] * 20], [*counters[:17], *[0.85] * 21]])
+    frames, ended = unroll(network, network.memory, torch.zeros(2), 30)
+    assert [len(own) for own in frames] == [22, 22, 30] and ended == [True, True, False]
+    read = [network.read[step][1][-1] for step in range(18, 22)]
+    assert read == pytest.approx([0.9, 0.925, 0.94934, 0.97308], abs=1e-4)
 
 
 def test_a_counter_that_never_ends_is_cut_and_disturbs_nobody():
