@@ -121,7 +121,7 @@ def test_counters_are_read_too_fast_or_too_slow_clip_by_clip():
     counters = torch.linspace(0.1, 1, 10).expand(3000, -1)
     read = group._inputs(torch.zeros(3000, 10, FEATURES), counters)[:, :, -1]
     speed = read[:, 1] / 0.1
-    assert float(speed.mean()) == pytest.approx(1, abs=0.01) and float(speed.std()) == pytest.approx(0.1, abs=0.01)
+    assert speed.mean().item() == pytest.approx(1, abs=0.01) and speed.std().item() == pytest.approx(0.1, abs=0.01)
     torch.testing.assert_close(read[:, 1:], (counters[:, :-1] * speed[:, None]).clamp(0, 1))
     assert not read[:, 0].any()
     plain = group.eval()._inputs(torch.zeros(3000, 10, FEATURES), counters)[:, 1:, -1]
