@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Any, Iterable
+from typing import Any, ClassVar, Iterable
 
 from soke.errors import UserError
 
@@ -26,7 +26,12 @@ class SettingsError(UserError):
 
 
 class Settings:
-    """Base of the dataclasses of settings. Raises SettingsError, with all that is wrong, when one is made."""
+    """Base of the dataclasses of settings. Raises SettingsError, with all that is wrong, when one is made.
+
+    begins_from_trained: whether a training of the section's model can begin from a trained one, TRAIN.INIT
+    """
+
+    begins_from_trained: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         problems = self.problems()

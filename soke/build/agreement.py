@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from soke.body.layout import MotionLayout
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
+from soke.generator.settings import Generator
 from soke.run.changes import ABSENT, Changes, described
 from soke.run.config import Config, resolve
 from soke.settings import Settings
@@ -60,6 +61,17 @@ def check_regressor(config: Config, parts: MotionLayout, regressor: PoseRegresso
     for free in ("TIMING", "MAX_FRAMES", "PROMPT_FOLDER"):
         del pairs[f"REGRESSOR.{free}"]
     _require(pairs, folder)
+
+
+def of_begun(asked: Generator, saved: Generator) -> Changes:
+    """The settings in which a new generator differs from the one that its training begins from, and by which the same
+    weights would output other codes."""
+    free = ("MBART", "TRANSLATION", "MAX_STEPS", "RETRIEVAL.DROP", "RETRIEVAL.KEYWORDS", "RETRIEVAL.WORD_CODES")
+    pairs = _of_section("GENERATOR", saved, asked)
+    return {
+        key: (theirs, ours) for key, (theirs, ours) in pairs.items()
+        if theirs != ours and key.removeprefix("GENERATOR.") not in free
+    }
 
 
 def check_translator(config: Config, parts: MotionLayout, translator: BackTranslator, folder: Path) -> None:

@@ -22,6 +22,7 @@ from soke.data.lexicon import SentenceClips, annotated_clips, german_glosses
 from soke.data.packed import file_hash
 from soke.data.recordings import published_recordings, read_recordings, without_held_out
 from soke.errors import UserError
+from soke.generator.files import read_settings
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.generator.retrieval import Keywords, Signs
@@ -63,12 +64,12 @@ def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[s
 
 def scores(producer: SignProducer, config: Config, world: World) -> Evaluation:
     """Of text to motion."""
+    from soke.build.policy import examiners
     from soke.build.testing import evaluation_setting
-    from soke.build.translation import readers_of
     from soke.evaluation.rows import generation
     from soke.tokenizer.reconstruction import Reconstruction
 
-    setting = evaluation_setting(config, world, readers_of)
+    setting = evaluation_setting(config, world, examiners(producer.generator.spec))
     return generation(producer, setting, partial(Reconstruction, producer.tokenizer))
 
 
@@ -104,23 +105,32 @@ def time(producer: SignProducer, config: Config, folder: Path) -> None:
 
 
 def training_module(config: Config, data: SignDataModule) -> GeneratorModule:
+    from soke.build import policy
     from soke.evaluation.validation import GenerationScore, spread_samples
     from soke.generator.module import GeneratorModule
 
-    tokenizer = named_tokenizer(config, "cpu")
-    generator, score = new_generator(config, tokenizer, data), None
+    tokenizer, read_by = named_tokenizer(config, "cpu"), policy.readers(config, data.corpora)
+    generator, score = new_generator(config, tokenizer, data, [r.weights_hash for r in read_by.values()]), None
+    if config.train.init:
+        policy.begin(generator, config)
     if config.eval.generate_every:
         samples, skipped = spread_samples(val_motions(config, data), config.eval.generate_clips)
         data.record(skipped)
         producer = SignProducer(generator, tokenizer, batch_size=config.eval.batch_size)
         score = GenerationScore(producer, body_model(config, "cpu"), samples, config.metric.dtw)
-    return GeneratorModule(
-        generator, tokenizer, config.train.optim, config.train.label_smoothing, config.train.checkpointing, score,
-        config.eval.generate_every,
+    settings = dict(
+        label_smoothing=config.train.label_smoothing, checkpointing=config.train.checkpointing, generation=score,
+        generate_every=config.eval.generate_every,
     )
+    if config.policy.share:
+        return policy.training_module(config, data, generator, tokenizer, read_by, **settings)
+    return GeneratorModule(generator, tokenizer, config.train.optim, **settings)
 
 
-def new_generator(config: Config, tokenizer: SignTokenizer, data: SignDataModule) -> SignGenerator:
+def new_generator(
+    config: Config, tokenizer: SignTokenizer, data: SignDataModule, readers: Sequence[str] = ()
+) -> SignGenerator:
+    """readers: hashes of the models whose reading is to reward it, besides those that have rewarded TRAIN.INIT"""
     store, g, chosen = data.code_store, config.generator, data.corpora
     store.check(tokenizer.hash, chosen, limits_of(config))
     languages = {corpus.name: corpus.language for corpus in chosen}
@@ -131,12 +141,13 @@ def new_generator(config: Config, tokenizer: SignTokenizer, data: SignDataModule
         "keywords": _named(g.retrieval.keywords) if keywords else "",
         "word_codes": _named(g.retrieval.word_codes) if signs else "",
     }
+    begun = read_settings(resolve(config.train.init))[0].readers if config.train.init else []
     settings = replace(g, mbart=resolve(g.mbart).name, retrieval=replace(g.retrieval, **made_of))
     spec = GeneratorSpec(
         settings, languages=list(dict.fromkeys(languages.values())), streams=tokenizer.streams,
         tokenizer_hash=tokenizer.hash, fps=fps, corpora=languages,
         locales=locales_of(chosen),
-        data=store.digest(data.dataset("train", "codes").clips),
+        data=store.digest(data.dataset("train", "codes").clips), readers=sorted({*begun, *readers}),
     )
     with keyed():
         return SignGenerator.from_mbart(resolve(g.mbart), spec, signs, keywords)

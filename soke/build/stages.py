@@ -109,7 +109,8 @@ STAGES: dict[str, Stage] = {
         },
         exports=Late("soke.build.tokenizer.exports"),
         trained_by=(
-            "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "GENERATOR.*", "EVAL.GENERATE_CLIPS",
+            "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "GENERATOR.*", "POLICY.*",
+            "EVAL.GENERATE_CLIPS",
             "METRIC.DTW", "BODY.MODEL", "BODY.HEAD_PLACE", "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
         ),
         model_keys=("PARTS*", "TOKENIZER.*", "GENERATOR.*"),

@@ -56,10 +56,13 @@ def training_module(config: Config, data: SignDataModule) -> TranslationModule:
     return TranslationModule(translator, validation, t, train.optim, train.label_smoothing)
 
 
-def _back_translator(config: Config, folder: Path, corpus: Corpus) -> BackTranslator:
+def back_translator(config: Config, folder: Path, corpus: Corpus, device: str | None = None) -> BackTranslator:
     """The model in `folder`, for the motions of a corpus. Raises UserError when it reads another sign language, or
-    parts of the body that this configuration's layout leaves at rest; warns when it was trained on other data."""
-    translator = BackTranslator.from_pretrained(folder, devices.device_of(config))
+    parts of the body that this configuration's layout leaves at rest; warns when it was trained on other data.
+
+    device: None: where single-process work runs
+    """
+    translator = BackTranslator.from_pretrained(folder, device or devices.device_of(config))
     if translator.language != corpus.language:
         raise UserError(
             f"the back-translation model in {folder} reads {translator.language}, but {corpus.name} is "
@@ -105,7 +108,7 @@ def scores(
 def _translator(config: Config, corpus: Corpus) -> BackTranslator:
     """The back-translation model of this run."""
     folder = exports(config)[corpus.name]
-    translator = _back_translator(config, folder, corpus)
+    translator = back_translator(config, folder, corpus)
     agreement.check_translator(config, layout_of(config), translator, folder)
     return translator
 
@@ -128,5 +131,5 @@ def readers_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTrans
                 "configs/back_translation.yaml --nodebug`, or set METRIC.BACK_TRANSLATION", corpus.name, folder,
             )
             continue
-        readers[corpus.name] = _back_translator(config, folder, corpus)
+        readers[corpus.name] = back_translator(config, folder, corpus)
     return readers

@@ -175,15 +175,8 @@ class SignGenerator(nn.Module):
         label_smoothing: share of the target's probability that `loss` spreads over all codes of the stream
         clips:           as `generate` takes them
         """
-        drop = self.spec.settings.retrieval.drop if self.training else 0.0
-        states, mask = self._sources(texts, languages, clips, drop)
         steps: Steps = self.scheme.build(codes.values, codes.lengths)
-        inputs = torch.cat([self._start(languages)[:, :, None], self._inputs(steps.inputs[:, :, 1:])], dim=2)
-        rows = self.scheme.rows
-        hidden = self.mbart.decoder(
-            inputs_embeds=inputs.flatten(0, 1), encoder_hidden_states=states.repeat_interleave(rows, 0),
-            encoder_attention_mask=mask.repeat_interleave(rows, 0), use_cache=False,
-        ).last_hidden_state  # [B * R, S, D]
+        hidden = self.hidden(texts, languages, steps.inputs, clips).flatten(0, 1)  # [B * R, S, D]
         losses, smoothed, accuracy = {}, [], {}
         for index, (stream, logits) in enumerate(self.heads(hidden, self.mbart.shared.weight).items()):
             target = steps.targets[..., index].flatten(0, 1)
@@ -196,6 +189,26 @@ class SignGenerator(nn.Module):
             )
             accuracy[stream] = (logits.argmax(-1) == target).float().mean()
         return GeneratorOutput(torch.stack(smoothed).mean(), losses, accuracy)
+
+    def hidden(
+        self, texts: Sequence[str], languages: Sequence[str], inputs: Tensor,
+        clips: Sequence[Clip | None] | None = None,
+    ) -> Tensor:
+        """The decoder's states [N, R, S, D] when it reads given codes.
+
+        inputs: [N, R, S, P] codes, or ABSENT, as of `Steps`; N / B rows for each of the B sentences, one after the other
+        clips:  as `generate` takes them
+        """
+        drop = self.spec.settings.retrieval.drop if self.training else 0.0
+        states, mask = self._sources(texts, languages, clips, drop)
+        rows, each = self.scheme.rows, len(inputs) // len(texts)
+        start = self._start(languages).repeat_interleave(each, 0)[:, :, None]
+        embedded = torch.cat([start, self._inputs(inputs[:, :, 1:])], dim=2)
+        states, mask = (of_source.repeat_interleave(each * rows, 0) for of_source in (states, mask))
+        return self.mbart.decoder(
+            inputs_embeds=embedded.flatten(0, 1), encoder_hidden_states=states, encoder_attention_mask=mask,
+            use_cache=False,
+        ).last_hidden_state.unflatten(0, (-1, rows))
 
     @torch.no_grad()
     def generate(
@@ -210,26 +223,40 @@ class SignGenerator(nn.Module):
         unknown to the text tokenizer, an unknown language, or lengths that contradict each other. Runs in evaluation
         mode, whatever the module's mode is.
         """
-        with _evaluating(self):
-            return self._generate(texts, languages, search, clips)
+        return [self.scheme.revert(rows) for rows in self.outputs(texts, languages, search, clips)]
 
-    def _generate(
-        self, texts: Sequence[str], languages: Sequence[str], search: Search, clips: Sequence[Clip | None] | None
+    @torch.no_grad()
+    def outputs(
+        self, texts: Sequence[str], languages: Sequence[str], search: Search = Search(),
+        clips: Sequence[Clip | None] | None = None, samples: int = 1,
     ) -> list[Tensor]:
+        """What the heads output for each sentence, [R, S, P] as `DecodingScheme.revert` takes it; else as `generate`.
+
+        samples: how many there are for each sentence, one after the other, the seed of each one more than that before
+        """
         if not texts:
             return []
+        with evaluating(self):
+            return self._searched(texts, languages, search, clips, samples)
+
+    def _searched(
+        self, texts: Sequence[str], languages: Sequence[str], search: Search, clips: Sequence[Clip | None] | None,
+        samples: int,
+    ) -> list[Tensor]:
         most = self.spec.settings.max_steps
         longest = min(search.max_steps or most, most)
         search = replace(search, max_steps=longest)
         total = longest * self.scheme.period
-        states, mask = self._sources(texts, languages, clips)
+        states, mask = (of.repeat_interleave(samples, 0) for of in self._sources(texts, languages, clips))
+        sentences = [(search.seed + i, *pair) for pair in zip(texts, languages) for i in range(samples)]
         matrix = self.heads.matrix(self.mbart.shared.weight)
         width = self.heads.columns.shape[1]
-        state = decision(search, self.scheme, list(zip(texts, languages)), width, total, self.device)
+        state = decision(search, self.scheme, sentences, width, total, self.device)
         decoder = StepDecoder(self.mbart.decoder, states, mask, state.group, total, self.compile)
-        inputs = self._start(languages).repeat_interleave(search.hypotheses, 1).flatten(0, 1)  # [N, D]
-        output: list[Tensor] = [torch.empty(0)] * len(texts)
-        alive = list(range(len(texts)))  # which sentence each sample of the decoder is
+        starts = self._start(languages).repeat_interleave(samples, 0)
+        inputs = starts.repeat_interleave(search.hypotheses, 1).flatten(0, 1)  # [N, D]
+        output: list[Tensor] = [torch.empty(0)] * len(sentences)
+        alive = list(range(len(sentences)))  # which sentence each sample of the decoder is
         look = 1 if self.device.type == "cpu" else _LOOK_EVERY
         for step in range(1, total + 1):
             codes, parents = state.advance(self.heads.padded(decoder.step(inputs), matrix), step - 1)
@@ -250,7 +277,7 @@ class SignGenerator(nn.Module):
                     state.keep(chosen)
                     codes = rows_of(codes, chosen, state.group)
             inputs = self._inputs(codes)
-        return [self.scheme.revert(rows) for rows in output]
+        return output
 
     def translation(self, codes: Codes, texts: Sequence[str], languages: Sequence[str]) -> TextOutput:
         """Teacher forcing from motion to text, M3T's auxiliary objective (section 3.3), of codes padded with anything.
@@ -297,7 +324,7 @@ class SignGenerator(nn.Module):
         if ((given < 0) | (given >= self.scheme.end.to(self.device))).any():
             raise ValueError(f"a code lies outside its codebook; the sizes are {self.spec.streams}")
         starts = [self.source.locale_id(language) for _, language in zip(codes, languages, strict=True)]
-        with _evaluating(self):
+        with evaluating(self):
             states, mask = self._motion_sources(padded, languages)
             texts = written_texts(
                 self.mbart, self.text_head.matrix(self.mbart.shared.weight), self.source.text_tokenizer, states, mask,
@@ -341,7 +368,7 @@ class SignGenerator(nn.Module):
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """Evaluation mode, until the mode is again what it was."""
     training = module.training
     module.eval()

@@ -4,7 +4,7 @@ schedule, validation by generation."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytorch_lightning as pl
 import torch
@@ -53,10 +53,7 @@ class GeneratorModule(pl.LightningModule):
         self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
 
     def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor:
-        translates = self._draw()
-        if not batch.texts:  # every clip of the batch was unreadable
-            return no_loss(self)
-        return self._translation_step(batch, "train") if translates else self._step(batch, "train")
+        return self._drawn()(batch, "train")
 
     @in_float32
     def validation_step(self, batch: CodeBatch, batch_index: int) -> None:
@@ -65,12 +62,24 @@ class GeneratorModule(pl.LightningModule):
             if self.generator.spec.settings.translation:
                 self._translation_step(batch, "val")
 
-    def _draw(self) -> bool:
-        """Whether a training batch learns to translate; the same in all processes, whose batches are one step."""
-        share = self.generator.spec.settings.translation
-        return bool(share) and self.trainer.strategy.broadcast(torch.rand(()).item()) < share
+    @property
+    def shares(self) -> dict[Callable[[CodeBatch, str], torch.Tensor], float]:
+        """The objectives beside learning to sign -> their shares of the training batches."""
+        return {self._translation_step: self.generator.spec.settings.translation}
+
+    def _drawn(self) -> Callable[[CodeBatch, str], torch.Tensor]:
+        """What a training batch learns; the same in all processes, whose batches are one step."""
+        shares = {step: share for step, share in self.shares.items() if share}
+        number = self.trainer.strategy.broadcast(torch.rand(()).item()) if shares else 1.0
+        for step, share in shares.items():
+            if number < share:
+                return step
+            number -= share
+        return self._step
 
     def _step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
+        if not batch.texts:  # every clip of the batch was unreadable
+            return no_loss(self)
         smoothing = self.label_smoothing if stage == "train" else 0.0
         output = self.generator(
             batch.texts, batch.languages, Codes(batch.codes, batch.lengths), smoothing, batch.clips or None
@@ -84,6 +93,8 @@ class GeneratorModule(pl.LightningModule):
         return output.loss + no_loss(self.generator.text_head)  # see `_translation_step`
 
     def _translation_step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
+        if not batch.texts:
+            return no_loss(self)
         codes = Codes(batch.codes, batch.lengths)
         output = self.generator.translation(codes, batch.texts, batch.languages)
         values = {"translation_loss": output.loss, "translation_accuracy": output.accuracy}
@@ -96,14 +107,19 @@ class GeneratorModule(pl.LightningModule):
 
     @in_float32
     def on_validation_epoch_end(self) -> None:
-        means = self._log_means("val")
-        if self.generation is None:
-            follow(self, means["loss"], self.optim)
+        found = {f"val/{name}": mean for name, mean in self._log_means("val").items()} | self._scored()
+        followed = self.monitor or "val/loss"
+        if followed in found:
+            follow(self, found[followed], self.optim)
+
+    def _scored(self) -> dict[str, torch.Tensor]:
+        """Logs and returns the scores of generated motion, where it is time for them."""
         epoch = self.current_epoch + 1
-        if self.generation is not None and (epoch % self.generate_every == 0 or epoch == self.trainer.max_epochs):
-            scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
-            self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
-            follow(self, scores["DTW_JPE"], self.optim)
+        if self.generation is None or (epoch % self.generate_every and epoch != self.trainer.max_epochs):
+            return {}
+        scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
+        self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
+        return {f"val/{name}": value for name, value in scores.items()}
 
     def _log_means(self, stage: str) -> dict[str, torch.Tensor]:
         means = self.means[stage].log(self)

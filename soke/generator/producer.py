@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Sequence
 
+from torch import Tensor
+
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.clip import Clip
@@ -62,14 +64,22 @@ class SignProducer:
         languages, of = list(map(canonical, languages)), [None] * len(texts) if clips is None else clips
         lengths = [self.generator.source.length(*sentence) for sentence in zip(texts, languages, of, strict=True)]
         motions: dict[int, Motion] = {}
-        self._on_one_device()
+        self.on_one_device()
         for rows in self._batches(lengths):
             codes = self.generator.generate(
                 [texts[i] for i in rows], [languages[i] for i in rows], search or self.search, [of[i] for i in rows]
             )
-            fps = [self.generator.spec.rate(languages[i], of[i].corpus if of[i] else None) for i in rows]
-            motions.update(zip(rows, (m.to("cpu") for m in self.tokenizer.decode_motions(codes, fps))))
+            made = self.decoded(codes, [languages[i] for i in rows], [of[i] for i in rows])
+            motions.update(zip(rows, (motion.to("cpu") for motion in made)))
         return [motions[i] for i in range(len(texts))]
+
+    def decoded(
+        self, codes: Sequence[Tensor], languages: Sequence[str], clips: Sequence[Clip | None]
+    ) -> list[Motion]:
+        """The motion of each [K, S] of codes, at the rate of its clip's corpus, where the tokenizer is."""
+        rate = self.generator.spec.rate
+        fps = [rate(*of, clip.corpus if clip else None) for *of, clip in zip(languages, clips, strict=True)]
+        return self.tokenizer.decode_motions(codes, fps)
 
     def translate(self, motions: Sequence[Motion], languages: Sequence[str], beams: int = 1) -> list[str]:
         """The sentence that each motion says, in their order; "" for a motion of fewer frames than make a code.
@@ -79,13 +89,13 @@ class SignProducer:
         `SignGenerator.translate` does.
         """
         pairs, texts = list(zip(motions, map(canonical, languages), strict=True)), {}
-        self._on_one_device()
+        self.on_one_device()
         for rows in self._batches([len(motion) for motion in motions]):
             codes = self.tokenizer.encode_motions([pairs[i][0] for i in rows], self.batch_size)
             texts.update(zip(rows, self.generator.translate(codes, [pairs[i][1] for i in rows], beams)))
         return [texts[i] for i in range(len(pairs))]
 
-    def _on_one_device(self) -> None:
+    def on_one_device(self) -> None:
         """The tokenizer goes where the generator is, which a training has moved."""
         if self.tokenizer.device != self.generator.device:
             self.tokenizer.to(self.generator.device)

@@ -52,17 +52,29 @@ def filtered(scores: Tensor, search: Search) -> Tensor:
     return scores
 
 
+def bars(scheme: DecodingScheme, width: int) -> Tensor:
+    """What is added to scores before `min_steps` token steps, and after them: [2, period, R, P, V + 1], -inf where no
+    end may be said.
+
+    width: V + 1
+    """
+    barred = torch.zeros(2, *scheme.may_end.shape, width)
+    barred[0, ..., -1] = -torch.inf
+    barred[1, ..., -1].masked_fill_(~scheme.may_end, -torch.inf)
+    return barred
+
+
 class Decision:
     """The state of one search over a batch: what was output, and who is done.
 
     search, scheme: how
-    sentences: B pairs of text and language, which seed sampling
+    sentences: B triples of seed, text and language, which seed sampling
     width:     V + 1
     steps:     most decoder steps
     """
 
     def __init__(
-        self, search: Search, scheme: DecodingScheme, sentences: Sequence[tuple[str, str]], width: int, steps: int,
+        self, search: Search, scheme: DecodingScheme, sentences: Sequence[tuple[int, str, str]], width: int, steps: int,
         device: torch.device,
     ):
         self.search, self.scheme = search, scheme
@@ -70,19 +82,16 @@ class Decision:
         self.group, self.streams = scheme.rows * self.beams, len(scheme.sizes)
         rows = self.batch * self.group
         self.output = torch.full((rows, steps, self.streams), ABSENT, device=device)
-        active, may_end = (m.repeat_interleave(self.beams, dim=1) for m in (scheme.active, scheme.may_end))
+        active, barred = scheme.active.repeat_interleave(self.beams, 1), bars(scheme, width)
         self.active, self.all_active = active.to(device), bool(active.all())  # [period, G, P]
-        barred = torch.zeros(2, *may_end.shape, width)  # what is added to scores before and after `min_steps`
-        barred[0, ..., -1] = -torch.inf
-        barred[1, ..., -1].masked_fill_(~may_end, -torch.inf)
         silent = torch.full((width,), -torch.inf)
         silent[0] = 0.0
-        self.barred, self.silent = barred.to(device), silent.to(device)
+        self.barred, self.silent = barred.repeat_interleave(self.beams, 2).to(device), silent.to(device)
         self.end = scheme.end.to(device)
         self.noise = None
         if search.method == "sample":
             shape = (steps, self.group, self.streams, width)
-            draws = [torch.rand(shape, generator=_generator(search.seed, *pair)) for pair in sentences]
+            draws = [torch.rand(shape, generator=_generator(*sentence)) for sentence in sentences]
             self.noise = -torch.log(-torch.log(torch.stack(draws).clamp_(1e-20, 1 - 1e-7))).to(device)  # Gumbel's
 
     def legal(self, logits: Tensor, step: int) -> Tensor:

@@ -1,14 +1,15 @@
-"""Settings of generators, of what they retrieve and of how codes are searched for."""
+"""Settings of generators, of what they retrieve, of how codes are searched for and of learning by reward."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-from soke.settings import Settings
+from soke.settings import Settings, near
 
 Method = Literal["greedy", "sample", "beam"]
+REWARDS = ("dtw", "codes", "bleu", "length", "smoothness")  # see soke/generator/policy/rewards.py
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,93 @@ class Retrieval(Settings):
 
 
 @dataclass(frozen=True)
+class Policy(Settings):
+    """Learning by reward: the generator is a policy whose action at each decoder step is the codes of all heads, or the
+    end, and whose reward is that of the motion it signs.
+
+    objective: reinforce: the reward above its running mean (Williams 1992); scst: above that of the greedy output
+               (Rennie et al. 2017); grpo: above that of the other samples of the sentence (DeepSeekMath); dpo: the
+               best of a sentence's samples preferred to its worst (Rafailov et al. 2023)
+    """
+
+    objective: Literal["reinforce", "scst", "grpo", "dpo"]
+    share: float
+    samples: int
+    sentences: int
+    updates: int
+    clip: float
+    kl: float
+    beta: float
+    decay: float
+    temperature: float
+    top_k: int
+    top_p: float
+    rewards: dict[str, float]
+    reader: str
+    patience: int
+
+    def problems(self) -> list[str]:
+        found = self.no_share("share", "decay") + self.below(0, "sentences", "top_k", "patience", "kl")
+        compares = self.objective in ("grpo", "dpo")
+        found += self.below(2 if compares else 1, "samples") + self.below(1, "updates")
+        if not self.clip > 0:
+            found.append(f"`clip` must be above 0, not {self.clip}")
+        if not 0 < self.beta < math.inf:
+            found.append(f"`beta` must be a number above 0, not {self.beta}")
+        if self.updates > 1 and not compares:
+            found.append(
+                f"`updates` must be 1 for `objective`={self.objective}, whose samples must be of the weights that learn "
+                "from them; grpo and dpo may use them again"
+            )
+        if not 0 < self.temperature < math.inf:
+            found.append(f"`temperature` must be a number above 0, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            found.append(f"`top_p` must be above 0 and at most 1, not {self.top_p}")
+        for name, weight in self.rewards.items():
+            if name not in REWARDS:
+                found.append(f"`rewards.{name}` is none of {', '.join(REWARDS)}{near(name, REWARDS)}")
+            if not 0 <= weight < math.inf:
+                found.append(f"`rewards.{name}` must be a weight of at least 0, not {weight}")
+        if self.share and not any(self.rewards.values()):
+            found.append(f"`rewards` must give one of {', '.join(REWARDS)} a weight above 0")
+        return found
+
+    def training_problems(self, config: Any) -> list[str]:
+        if not self.share:
+            return []
+        found = []
+        if not config.train.init:
+            found.append("POLICY.SHARE needs TRAIN.INIT, the folder of the trained generator that learns by reward")
+        if self.share + config.generator.translation > 1:
+            found.append(
+                f"POLICY.SHARE ({self.share}) and GENERATOR.TRANSLATION ({config.generator.translation}) are more than "
+                "all batches together"
+            )
+        if self.updates > 1 and config.train.accumulate > 1:
+            found.append("POLICY.UPDATES above 1 needs TRAIN.ACCUMULATE=1: a batch of samples is used in several steps")
+        if self.rewards.get("bleu") and not self.reader:
+            found.append("POLICY.REWARDS.bleu needs POLICY.READER, the folder of models that read motion back")
+        if self.rewards.get("bleu") and self.reader == config.metric.back_translation:
+            found.append(
+                "POLICY.READER is METRIC.BACK_TRANSLATION, by which the generator is tested: name the folder of other "
+                "models, trained with another SEED"
+            )
+        return found
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The rewards that count, by name."""
+        return {name: weight for name, weight in self.rewards.items() if weight}
+
+    def search(self, seed: int) -> Search:
+        """How samples are drawn."""
+        return Search("sample", self.temperature, self.top_k, self.top_p, seed)
+
+
+@dataclass(frozen=True)
 class Generator(Settings):
+    begins_from_trained: ClassVar[bool] = True
+
     mbart: str
     decoding: Literal["multi_head", "sequential", "parallel"]
     prompts: Literal["language", "language_and_part"]
@@ -110,4 +197,4 @@ class Generator(Settings):
             found.append(
                 "GENERATOR.RETRIEVAL.KEYWORDS needs signs: set DATASET.LEXICON or GENERATOR.RETRIEVAL.WORD_CODES"
             )
-        return found + config.eval.generation_problems()
+        return found + config.eval.generation_problems() + config.policy.training_problems(config)

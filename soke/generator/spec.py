@@ -32,6 +32,7 @@ class GeneratorSpec:
     corpora:        corpus -> its sign language; None: `fps` is of sign languages
     locales:        sign language -> locale of its sentences, see `completed` for those that it lacks
     data:           hash of the sentences and codes that it was trained on
+    readers:        hashes of the weights of the back-translation models by whose reading it was rewarded
     """
 
     settings: Generator
@@ -42,6 +43,7 @@ class GeneratorSpec:
     corpora: dict[str, str] | None = None
     locales: dict[str, str] = field(default_factory=dict)
     data: str = ""
+    readers: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", list(map(canonical, self.languages)))

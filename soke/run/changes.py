@@ -19,11 +19,11 @@ _ALL_THE_SAME = (
     "TRAIN.NUM_WORKERS", "TRAIN.RESUME", "TRAIN.EXTEND", "TRAIN.CHECKPOINTING", "DATASET.STRICT", "DATASET.CACHE_FRAMES",
     "RECOGNITION.FEATURES",
 )
-# May move, but neither come nor go. What lies there is checked by the hashes of codes, statistics and tokenizers,
+# May move, but neither come nor go. What lies there is checked by the hashes of codes, statistics and models,
 # and by the words of a regressor.
 _PLACES = (
     "DATASET.CORPORA.*.ROOT", "DATASET.CORPORA.*.PACKED", "DATASET.LEXICON", "DATASET.CODE_PATH", "DATASET.STATISTICS",
-    "TOKENIZER.PATH", "GENERATOR.MBART", "REGRESSOR.PROMPT_FOLDER",
+    "TOKENIZER.PATH", "GENERATOR.MBART", "REGRESSOR.PROMPT_FOLDER", "TRAIN.INIT", "POLICY.READER",
 )
 # Not by default.yaml.
 _NAMED_BY_USERS = (

@@ -319,7 +319,8 @@ def _with_keys(problem: str, section: type, prefix: str) -> str:
         if first not in {field.name for field in dataclasses.fields(section)}:
             return match[0]
         of_table = typing.get_origin(typing.get_type_hints(section)[first]) is dict  # whose names users choose
-        rest = [rest[0], *(_key(section, name) for name in rest[1:])] if of_table else [_key(section, n) for n in rest]
+        given = 1 if of_table else 0
+        rest = [*rest[:given], *(_key(section, name) for name in rest[given:])]
         return prefix + ".".join([_key(section, first), *rest])
 
     return re.sub("`([^`]+)`", key, problem)

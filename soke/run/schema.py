@@ -8,7 +8,7 @@ from pathlib import Path
 from soke.body.settings import Body
 from soke.data.settings import Dataset
 from soke.evaluation.settings import Metric
-from soke.generator.settings import Generator
+from soke.generator.settings import Generator, Policy
 from soke.recognition.settings import Recognition
 from soke.regressor.settings import Regressor
 from soke.render.settings import Render
@@ -39,6 +39,7 @@ class Config(Settings):
     loss: Loss
     generator: Generator
     regressor: Regressor
+    policy: Policy
     translation: Translation
     recognition: Recognition
     metric: Metric
@@ -84,4 +85,9 @@ def contradictions(config: Config) -> list[str]:
             f"TEST.SEARCH.MIN_STEPS is {least}, above the longest output of {most} steps, GENERATOR.MAX_STEPS"
         )
     trained = getattr(config, config.train.stage, None)  # the section of the stage's name
+    if config.train.init and not getattr(trained, "begins_from_trained", False):
+        found.append(
+            f"TRAIN.INIT is {config.train.init}, but a training of stage {config.train.stage} begins from no trained "
+            "model: leave it empty"
+        )
     return found + (trained.training_problems(config) if isinstance(trained, Settings) else [])

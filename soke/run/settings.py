@@ -54,6 +54,7 @@ class Train(Settings):
     accumulate: int
     checkpointing: bool
     label_smoothing: float
+    init: str
     resume: str
     extend: bool
     optim: Optim

@@ -108,6 +108,11 @@ class BackTranslator:
         """12 hex digits that change with the weights and with anything else that changes a translation."""
         return _hash(self._config(), self.model.state_dict())
 
+    @property
+    def weights_hash(self) -> str:
+        """12 hex digits of the weights alone, whatever the search is."""
+        return _hash({}, self.model.state_dict())
+
     def other_data(self, corpus: str, annotations: Mapping[str, str]) -> str:
         """What it was trained on, where that is not this corpus with these annotation files (their hashes); else empty.
         A file that only one of them has says nothing."""

@@ -15,13 +15,13 @@ from soke.run.config import ROOT, keyed, load_config, resolve, to_yaml
 from soke.tokenizer.settings import AutoencoderSettings, Ema, Fsq
 
 RUNNABLE = [
-    "configs/deto.yaml", "configs/soke.yaml", "configs/back_translation.yaml",
+    "configs/deto.yaml", "configs/soke.yaml", "configs/soke_grpo.yaml", "configs/back_translation.yaml",
     *(f"configs/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
     "configs/recognition.yaml", "configs/progressive_transformer.yaml", "configs/demo/progressive_transformer.yaml",
     "configs/signllm_prompt2langgloss.yaml",
     *(f"configs/demo/{name}.yaml" for name in (
         "back_translation", "deto", "face_back_translation", "face_deto", "face_soke", "recognition", "soke",
-        "soke_comparison",
+        "soke_comparison", "soke_grpo",
     )),
     *(f"configs/ablation/{name}.yaml" for name in (
         "fused_retrieval", "m3t_retrieval", "m3t_without_translation", "monolingual", "no_retrieval", "parallel",
@@ -30,7 +30,6 @@ RUNNABLE = [
     )),
     *(f"configs/skels/{name}.yaml" for name in ("tokenizer", "soke", "back_translation")),
     *(f"configs/demo/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
-    *(f"configs/demo/{name}.yaml" for name in ("signllm", "signllm_back_translation")),
 ]
 
 

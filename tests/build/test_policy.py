@@ -1,0 +1,103 @@
+"""Whose reading rewards a generator does not test it; what learns by reward is what TRAIN.INIT has trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from soke.build import policy
+from soke.errors import UserError
+from soke.run.config import load_config
+from tests.generator.helpers import make_generator
+
+FILE = "configs/soke_grpo.yaml"
+
+
+class Reader(SimpleNamespace):
+    """In the place of a back-translation model."""
+
+
+@pytest.fixture
+def readers(tmp_path, monkeypatch):
+    """Folders of readers, whose weights have the hash that is their folder's name."""
+
+    def read(folder, *more):
+        return Reader(weights_hash=folder.parent.parent.name)
+
+    monkeypatch.setattr(policy, "back_translator", lambda config, folder, corpus, device: read(folder))
+    monkeypatch.setattr(policy.BackTranslator, "from_pretrained", read)
+    for name in ("first", "second", "copies/first"):
+        (tmp_path / name / "csl" / "translation").mkdir(parents=True)
+    return tmp_path
+
+
+def config_of(folder, reader: str, tester: str, bleu: float = 1.0):
+    return load_config(FILE, overrides=[
+        f"POLICY.READER={folder / reader}", f"METRIC.BACK_TRANSLATION={folder / tester}", f"POLICY.REWARDS.bleu={bleu}",
+    ])
+
+
+CSL = [SimpleNamespace(name="csl")]
+
+
+def test_the_reader_is_another_than_the_tester(readers):
+    assert policy.readers(config_of(readers, "first", "second"), CSL)["csl"].weights_hash == "first"
+    assert policy.readers(config_of(readers, "first", "nowhere"), CSL)
+    with pytest.raises(UserError, match=r"of csl in METRIC.BACK_TRANSLATION is the one that rewards .* \(POLICY.READER\)"):
+        policy.readers(config_of(readers, "copies/first", "first"), CSL)
+    with pytest.raises(UserError, match="POLICY.READER is METRIC.BACK_TRANSLATION"):
+        config_of(readers, "first", "first")
+    with pytest.raises(UserError, match="POLICY.READER: there is no model in"):
+        policy.readers(config_of(readers, "nowhere", "first"), CSL)
+    assert policy.readers(config_of(readers, "nowhere", "first", bleu=0.0), CSL) == {}
+
+
+def test_a_test_by_what_has_rewarded_it_is_refused(monkeypatch):
+    monkeypatch.setattr(policy, "readers_of", lambda config, corpora: {"csl": Reader(weights_hash="first")})
+    spec = make_generator().spec
+    assert policy.examiners(spec)(None, CSL)
+    assert policy.examiners(replace(spec, readers=["second"]))(None, CSL)
+    with pytest.raises(UserError, match="its scores would be those of a test whose answers were known"):
+        policy.examiners(replace(spec, readers=["second", "first"]))(None, CSL)
+
+
+def test_what_does_not_fit_is_an_error_for_learning_by_reward_and_a_warning_else(tmp_path, caplog):
+    make_generator(5).save_pretrained(tmp_path / "generator")
+    init = f"TRAIN.INIT={tmp_path / 'generator'}"
+    rewarded, plain = load_config(FILE, overrides=[init]), load_config("configs/soke.yaml", overrides=[init])
+    policy.begin(make_generator(6), rewarded)
+    assert not caplog.text
+    other = make_generator(6, decoding="sequential", languages=["ASL", "CSL"], fps={"ASL": 24.0, "CSL": 30.0})
+    policy.begin(other, plain)
+    assert "GENERATOR.DECODING: multi_head -> sequential" in caplog.text and "the tokens of CSL" in caplog.text
+    with pytest.raises(UserError, match="is not the one that would learn by reward: .*multi_head -> sequential.*of CSL"):
+        policy.begin(other, rewarded)
+
+
+@pytest.mark.parametrize(("overrides", "message"), [
+    (["TRAIN.INIT="], "POLICY.SHARE needs TRAIN.INIT"),
+    (["POLICY.REWARDS.blue=1"], r"POLICY.REWARDS.blue is none of .* \(did you mean bleu\?\)"),
+    (["POLICY.REWARDS.dtw=0"], "POLICY.REWARDS must give one of"),
+    (["POLICY.REWARDS.dtw=-1"], "POLICY.REWARDS.dtw must be a weight of at least 0, not -1"),
+    (["POLICY.OBJECTIVE=scst"], "POLICY.UPDATES must be 1 for POLICY.OBJECTIVE=scst"),
+    (["POLICY.SAMPLES=1"], "POLICY.SAMPLES must be at least 2"),
+    (["TRAIN.ACCUMULATE=2"], "POLICY.UPDATES above 1 needs TRAIN.ACCUMULATE=1"),
+    (["GENERATOR.TRANSLATION=0.6"], "more than all batches together"),
+    (["POLICY.TEMPERATURE=0"], "POLICY.TEMPERATURE must be a number above 0"),
+])
+def test_contradictions(overrides, message):
+    with pytest.raises(UserError, match=message):
+        load_config(FILE, overrides=overrides)
+
+
+def test_other_stages_begin_from_nothing():
+    with pytest.raises(UserError, match="TRAIN.INIT is x, but a training of stage tokenizer begins from no trained model"):
+        load_config("configs/deto.yaml", overrides=["TRAIN.INIT=x"])
+
+
+def test_fine_tuning_is_ten_lines_over_the_generator_s_configuration():
+    fine, plain = load_config(FILE), load_config("configs/soke.yaml")
+    assert fine.generator == plain.generator and fine.policy.objective == "grpo" and fine.policy.share > 0
+    assert (fine.policy.clip, fine.policy.kl) == (0.2, 0.02)

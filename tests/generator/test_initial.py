@@ -1,0 +1,62 @@
+"""A generator that begins from a trained one: what fits is loaded, by what it means; what does not is named."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from soke.errors import UserError
+from soke.generator.initial import begin_from
+from soke.generator.text_tokenizer import TextTokenizer
+from tests.generator.helpers import make_generator
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "generator"
+    make_generator(5).save_pretrained(folder)
+    return folder
+
+
+def test_the_same_kind_of_generator_becomes_the_trained_one(folder):
+    new, trained = make_generator(6), make_generator(5)
+    assert begin_from(new, folder) == []
+    for (name, ours), theirs in zip(new.state_dict().items(), trained.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs), name
+    assert new.mbart.shared.weight is new.mbart.decoder.embed_tokens.weight
+
+
+def test_rows_are_found_by_their_tokens_and_new_ones_are_named(folder):
+    new, trained = make_generator(6, languages=["CSL", "DGS"], fps={"CSL": 30.0, "DGS": 25.0}), make_generator(5)
+    before = new.mbart.shared.weight.clone()
+    assert begin_from(new, folder) == ["the tokens of CSL"]
+    table, theirs = new.mbart.shared.weight, trained.mbart.shared.weight
+    ids, their_ids = (g.vocabulary.language_ids("DGS") for g in (new, trained))
+    assert torch.equal(table[ids], theirs[their_ids]) and ids != []
+    assert torch.equal(table[new.vocabulary.language_ids("CSL")], before[new.vocabulary.language_ids("CSL")])
+    first = int(new.vocabulary.first_codes[0])
+    assert torch.equal(table[first:], theirs[int(trained.vocabulary.first_codes[0]) :])
+
+
+def test_a_head_that_it_does_not_have_begins_anew_and_is_named(folder):
+    new = make_generator(6, translation=0.5, text_head="separate")
+    assert begin_from(new, folder) == ["text_head.weight", "text_head.bias"]
+
+
+def test_prompts_of_another_kind_begin_anew(folder):
+    new = make_generator(6, prompts="language_and_part")
+    assert begin_from(new, folder) == ["the tokens of ASL", "the tokens of DGS"]
+
+
+def test_another_tokenizer_s_codes_and_another_mbart_are_refused(folder, monkeypatch):
+    with pytest.raises(UserError, match="codes of tokenizer 0123456789ab, this run those of another"):
+        begin_from(make_generator(6, tokenizer_hash="another"), folder)
+    with pytest.raises(UserError, match="no generator in"):
+        begin_from(make_generator(6), folder / "nowhere")
+    new = make_generator(6)
+    new.mbart.shared.weight = torch.nn.Parameter(torch.zeros(len(new.mbart.shared.weight), 8))
+    with pytest.raises(UserError, match="is of width 32, this one of 8: set GENERATOR.MBART"):
+        begin_from(new, folder)
+    monkeypatch.setattr(TextTokenizer, "get_vocab", lambda self: {str(id(self)): 1}, raising=False)
+    with pytest.raises(UserError, match="reads text in other tokens"):
+        begin_from(make_generator(6), folder)
