@@ -16,9 +16,11 @@ import train
 from soke.build import trainer
 from soke.run import cli
 
+CSL = "DATASET.CORPORA.phoenix=null"
 STAGES = {
-    "deto": ["DATASET.CORPORA.phoenix=null"], "soke": ["DATASET.CORPORA.phoenix=null"], "back_translation": [],
+    "deto": [CSL], "soke": [CSL], "back_translation": [],
     "progressive_transformer": ["REGRESSOR.GROUPS=per_language", "REGRESSOR.NOISE=1"],
+    "soke_grpo": [CSL, "NAME=grpo", "TRAIN.INIT={}/experiments/generator/two/generator", "POLICY.SAMPLES=2"],
 }
 
 
@@ -50,7 +52,7 @@ def main() -> None:
     rank: list[int] = []
     trainer.new_trainer = watched
     for stage, more in STAGES.items():
-        train.main(["--cfg", f"configs/demo/{stage}.yaml", "--nodebug", *overrides, *more])
+        train.main(["--cfg", f"configs/demo/{stage}.yaml", "--nodebug", *overrides, *(m.format(folder) for m in more)])
     Path(folder, f"rank{rank[-1]}.json").write_text(json.dumps(seen), encoding="utf-8")
 
 

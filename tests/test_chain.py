@@ -419,6 +419,31 @@ def test_other_decoding_modes_train_and_sign(shop, decoding):
     assert json.loads(exported.read_text(encoding="utf-8"))["spec"]["settings"]["decoding"] == decoding
 
 
+def test_a_trained_generator_learns_by_reward_and_is_tested_by_another_reader(shop):
+    of_all = ["DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.phoenix=null"]
+    second = shop.folder("experiments", "translation", "second")
+    shop.run(train, "back_translation", "NAME=second", "SEED=2", "TRAIN.END_EPOCH=1", *of_all)
+    begun = f"TRAIN.INIT={shop.root}/experiments/generator/toy/generator"
+    changes = [
+        "NAME=grpo", begun, f"POLICY.READER={second}", "POLICY.REWARDS.bleu=0.1", "POLICY.SHARE=1", "TRAIN.END_EPOCH=1",
+        *of_all,
+    ]
+    with pytest.raises(UserError, match="is not the one that would learn by reward: .*multi_head -> sequential"):
+        shop.run(train, "soke_grpo", *changes, "NAME=odd", "GENERATOR.DECODING=sequential")
+    shop.run(train, "soke_grpo", *changes)
+    run = shop.folder("experiments", "generator", "grpo")
+    with (run / "csv" / "metrics.csv").open() as stream:
+        columns = csv.DictReader(stream).fieldnames
+    names = ("reward", "reward_bleu", "reward_dtw", "kl", "steps")
+    assert {"start/reward", *(f"{stage}/{name}" for stage in ("train", "val") for name in names)} <= set(columns)
+    provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+    assert len(provenance["readers"]) == 1
+    assert provenance["begun from"] == folder_hash(shop.folder("experiments", "generator", "toy", "generator"))
+    shop.run(test_entry, "soke_grpo", *changes)
+    with pytest.raises(UserError, match="of csl in METRIC.BACK_TRANSLATION is the one that rewards the generator"):
+        shop.run(test_entry, "soke_grpo", *changes, f"METRIC.BACK_TRANSLATION={second}", "POLICY.READER=elsewhere")
+
+
 @pytest.mark.slow
 def test_the_coupled_baseline_goes_the_whole_way(shop):
     root = shop.root

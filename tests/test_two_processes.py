@@ -24,7 +24,9 @@ from soke.tokenizer.tokenizer import SignTokenizer
 from tests.test_chain import Workshop
 
 SECONDS = 600  # after which the processes are taken to be waiting for each other
-TRAININGS = ("tokenizer/two", "generator/two", "translation/two/csl", "translation/two/phoenix", "regressor/two")
+TRAININGS = (
+    "tokenizer/two", "generator/two", "translation/two/csl", "translation/two/phoenix", "regressor/two", "generator/grpo",
+)
 TWO = [
     "NAME=two", "DEVICE=2", "EVAL.BATCH_SIZE=1", "EVAL.GENERATE_CLIPS=2", "EVAL.BEST=per_part", "GENERATOR.TRANSLATION=0.5",
     "REGRESSOR.WIDTH=16", "REGRESSOR.FEEDFORWARD=16", "REGRESSOR.MAX_FRAMES=24",
