@@ -58,8 +58,8 @@ class Posed(Protocol):
     unit:          of its points: `m`, or the name of another
     device:        where it computes
     point_sets:    name -> the joints that scores are taken over: body, left_hand, right_hand, as far as it has them
-    whole:         the joints that it is, of a body that has no surface, or None; in its point set `whole` all of them stand
-                   in their order, whichever part they are of
+    whole:         the joints of a body that has no surface, or None; its point set `whole` holds all of them in their
+                   order, whichever part they are of
     face_vertices: [F] vertices of the face, or None; its point set `face` holds the head joint, then these
     face_region:   name of that choice of vertices in signatures, "" for SMPL-X's
     hand_vertices: side -> [N] vertices of a hand; empty where there is no surface

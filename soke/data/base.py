@@ -252,7 +252,7 @@ class FrameFolderCorpus(ABC):
         if store.form != self.form.name:
             raise UserError(
                 f"{store.folder} holds {self.name} packed in the frames {store.form}, not {self.form.name}: set "
-                "DATASET.FRAMES, or PACKED to another folder"
+                "`frames`, or the corpus's `packed` to another folder"
             )
         for source, packed in store.sources.items():
             path = self.root / source

@@ -243,7 +243,7 @@ class MotionDataset(_ClipDataset):
             features = self.layout.features(motion, observed)
         except ValueError as error:  # of the layout, so every clip of this corpus would fail
             raise UserError(
-                f"corpus {clip.corpus} does not fit the layout {self.layout}: {error}; check PARTS and DATASET.FRAMES"
+                f"corpus {clip.corpus} does not fit the layout {self.layout}: {error}; check the parts and `frames`"
             ) from error
         sizes = self.layout.sizes
         features |= {part: torch.zeros(len(motion), sizes[part]) for part in sorted(lacking)}

@@ -100,8 +100,8 @@ def _parts(blocks: Sequence[slice]) -> Iterator[slice]:
 def _say_unit(unit: str, table: ResultTable) -> None:
     """Notes, once, that lengths are in no unit that is known."""
     note = (
-        f"Lengths are in the corpora's own unit, here called {unit} (a thousandth: {thousandth(unit)}), which may be any "
-        "length: these scores compare with none in metres, and with none of corpora of another scale."
+        f"Lengths are in the corpora's own unit, here called {unit} (a thousandth: {thousandth(unit)}), which may be "
+        "any length: these scores compare with none in metres, and with none of corpora of another scale."
     )
     if unit != METRES and note not in table.notes:
         table.notes.append(note)

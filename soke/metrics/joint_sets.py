@@ -38,7 +38,8 @@ class Track:
 
 def track_of(body: Posed, motion: Motion | JointMotion, face: bool = True) -> Track:
     """The scored points of a motion, on the body's device."""
-    names = [*body.point_sets, *["face"] * (face and body.face_vertices is not None), *[WHOLE] * (body.whole is not None)]
+    faces, whole = face and body.face_vertices is not None, body.whole is not None
+    names = [*body.point_sets, *["face"] * faces, *[WHOLE] * whole]
     return Track(body.track(motion, names), motion.fps)
 
 

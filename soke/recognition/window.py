@@ -29,7 +29,7 @@ def tracked_joints(body: Posed, motion: Motion | JointMotion) -> Tensor:
         absent = [joint for joint in JOINTS if joint not in motion.joints]
         if absent:
             raise UserError(
-                f"the active window needs {', '.join(absent)}, which the positions lack: set RECOGNITION.WINDOW=null"
+                f"the active window needs {', '.join(absent)}, which the positions lack: set `window`=null"
             )
         return motion.positions[:, [motion.joints.index(joint) for joint in JOINTS]]
     rotations = motion.rotations.clone()

@@ -127,7 +127,7 @@ class EpochMeans:
             for name, value, weight, counts in zip(self.names, values, weights, weights.tolist()) if counts
         }
         if not means:
-            raise UserError(f"no clip of the {self.stage} split can be read: check DATASET.CORPORA")
+            raise UserError(f"no clip of the {self.stage} split can be read: check `corpora`")
         module.log_dict({f"{self.stage}/{name}": mean for name, mean in means.items()})
         return means
 

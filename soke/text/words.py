@@ -48,7 +48,7 @@ def text_tokens(text: str, level: Level) -> list[str]:
     level: "word" gives words and signs, which are what blanks separate where signs stand between blanks, as in
            Phoenix-2014T; "char" every character that is no blank; "jieba" the segments of Chinese text
     """
-    text = spelled(text).lower()
+    text = spelled(text).replace("İ", "i").lower()  # Python makes two characters of a Turkish İ
     if level == "word":
         return [match.group() for match in _TOKEN.finditer(text.translate(_APOSTROPHES))]
     if level == "char":

@@ -66,14 +66,14 @@ def _start(tokenizer: SignTokenizer, corpora: Sequence[Corpus], store: CodeStore
     if earlier is None and not store.is_empty(corpus.name for corpus in corpora):
         raise UserError(
             f"{store.path} holds codes, but no provenance.json that says with which tokenizer they were made: set "
-            "DATASET.CODE_PATH to another folder, or remove this one"
+            "`code_path` to another folder, or remove this one"
         )
     if earlier is not None and earlier.tokenizer != tokenizer.hash:
         counts = {name: store.clear(name) for name in sorted({*earlier.fps, *(corpus.name for corpus in corpora)})}
         store.clear_words()
         log.warning(
-            "the codes of tokenizer %s in %s are removed, this one is %s: %s; another DATASET.CODE_PATH would have "
-            "kept them", earlier.tokenizer, store.path, tokenizer.hash,
+            "the codes of tokenizer %s in %s are removed, this one is %s: %s; in another folder they would have "
+            "stayed", earlier.tokenizer, store.path, tokenizer.hash,
             ", ".join(f"{count} of {name}" for name, count in counts.items()),
         )
         earlier = None
@@ -150,7 +150,7 @@ def _extract_lexicon(
             recording = Recording(clip.name, codes.cpu(), lexicon.source(clip))
             words.setdefault(clip.language, {}).setdefault(clip.text, []).append(recording)
     if not words:
-        raise UserError("no sign of the lexicon can be read; check DATASET.LEXICON")
+        raise UserError("no sign of the lexicon can be read; check `lexicon`")
     chosen: dict[str, dict[str, Tensor]] = {}
     for language, entries in words.items():
         write_recordings(store.word_file(language), entries, list(tokenizer.streams), rule)

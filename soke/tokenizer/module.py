@@ -145,7 +145,7 @@ class TokenizerModule(pl.LightningModule):
         except ValueError as error:
             raise UserError(
                 f"{error} in the val split, by which its epoch could be chosen: add a corpus that has it, or set "
-                "EVAL.BEST=whole"
+                "`best`=whole"
             ) from None
 
     def _loss(self, output: TokenizerOutput, stage: str, batch_size: int) -> Tensor:

@@ -27,7 +27,7 @@ from soke.data.phoenix14t import Phoenix14T
 from soke.data.smplfx_clips import write_clip
 from soke.data.statistics import Statistics, load_or_compute_statistics
 from soke.errors import UserError
-from soke.run.config import load_config
+from soke.run.config import keyed, load_config
 from tests.data.test_smplfx_clips import random_motion, rewritten, same
 from tests.data.writing import LAYOUT, write_entries, write_how2sign, write_phoenix
 
@@ -74,7 +74,8 @@ def test_packed_clips_are_those_that_were_packed(root: Path):
 def test_a_store_of_other_frames_is_not_read(root: Path):
     corpus = phoenix(root)
     pack(corpus, corpus.packed, workers=0)
-    with pytest.raises(UserError, match="packed in the frames smplfx, not soke: set DATASET.FRAMES, or PACKED"):
+    told = "packed in the frames smplfx, not soke: set DATASET.FRAMES, or the corpus's `packed`"
+    with pytest.raises(UserError, match=told), keyed():  # as the command line tells it
         Phoenix14T(root, packed=root / "packed_smplfx")
     with pytest.raises(UserError, match="packed in the frames soke, not smplfx"):
         soke = Phoenix14T(root)
@@ -174,7 +175,7 @@ def test_soke_s_frames_do_not_tell_where_the_eyes_look(root: Path):
     eyed = MotionLayout([PartSpec("body", ("head", "left_eye_smplhf"))])
     found = list(MotionDataset([Phoenix14T(root)], "val", eyed))
     assert {item.reason.split(": ")[1] for item in found} == {"it lacks left_eye_smplhf of the part body"}
-    with pytest.raises(UserError, match="needs 100 expression coefficients, the motion has 10; check PARTS and DATASET"):
+    with pytest.raises(UserError, match="needs 100 expression coefficients, the motion has 10; check the parts and `frames`"):
         MotionDataset([Phoenix14T(root)], "val", MotionLayout([PartSpec("face", (), expression=100)]))[0]
 
 

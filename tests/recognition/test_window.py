@@ -139,7 +139,7 @@ def test_joints_of_positions():
     joints = clip(30, {"right_wrist": [range(10, 20)]})
     motion = JointMotion(joints.flip(1), JOINTS[::-1], 25.0)
     assert torch.equal(tracked_joints(None, motion), joints)
-    with pytest.raises(UserError, match="needs left_hip, right_hip, which the positions lack: set RECOGNITION.WINDOW"):
+    with pytest.raises(UserError, match="needs left_hip, right_hip, which the positions lack: set `window`=null"):
         tracked_joints(None, JointMotion(joints[:, [0, 1, 4, 5]], (*JOINTS[:2], *JOINTS[4:]), 25.0))
 
 

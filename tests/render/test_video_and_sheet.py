@@ -119,8 +119,9 @@ def test_both_hands_of_stick_figures_stand_beside_them_in_a_video_and_under_them
 
     pictures = Pictures(figures, (64, 64), (64, 64), "software")
     whole, *hands = pictures.draw(figures[1], 1)
-    colored = [[int((p[..., high].astype(int) - p[..., low] > 60).sum()) for high, low in ((2, 0), (0, 2))] for p in hands]
-    assert min(colored[0][0], colored[1][1]) > 100 and colored[0][1] == colored[1][0] == 0  # right and cold, left and warm
+    warmth = [hand[..., 0].astype(int) - hand[..., 2] for hand in hands]
+    (cold, none), (nothing, warm) = (((of_hand < -60).sum(), (of_hand > 60).sum()) for of_hand in warmth)
+    assert min(cold, warm) > 100 and none == nothing == 0  # the right hand is cold, the left one warm
     assert whole.shape == (64, 64, 3)
     pictures.close()
 

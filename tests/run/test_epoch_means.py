@@ -10,6 +10,7 @@ import torch
 from torch import distributed, multiprocessing, nn
 
 from soke.errors import UserError
+from soke.run.config import keyed
 from soke.run.training import EpochMeans, no_loss
 from tests.run.test_training import Line, run
 
@@ -65,7 +66,7 @@ def test_a_loss_that_is_no_number_is_not_hidden():
 
 
 def test_an_epoch_without_clips_is_an_error():
-    with pytest.raises(UserError, match="no clip of the val split can be read: check DATASET.CORPORA"):
+    with pytest.raises(UserError, match="no clip of the val split can be read: check DATASET.CORPORA"), keyed():
         EpochMeans("val", NAMES).log(Log())
 
 

@@ -47,6 +47,11 @@ def test_signs_are_tokens_of_their_own_at_word_level(text, tokens):
     assert text_tokens(text, "word") == tokens.split()
 
 
+def test_a_turkish_sentence_begins_with_the_word_that_stands_within_it():
+    assert text_tokens("İstasyonda bekliyor.", "word") == text_tokens("istasyonda bekliyor.", "word")
+    assert text_tokens("İyi", "char") == ["i", "y", "i"]
+
+
 def test_blanks_between_chinese_characters_make_no_tokens():
     for level in ("char", "jieba"):
         assert text_tokens("他 今 年 四 岁 。", level) == text_tokens("他今年四岁。", level)

@@ -256,7 +256,7 @@ def test_codes_of_unknown_origin_are_neither_kept_nor_overwritten(root, tokenize
     published.parent.mkdir(parents=True)
     np.save(published, np.zeros((1, 12, 3), int))
     before = times(root)
-    with pytest.raises(UserError, match="no provenance.json .* set DATASET.CODE_PATH to another folder"):
+    with pytest.raises(UserError, match="no provenance.json .* set `code_path` to another folder"):
         extract(tokenizer, root)
     assert times(root) == before
     clip = Phoenix14T(root / "german").clips("val")[1]
