@@ -572,7 +572,7 @@ def test_a_regressor_goes_the_whole_way(shop, tmp_path, capsys):
     assert len(list((tmp_path / "pictures").iterdir())) == 2
     with pytest.raises(UserError, match="a sentence without a clip: set REGRESSOR.TIMING=free"):
         shop.run(vis_mesh, "progressive_transformer", *pictures, *REGRESSOR, "REGRESSOR.TIMING=oracle")
-    with pytest.raises(UserError, match="REGRESSOR.FUTURE: 10 -> 2"):
+    with pytest.raises(UserError, match="REGRESSOR.FUTURE: 1 -> 2"):
         shop.run(test_entry, "progressive_transformer", f"--out_dir={results}", *REGRESSOR, "REGRESSOR.FUTURE=2")
 
 

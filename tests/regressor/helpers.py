@@ -19,7 +19,7 @@ from soke.regressor.settings import Regressor
 from soke.run.config import load_config
 
 CONFIG = load_config("configs/progressive_transformer.yaml")
-SETTINGS = replace(CONFIG.regressor, width=16, heads=2, feedforward=32, noise=0.0, future=1)
+SETTINGS = replace(CONFIG.regressor, width=16, heads=2, feedforward=32, noise=0.0, future=1, counter_noise=0.0)
 LAYOUT = MotionLayout([
     PartSpec("head", ("head", "neck")), PartSpec("lhand", LEFT_HAND[:2]), PartSpec("rhand", RIGHT_HAND[:3]),
 ])
