@@ -38,7 +38,8 @@ class PolicyModule(GeneratorModule):
         of_objective = {"grpo": ["clipped"], "dpo": ["preferred"]}.get(learner.settings.objective, [])
         known = self.means["train"].names
         self.means["train"] = EpochMeans("train", [*known, *learner.names, *of_objective])
-        self._best: float | None = None  # reward of a validation, the start's among them
+        self._start: float | None = None  # reward of the validation before training
+        self._best: float | None = None  # of all of them, this one too
         self._waited = 0  # validations since
 
     @property
@@ -58,8 +59,15 @@ class PolicyModule(GeneratorModule):
         """The reward of the start, which later ones are compared with."""
         if self._best is None:
             start = self._validate_reward()["reward"]
-            self._best = float(start)
+            self._start = self._best = float(start)
             self.log("start/reward", start.float())
+
+    def on_train_end(self) -> None:
+        if self._best == self._start:
+            log.warning(
+                "the reward of the val split has not risen above %.4g, that of TRAIN.INIT: by it, what is exported is no "
+                "better than what training began from", self._start,
+            )
 
     def on_train_epoch_start(self) -> None:
         self.learner.forget()
@@ -102,7 +110,7 @@ class PolicyModule(GeneratorModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        validated = {"best": self._best, "waited": self._waited}
+        validated = {"start": self._start, "best": self._best, "waited": self._waited}
         policy = {**self.learner.state(), **validated, "readers": list(self.generator.spec.readers)}
         checkpoint["soke"] |= {"policy": policy}
 
@@ -122,4 +130,5 @@ class PolicyModule(GeneratorModule):
             raise UserError(
                 "POLICY.READER holds other models than those that rewarded this checkpoint: name these, or start a new run"
             )
-        self.learner.baseline, self._best, self._waited = saved["baseline"], saved["best"], saved["waited"]
+        self.learner.baseline = saved["baseline"]
+        self._start, self._best, self._waited = saved["start"], saved["best"], saved["waited"]

@@ -148,7 +148,7 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_interrupted(body, tmp_path, 
 
 def test_a_checkpoint_of_another_start_or_another_reader_is_refused(body):
     module, checkpoint = make_module(body), {}
-    module._best = 0.5
+    module._start, module._best = 0.4, 0.5
     module.on_save_checkpoint(checkpoint)
     other = make_module(body)
     other.on_load_checkpoint(copy.deepcopy(checkpoint))
@@ -179,13 +179,16 @@ def test_what_is_logged(body):
     assert logged["val/kl"] > 0 and logged["start/reward"] != logged["val/reward"]
 
 
-def test_training_stops_when_the_reward_falls(body, monkeypatch):
+def test_training_stops_when_the_reward_falls(body, monkeypatch, caplog):
     module, rewards = make_module(body, patience=2), iter([0.3, 0.4, 0.2, 0.1, 0.9])
     monkeypatch.setattr(module, "_validate_reward", lambda: {"reward": torch.tensor(next(rewards))})
     assert fit(module, 9, train=1).current_epoch == 3 and module._best == pytest.approx(0.4)
+    assert "for 2 validations the reward has not risen above 0.4, the last is 0.1" in caplog.text
+    assert "that of TRAIN.INIT" not in caplog.text
     never = make_module(body, patience=0)
     monkeypatch.setattr(never, "_validate_reward", lambda: {"reward": torch.tensor(0.3)})
     assert fit(never, 4, train=1).current_epoch == 4
+    assert "has not risen above 0.3, that of TRAIN.INIT" in caplog.text
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
