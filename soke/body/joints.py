@@ -36,6 +36,29 @@ SKELETON_LEFT_HAND, SKELETON_RIGHT_HAND = (
 )
 SKELETON_50 = (*SKELETON_BODY, *SKELETON_LEFT_HAND, *SKELETON_RIGHT_HAND)
 
+# The 128 points that DWPose sees, in Prompt2Sign's order: 18 of the body, the hands, and 68 of the face (iBUG's). Of the
+# face, what has a counterpart is numbered alike on both sides: contour and brows from the outside, eyes and lips from
+# their outer corner.
+_LIMBS = tuple(f"{side}_{joint}" for side in ("right", "left") for joint in ("hip", "knee", "ankle"))
+DWPOSE_BODY = (*SKELETON_BODY, *_LIMBS, "right_eye", "left_eye", "right_ear", "left_ear")
+
+
+def _numbered(name: str, *numbers: int) -> list[str]:
+    return [f"{name}{i}" for i in numbers]
+
+
+DWPOSE_FACE = (
+    *_numbered("right_contour", *range(1, 9)), "chin", *_numbered("left_contour", *range(8, 0, -1)),
+    *_numbered("right_brow", 1, 2, 3, 4, 5), *_numbered("left_brow", 5, 4, 3, 2, 1),
+    *_numbered("nose_bridge", 1, 2, 3, 4),
+    *_numbered("right_nostril", 1, 2), "nose_base", *_numbered("left_nostril", 2, 1),
+    *_numbered("right_eyelid", 1, 2, 3, 4, 5, 6), *_numbered("left_eyelid", 4, 3, 2, 1, 6, 5),
+    *_numbered("right_lip", 1, 2, 3), "upper_lip", *_numbered("left_lip", 3, 2, 1, 4, 5), "lower_lip",
+    *_numbered("right_lip", 5, 4),
+    *_numbered("right_mouth", 1, 2), "upper_mouth", *_numbered("left_mouth", 2, 1, 3), "lower_mouth", "right_mouth3",
+)
+DWPOSE_128 = (*DWPOSE_BODY, *SKELETON_LEFT_HAND, *SKELETON_RIGHT_HAND, *DWPOSE_FACE)
+
 # What a parts file may write in place of the joints.
 JOINT_GROUPS: dict[str, tuple[str, ...]] = {
     "upper_body": UPPER_BODY,
@@ -45,6 +68,8 @@ JOINT_GROUPS: dict[str, tuple[str, ...]] = {
     "skeleton_body": SKELETON_BODY,
     "skeleton_left_hand": SKELETON_LEFT_HAND,
     "skeleton_right_hand": SKELETON_RIGHT_HAND,
+    "dwpose_body": DWPOSE_BODY,
+    "dwpose_face": DWPOSE_FACE,
 }
 
 _INDEX = {name: i for i, name in enumerate(SMPLX_JOINTS)}

@@ -133,8 +133,7 @@ class MotionLayout:
 
     def observed(self, motion: Motion | JointMotion) -> tuple[str, ...]:
         """Names of the parts of which the motion lacks nothing: those whose features are more than stand-in zeros."""
-        lacking = frozenset() if isinstance(motion, JointMotion) else motion.lacking
-        return tuple(part.name for part in self.parts if not part.sees & lacking)
+        return tuple(part.name for part in self.parts if not part.sees & motion.lacking)
 
     def features(
         self, motion: Motion | JointMotion, parts: Collection[str] | None = None

@@ -129,14 +129,18 @@ class JointMotion:
     joints:    J names
     fps:       frames per second
     made_by:   "" for the motion of a signer, else the model whose output it is
+    lacking:   names of joints, none of `joints`, that others of the corpus have, but nobody observed here
     """
 
     positions: Tensor
     joints: tuple[str, ...]
     fps: float
     made_by: str = ""
+    lacking: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        if both := sorted(self.lacking.intersection(self.joints)):
+            raise ValueError(f"a joint cannot be lacking and have positions: {', '.join(both)}")
         if self.positions.shape != (len(self.positions), len(self.joints), 3):
             raise ValueError(f"positions must be [T, {len(self.joints)}, 3], not {list(self.positions.shape)}")
         if self.fps <= 0:
@@ -185,7 +189,8 @@ class JointMotion:
         if lonely:
             raise ValueError(f"the motion has no joint {', '.join(map(mirrored_name, lonely))} to mirror")
         order = [self.joints.index(mirrored_name(joint)) for joint in self.joints]
-        return replace(self, positions=self.positions[:, order] * self.positions.new_tensor([-1.0, 1.0, 1.0]))
+        mirrored = self.positions[:, order] * self.positions.new_tensor([-1.0, 1.0, 1.0])
+        return replace(self, positions=mirrored, lacking=frozenset(map(mirrored_name, self.lacking)))
 
     def to(self, device: torch.device | str) -> JointMotion:
         return replace(self, positions=self.positions.to(device))

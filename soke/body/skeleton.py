@@ -18,6 +18,7 @@ Up = Literal["+y", "-y"]
 _PARENTS = {
     "spine1": "pelvis", "spine2": "spine1", "spine3": "spine2", "neck": "spine3", "head": "neck", "jaw": "head",
     "nose": "head", "left_eye_smplhf": "head", "right_eye_smplhf": "head",
+    "left_eye": "nose", "right_eye": "nose", "left_ear": "left_eye", "right_ear": "right_eye",
 }
 for _side in ("left", "right"):
     _CHAINS = [

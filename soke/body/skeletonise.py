@@ -16,7 +16,8 @@ _SHOULDERS = joint_indices(["left_shoulder", "right_shoulder"])
 _STARTS = {"index": 1, "middle": 4, "pinky": 7, "ring": 10, "thumb": 13}
 _HAND = [0, *(i for tip, finger in enumerate(FINGERS) for i in (*range(_STARTS[finger], _STARTS[finger] + 3), 16 + tip))]
 _AXES = (-1.0, -1.0, 1.0)  # SMPL-X has the signer's left at +x and y up, these files her right and y down; +z is forward
-_NEEDED = frozenset((*UPPER_BODY, *LEFT_HAND, *RIGHT_HAND))
+# The joints that a motion has to have.
+SKELETON_NEEDS = frozenset((*UPPER_BODY, *LEFT_HAND, *RIGHT_HAND))
 
 
 def skeleton_50(body: SkinnedBody, motion: Motion) -> JointMotion:
@@ -27,7 +28,7 @@ def skeleton_50(body: SkinnedBody, motion: Motion) -> JointMotion:
 
     body: SMPL-X or SMPL-FX
     """
-    if lacking := sorted(_NEEDED & motion.lacking):
+    if lacking := sorted(SKELETON_NEEDS & motion.lacking):
         raise ValueError(f"the motion lacks {lacking[0]}{' and others' * (len(lacking) > 1)}")
     points = body.track(motion, ["body", "left_hand", "right_hand"])
     joints = torch.cat([points["body"][:, _BODY], *(points[f"{side}_hand"][:, _HAND] for side in ("left", "right"))], 1)

@@ -17,8 +17,7 @@ from soke.storage import new_file
 def write_motion(path: Path, motion: Motion | JointMotion) -> None:
     """All that `motion` holds. Raises UserError as `new_file` does."""
     values = {f.name: getattr(motion, f.name) for f in fields(motion)}
-    if "lacking" in values:
-        values["lacking"] = sorted(motion.lacking) or None  # an array of no names would have no type
+    values["lacking"] = sorted(motion.lacking) or None  # an array of no names would have no type
     arrays = {name: v.cpu().numpy() if isinstance(v, Tensor) else v for name, v in values.items() if v is not None}
     with new_file(path) as temporary:
         np.savez_compressed(temporary, **arrays)
@@ -35,9 +34,9 @@ def read_motion(path: Path) -> Motion | JointMotion:
             }
             made_by = str(archive["made_by"]) if "made_by" in archive else ""
             fps = float(archive["fps"])
-            if "positions" in tensors:
-                return JointMotion(tensors["positions"], tuple(archive["joints"].tolist()), fps, made_by)
             lacking = frozenset(archive["lacking"].tolist()) if "lacking" in archive else frozenset()
+            if "positions" in tensors:
+                return JointMotion(tensors["positions"], tuple(archive["joints"].tolist()), fps, made_by, lacking)
             return Motion(**tensors, fps=fps, made_by=made_by, lacking=lacking)
     except Exception as error:  # damaged bytes can raise nearly anything
         raise UserError(f"{path} is no saved motion ({type(error).__name__}: {error}); save it again") from error

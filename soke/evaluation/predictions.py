@@ -174,20 +174,20 @@ def read_arrays(path: Path) -> dict[str, Any]:
     return {_SMPLX_NAMES.get(name, name): value for name, value in content.items()}
 
 
-def clip_files(folder: Path) -> dict[str, Path]:
+def clip_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, Path]:
     """Clip name -> its file, in the order of the names. Raises UserError: no folder, no clips, two files of a name."""
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give the folder that holds one file per clip")
     files: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+        if path.suffix not in suffixes or path.name.startswith(".") or not path.is_file():
             continue
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in files:
             raise UserError(f"{files[name]} and {path} are two files of one clip; move one elsewhere")
         files[name] = path
     if not files:
-        raise UserError(f"{folder} holds no clips, which are files that end in {', '.join(SUFFIXES)}")
+        raise UserError(f"{folder} holds no clips, which are files that end in {', '.join(suffixes)}")
     return files
 
 

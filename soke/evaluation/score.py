@@ -3,7 +3,9 @@
     python -m soke.evaluation.score --pred DIR --ref DIR
     python -m soke.evaluation.score --hyp FILE --ref_text FILE
 
-A clip is one .npz, .npy or .pkl file; its name is the path below the folder, without suffix. A file holds
+A clip is one file; its name is the path below the folder, without suffix. Where these are .pose files of pose-format, on
+both sides, the joints that all have of the neck, the arms and the hands are scored, in widths of each clip's shoulders
+(unit shoulders), in two dimensions where a file has no depth. Else they are .npz, .npy or .pkl files, and hold
 
   parameters   rotations [T,55,3], expression [T,E], betas [10], as TEST.SAVE_PREDICTIONS writes them;
                body_pose, left_hand_pose, right_hand_pose and, if there are any, jaw_pose, leye_pose, reye_pose,
@@ -25,7 +27,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,8 +38,9 @@ from tqdm import tqdm
 from soke.data.frames import NUM_BETAS
 from soke.data.statistics import read_statistics
 from soke.errors import UserError
+from soke.evaluation.pose_scores import holds_poses, score_poses
 from soke.evaluation.predictions import DERIVED_HANDS, NORMALISED, TrackReader, clip_files, read_texts
-from soke.metrics.clips import Score
+from soke.evaluation.scored import Scored, reason_of, unpaired
 from soke.metrics.joint_sets import TRACK_JOINTS, Track
 from soke.metrics.motion_scores import MotionScores
 from soke.metrics.plausible import doubt_of_statistics
@@ -52,24 +55,6 @@ BODY_MODELS = Path(__file__).resolve().parents[2] / "deps" / "smpl_models"
 _WRITTEN = ("table.txt", "table.json", "table.csv", "clips.csv")
 _BATCH = 32  # pairs whose joints and faces are held in memory together
 _REASONS_SHOWN = 5
-
-
-@dataclass
-class Scored:
-    """Scores of one kind, of motion or of texts.
-
-    scores:   the table's columns; none where no clip could be scored
-    clips:    clip -> column -> value, of those that were scored
-    unscored: clip -> why; predictions without a reference are among them
-    total:    number of references
-    notes:    sentences below the table
-    """
-
-    scores: list[Score]
-    clips: dict[str, dict[str, object]]
-    unscored: dict[str, str]
-    total: int
-    notes: Sequence[str] = ()
 
 
 def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, method: str = "exact") -> Scored:
@@ -91,7 +76,7 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
             raise UserError(f"--mean and --std cannot be used: {error}") from error
     preds = clip_files(pred)
     refs = preds if ref is None else clip_files(ref)
-    unscored = _unpaired(preds, refs)
+    unscored = unpaired(preds, refs)
     joints, faces = MotionScores(tuple(TRACK_JOINTS), method=method), None
     facts: dict[str, tuple[int, float, set[str], set[str]]] = {}  # frames, frames/s, what made the joints, of what
     for batch in _batches(reader, preds, refs, unscored):
@@ -101,7 +86,7 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
         if expressive:
             faces = faces or MotionScores(["face"], face_vertices=len(reader.body.face_vertices))
             faces.update(*_columns(expressive))
-    unscored |= {name: _reason(name, reason) for name, reason in joints.unscored.items()}
+    unscored |= {name: reason_of(name, reason) for name, reason in joints.unscored.items()}
 
     systems, per_clip = [joints], joints.per_clip()
     doubts = _doubts(reader.doubts)
@@ -136,11 +121,11 @@ def score_texts(hyp: Path, ref: Path, level: Level | Literal["auto"] = "auto") -
     level: what a token is, see `soke.text.words.level_of`
     """
     hypotheses, references = read_texts(hyp), read_texts(ref)
-    unscored = _unpaired(hypotheses, references)
+    unscored = unpaired(hypotheses, references)
     metrics = TextScores(level_of(references.values(), level))
     for name in [name for name in references if name in hypotheses]:
         metrics.update(name, hypotheses[name], references[name])
-    unscored |= {name: _reason(name, error) for name, error in metrics.unscored.items()}
+    unscored |= {name: reason_of(name, error) for name, error in metrics.unscored.items()}
     clips: dict[str, dict[str, object]] = {name: dict(values) for name, values in metrics.per_clip().items()}
     empty = [name for name in clips if not hypotheses[name]]
     if empty:
@@ -172,16 +157,6 @@ def _batches(
 
 def _columns(batch: Sequence[_Row]) -> tuple[list[str], list[Track], list[Track]]:
     return [row[0] for row in batch], [row[1] for row in batch], [row[2] for row in batch]
-
-
-def _unpaired(preds: Iterable[str], refs: Iterable[str]) -> dict[str, str]:
-    preds, refs = dict.fromkeys(preds), dict.fromkeys(refs)
-    absent = {name: "there is no prediction for this reference" for name in refs if name not in preds}
-    return absent | {name: "there is no reference for this prediction" for name in preds if name not in refs}
-
-
-def _reason(name: str, message: str) -> str:
-    return message.removeprefix(f"clip {name} cannot be scored: ")
 
 
 def _doubts(doubts: Mapping[str, Sequence[str]]) -> list[str]:
@@ -281,7 +256,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _options(argv)
     results: dict[str, Scored] = {}
     if options.pred is not None:
-        results["motion"] = score_motion(_reader(options), options.pred, options.ref, options.dtw)
+        if holds_poses(options.pred):
+            results["motion"] = score_poses(options.pred, options.ref, options.dtw)
+        else:
+            results["motion"] = score_motion(_reader(options), options.pred, options.ref, options.dtw)
     if options.hyp is not None:
         results["text"] = score_texts(options.hyp, options.ref_text, options.level)
     for kind, scored in results.items():

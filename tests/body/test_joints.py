@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from soke.body.joints import JOINT_GROUPS, LEFT_HAND, SKELETON_50, SMPLX_JOINTS, expanded
+from soke.body.joints import DWPOSE_128, JOINT_GROUPS, LEFT_HAND, SKELETON_50, SMPLX_JOINTS, expanded
 from soke.build.body import layout_of
 from soke.errors import UserError
 from soke.run.config import Config, load_config
@@ -20,9 +20,9 @@ def test_groups_and_names_mix_in_their_order():
 
 
 def test_no_group_is_called_like_a_joint():
-    assert not set(JOINT_GROUPS) & {*SMPLX_JOINTS, *SKELETON_50}
+    assert not set(JOINT_GROUPS) & {*SMPLX_JOINTS, *SKELETON_50, *DWPOSE_128}
     for joints in JOINT_GROUPS.values():
-        assert set(joints) <= {*SMPLX_JOINTS, *SKELETON_50}
+        assert set(joints) <= {*SMPLX_JOINTS, *SKELETON_50, *DWPOSE_128}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ RUNNABLE = [
     )),
     *(f"configs/skels/{name}.yaml" for name in ("tokenizer", "soke", "back_translation")),
     *(f"configs/demo/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
+    *(f"configs/demo/{name}.yaml" for name in ("signllm", "signllm_back_translation")),
 ]
 
 

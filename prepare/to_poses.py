@@ -1,0 +1,95 @@
+"""Motions as .pose files of pose-format: `python -m prepare.to_poses --cfg configs/soke.yaml --out poses --split test`.
+
+Without --from the clips of the configuration's corpora are written, with --from what TEST.SAVE_PREDICTIONS has saved
+(results/NAME/predictions). Of motions in rotations these are the 50 joints that `prepare.to_skeletons` writes; positions
+must be those of .skels files. `python -m soke.evaluation.score --pred … --ref …` scores one folder against another.
+Clips that cannot be written are listed in OUT/skipped_clips.txt.
+"""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from prepare.to_skeletons import require_whole, seen_by
+from soke.body.motion import JointMotion, Motion
+from soke.body.skeleton import UNKNOWN_UNIT, Skeleton
+from soke.body.skeletonise import skeleton_50
+from soke.build.body import body_model, layout_of
+from soke.build.data import corpora_of
+from soke.data.clip import SPLITS, ClipError, SkippedClip
+from soke.data.pose_files import SUFFIX, write_pose
+from soke.data.saved import read_motion
+from soke.errors import UserError
+from soke.run import cli
+from soke.run.config import Config, load_config, resolve
+from soke.storage import new_file
+
+Joints = Callable[[Motion | JointMotion], JointMotion]
+
+
+def joints_by(config: Config, file: str) -> Joints:
+    """Makes the 50 joints of a motion that the configuration's body poses. Raises UserError for a body whose joints
+    cannot be brought to them."""
+    layout, body = layout_of(config), body_model(config, "cpu")
+    if not isinstance(body, Skeleton):
+        require_whole(layout, file)
+        return lambda motion: skeleton_50(body, seen_by(layout, motion))
+    if (body.unit, body.up) != (UNKNOWN_UNIT, "-y"):
+        raise UserError(
+            f"the positions of {file} are in {body.unit}, {body.up} is up: only those of .skels files, whose shoulders are "
+            "about 1 apart and whose y points down, are written"
+        )
+    return lambda motion: motion
+
+
+def clip_motions(config: Config, split: str) -> Iterator[tuple[str, str, Callable[[], Motion | JointMotion]]]:
+    """Corpus, name and what loads it, of every clip of a split."""
+    for corpus in corpora_of(config):
+        for clip in corpus.clips(split):
+            yield corpus.name, clip.name, lambda corpus=corpus, clip=clip: corpus.load(clip)
+
+
+def saved_motions(folder: Path) -> Iterator[tuple[str, str, Callable[[], Motion | JointMotion]]]:
+    """Likewise of saved motions, below the folder. Raises UserError where there are none."""
+    files = sorted(folder.rglob("*.npz"))
+    if not files:
+        raise UserError(f"{folder} holds no saved motions (.npz); test with TEST.SAVE_PREDICTIONS=true")
+    for file in files:
+        yield "", file.relative_to(folder).with_suffix("").as_posix(), lambda file=file: read_motion(file)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="prepare.to_poses", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cfg", required=True, help="configuration that names parts and body, and corpora")
+    parser.add_argument("--cfg_assets", help="a second file merged over it: your paths")
+    parser.add_argument("--from", dest="saved", metavar="DIR", help="saved motions, in place of the corpora's")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="of the corpora")
+    parser.add_argument("--out", required=True, help="folder for the .pose files")
+    parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value")
+    options = parser.parse_intermixed_args(arguments)
+    config = load_config(options.cfg, options.cfg_assets, options.overrides)
+    joints, out = joints_by(config, options.cfg), resolve(options.out)
+    found = saved_motions(resolve(options.saved)) if options.saved else clip_motions(config, options.split)
+    written, skipped = 0, []
+    for corpus, name, load in tqdm(found, unit="clip"):
+        try:
+            motion = joints(load())
+        except (ClipError, ValueError) as error:
+            skipped.append(SkippedClip(corpus, name, str(error), options.split))
+            continue
+        write_pose(out / corpus / f"{name}{SUFFIX}", motion)
+        written += 1
+    with new_file(out / "skipped_clips.txt") as path:
+        path.write_text("".join(each.line for each in skipped), encoding="utf-8")
+    if not written:
+        raise UserError(f"not one clip could be written; {skipped[0].reason}" if skipped else "there are no clips")
+    print(f"{out}: {written} clips, {len(skipped)} skipped")
+
+
+if __name__ == "__main__":
+    cli.run(main)

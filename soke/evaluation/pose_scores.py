@@ -1,0 +1,91 @@
+"""Scores of .pose files against .pose files, whoever wrote them."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from soke.body.joints import SKELETON_50
+from soke.body.layout import MotionLayout, PartSpec
+from soke.body.motion import JointMotion
+from soke.body.skeleton import Skeleton
+from soke.data.pose_files import SUFFIX, flattened, read_pose
+from soke.errors import UserError
+from soke.evaluation.predictions import clip_files
+from soke.evaluation.scored import Scored, reason_of, unpaired
+from soke.metrics.joint_sets import track_of
+from soke.metrics.motion_scores import MotionScores
+
+UNIT = "shoulders"
+
+
+def holds_poses(folder: Path) -> bool:
+    return folder.is_dir() and next(folder.rglob(f"*{SUFFIX}"), None) is not None
+
+
+def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
+    """Scores a folder of .pose files against another; a clip that cannot be scored stops no other.
+
+    Of the 50 joints those are scored that all files have; a clip of which one was hardly seen is left out. Where one file
+    has no depth, none is taken of any.
+
+    method: of the DTW, exact or fastdtw
+
+    Raises UserError as `clip_files` does, without a folder of references, and when the files have no joints in common.
+    """
+    if ref is None:
+        raise UserError(f"{pred} holds {SUFFIX} files; give the folder of their references with --ref")
+    preds, refs = (clip_files(folder, (SUFFIX,)) for folder in (pred, ref))
+    unscored = unpaired(preds, refs)
+    pairs, deep = _read(preds, refs, unscored)
+    motions = [motion for pair in pairs.values() for motion in pair]
+    if not motions:
+        return Scored([], {}, unscored, len(refs))
+    known = set(SKELETON_50).intersection(*({*motion.joints, *motion.lacking} for motion in motions))
+    joints = tuple(joint for joint in SKELETON_50 if joint in known)
+    try:
+        body = Skeleton(joints, UNIT, "-y")
+    except ValueError as error:
+        raise UserError(f"the files of {pred} and {ref} cannot be compared in the joints that all have: {error}") from None
+    for name, pair in list(pairs.items()):
+        if lacking := sorted(known & (pair[0].lacking | pair[1].lacking)):
+            unscored[name] = f"{lacking[0]}{' and others' * (len(lacking) > 1)} was seen in fewer than half of its frames"
+            del pairs[name]
+    layout = MotionLayout([PartSpec("all", joints, rotation="position")])
+    scores = MotionScores.of(body, method, layout=layout.hash)
+    for name, pair in pairs.items():
+        tracks = [track_of(body, motion if deep else flattened(motion)) for motion in pair]
+        scores.update([name], tracks[:1], tracks[1:])
+    unscored |= {name: reason_of(name, reason) for name, reason in scores.unscored.items()}
+    clips = scores.per_clip()
+    if not clips:
+        return Scored([], {}, unscored, len(refs))
+    conditions = {
+        "fps": float(np.median([pairs[name][1].fps for name in clips])), "inputs": f"pose {'xyz' if deep else 'xy'}",
+    }
+    return Scored(
+        [replace(score, signature=replace(score.signature, **conditions)) for score in scores.scores()],
+        {name: {"frames": len(pairs[name][0]), **values} for name, values in clips.items()},
+        unscored, len(refs), scores.notes(),
+    )
+
+
+def _read(
+    preds: Mapping[str, Path], refs: Mapping[str, Path], unscored: dict[str, str]
+) -> tuple[dict[str, tuple[JointMotion, JointMotion]], bool]:
+    """Clip -> prediction and reference, of those that can be read, and whether all have a depth; why others cannot goes
+    into `unscored`."""
+    pairs: dict[str, tuple[JointMotion, JointMotion]] = {}
+    deep = True
+    for name in tqdm([name for name in refs if name in preds], desc="read", unit="clip"):
+        try:
+            (made, made_deep), (given, given_deep) = read_pose(preds[name]), read_pose(refs[name])
+        except UserError as error:
+            unscored[name] = str(error)
+            continue
+        pairs[name] = made, given
+        deep = deep and made_deep and given_deep
+    return pairs, deep
