@@ -24,9 +24,11 @@ def skeleton_50(body: SkinnedBody, motion: Motion) -> JointMotion:
     """The joints of `SKELETON_50`: the neck at the origin in every frame, x to the signer's right, y down, z forward,
     and the shoulders of the body at rest, in the motion's shape, 1 apart.
 
-    Raises ValueError for a motion that lacks joints of the head, the arms or the hands.
+    The neck is SMPL-X's joint, which lies above OpenPose's, the middle of the shoulders.
 
     body: SMPL-X or SMPL-FX
+
+    Raises ValueError for a motion that lacks joints of the head, the arms or the hands.
     """
     if lacking := sorted(SKELETON_NEEDS & motion.lacking):
         raise ValueError(f"the motion lacks {lacking[0]}{' and others' * (len(lacking) > 1)}")
