@@ -1,9 +1,9 @@
 """Motions as .pose files of pose-format: `python -m prepare.to_poses --cfg configs/soke.yaml --out poses --split test`.
 
 Without --from the clips of the configuration's corpora are written, with --from what TEST.SAVE_PREDICTIONS has saved
-(results/NAME/predictions). Of motions in rotations these are the 50 joints that `prepare.to_skeletons` writes; positions
-must be those of .skels files. `python -m soke.evaluation.score --pred … --ref …` scores one folder against another.
-Clips that cannot be written are listed in OUT/skipped_clips.txt.
+(results/NAME/predictions). Of motions in rotations these are the 50 joints that `prepare.to_skeletons` writes;
+positions must be those of .skels files. `python -m soke.evaluation.score --pred … --ref …` scores one folder against
+another. Clips that cannot be written are listed in OUT/skipped_clips.txt.
 """
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def joints_by(config: Config, file: str) -> Joints:
         return lambda motion: skeleton_50(body, seen_by(layout, motion))
     if (body.unit, body.up) != (UNKNOWN_UNIT, "-y"):
         raise UserError(
-            f"the positions of {file} are in {body.unit}, {body.up} is up: only those of .skels files, whose shoulders are "
-            "about 1 apart and whose y points down, are written"
+            f"the positions of {file} are in {body.unit}, {body.up} is up: only those of .skels files, whose shoulders "
+            "are about 1 apart and whose y points down, are written"
         )
     return lambda motion: motion
 

@@ -1,11 +1,13 @@
-"""Joint positions of parametric corpora, as .skels: `python -m prepare.to_skeletons --cfg configs/soke.yaml --out data/skeletons`.
+"""Joint positions of parametric corpora, as .skels files.
 
-Every corpus of the configuration gets a folder in OUT, with the files of Progressive Transformers: of every clip the 50
-joints (neck at the origin, y down, shoulders 1 apart at rest) of what the configuration's layout keeps of its motion,
-posed by the configuration's body. So systems that generate positions are trained and compared on the same clips as those
-that generate rotations. A .skels corpus has one frame rate: that of its corpus, or --fps; clips at other rates are
+    python -m prepare.to_skeletons --cfg configs/soke.yaml --out data/skeletons
+
+Every corpus of the configuration gets a folder in OUT, with the files of Progressive Transformers: of every clip the
+50 joints (neck at the origin, y down, shoulders 1 apart at rest) of what the configuration's layout sees of its motion,
+posed by the configuration's body. So systems that generate positions are trained and compared on the same clips as
+those that generate rotations. A .skels corpus has one frame rate: that of its corpus, or --fps; clips at other rates are
 resampled to it, and how many is said. OUT/data.yaml names the corpora for configurations that inherit it (BASE);
-OUT/skipped_clips.txt lists what could not be used.
+OUT/skeletons.json says which body and layout made them, OUT/skipped_clips.txt what could not be used.
 """
 from __future__ import annotations
 

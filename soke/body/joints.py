@@ -36,9 +36,9 @@ SKELETON_LEFT_HAND, SKELETON_RIGHT_HAND = (
 )
 SKELETON_50 = (*SKELETON_BODY, *SKELETON_LEFT_HAND, *SKELETON_RIGHT_HAND)
 
-# The 128 points that DWPose sees, in Prompt2Sign's order: 18 of the body, the hands, and 68 of the face (iBUG's). Of the
-# face, what has a counterpart is numbered alike on both sides: contour and brows from the outside, eyes and lips from
-# their outer corner.
+# The 128 points that DWPose sees, in Prompt2Sign's order: 18 of the body, the hands, and 68 of the face (iBUG's). Of
+# the face, what has a counterpart is numbered alike on both sides: contour and brows from the outside, eyes and lips
+# from their outer corner.
 _LIMBS = tuple(f"{side}_{joint}" for side in ("right", "left") for joint in ("hip", "knee", "ankle"))
 DWPOSE_BODY = (*SKELETON_BODY, *_LIMBS, "right_eye", "left_eye", "right_ear", "left_ear")
 

@@ -14,8 +14,8 @@ _BODY = [55, *joint_indices(SKELETON_BODY[1:])]
 _SHOULDERS = joint_indices(["left_shoulder", "right_shoulder"])
 # Among the 21 points of a hand: the wrist, three joints of each finger as SMPL-X orders them, then the tips.
 _STARTS = {"index": 1, "middle": 4, "pinky": 7, "ring": 10, "thumb": 13}
-_HAND = [0, *(i for tip, finger in enumerate(FINGERS) for i in (*range(_STARTS[finger], _STARTS[finger] + 3), 16 + tip))]
-_AXES = (-1.0, -1.0, 1.0)  # SMPL-X has the signer's left at +x and y up, these files her right and y down; +z is forward
+_HAND = [0, *(i for tip, f in enumerate(FINGERS) for i in (*range(_STARTS[f], _STARTS[f] + 3), 16 + tip))]
+_AXES = (-1.0, -1.0, 1.0)  # SMPL-X has the signer's left at +x and y up, these files her right and y down
 # The joints that a motion has to have.
 SKELETON_NEEDS = frozenset((*UPPER_BODY, *LEFT_HAND, *RIGHT_HAND))
 

@@ -21,19 +21,17 @@ _FARTHEST = 2.0  # from the picture's corner, in its sizes; more are pixels
 
 
 class DwposeCorpus(LinesCorpus):
-    """The 128 joints of `DWPOSE_128`, two-dimensional: x and y are fractions of the picture's width and height, y points
-    down, z is 0. Since pictures are not square, so are not these units; lengths have the unit `image`.
+    """The 128 joints of `DWPOSE_128`, two-dimensional: x and y are fractions of the picture's width and height, y
+    points down, z is 0. Pictures need not be square, and positions have the unit `image`, which is no length.
 
-    A joint counts as seen where its score is at least `least_score` and its coordinates are neither both -1 nor both 0; a frame where the
-    mean score of the nose, the neck and the arms is (Prompt2Sign's tools prune by the same mean). Frames without a
-    person are left out at both ends. In between they, and joints that were not seen, are interpolated from the frames
-    around, or held where there are none on one side. A joint that was seen in fewer than half of the frames that are
-    left is no position: the motion lacks it, and who needs it skips the clip. A clip without a person in more than
-    half of its frames between the first and the last with one is unusable.
+    A joint counts as seen where its score is at least `least_score` and its coordinates are neither both -1 nor both 0,
+    a person where the mean score of the nose, the neck and the arms is at least as high (Prompt2Sign's tools prune by
+    the same mean). Frames without a person are left out at both ends. In between they, and joints that were not seen,
+    are interpolated from the frames around, or held where there are none on one side. A joint that was seen in fewer
+    than half of the frames that are left is no position: the motion lacks it, and who needs it skips the clip. A clip
+    without a person in more than half of its frames between the first and the last with one is unusable.
 
-    Raises UserError as `LinesCorpus`, for a score that is no number from 0 to 1, too.
-
-    least_score: 0.3, as DWPose's own drawing has it [A]; others as of `LinesCorpus`
+    least_score: 0.3 [A]
     """
 
     name = "dwpose"
@@ -46,7 +44,7 @@ class DwposeCorpus(LinesCorpus):
 
     def _better_reader(self, count: int) -> str:
         joints = 3 * len(SKELETON_50) + 1
-        return f"; it is one of {joints}, which READER: soke.data.skels.SkelsCorpus reads" if count % joints == 0 else ""
+        return "" if count % joints else f"; it is one of {joints}, which READER: soke.data.skels.SkelsCorpus reads"
 
     def length(self, clip: Clip) -> int:
         """How many frames `load` gives. Raises ClipError as it does."""
@@ -66,8 +64,8 @@ class DwposeCorpus(LinesCorpus):
         seen[np.setdiff1d(np.arange(len(points)), present - present[0])] = False
         if (found := np.abs(points[seen]).max(initial=0)) > _FARTHEST:
             raise ClipError(
-                f"clip {clip.name}: a coordinate of {found:g} in {clip.frames}; coordinates are fractions of the picture, "
-                "0 to 1, and these look like pixels: divide them by its width and height"
+                f"clip {clip.name}: a coordinate of {found:g} in {clip.frames}; coordinates are fractions of the "
+                "picture, 0 to 1, and these look like pixels: divide them by its width and height"
             )
         known, kept = filled(points, seen)
         positions = np.concatenate([known, np.zeros_like(known[..., :1])], axis=2)
@@ -82,14 +80,14 @@ class DwposeCorpus(LinesCorpus):
         present = np.flatnonzero(scores[:, :_PERSON].clip(min=0).mean(axis=1) >= self.least_score)
         if len(present) < MIN_FRAMES:
             raise ClipError(
-                f"clip {clip.name}: {len(present)} of its {len(frames)} frames in {clip.frames} have a person, at least "
-                f"{MIN_FRAMES} are needed"
+                f"clip {clip.name}: {len(present)} of its {len(frames)} frames in {clip.frames} have a person, at "
+                f"least {MIN_FRAMES} are needed"
             )
         span = present[-1] - present[0] + 1
         if span > 2 * len(present):
             raise ClipError(
-                f"clip {clip.name}: {span - len(present)} of the {span} frames from the first to the last with a person "
-                f"have none in {clip.frames}; find poses in it again"
+                f"clip {clip.name}: {span - len(present)} of the {span} frames from the first to the last with a "
+                f"person have none in {clip.frames}; find poses in it again"
             )
         return present
 

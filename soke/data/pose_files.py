@@ -1,8 +1,8 @@
 """`.pose` files of the package pose-format, in which much of the field keeps poses: written and read.
 
-Written are OpenPose's components, as its tools know them: `pose_keypoints_2d` (25 points of the body, of which those that
-the motion lacks have confidence 0), `hand_left_keypoints_2d` and `hand_right_keypoints_2d` (21 points each), with a depth.
-Read are these and MediaPipe Holistic's `POSE_LANDMARKS`, `LEFT_HAND_LANDMARKS` and `RIGHT_HAND_LANDMARKS`.
+Written are OpenPose's components, as its tools know them: `pose_keypoints_2d` (25 points of the body, of which those
+that the motion lacks have confidence 0), `hand_left_keypoints_2d` and `hand_right_keypoints_2d` (21 points each), with
+a depth. Read are these and MediaPipe Holistic's `POSE_LANDMARKS`, `LEFT_HAND_LANDMARKS` and `RIGHT_HAND_LANDMARKS`.
 """
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FINGERS = {"THUMB": ("CMC", "MCP", "IP", "TIP")} | {
     f"{finger}_FINGER": ("MCP", "PIP", "DIP", "TIP") for finger in ("INDEX", "MIDDLE", "RING")
 } | {"PINKY": ("MCP", "PIP", "DIP", "TIP")}
 _MEDIAPIPE_BODY = {"NOSE": "nose"} | {
-    f"{side}_{joint}".upper(): f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist")
+    f"{side}_{joint}".upper(): f"{side}_{joint.lower()}" for side in ("left", "right") for joint in _ARM
 }
 _MEDIAPIPE_HAND = ["WRIST", *(f"{finger}_{joint}" for finger, joints in _FINGERS.items() for joint in joints)]
 # Component -> {name of a point: our name}; None: our names in the order of its 21 points.
@@ -85,8 +85,8 @@ def read_pose(path: Path) -> tuple[JointMotion, bool]:
     filled, see `soke.data.gaps`; of the joints that the file has, those that were seen in fewer than half of the frames
     are lacking.
 
-    Raises UserError that names the file: pose-format is not installed, it cannot be read, has no component that is known,
-    no frames, no frame rate, or no shoulders.
+    Raises UserError that names the file: pose-format is not installed, it cannot be read, has no component that is
+    known, no frames, no frame rate, or no shoulders.
     """
     package = _package(f"reading {path}")
     try:
@@ -114,7 +114,7 @@ def read_pose(path: Path) -> tuple[JointMotion, bool]:
     positions[..., : known.shape[2]] = known
     positions *= _AXES
     if not {"left_shoulder", "right_shoulder"} <= set(names):
-        raise UserError(f"{path} shows a shoulder in fewer than half of its frames; poses are measured by the shoulders")
+        raise UserError(f"{path} shows a shoulder in fewer than half of its frames; poses are measured by them")
     motion = JointMotion(torch.from_numpy(positions), names, fps, lacking=frozenset(joints).difference(names))
     try:
         return measured_by_shoulders(motion), depth

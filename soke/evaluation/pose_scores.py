@@ -29,8 +29,8 @@ def holds_poses(folder: Path) -> bool:
 def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
     """Scores a folder of .pose files against another; a clip that cannot be scored stops no other.
 
-    Of the 50 joints those are scored that all files have; a clip of which one was hardly seen is left out. Where one file
-    has no depth, none is taken of any.
+    Of the 50 joints those are scored that all files have; a clip of which one was hardly seen is left out. Where one
+    file has no depth, none is taken of any.
 
     method: of the DTW, exact or fastdtw
 
@@ -49,10 +49,11 @@ def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
     try:
         body = Skeleton(joints, UNIT, "-y")
     except ValueError as error:
-        raise UserError(f"the files of {pred} and {ref} cannot be compared in the joints that all have: {error}") from None
+        raise UserError(f"the files of {pred} and {ref} have too few joints in common: {error}") from None
     for name, pair in list(pairs.items()):
         if lacking := sorted(known & (pair[0].lacking | pair[1].lacking)):
-            unscored[name] = f"{lacking[0]}{' and others' * (len(lacking) > 1)} was seen in fewer than half of its frames"
+            others = " and others" * (len(lacking) > 1)
+            unscored[name] = f"{lacking[0]}{others} was seen in fewer than half of the frames of one side"
             del pairs[name]
     layout = MotionLayout([PartSpec("all", joints, rotation="position")])
     scores = MotionScores.of(body, method, layout=layout.hash)

@@ -3,9 +3,9 @@
     python -m soke.evaluation.score --pred DIR --ref DIR
     python -m soke.evaluation.score --hyp FILE --ref_text FILE
 
-A clip is one file; its name is the path below the folder, without suffix. Where these are .pose files of pose-format, on
-both sides, the joints that all have of the neck, the arms and the hands are scored, in widths of each clip's shoulders
-(unit shoulders), in two dimensions where a file has no depth. Else they are .npz, .npy or .pkl files, and hold
+A clip is one file; its name is the path below the folder, without suffix. Where these are .pose files of pose-format,
+on both sides, the joints that all have of head, arms and hands are scored, in widths of each clip's shoulders (unit
+shoulders), in two dimensions where a file has no depth. Else they are .npz, .npy or .pkl files, and hold
 
   parameters   rotations [T,55,3], expression [T,E], betas [10], as TEST.SAVE_PREDICTIONS writes them;
                body_pose, left_hand_pose, right_hand_pose and, if there are any, jaw_pose, leye_pose, reye_pose,

@@ -37,8 +37,8 @@ def words_of(text: str, locale: str) -> list[str]:
         return [word for word in _segments(text) if _WORD.fullmatch(word)]
     if locale == "en_XX":
         return _ENGLISH_WORD.findall(text.lower().translate(_APOSTROPHES))
-    if locale == "tr_TR":  # İ without a dot of its own, and I, is ı
-        text = text.replace("İ", "i").replace("I", "ı")
+    if locale == "tr_TR":  # the small letter of İ, which Python writes as i and a dot, is i, that of I is ı
+        text = text.replace("İ", "i").replace("i\u0307", "i").replace("I", "ı")
     return _WORD.findall(text.lower())
 
 

@@ -52,7 +52,7 @@ def test_prompt2signs_eight_languages(root):
 def test_a_language_of_ones_own_needs_a_locale(root):
     (corpus,) = corpora_of(configured(root, LANGUAGE="BSL", LOCALE="en_XX", FPS=12.5))
     assert (corpus.name, corpus.language, corpus.locale, corpus.fps) == ("mine", "BSL", "en_XX", 12.5)
-    with pytest.raises(UserError, match=r"DATASET.CORPORA.mine.LANGUAGE: DSGG is none of ASL, .*\(did you mean DSGS\?\)"):
+    with pytest.raises(UserError, match=r"CORPORA.mine.LANGUAGE: DSGG is none of ASL, .*\(did you mean DSGS\?\)"):
         corpora_of(configured(root, LANGUAGE="DSGG"))
     with pytest.raises(UserError, match="GSL is another name of DGS, whose texts have the locale de_DE, not el_GR"):
         corpora_of(configured(root, LANGUAGE="GSL", LOCALE="el_GR"))

@@ -1,4 +1,4 @@
-"""Prompt2Sign's files of 385 numbers per frame: which numbers are which joints, and what is done where nobody was seen."""
+"""Prompt2Sign's files of 385 numbers per frame: which are which joints, and what is done where nobody was seen."""
 from __future__ import annotations
 
 import numpy as np

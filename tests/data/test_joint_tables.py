@@ -97,7 +97,7 @@ def test_a_line_of_another_width_says_who_may_read_it(tmp_path):
         if hint is None:
             assert len(corpus.load(clip)) == 4
         else:
-            with pytest.raises(ClipError, match=rf"2136 numbers, .* no multiple of 151 \(50 joints and a counter\); {hint}"):
+            with pytest.raises(ClipError, match=rf"2136 numbers, .* of 151 \(50 joints and a counter\); {hint}"):
                 corpus.load(clip)
     write_numbers(tmp_path, torch.rand(4, 385))
     with pytest.raises(ClipError, match="385, which READER: soke.data.dwpose.DwposeCorpus reads"):

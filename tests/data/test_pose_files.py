@@ -62,15 +62,18 @@ def test_joints_that_are_lacking_have_no_confidence_and_are_read_as_lacking(tmp_
     assert read.joints == part.joints and read.lacking == set(SKELETON_LEFT_HAND)
 
 
-def written(path: Path, components: dict[str, list[str]], points: np.ndarray, confidence: np.ndarray, form: str) -> None:
+def written(
+    path: Path, components: dict[str, list[str]], points: np.ndarray, confidence: np.ndarray, form: str
+) -> None:
     from pose_format.numpy import NumPyPoseBody
     from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
 
     header = PoseHeader(0.2, PoseHeaderDimensions(640, 480, 0), [
         PoseHeaderComponent(name, names, [], [], form) for name, names in components.items()
     ])
+    body = NumPyPoseBody(30.0, points.astype(np.float32), confidence.astype(np.float32))
     with path.open("wb") as file:
-        pose_format.Pose(header, NumPyPoseBody(30.0, points.astype(np.float32), confidence.astype(np.float32))).write(file)
+        pose_format.Pose(header, body).write(file)
 
 
 def test_mediapipes_points_are_read_by_their_names(tmp_path):
@@ -82,7 +85,8 @@ def test_mediapipes_points_are_read_by_their_names(tmp_path):
     points[:, 0, 2], points[:, 0, 3] = [400, 200, 0], [200, 200, 0]
     seen = np.ones((5, 1, 26))
     seen[2, 0, 4], points[2, 0, 4] = 0, 0
-    written(tmp_path / "a.pose", {"POSE_LANDMARKS": body, "LEFT_HAND_LANDMARKS": ["WRIST", *fingers]}, points, seen, "XYZC")
+    components = {"POSE_LANDMARKS": body, "LEFT_HAND_LANDMARKS": ["WRIST", *fingers]}
+    written(tmp_path / "a.pose", components, points, seen, "XYZC")
     read, depth = read_pose(tmp_path / "a.pose")
     assert depth and read.fps == 30 and len(read) == 5
     assert set(read.joints) == {"nose", "left_shoulder", "right_shoulder", "left_wrist", *SKELETON_LEFT_HAND}

@@ -23,7 +23,8 @@ SOKE, M3T = "configs/soke.yaml", "configs/m3t.yaml"
 @pytest.fixture
 def root(tmp_path):
     """Two clips of How2Sign, of which one lacks its frames, and two of Phoenix-2014T."""
-    write_how2sign(tmp_path / "h2s", "val", [("a", 0, 1, "one , two"), ("b", 2, 3, "three"), ("c", 3, 4, "four")], fps=24)
+    rows = [("a", 0, 1, "one , two"), ("b", 2, 3, "three"), ("c", 3, 4, "four")]
+    write_how2sign(tmp_path / "h2s", "val", rows, fps=24)
     for seed, name in enumerate("ab"):
         write_how2sign_frames(tmp_path / "h2s", "val", name, quiet(24, seed))
     broken = tmp_path / "h2s" / "val" / "poses" / "b" / "b_3_3D.pkl"
@@ -63,7 +64,8 @@ def test_what_is_read_back_are_the_bodys_joints(root, capsys):
     assert "how2sign: clips val 1; 24 frames/s, as recorded; 2 clips skipped" in said
     assert "phoenix: clips val 2; 25 frames/s, as recorded; 0 clips skipped" in said
     (parametric, body), (skeletons, config) = sources(root), read(root)
-    assert {name: (c.language, c.fps) for name, c in skeletons.items()} == {"how2sign": ("ASL", 24), "phoenix": ("DGS", 25)}
+    found = {name: (corpus.language, corpus.fps) for name, corpus in skeletons.items()}
+    assert found == {"how2sign": ("ASL", 24), "phoenix": ("DGS", 25)}
     for name, corpus in skeletons.items():
         before = {clip.name: clip for clip in parametric[name].clips("val")}
         for clip in corpus.clips("val"):
