@@ -108,7 +108,7 @@ def write_skeletons(
         loader = DataLoader(items, batch_size=None, num_workers=min(workers, len(clips)), collate_fn=_as_it_is)
         with SkelsWriter(folder, split) as writer:
             count = 0
-            for clip, item in zip(clips, progress(loader, len(clips))):
+            for item, clip in zip(progress(loader, len(clips)), clips):
                 try:
                     if isinstance(item, ClipError):
                         raise item
