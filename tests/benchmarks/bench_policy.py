@@ -4,7 +4,8 @@
     python tests/benchmarks/bench_policy.py --check    and exits with 1 when one misses its bound
 
 A generator of the demo's size with random weights, 8 sentences, 8 samples of each, rewarded by minus DTW-JPE. The naive
-rollout draws, decodes, tracks and scores one sample after the other, each with its reference.
+rollout draws, decodes, tracks and scores one sample after the other, each with its reference. Sentences and samples
+have at most 20 token steps. What counts is the processor's time, which other programs do not lengthen.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -34,7 +36,7 @@ from tests.generator.policy.helpers import make_learner  # noqa: E402
 from tests.tokenizer.helpers import small_tokenizer  # noqa: E402
 
 SENTENCES, SAMPLES, STEPS = 8, 8, 20
-MOST_FRESH, MOST_REUSED, LEAST_BATCHED = 60.0, 12.0, 2.0  # times a step of production; times the naive rollout
+MOST_FRESH, MOST_REUSED, LEAST_BATCHED = 25.0, 8.0, 3.0  # times a step of production; times the naive rollout
 
 
 class Sentences(Corpus):
@@ -48,6 +50,8 @@ class Sentences(Corpus):
 def results() -> Iterator[tuple[str, str, bool]]:
     tokenizer = small_tokenizer(num_codes=CODEBOOKS, width=128, code_dim=64)
     producer = SignProducer(make_generator("multi_head", "cpu", small=True, tokenizer=tokenizer.hash), tokenizer)
+    generator = producer.generator
+    generator.spec = replace(generator.spec, settings=replace(generator.spec.settings, max_steps=STEPS))
     body = load_body_model(ROOT / "deps" / "smpl_models", flat_hand_mean=True)
     corpus = Sentences(SENTENCES)
     learner = make_learner(body, producer, corpus, samples=SAMPLES, updates=2)
@@ -69,9 +73,9 @@ def seconds(run: Callable[[], object], rounds: int = 3) -> float:
     """The fastest of some rounds."""
     found = []
     for _ in range(rounds):
-        begun = time.perf_counter()
+        begun = time.process_time()
         run()
-        found.append(time.perf_counter() - begun)
+        found.append(time.process_time() - begun)
     return min(found)
 
 
