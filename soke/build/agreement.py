@@ -54,13 +54,21 @@ def check_generator(
 
 
 def check_regressor(config: Config, parts: MotionLayout, regressor: PoseRegressor, folder: Path) -> None:
-    """Raises UserError as `check_tokenizer` does. REGRESSOR.TIMING and REGRESSOR.MAX_FRAMES may change with every
-    test; templates of prompts are kept by the model."""
-    pairs = {"DATASET.FRAMES": (regressor.form, config.dataset.frames)} | _of_layout(parts, regressor.layout)
-    pairs |= _of_section("REGRESSOR", regressor.settings, config.regressor)
-    for free in ("TIMING", "MAX_FRAMES", "PROMPT_FOLDER"):
-        del pairs[f"REGRESSOR.{free}"]
-    _require(pairs, folder)
+    """Raises UserError as `check_tokenizer` does, for the settings of the groups that were trained on the corpora.
+    REGRESSOR.TIMING and REGRESSOR.MAX_FRAMES may change with every test; templates of prompts are kept by the model."""
+    check_features(config, parts, regressor, folder)
+    groups = list(regressor.groups.values())
+    of_corpora = [group for group in groups if not config.dataset.corpora.keys().isdisjoint(group.spec.corpora)]
+    for group in of_corpora or groups:
+        pairs = _of_section("REGRESSOR", group.settings, config.regressor)
+        for free in ("TIMING", "MAX_FRAMES", "PROMPT_FOLDER"):
+            del pairs[f"REGRESSOR.{free}"]
+        _require(pairs, folder)
+
+
+def check_features(config: Config, parts: MotionLayout, regressor: PoseRegressor, folder: Path) -> None:
+    """Raises UserError as `check_tokenizer` does, for what a motion is to the regressor."""
+    _require({"DATASET.FRAMES": (regressor.form, config.dataset.frames)} | _of_layout(parts, regressor.layout), folder)
 
 
 def of_begun(asked: Generator, saved: Generator) -> Changes:

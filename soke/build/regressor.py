@@ -16,11 +16,13 @@ from soke.build.tokenizer import export_folder_of
 from soke.data.clip import Clip, locales_of
 from soke.data.lengths import fitted_indices
 from soke.errors import UserError
-from soke.regressor.group import new_group, specs_of
+from soke.regressor.group import GroupSpec, new_group, specs_of
+from soke.regressor.growth import with_languages
 from soke.regressor.producer import RegressorProducer
 from soke.regressor.regressor import PoseRegressor
 from soke.run.config import Config, keyed, resolve
 from soke.run.processes import World
+from soke.text.locales import canonical
 from soke.text.prompts import Prompts
 
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
@@ -29,6 +31,8 @@ if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.regressor.module import RegressorModule
 
 log = logging.getLogger(__name__)
+
+_FAR = 5  # standard deviations
 
 
 def trained_producer(config: Config) -> RegressorProducer:
@@ -53,18 +57,44 @@ def _signed(config: Config) -> Callable[[Clip], Motion | JointMotion]:
 
 
 def new_regressor(config: Config, data: SignDataModule) -> PoseRegressor:
-    """With random weights, and the vocabularies of the training clips. Raises UserError for clips that lack what is to
-    be read of them."""
-    parts, corpora = layout_of(config), data.corpora
-    found = statistics_of(config, parts, corpora)
-    fps = {corpus.name: float(corpus.fps) for corpus in corpora}
-    clips, settings = data.dataset("train", "motion").clips, replace(config.regressor, prompt_folder="")
-    prompts = _prompts(config, (corpus.language for corpus in corpora))
-    with keyed():
-        specs = specs_of(settings, clips, locales_of(corpora), fps, prompts)
+    """With random weights, and the vocabularies of the training clips; or the one that TRAIN.INIT names, with a group for
+    each of the corpora's sign languages. Raises UserError for clips that lack what is to be read of them, and for a
+    TRAIN.INIT that does not fit."""
+    if config.train.init:
+        return _grown(config, data)
+    parts, specs = layout_of(config), _specs(config, data)
+    found = statistics_of(config, parts, data.corpora)
     features = sum(parts.sizes.values())
     groups = {name: new_group(spec, features) for name, spec in specs.items()}
     return PoseRegressor(parts, found.mean, found.std, groups, found.form)
+
+
+def _specs(config: Config, data: SignDataModule) -> dict[str, GroupSpec]:
+    clips, settings = data.dataset("train", "motion").clips, replace(config.regressor, prompt_folder="")
+    fps = {corpus.name: float(corpus.fps) for corpus in data.corpora}
+    prompts = _prompts(config, (corpus.language for corpus in data.corpora))
+    with keyed():
+        return specs_of(settings, clips, locales_of(data.corpora), fps, prompts)
+
+
+def _grown(config: Config, data: SignDataModule) -> PoseRegressor:
+    """The new languages' motions are normalised by the model's statistics, on which depends what its own groups sign. The
+    log tells where they are far from each other."""
+    folder, start, parts = resolve(config.train.init), config.train.init_language, layout_of(config)
+    model = PoseRegressor.from_pretrained(folder)
+    agreement.check_features(config, parts, model, folder)
+    with keyed():
+        grown = with_languages(model, _specs(config, data), canonical(start) if start else None)
+    theirs, ours, far = model.statistics, statistics_of(config, parts, data.corpora), 0
+    for part, mean in ours.mean.items():
+        beside = (mean - theirs.mean[part]).abs() > _FAR * theirs.std[part]
+        far += int((beside | (ours.std[part] > _FAR * theirs.std[part])).sum())
+    if far:
+        log.warning(
+            "%d of the %d features lie more than %d standard deviations from those that %s was trained on, or vary as many "
+            "times as much: are the motions in its unit, and of its skeleton?", far, len(model.mean), _FAR, folder,
+        )
+    return grown
 
 
 def _prompts(config: Config, languages: Iterable[str]) -> Prompts | None:

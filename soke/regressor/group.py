@@ -17,6 +17,7 @@ from soke.data.clip import Clip
 from soke.data.rates import rate_of
 from soke.errors import UserError
 from soke.evaluation.protocols import Sentence
+from soke.hashing import StateHash
 from soke.regressor.langgloss import LangGlossFront, Written
 from soke.regressor.settings import LangGloss, Regressor
 from soke.regressor.source import language_token, own_prompt, template_tokens, tokens_of
@@ -141,6 +142,7 @@ class Group(nn.Module):
         learnt = spec.settings.start == "learnt" and not spec.settings.just_counter
         self.start = nn.Parameter(torch.zeros(features)) if learnt else None
         self.spread = ErrorSpread()
+        self._hash = StateHash()
         self.front = None if spec.glosses is None else LangGlossFront(spec.glosses, spec.settings)
 
     @property
@@ -151,6 +153,16 @@ class Group(nn.Module):
     @property
     def settings(self) -> Regressor:
         return self.spec.settings
+
+    @property
+    def hash(self) -> str:
+        """12 hex digits that change with anything that changes what the group does."""
+        return self._hash(self.spec.to_plain(), self.state_dict())
+
+    @property
+    def frozen(self) -> bool:
+        """Whether training leaves it as it is."""
+        return not any(parameter.requires_grad for parameter in self.parameters())
 
     def read(self, sentences: Sequence[Sentence], epoch: int | None = None) -> Reading:
         """In training: LangGloss, where it is written, is the sentences' own. Raises UserError for an empty text."""

@@ -23,7 +23,7 @@ from soke.regressor.regressor import PoseRegressor
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizers_of
 
-_CHECKED = ("layout_hash", "statistics_hash", "form_of_frames", "groups")
+_CHECKED = ("layout_hash", "statistics_hash", "form_of_frames", "groups", "frozen_groups")
 PROVENANCE_KEY = "regressor"  # of a checkpoint
 _EXACT = "lang_gloss_exact"
 
@@ -102,7 +102,24 @@ class RegressorModule(pl.LightningModule):
             follow(self, scores["DTW_JPE"], self.optim)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        return optimizers_of(self.regressor.parameters(), self.optim, self.trainer.max_epochs, self.monitor_mode)
+        trained = (parameter for parameter in self.regressor.parameters() if parameter.requires_grad)
+        return optimizers_of(trained, self.optim, self.trainer.max_epochs, self.monitor_mode)
+
+    def configure_gradient_clipping(
+        self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Of several groups, each by itself, and one without a gradient takes no step, which its momentum and its weight
+        decay else would make: nothing that happens to one depends on what others have to learn."""
+        groups = [group for group in self.regressor.groups.values() if not group.frozen]
+        if len(groups) == 1:
+            return self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        parameters = [[p for p in group.parameters() if p.grad is not None] for group in groups]
+        limit = gradient_clip_val or float("inf")
+        norms = torch.stack([nn.utils.clip_grad_norm_(own, limit) for own in parameters])
+        for own, norm in zip(parameters, norms.tolist()):
+            for parameter in own if norm == 0 else ():
+                parameter.grad = None
 
     def _drawn(self) -> nn.Module:
         """The objective of a training batch, by the shares; the same in all processes, whose batches are one step."""
@@ -139,7 +156,7 @@ class RegressorModule(pl.LightningModule):
         """Raises UserError for a checkpoint of another layout, of other statistics or of other words."""
         theirs, ours = checkpoint.get(PROVENANCE_KEY, {}), self.provenance()
         for key in _CHECKED:
-            if theirs.get(key) != ours[key]:
+            if theirs.get(key, {}) != ours[key]:
                 raise UserError(
                     f"this checkpoint does not fit: its {key.replace('_', ' ')} are not the run's; start a new run, or "
                     "use the data and the settings that it was trained with"

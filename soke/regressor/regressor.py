@@ -80,8 +80,9 @@ class PoseRegressor(nn.Module):
 
     @property
     def settings(self) -> Regressor:
-        """Of the first group."""
-        return next(iter(self.groups.values())).settings
+        """Of the first group that is not frozen, else of the first."""
+        groups = list(self.groups.values())
+        return next((group for group in groups if not group.frozen), groups[0]).settings
 
     @property
     def device(self) -> torch.device:
@@ -216,10 +217,12 @@ class PoseRegressor(nn.Module):
             group.end_epoch()
 
     def provenance(self) -> dict[str, Any]:
-        """What weights must agree with to be loaded into this regressor, in plain types."""
+        """What weights must agree with to be loaded into this regressor, in plain types; with the hashes of the groups
+        that are frozen."""
         return {
             "layout_hash": self.layout.hash, "statistics_hash": self.statistics.hash, "form_of_frames": self.form,
             "groups": {name: group.spec.to_plain() for name, group in self.groups.items()},
+            "frozen_groups": {name: group.hash for name, group in self.groups.items() if group.frozen},
         }
 
     def save_pretrained(self, folder: Path | str) -> None:

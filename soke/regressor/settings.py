@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from soke.settings import Settings, TransformerSettings, near
 
@@ -44,6 +44,8 @@ class Regressor(TransformerSettings):
     objectives: dict[str, float]
     lang_gloss: LangGloss | None
 
+    begins_from_trained: ClassVar[bool] = True
+
     def problems(self) -> list[str]:
         found = super().problems() + self.below(1, "future", "max_frames") + self.below(0, "noise", "counter_noise")
         if not self.counter_weight > 0:
@@ -65,4 +67,7 @@ class Regressor(TransformerSettings):
         return found
 
     def training_problems(self, config: Any) -> list[str]:
-        return config.eval.generation_problems()
+        found = config.eval.generation_problems()
+        if config.train.init and self.groups != "per_language":
+            found.append("TRAIN.INIT adds a group for each sign language: set REGRESSOR.GROUPS=per_language")
+        return found

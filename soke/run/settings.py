@@ -55,6 +55,7 @@ class Train(Settings):
     checkpointing: bool
     label_smoothing: float
     init: str
+    init_language: str
     resume: str
     extend: bool
     optim: Optim
@@ -67,6 +68,10 @@ class Train(Settings):
             found.append(f"`grad_clip` must be a gradient norm, or 0 for no clipping, not {self.grad_clip}")
         if not 0 <= self.label_smoothing < 1:
             found.append(f"`label_smoothing` must be at least 0 and below 1, not {self.label_smoothing}")
+        if self.init_language and not self.init:
+            found.append(
+                f"`init_language` is {self.init_language}, of whose model nothing is said: name its folder in `init`"
+            )
         if self.extend and self.optim.schedule != "cosine":
             found.append(
                 f"`extend` is for `optim.schedule`=cosine: with {self.optim.schedule} the learning rate does not "

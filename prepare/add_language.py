@@ -1,0 +1,47 @@
+"""Add sign languages to a trained regressor: a group of weights for each, trained alone (MLSF of SignLLM).
+
+    python -m prepare.add_language --model experiments/regressor/signllm_mlsf/regressor --cfg my_language.yaml --from DGS
+
+The configuration names the corpora of the new languages, the run's NAME and the sizes of the new groups (REGRESSOR); its
+layout must be the model's. The model's folder stays as it is: the run's own gets the model with the new groups in it, and
+a test of the configuration tests them. It is train.py's training with TRAIN.INIT and TRAIN.INIT_LANGUAGE.
+"""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Sequence
+
+from soke.errors import UserError
+from soke.run import cli
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = cli.parser("prepare.add_language", __doc__.splitlines()[0])
+    parser.add_argument("--model", required=True, help="folder of a trained regressor")
+    parser.add_argument("--from", dest="start", default="", help="sign language of it from whose group new ones start")
+    args, _ = parser.parse_known_args(argv)
+    model = Path(args.model).resolve() if Path(args.model).is_dir() else args.model
+    own = ["TRAIN.STAGE=regressor", "REGRESSOR.GROUPS=per_language", f"TRAIN.INIT={model}"]
+    config, args = cli.parse(parser, [*own, f"TRAIN.INIT_LANGUAGE={args.start}", *argv])
+
+    from soke.build.stages import stage_of
+    from soke.build.trainer import train
+    from soke.regressor.regressor import PoseRegressor
+    from soke.run import folders
+    from soke.run.config import resolve
+
+    train(stage_of(config), config, debug=not args.nodebug)
+    export = folders.export_folder(config)
+    if not args.nodebug or not export.is_dir():  # a trial, or interrupted
+        return
+    before, after = (PoseRegressor.from_pretrained(folder).groups for folder in (resolve(config.train.init), export))
+    if any(after[name].hash != group.hash for name, group in before.items()):
+        raise UserError(f"{export} does not hold the groups of {config.train.init} as they were: train it again")
+    added = ", ".join(name for name in after if name not in before)
+    print(f"{export} signs {added} besides; unchanged: {', '.join(before)}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
