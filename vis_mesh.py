@@ -35,13 +35,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out_dir", help="folder of the pictures; default: <RESULTS>/<NAME>/pictures")
     config, args = cli.parse(parser, argv)
 
-    from soke.build.body import body_model
+    from soke.build.body import scored_body
     from soke.build.stages import producer_of, stage_of
     from soke.render import studio
     from soke.run import folders
 
     folder = folders.results_folder(config, args.out_dir, stage_of(config).model_keys, "pictures")
-    drawn = studio.Studio(body_model(config), folder, config.render.size, config.render.backend, args.face)
+    drawn = studio.Studio(scored_body(config), folder, config.render.size, config.render.backend, args.face)
     producer = producer_of(config)
     explain = producer.retrieved if args.show_retrieval else producer.lang_gloss if args.show_lang_gloss else None
     if args.text is not None:

@@ -6,7 +6,8 @@ What the rows start from must be there: a generator's tokenizer, codes and mBART
 demo), a tokenizer's corpora. Run again, it goes on with what is missing.
 
 The file holds BASE, a configuration; SEEDS; ROWS, name -> overrides (`BASE=FILE` among them is another configuration
-for this row); and may hold SYSTEM, the row of the result tables
+for this row); and may hold STARTS, name -> overrides of models that rows begin from, which are trained before and not
+shown (`TRAIN.INIT=<name>` in a row is the folder of that model, of the same seed); SYSTEM, the row of the result tables
 that is compared (generated), and SCORES, the columns: metric, part and, where it is not the first, unit, as in
 table.csv (`DTW-JPE hand`, `codebook-use face codes`), each of all corpora together where the table has it so, else the
 mean over the corpora. With ` rare` behind it, a score is that of the sentences with a word of the lexicon that at most
@@ -23,7 +24,8 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Mapping, Sequence
 
@@ -46,6 +48,7 @@ from soke.run.config import ROOT, Config, load_config, resolve
 from soke.storage import new_file, read_text
 
 _TIME, _RARE, _BASE = "s/video", " rare", "BASE="
+_OPTIONAL, _START = {"SYSTEM", "SCORES", "STARTS"}, re.compile("=<(.+)>$")
 _OF_GENERATORS = (
     *(f"{m} {part}" for m in ("DTW-JPE", "DTW-PA-JPE") for part in ("body", "hand", "avg", f"avg{_RARE}")), _TIME,
 )
@@ -54,7 +57,7 @@ _OF_GENERATORS = (
 @dataclass(frozen=True)
 class Plan:
     """name: of its file; base: configuration; seeds; rows: name -> overrides; system: row of the result tables; scores:
-    columns"""
+    columns; starts: name -> overrides of models that rows begin from"""
 
     name: str
     base: str
@@ -62,6 +65,7 @@ class Plan:
     rows: dict[str, list[str]]
     system: str = "generated"
     scores: Sequence[str] = _OF_GENERATORS
+    starts: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def timed(self) -> bool:
@@ -78,20 +82,31 @@ def read_plan(file: str) -> Plan:
     if not path.is_file():
         raise UserError(f"no ablation file {file}")
     plan, needed = OmegaConf.to_container(OmegaConf.create(read_text(path))), {"BASE", "SEEDS", "ROWS"}
-    if not isinstance(plan, dict) or not needed <= set(plan) <= needed | {"SYSTEM", "SCORES"}:
+    if not isinstance(plan, dict) or not needed <= set(plan) <= needed | _OPTIONAL:
         raise UserError(
-            f"{file} must hold BASE, SEEDS and ROWS, as configs/ablation/decoding.yaml does, and at most SYSTEM and "
-            "SCORES besides"
+            f"{file} must hold BASE, SEEDS and ROWS, as configs/ablation/decoding.yaml does, and at most "
+            f"{', '.join(sorted(_OPTIONAL))} besides"
         )
+    for row, overrides in plan["ROWS"].items():
+        if row in plan.get("STARTS", {}):
+            raise UserError(f"{file}: {row} is one of STARTS and one of ROWS; give it another name in one of them")
+        unknown = [name for item in overrides for name in _START.findall(item) if name not in plan.get("STARTS", {})]
+        if unknown:
+            raise UserError(f"{file}: the row {row} begins from <{unknown[0]}>, which is none of STARTS")
     return Plan(path.stem, **{key.lower(): value for key, value in plan.items()})
 
 
 def row_config(plan: Plan, row: str, seed: int, overrides: Sequence[str] = ()) -> tuple[Config, list[str]]:
-    """The configuration of one run, and the command line that gives it. overrides: of every row"""
+    """The configuration of one run, of a row or of what rows begin from, and the command line that gives it. overrides:
+    of every run"""
     name = re.sub(r"\W+", "-", f"ablation {plan.name} {row} {seed}")
-    bases = [item.removeprefix(_BASE) for item in plan.rows[row] if item.startswith(_BASE)]
+    given = {**plan.starts, **plan.rows}[row]
+    bases = [item.removeprefix(_BASE) for item in given if item.startswith(_BASE)]
     base = bases[-1] if bases else plan.base
-    own = [item for item in plan.rows[row] if not item.startswith(_BASE)]
+    own = [
+        _START.sub(lambda match: f"={folders.export_folder(row_config(plan, match[1], seed, overrides)[0])}", item)
+        for item in given if not item.startswith(_BASE)
+    ]
     own = [f"NAME={name}", f"SEED={seed}", "TRAIN.RESUME=auto", *own, *overrides]
     return load_config(base, overrides=own), ["--cfg", base, "--nodebug", *own]
 
@@ -174,6 +189,11 @@ def results_table(title: str, plan: Plan, results: Mapping[str, list[dict[str, f
     return table
 
 
+def _train_once(config: Config, argv: Sequence[str]) -> None:
+    if not folders.export_folder(config).is_dir():
+        _run("train", argv)
+
+
 def _run(program: str, argv: Sequence[str]) -> None:
     """In a process of its own, which may start one per GPU. Raises UserError when it fails."""
     if subprocess.run([sys.executable, "-m", program, *argv], cwd=ROOT).returncode:
@@ -191,9 +211,10 @@ def main(arguments: list[str] | None = None) -> None:
     jobs = [(row, *row_config(plan, row, seed, options.overrides)) for seed in plan.seeds for row in plan.rows]
     rare = rare_clips(jobs[0][1]) if plan.rare else set()
     results: dict[str, list[dict[str, float]]] = {row: [] for row in plan.rows}
+    for start, seed in product(plan.starts, plan.seeds):
+        _train_once(*row_config(plan, start, seed, options.overrides))
     for row, config, argv in jobs:
-        if not folders.export_folder(config).is_dir():
-            _run("train", argv)
+        _train_once(config, argv)
         folder = folders.results_folder(config, None, stage_of(config).model_keys)
         if not (folder / ("timing.json" if plan.timed else "table.json")).is_file():
             _run("test", [*argv, *["--count_time"] * plan.timed])

@@ -10,7 +10,8 @@ from soke.settings import Settings
 
 @dataclass(frozen=True)
 class Body(Settings):
-    """model, head_place and teeth: which body, and how SMPL-FX is made; the rest as of `SkinnedBody`"""
+    """model, head_place and teeth: which body, and how SMPL-FX is made; skeleton: see `BodySkeleton`; the rest as of
+    `SkinnedBody`"""
 
     root: str
     model: Literal["smplx", "smplfx"]
@@ -18,6 +19,7 @@ class Body(Settings):
     teeth: bool
     flat_hand_mean: bool
     betas: list[float]
+    skeleton: bool
 
     def problems(self) -> list[str]:
         shapes = len(self.betas)

@@ -1,12 +1,16 @@
-"""Joint positions of a body's motions, as Progressive Transformers' files hold them."""
+"""Joint positions of a body's motions, as Progressive Transformers' files hold them, and the body that has no others."""
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from soke.body.joints import FINGERS, LEFT_HAND, RIGHT_HAND, SKELETON_50, SKELETON_BODY, UPPER_BODY, joint_indices
 from soke.body.motion import JointMotion, Motion
+from soke.body.posed import Sticks
+from soke.body.skeleton import Skeleton
 from soke.body.skinned import SkinnedBody
 
 # Among the 144 points of a body: joints by SMPL-X's numbers, the nose after them.
@@ -39,3 +43,29 @@ def skeleton_50(body: SkinnedBody, motion: Motion) -> JointMotion:
     neck = SKELETON_50.index("neck")
     positions = (joints - joints[:, neck, None]) / (left - right).norm() * joints.new_tensor(_AXES)
     return JointMotion(positions.cpu(), SKELETON_50, motion.fps, motion.made_by)
+
+
+class BodySkeleton(Skeleton):
+    """The 50 joints of a body that rotations pose, in the place of that body: what is scored and drawn of it is what is
+    scored and drawn of joint positions, with the same signatures. Motions of positions are taken, too.
+
+    body: SMPL-X or SMPL-FX
+    """
+
+    def __init__(self, body: SkinnedBody):
+        super().__init__(SKELETON_50, up="-y")
+        self.body = body
+
+    def to(self, device: torch.device | str) -> BodySkeleton:
+        self.body.to(device)
+        super().to(device)
+        return self
+
+    def track(self, motion: Motion | JointMotion, names: Collection[str] | None = None) -> dict[str, Tensor]:
+        return super().track(self._joints(motion), names)
+
+    def sticks(self, motion: Motion | JointMotion) -> Sticks:
+        return super().sticks(self._joints(motion))
+
+    def _joints(self, motion: Motion | JointMotion) -> JointMotion:
+        return motion if isinstance(motion, JointMotion) else skeleton_50(self.body, motion)

@@ -12,6 +12,7 @@ from soke.body.model import load_body_model, load_smplfx
 from soke.body.posed import Posed
 from soke.body.settings import Part
 from soke.body.skeleton import Skeleton
+from soke.body.skeletonise import BodySkeleton
 from soke.build import devices
 from soke.build.readers import form_of
 from soke.errors import UserError
@@ -46,6 +47,12 @@ def body_model(config: Config, device: str | None = None) -> Posed:
         else:
             body = load_body_model(*common)
     return body.to(device or devices.device_of(config))
+
+
+def scored_body(config: Config, device: str | None = None) -> Posed:
+    """What scores and pictures are of: `body_model`, or its skeleton where BODY.SKELETON says so."""
+    body = body_model(config, device)
+    return BodySkeleton(body) if config.body.skeleton and not isinstance(body, Skeleton) else body
 
 
 def _skeleton(config: Config, layout: MotionLayout) -> Skeleton:

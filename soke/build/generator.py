@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Callable, Sequence
 
 from soke.body.motion import Motion
 from soke.build import agreement, devices
-from soke.build.body import body_model, layout_of
+from soke.build.body import layout_of, scored_body
 from soke.build.data import corpora_of, lexicon_of, limits_of, val_motions
 from soke.build.tokenizer import export_folder_of, named_tokenizer
 from soke.data.clip import Corpus, locales_of
@@ -117,7 +117,7 @@ def training_module(config: Config, data: SignDataModule) -> GeneratorModule:
         samples, skipped = spread_samples(val_motions(config, data), config.eval.generate_clips)
         data.record(skipped)
         producer = SignProducer(generator, tokenizer, batch_size=config.eval.batch_size)
-        score = GenerationScore(producer, body_model(config, "cpu"), samples, config.metric.dtw)
+        score = GenerationScore(producer, scored_body(config, "cpu"), samples, config.metric.dtw)
     settings = dict(
         label_smoothing=config.train.label_smoothing, checkpointing=config.train.checkpointing, generation=score,
         generate_every=config.eval.generate_every,

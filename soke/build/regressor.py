@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable
 
 from soke.body.motion import JointMotion, Motion
 from soke.build import agreement, devices
-from soke.build.body import body_model, layout_of
+from soke.build.body import layout_of, scored_body
 from soke.build.data import corpora_of, limits_of, statistics_of, val_motions
 from soke.build.tokenizer import export_folder_of
 from soke.data.clip import Clip, locales_of
@@ -129,7 +129,7 @@ def training_module(config: Config, data: SignDataModule) -> RegressorModule:
         signed = {(sample.clip.corpus, sample.clip.name): sample.motion for sample in samples}
         oracle = (lambda clip: signed[clip.corpus, clip.name]) if r.timing == "oracle" else None
         producer = RegressorProducer(regressor, config.eval.batch_size, r.max_frames, oracle, warns=False)
-        score = GenerationScore(producer, body_model(config, "cpu"), samples, config.metric.dtw)
+        score = GenerationScore(producer, scored_body(config, "cpu"), samples, config.metric.dtw)
     return RegressorModule(regressor, config.train.optim, score, config.eval.generate_every)
 
 

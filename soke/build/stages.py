@@ -112,6 +112,7 @@ STAGES: dict[str, Stage] = {
             "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "GENERATOR.*", "POLICY.*",
             "EVAL.GENERATE_CLIPS",
             "METRIC.DTW", "BODY.MODEL", "BODY.HEAD_PLACE", "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
+            "BODY.SKELETON",
         ),
         model_keys=("PARTS*", "TOKENIZER.*", "GENERATOR.*"),
         tokenizer=Late("soke.build.tokenizer.named_tokenizer"),
@@ -128,6 +129,7 @@ STAGES: dict[str, Stage] = {
         trained_by=(
             "SEED", "TRAIN.*", "DATASET.*", *_LAYOUT, "TOKENIZER.DOWNSAMPLE", "REGRESSOR.*", "EVAL.GENERATE_CLIPS",
             "METRIC.DTW", "BODY.MODEL", "BODY.HEAD_PLACE", "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
+            "BODY.SKELETON",
         ),
         model_keys=(*_LAYOUT, "REGRESSOR.*"),
         producer=Late("soke.build.regressor.trained_producer"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable, Mapping, Sequence
 
 from soke import __version__
-from soke.build.body import body_model
+from soke.build.body import scored_body
 from soke.build.data import corpora_of
 from soke.build.devices import start_processes
 from soke.build.stages import Stage, Task, stage_of
@@ -60,6 +60,6 @@ def evaluation_setting(
     """readers: corpora -> what reads the motions that are made for them"""
     chosen = corpora_of(config)
     return Setting(
-        chosen, body_model(config), config.dataset, config.metric, config.test, config.tokenizer.frames(1),
+        chosen, scored_body(config), config.dataset, config.metric, config.test, config.tokenizer.frames(1),
         readers(config, chosen), world,
     )

@@ -9,7 +9,8 @@ import torch
 from soke.body.joints import SKELETON_50, SKELETON_LEFT_HAND, SKELETON_RIGHT_HAND, joint_indices
 from soke.body.model import load_smplfx
 from soke.body.motion import Motion
-from soke.body.skeletonise import skeleton_50
+from soke.body.skeleton import Skeleton
+from soke.body.skeletonise import BodySkeleton, skeleton_50
 from soke.body.skinned import FINGERTIPS
 
 
@@ -78,3 +79,16 @@ def test_what_was_not_observed_is_no_position(body):
     with pytest.raises(ValueError, match="the motion lacks left_elbow and others"):
         skeleton_50(body, replace(moving(), lacking=frozenset({"left_wrist", "left_elbow", "jaw"})))
     skeleton_50(body, replace(moving(), lacking=frozenset({"jaw", "pelvis", "left_knee", "expression"})))
+
+
+def test_a_body_s_skeleton_is_scored_as_the_positions_that_are_written_of_it(body):
+    """Same points, and what signatures say of them, for rotations as for positions; so are its bones."""
+    motion, view = moving(), BodySkeleton(body)
+    written, plain = skeleton_50(body, motion), Skeleton(SKELETON_50, up="-y")
+    assert (view.label, view.unit, view.whole, view.point_sets) == (plain.label, plain.unit, plain.whole, plain.point_sets)
+    assert view.surface(motion) is None and view.faces is None
+    names = ["body", "left_hand", "right_hand", "whole"]
+    for of in (motion, written):
+        for name, points in plain.track(written, names).items():
+            assert torch.equal(view.track(of, names)[name], points)
+        assert torch.equal(view.sticks(of).ends, plain.sticks(written).ends)

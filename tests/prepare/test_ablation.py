@@ -11,12 +11,14 @@ import pytest
 from rich.console import Console
 
 from prepare.ablation import Plan, _run, read_plan, results_table, row_config, scores
+from soke.build.body import layout_of, scored_body
 from soke.errors import UserError
 from soke.evaluation.references import ALL_CORPORA
 from soke.metrics.clips import Score
 from soke.metrics.signature import Signature
 from soke.report.tables import ResultTable
 from soke.run.config import load_config
+from soke.run.folders import export_folder
 
 
 def test_every_row_of_the_shipped_plan_is_a_configuration():
@@ -40,6 +42,71 @@ def test_the_rows_of_m3t_s_table_3_are_those_published():
                      ("fsq", 16, 2048)]
     assert len({tuple(c.tokenizer.streams(c.parts).items()) for c in configs.values()}) == 1
     assert not plan.timed and not plan.rare
+
+
+SIGNLLM = {
+    "data_share": ("10 %", "30 %", "100 %"), "pose_representation": ("positions", "axis-angle", "6D"),
+    "added_language": tuple(f"{n} clips{start}" for n in (10, 100, "all") for start in ("", ", from GSL")),
+}
+
+
+@pytest.mark.parametrize("name", SIGNLLM)
+def test_the_plans_of_signllm_s_open_questions(name):
+    plan = read_plan(f"configs/ablation/signllm_{name}.yaml")
+    assert tuple(plan.rows) == SIGNLLM[name]
+    configs = {row: row_config(plan, row, 2)[0] for row in plan.rows}
+    assert len({c.name for c in configs.values()}) == len(configs)
+    assert {(c.train.stage, c.seed) for c in configs.values()} == {("regressor", 2)}
+    assert all(c.train.end_epoch % c.eval.every_epochs == 0 for c in configs.values())  # the last epoch is validated
+
+
+def test_shares_of_the_data_are_trained_for_as_many_steps():
+    """Batches of 64 of the 2400 clips that the eight languages have at demo size."""
+    plan = read_plan("configs/ablation/signllm_data_share.yaml")
+    configs = [row_config(plan, row, 1)[0] for row in plan.rows]
+    assert [c.dataset.train_share for c in configs] == [0.1, 0.3, 1.0]
+    steps = [-(-2400 * c.dataset.train_share // c.train.batch_size) * c.train.end_epoch for c in configs]
+    assert max(steps) < 1.06 * min(steps)
+
+
+def test_poses_are_compared_on_the_same_joints():
+    """And of the same network; rotations differ in nothing but their form."""
+    plan = read_plan("configs/ablation/signllm_pose_representation.yaml")
+    positions, angles, six = (row_config(plan, row, 1)[0] for row in plan.rows)
+    assert {part.rotation for part in positions.parts} == {"position"}
+    assert [{part.rotation for part in c.parts} for c in (angles, six)] == [{"axis_angle"}, {"6d"}]
+    assert [sum(layout_of(c).sizes.values()) for c in (positions, angles, six)] == [150, 120, 240]
+    assert positions.regressor == angles.regressor == six.regressor and positions.train == angles.train == six.train
+    bodies = [scored_body(c, "cpu") for c in (positions, angles, six)]
+    assert len({(b.label, b.unit, tuple(b.point_sets.items())) for b in bodies}) == 1
+    assert [{s.language for s in c.dataset.corpora.values()} for c in (positions,)] == [{"ASL", "CSL", "DGS"}]
+    assert layout_of(angles).covers == layout_of(six).covers
+    assert not positions.metric.back_translation and not angles.metric.back_translation
+
+
+def test_rows_begin_from_a_model_of_their_own_seed():
+    plan = read_plan("configs/ablation/signllm_added_language.yaml")
+    for seed in plan.seeds:
+        start, _ = row_config(plan, "seven languages", seed, ["FOLDER=runs"])
+        assert len(start.dataset.corpora) == 7 and "dsgs" not in start.dataset.corpora and not start.train.init
+        for row in plan.rows:
+            config, argv = row_config(plan, row, seed, ["FOLDER=runs"])
+            assert config.train.init == str(export_folder(start)) and start.seed == config.seed == seed
+            assert list(config.dataset.corpora) == ["dsgs"] and config.regressor == start.regressor
+            assert config.train.init_language == ("GSL" if "GSL" in row else "")
+            assert load_config(argv[1], overrides=argv[3:]) == config
+    clips = [row_config(plan, row, 1)[0].dataset.train_clips for row in plan.rows]
+    assert clips == [10, 10, 100, 100, None, None]
+
+
+@pytest.mark.parametrize(
+    ("starts", "init", "fault"),
+    [("{a: []}", "<b>", "the row r begins from <b>, which is none of STARTS"), ("{r: []}", "<r>", "r is one of STARTS and")],
+)
+def test_starts_that_make_no_sense_are_refused(tmp_path, starts, init, fault):
+    (tmp_path / "plan.yaml").write_text(f"BASE: x\nSEEDS: [1]\nSTARTS: {starts}\nROWS: {{r: ['TRAIN.INIT={init}']}}\n")
+    with pytest.raises(UserError, match=fault):
+        read_plan(str(tmp_path / "plan.yaml"))
 
 
 def test_command_line_of_a_row_gives_its_configuration():

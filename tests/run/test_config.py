@@ -28,6 +28,8 @@ RUNNABLE = [
         "released_fusion", "s_motiongpt", "s_motiongpt_tokenizer", "sequential", "soke_face", "soke_face_tokenizer",
         "soke_fsq", "soke_fsq_tokenizer", "tied_heads", "translation",
     )),
+    *(f"configs/signllm_mlsf{size}.yaml" for size in ("", "_large", "_super")),
+    *(f"configs/ablation/signllm_{name}.yaml" for name in ("dsgs", "positions", "rotations")),
     *(f"configs/skels/{name}.yaml" for name in ("tokenizer", "soke", "back_translation")),
     *(f"configs/demo/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
     *(f"configs/demo/{name}.yaml" for name in ("signllm", "signllm_back_translation")),
