@@ -68,7 +68,7 @@ def test_the_end_is_the_frame_whose_counter_is_nearest_to_one(counters, frames):
 def test_a_counter_that_hesitates_before_its_end_goes_on():
     """0.9 after 18 frames: 0.05 a frame, of which half at least is gone on with: 0.925, 0.949, 0.973, 0.996."""
     counters = [0.05 * (step + 1) for step in range(18)]
-    network = Scripted([[*counters, *[0.9] * 20], [*counters, *[0.7] * 20], [*counters[:17], *[0.85] * 21]])
+    network = Scripted([[*counters, *[0.9] * 20], [*counters, *[0.7] * 20], [*counters[:14], *[0.7] * 24]])
     frames, ended = unroll(network, network.memory, torch.zeros(2), 30)
     assert [len(own) for own in frames] == [22, 22, 30] and ended == [True, True, False]
     read = [network.read[step][1][-1] for step in range(18, 22)]
