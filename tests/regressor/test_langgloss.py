@@ -143,6 +143,16 @@ def test_no_more_tokens_than_allowed_and_known_words_of_the_own_language_alone()
     assert set(written[0]) <= known["ASL"] and set(written[1]) <= known["DGS"]
 
 
+def test_a_sentence_of_which_nothing_is_written_is_signed_all_the_same():
+    model = writing()
+    front = front_of(model)
+    with torch.no_grad():
+        front.head.bias[END] = 100
+    written = front.write(*embedded(model, CLIPS), [own.language for own in CLIPS])
+    assert written.ids == [[]] * len(CLIPS) and written.mask.tolist() == [[True]] * len(CLIPS)
+    assert all(len(features["head"]) for features in model.generate(CLIPS, 5).features)
+
+
 def test_the_loss_is_the_mean_cross_entropy_of_tokens_and_end():
     model = writing()
     front = front_of(model)

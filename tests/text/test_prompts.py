@@ -12,6 +12,7 @@ from soke.errors import UserError
 from soke.run.config import ROOT
 from soke.text.locales import TEXT_LOCALE
 from soke.text.prompts import OWN_TEMPLATES, Prompts, read_templates
+from soke.text.words import words_of
 
 TEXT = "the dog sleeps today."
 
@@ -90,6 +91,17 @@ def test_languages_and_folders_without_templates_are_refused(tmp_path):
         read_templates(tmp_path / "prompts_ASL.txt")
     with pytest.raises(UserError, match="no prompt templates for ASL"):
         Prompts({"ASL": []})
+
+
+@pytest.mark.parametrize("text, language", [
+    ("我们今天在学校学习手语。", "CSL"), ("It's raining, isn't it?", "ASL"), ("am freitag schnee .", "DGS"),
+    ("오늘은 날씨가 좋아요.", "KSL"), ("Bugün İstanbul'da hava güzel.", "TSL"),
+])
+def test_a_template_leaves_the_words_of_a_sentence_as_they_are(text, language):
+    locale = TEXT_LOCALE[language]
+    for template in Prompts.read([language]).templates[language]:
+        before, after = (words_of(piece, locale) for piece in template.split("{}"))
+        assert words_of(template.replace("{}", text), locale) == [*before, *words_of(text, locale), *after]
 
 
 def test_our_templates_are_found_from_any_working_directory(tmp_path):
