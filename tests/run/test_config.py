@@ -18,7 +18,7 @@ RUNNABLE = [
     "configs/deto.yaml", "configs/soke.yaml", "configs/soke_grpo.yaml", "configs/back_translation.yaml",
     *(f"configs/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
     "configs/recognition.yaml", "configs/progressive_transformer.yaml", "configs/demo/progressive_transformer.yaml",
-    "configs/signllm_prompt2langgloss.yaml",
+    "configs/signllm_prompt2langgloss.yaml", "configs/signllm_back_translation.yaml",
     *(f"configs/demo/{name}.yaml" for name in (
         "back_translation", "deto", "face_back_translation", "face_deto", "face_soke", "recognition", "soke",
         "soke_comparison", "soke_grpo",
@@ -32,7 +32,7 @@ RUNNABLE = [
     *(f"configs/ablation/signllm_{name}.yaml" for name in ("dsgs", "positions", "rotations")),
     *(f"configs/skels/{name}.yaml" for name in ("tokenizer", "soke", "back_translation")),
     *(f"configs/demo/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
-    *(f"configs/demo/{name}.yaml" for name in ("signllm", "signllm_back_translation")),
+    *(f"configs/demo/{name}.yaml" for name in ("signllm", "signllm_back_translation", "signllm_prompt2langgloss")),
 ]
 
 
