@@ -121,6 +121,7 @@ def _check_prompts(config: Config, regressor: PoseRegressor, folder: Path) -> No
 def training_module(config: Config, data: SignDataModule) -> RegressorModule:
     from soke.evaluation.validation import GenerationScore, spread_samples
     from soke.regressor.module import RegressorModule
+    from soke.regressor.objectives import Objectives
 
     regressor, score, r = new_regressor(config, data), None, config.regressor
     if config.eval.generate_every:
@@ -130,7 +131,8 @@ def training_module(config: Config, data: SignDataModule) -> RegressorModule:
         oracle = (lambda clip: signed[clip.corpus, clip.name]) if r.timing == "oracle" else None
         producer = RegressorProducer(regressor, config.eval.batch_size, r.max_frames, oracle, warns=False)
         score = GenerationScore(producer, scored_body(config, "cpu"), samples, config.metric.dtw)
-    return RegressorModule(regressor, config.train.optim, score, config.eval.generate_every)
+    objectives = Objectives(r.objectives, config.priority)
+    return RegressorModule(regressor, config.train.optim, objectives, score, config.eval.generate_every)
 
 
 def scores(producer: RegressorProducer, config: Config, world: World) -> Evaluation:

@@ -127,8 +127,8 @@ STAGES: dict[str, Stage] = {
         ),
         exports=Late("soke.build.tokenizer.exports"),
         trained_by=(
-            "SEED", "TRAIN.*", "DATASET.*", *_LAYOUT, "TOKENIZER.DOWNSAMPLE", "REGRESSOR.*", "EVAL.GENERATE_CLIPS",
-            "METRIC.DTW", "BODY.MODEL", "BODY.HEAD_PLACE", "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
+            "SEED", "TRAIN.*", "DATASET.*", *_LAYOUT, "TOKENIZER.DOWNSAMPLE", "REGRESSOR.*", "PRIORITY.*",
+            "EVAL.GENERATE_CLIPS", "METRIC.DTW", "BODY.MODEL", "BODY.HEAD_PLACE", "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
             "BODY.SKELETON",
         ),
         model_keys=(*_LAYOUT, "REGRESSOR.*"),

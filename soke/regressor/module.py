@@ -18,7 +18,7 @@ from soke.errors import UserError
 from soke.evaluation.validation import GenerationScore
 from soke.metrics.text_scores import BLEU
 from soke.regressor.group import RegressorOutput
-from soke.regressor.objectives import MeanError, new_objective
+from soke.regressor.objectives import Objectives, mean_error
 from soke.regressor.regressor import PoseRegressor
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizers_of
@@ -30,41 +30,43 @@ _EXACT = "lang_gloss_exact"
 
 class RegressorModule(pl.LightningModule):
     """Logs for both stages, under teacher forcing, <stage>/loss, error, squared (of the features of the next frame),
-    counter (mean absolute error) and the groups' further terms, means over frames; and what `generation` says of
-    generated motion. Where LangGloss is written also, of what is written of the validation's sentences,
-    val/lang_gloss_BLEU-4, and val/lang_gloss_exact, the share that is right to the last token. All of it is of all
-    processes; validation is in float32.
+    counter (mean absolute error) and the groups' further terms, means over frames; of training, what the objectives
+    say of rewards; and what `generation` says of generated motion. Where LangGloss is written also, of what is written
+    of the validation's sentences, val/lang_gloss_BLEU-4, and val/lang_gloss_exact, the share that is right to the last
+    token. All of it is of all processes; validation is in float32, and its loss is the error of all frames, whatever
+    the objectives.
 
+    objectives:     of training batches
     generation:     the score by which the exported checkpoint is chosen, by its DTW-JPE; None: the last one is exported
     generate_every: epochs between two scores; the last epoch, where it is validated, is scored too
     """
 
     def __init__(
-        self, regressor: PoseRegressor, optim: Optim, generation: GenerationScore | None = None, generate_every: int = 1
+        self, regressor: PoseRegressor, optim: Optim, objectives: Objectives,
+        generation: GenerationScore | None = None, generate_every: int = 1,
     ):
         super().__init__()
-        self.regressor, self.optim = regressor.train(), optim
-        shares = {name: share for name, share in regressor.settings.objectives.items() if share}
-        self.objectives = nn.ModuleDict({name: new_objective(name) for name in shares})
-        self.shares = torch.tensor([*shares.values()], dtype=torch.float64)
-        self.plain = MeanError()
+        self.regressor, self.optim, self.objectives = regressor.train(), optim, objectives
         self.generation, self.generate_every = generation, generate_every
         self.monitor, self.monitor_mode = None if generation is None else "val/DTW_JPE", "min"
         names = ["loss", "error", "squared", "counter", *regressor.terms]
         self.bleu = BLEU(level="word") if regressor.writes else None
         exact = [_EXACT] if regressor.writes else []
-        self.means = {"train": EpochMeans("train", names), "val": EpochMeans("val", [*names, *exact])}
+        self.means = {"train": EpochMeans("train", [*names, *objectives.VALUES]), "val": EpochMeans("val", [*names, *exact])}
 
     def on_train_epoch_start(self) -> None:
         self.regressor.epoch = self.current_epoch
 
     def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor:
-        objective = self._drawn()
-        if not batch.clips:  # all were unreadable
+        kind = self.objectives.draw(self.trainer.strategy.broadcast)  # a step of all processes has one
+        if not batch.clips:  # all were unreadable, but the other processes ask for rewards
+            self.objectives(kind, *torch.zeros(3, 0, device=self.device), self.current_epoch)
             return no_loss(self)
         output = self.regressor(batch.clips, batch.features, batch.lengths)
-        loss = objective(output.errors, output.squared, output.frames) + self._terms(output)
-        self._count(output, loss, "train")
+        chosen = self.objectives(kind, output.errors, output.squared, output.frames, self.current_epoch)
+        loss = chosen.loss + self._terms(output)
+        self._count(output, loss, "train", chosen.frames)
+        self.means["train"].add(chosen.values, len(batch.clips))
         self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.clips))
         return loss + no_loss(self)  # DDP waits for the gradient of groups that have no clip in this batch, too
 
@@ -76,7 +78,8 @@ class RegressorModule(pl.LightningModule):
     def validation_step(self, batch: MotionBatch, batch_index: int) -> None:
         if batch.clips:
             output = self.regressor(batch.clips, batch.features, batch.lengths)
-            self._count(output, self.plain(output.errors, output.squared, output.frames) + self._terms(output), "val")
+            loss = mean_error(output.errors, output.frames) + self._terms(output)
+            self._count(output, loss, "val", output.frames.sum())
             if self.bleu is not None:
                 self._score_lang_gloss(batch.clips)
 
@@ -121,19 +124,13 @@ class RegressorModule(pl.LightningModule):
             for parameter in own if norm == 0 else ():
                 parameter.grad = None
 
-    def _drawn(self) -> nn.Module:
-        """The objective of a training batch, by the shares; the same in all processes, whose batches are one step."""
-        names = list(self.objectives)
-        if len(names) == 1:
-            return self.objectives[names[0]]
-        drawn = int(torch.multinomial(self.shares, 1))
-        return self.objectives[names[self.trainer.strategy.broadcast(drawn)]]
-
-    def _count(self, output: RegressorOutput, loss: Tensor, stage: str) -> None:
+    def _count(self, output: RegressorOutput, loss: Tensor, stage: str, counts: Tensor) -> None:
+        """counts: [] how many frames the loss is a mean of"""
         values = {"error": output.errors, "squared": output.squared, "counter": output.counter, **output.terms}
         frames = output.frames
         means = {name: (value.detach() * frames).sum() / frames.sum() for name, value in values.items()}
-        self.means[stage].add({"loss": loss, **means}, frames.sum())
+        self.means[stage].add(means, frames.sum())
+        self.means[stage].add({"loss": loss}, counts)
 
     @staticmethod
     def _terms(output: RegressorOutput) -> Tensor:

@@ -1,13 +1,17 @@
-"""Settings of regressors."""
+"""Settings of regressors, and of the rewards by which their clips are weighted."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from soke.settings import Settings, TransformerSettings, near
 
-OBJECTIVES = ("mse",)  # what a batch may be trained by; they are made in soke/regressor/objectives.py
+OBJECTIVES = ("mse", "plc", "rwr")  # what a batch may be trained by; soke/regressor/objectives.py says what they are
+FORMS = ("exp", "inverse", "rank")
+_PRINTED = ("power", "printed", "r^eta", "r**eta", "r^η", "r**η")
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,8 @@ class Regressor(TransformerSettings):
         unknown = [name for name in self.objectives if name not in OBJECTIVES]
         for name in unknown:
             found.append(f"`objectives` has no {name}, but {', '.join(OBJECTIVES)}{near(name, OBJECTIVES)}")
-        shares = self.objectives.values()
-        if not unknown and not (all(share >= 0 for share in shares) and 0 < sum(shares) < float("inf")):
-            found.append("`objectives` must give each a share of at least 0, not all 0")
+        if not unknown:
+            found += objective_problems(self.objectives)
         return found
 
     def training_problems(self, config: Any) -> list[str]:
@@ -71,3 +74,52 @@ class Regressor(TransformerSettings):
         if config.train.init and self.groups != "per_language":
             found.append("TRAIN.INIT adds a group for each sign language: set REGRESSOR.GROUPS=per_language")
         return found
+
+
+@dataclass(frozen=True)
+class Priority(Settings):
+    """How the objectives `plc` and `rwr` use rewards. Values that SignLLM does not give are [A].
+
+    form, eta, temperature: of `soke.regressor.priority.priorities`; rwr has the temperature alone
+    quantile: clips below this quantile of the last rewards are skipped; the paper's "less than 50 %"
+    window:   rewards that are remembered
+    warmup:   epochs in which nothing is skipped
+    by:       what is skipped: single clips, or whole batches by their mean reward
+    """
+
+    form: str
+    eta: float
+    temperature: float
+    quantile: float
+    window: int
+    warmup: int
+    by: Literal["sample", "batch"]
+
+    def problems(self) -> list[str]:
+        found = form_problems(self.form) + self.below(0, "warmup") + self.below(1, "window")
+        if not 0 <= self.eta < math.inf:
+            found.append(f"`eta` must be a finite number of at least 0, not {self.eta}")
+        if not 0 < self.temperature < math.inf:
+            found.append(f"`temperature` must be a finite number above 0, not {self.temperature}")
+        if not 0 <= self.quantile < 1:
+            found.append(f"`quantile` must be at least 0, and below 1, where all would be skipped, not {self.quantile}")
+        return found
+
+
+def form_problems(form: str) -> list[str]:
+    """What speaks against a form of priorities, in at most one sentence."""
+    if form.lower().replace(" ", "") in _PRINTED:
+        return [
+            f"`form`={form}, the printed P ~ r ** eta, is undefined for rewards up to 0, and negative errors are no "
+            f"others: choose one of {', '.join(FORMS)}"
+        ]
+    return [] if form in FORMS else [f"`form` is {form}, but must be one of {', '.join(FORMS)}{near(form, FORMS)}"]
+
+
+def objective_problems(shares: Mapping[str, float]) -> list[str]:
+    """What speaks against a share of the batches for each objective, in at most one sentence."""
+    values = list(shares.values())
+    if all(0 <= value <= 1 for value in values) and math.isclose(sum(values), 1.0, abs_tol=1e-6):
+        return []
+    given = ", ".join(f"{kind} {value:g}" for kind, value in shares.items()) or "none"
+    return [f"`objectives` must give shares of the batches from 0 to 1 that add up to 1, not {given}"]

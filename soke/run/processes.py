@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, distributed
 
 
@@ -31,6 +32,14 @@ def rows_of_all(row: Tensor) -> Tensor:
     rows = row.new_zeros(count(), *row.shape)
     rows[rank()] = row
     return sum_over_all(rows)
+
+
+def tensors_of_all(tensor: Tensor) -> list[Tensor]:
+    """[N, ...], of which each process may have another N -> those of all, process by process."""
+    sizes = rows_of_all(torch.tensor(len(tensor), device=tensor.device)).tolist()
+    rows = tensor.new_zeros(max(sizes), *tensor.shape[1:])
+    rows[: len(tensor)] = tensor
+    return [row[:size] for row, size in zip(rows_of_all(rows), sizes)]
 
 
 def items_of_all(items: Sequence[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from soke.data.settings import Dataset
 from soke.evaluation.settings import Metric
 from soke.generator.settings import Generator, Policy
 from soke.recognition.settings import Recognition
-from soke.regressor.settings import Regressor
+from soke.regressor.settings import Priority, Regressor
 from soke.render.settings import Render
 from soke.run.settings import Eval, Logger, Test, Train
 from soke.settings import Settings
@@ -40,6 +40,7 @@ class Config(Settings):
     generator: Generator
     regressor: Regressor
     policy: Policy
+    priority: Priority
     translation: Translation
     recognition: Recognition
     metric: Metric

@@ -14,6 +14,7 @@ from soke.data.clip import Clip
 from soke.data.dataset import MotionBatch, MotionSample, collate_motions
 from soke.data.statistics import compute_statistics
 from soke.regressor.group import new_group, specs_of
+from soke.regressor.objectives import Objectives
 from soke.regressor.regressor import PoseRegressor
 from soke.regressor.settings import Regressor
 from soke.run.config import load_config
@@ -75,6 +76,10 @@ def regressor(
             if group.start is not None:
                 group.start.normal_(std=0.5)
     return made.eval()
+
+
+def objectives(**shares: float) -> Objectives:
+    return Objectives(shares or {"mse": 1.0}, CONFIG.priority)
 
 
 def assert_close(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

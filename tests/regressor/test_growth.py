@@ -20,7 +20,7 @@ from soke.regressor.module import RegressorModule
 from soke.regressor.regressor import PoseRegressor
 from soke.run.settings import Optim
 from tests.regressor import helpers
-from tests.regressor.helpers import FPS, LOCALES, SENTENCES, batch_of, regressor, sample, samples
+from tests.regressor.helpers import FPS, LOCALES, SENTENCES, batch_of, objectives, regressor, sample, samples
 
 TYPED = [Typed(*sentence) for sentence in SENTENCES]
 KINDS = ({}, {"just_counter": True}, {"future": 4}, {"start": "mean", "loss": "l1"})
@@ -88,7 +88,7 @@ def test_the_gradient_of_a_group_is_that_of_its_language_alone():
 
 def trained(model: PoseRegressor, batches: Sequence[MotionBatch], folder, **options) -> RegressorModule:
     optim = Optim(kind="adamw", lr=1e-2, weight_decay=0.1, schedule="constant")
-    module = RegressorModule(model, optim)
+    module = RegressorModule(model, optim, objectives())
     trainer = pl.Trainer(
         default_root_dir=folder, max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0, use_distributed_sampler=False,
@@ -129,7 +129,7 @@ def test_training_changes_each_group_by_its_own_clips_alone(tmp_path):
 
 @pytest.mark.parametrize("clip", [None, 0.05])
 def test_each_group_s_gradient_is_clipped_by_itself(clip):
-    module, norms = RegressorModule(regressor(groups="per_language"), Optim()), {}
+    module, norms = RegressorModule(regressor(groups="per_language"), Optim(), objectives()), {}
     batch = batch_of(samples())
     output = module.regressor(batch.clips, batch.features, batch.lengths)
     output.errors.sum().backward()

@@ -32,6 +32,7 @@ from tests.regressor.helpers import (
     assert_close,
     batch_of,
     clip,
+    objectives,
     regressor,
     sample,
     samples,
@@ -289,7 +290,7 @@ def test_training_logs_the_loss_and_what_is_written_and_its_export_signs(overfit
     items = [*samples()[:2], *samples()[3:], sample("morgen regen", "DGS", 2, gloss="REGEN MORGEN")]
     model = PoseRegressor.from_pretrained(saved(overfitted, tmp_path / "before"))
     batches = DataLoader([batch_of(items[:2]), batch_of([]), batch_of(items[2:])], batch_size=None)
-    module = RegressorModule(model, Optim(lr=1e-12, schedule="constant"))
+    module = RegressorModule(model, Optim(lr=1e-12, schedule="constant"), objectives())
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=1, default_root_dir=tmp_path, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
@@ -311,7 +312,7 @@ def test_training_logs_the_loss_and_what_is_written_and_its_export_signs(overfit
 
 
 def test_a_checkpoint_of_other_templates_is_not_resumed():
-    module, other = (RegressorModule(writing("prompt"), Optim()) for _ in range(2))
+    module, other = (RegressorModule(writing("prompt"), Optim(), objectives()) for _ in range(2))
     checkpoint: dict = {}
     module.on_save_checkpoint(checkpoint)
     other.on_load_checkpoint(checkpoint)

@@ -19,6 +19,7 @@ from soke.errors import UserError
 from soke.evaluation.validation import GenerationScore
 from soke.metrics.dtw import dtw_of_frames
 from soke.regressor.module import RegressorModule
+from soke.regressor.objectives import mean_error
 from soke.regressor.producer import RegressorProducer
 from soke.regressor.regressor import PoseRegressor
 from soke.regressor.spread import ErrorSpread
@@ -26,7 +27,7 @@ from soke.run.config import load_config
 from soke.run.settings import Optim
 from soke.run.training import BatchSeed
 from tests.data.skels_writing import write_skels_corpus
-from tests.regressor.helpers import FEATURES, LAYOUT, SETTINGS, batch_of, regressor, samples
+from tests.regressor.helpers import FEATURES, LAYOUT, SETTINGS, batch_of, objectives, regressor, samples
 
 
 def loader() -> DataLoader:
@@ -36,7 +37,7 @@ def loader() -> DataLoader:
 
 
 def fit(model: PoseRegressor, folder: Path, epochs: int, resume: Path | None = None, lr: float = 1e-3, **more) -> pl.Trainer:
-    module = RegressorModule(model, Optim(lr=lr, schedule="constant"), **more)
+    module = RegressorModule(model, Optim(lr=lr, schedule="constant"), objectives(), **more)
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=epochs, default_root_dir=folder, logger=False, enable_progress_bar=False,
         callbacks=[BatchSeed(3), ModelCheckpoint(folder, filename="last", save_weights_only=False)],
@@ -86,8 +87,7 @@ def test_errors_are_means_over_the_numbers_that_there_are(loss, weight, future):
 def test_frames_of_a_batch_count_the_same():
     model, batch = regressor(), batch_of(samples())
     output = model(batch.clips, batch.features, batch.lengths)
-    module = RegressorModule(model, Optim())
-    loss = module.objectives["mse"](output.errors, output.squared, output.frames)
+    loss = mean_error(output.errors, output.frames)
     expected = sum(e * f for e, f in zip(output.errors.tolist(), output.frames.tolist())) / sum(output.frames.tolist())
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
@@ -188,11 +188,11 @@ def learnt_by_heart(items: Sequence[MotionSample], layout: MotionLayout, steps: 
     every motion must be as long as its reference within a tenth."""
     model = regressor(items, layout=layout, width=32, counter_noise=0.3, counter_weight=50.0, **settings)
     optimizer = torch.optim.Adam(model.train().parameters(), lr=3e-3)
-    batch, objective = batch_of(items), RegressorModule(model, Optim()).objectives["mse"]
+    batch = batch_of(items)
     for step in range(steps):
         output = model(batch.clips, batch.features, batch.lengths)
         optimizer.zero_grad()
-        objective(output.errors, output.squared, output.frames).backward()
+        mean_error(output.errors, output.frames).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 20 == 19:
@@ -225,7 +225,7 @@ def test_settings_that_make_no_sense_are_refused():
         ({"future": 0}, "`future` must be at least 1"), ({"counter_weight": 0.0}, "or no motion would end"),
         ({"noise": 1.0, "just_counter": True}, "has no effect with `just_counter`"),
         ({"objectives": {"msse": 1.0}}, r"has no msse, but .*\(did you mean mse"),
-        ({"objectives": {"mse": 0.0}}, "not all 0"), ({"max_frames": 0}, "`max_frames` must be at least 1"),
+        ({"objectives": {"mse": 0.0}}, "add up to 1, not mse 0"), ({"max_frames": 0}, "`max_frames` must be at least 1"),
     ):
         with pytest.raises(UserError, match=match):
             replace(SETTINGS, **wrong)

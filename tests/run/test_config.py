@@ -30,6 +30,11 @@ RUNNABLE = [
     )),
     *(f"configs/signllm_mlsf{size}.yaml" for size in ("", "_large", "_super")),
     *(f"configs/ablation/signllm_{name}.yaml" for name in ("dsgs", "positions", "rotations")),
+    "configs/demo/signllm_ablation.yaml",
+    *(f"configs/ablation/signllm_{name}.yaml" for name in (
+        "future_noise", "future_prediction", "just_counter", "mse", "noise", "rl", "rl_plc",
+        "text2langgloss",
+    )),
     *(f"configs/skels/{name}.yaml" for name in ("tokenizer", "soke", "back_translation")),
     *(f"configs/demo/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
     *(f"configs/demo/{name}.yaml" for name in ("signllm", "signllm_back_translation", "signllm_prompt2langgloss")),
