@@ -81,7 +81,7 @@ def trained(model: PoseRegressor, steps: int = 100) -> PoseRegressor:
 
 @pytest.fixture(scope="module")
 def overfitted():
-    return trained(writing("prompt", width=32, feedforward=64))
+    return trained(writing("prompt", width=32, feedforward=64, counter_weight=1.0))
 
 
 def saved(model: PoseRegressor, folder: Path) -> Path:
