@@ -24,11 +24,7 @@ from tests.run.test_config import RUNNABLE
 _PARTS = {
     "s_motiongpt": {"whole": (133, 512)},
     "signllm_rotations": {"body": (30, 96), "lhand": (45, 192), "rhand": (45, 192)},
-    **dict.fromkeys(
-        ("signllm_mlsf", "signllm_dsgs", "signllm_positions", "demo/signllm"),
-        {"body": (24, 96), "lhand": (63, 192), "rhand": (63, 192)},
-    ),
-    "skels": {"body": (24, 96), "lhand": (63, 192), "rhand": (63, 192)},
+    **dict.fromkeys(("signllm", "skels"), {"body": (24, 96), "lhand": (63, 192), "rhand": (63, 192)}),
     "m3t": {"body": (72, 96), "lhand": (90, 192), "rhand": (90, 192), "face": (108, 512)},
     "soke_face": {"body": (30, 96), "lhand": (45, 192), "rhand": (45, 192), "face": (13, 96)},
     "recognition": {"body": (72, 96), "lhand": (90, 192), "rhand": (90, 192), "face": (108, 512)},

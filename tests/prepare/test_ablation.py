@@ -60,13 +60,17 @@ def test_the_plans_of_signllm_s_open_questions(name):
     assert all(c.train.end_epoch % c.eval.every_epochs == 0 for c in configs.values())  # the last epoch is validated
 
 
-def test_shares_of_the_data_are_trained_for_as_many_steps():
-    """Batches of 64 of the 2400 clips that the eight languages have at demo size."""
-    plan = read_plan("configs/ablation/signllm_data_share.yaml")
-    configs = [row_config(plan, row, 1)[0] for row in plan.rows]
-    assert [c.dataset.train_share for c in configs] == [0.1, 0.3, 1.0]
-    steps = [-(-2400 * c.dataset.train_share // c.train.batch_size) * c.train.end_epoch for c in configs]
+@pytest.mark.parametrize(("name", "clips"), [("data_share", 2400), ("added_language", 300)])
+def test_more_and_fewer_clips_are_trained_for_as_many_steps(name, clips):
+    """clips: of the eight languages, and of DSGS, at demo size"""
+    plan = read_plan(f"configs/ablation/signllm_{name}.yaml")
+    steps = []
+    for config in (row_config(plan, row, 1)[0] for row in plan.rows):
+        chosen = min(clips * config.dataset.train_share, config.dataset.train_clips or clips)
+        steps.append(-(-chosen // config.train.batch_size) * config.train.end_epoch)
     assert max(steps) < 1.06 * min(steps)
+    shares = {row_config(plan, row, 1)[0].dataset.train_share for row in plan.rows}
+    assert shares == ({0.1, 0.3, 1.0} if name == "data_share" else {1.0})
 
 
 def test_poses_are_compared_on_the_same_joints():
@@ -81,7 +85,7 @@ def test_poses_are_compared_on_the_same_joints():
     assert len({(b.label, b.unit, tuple(b.point_sets.items())) for b in bodies}) == 1
     assert [{s.language for s in c.dataset.corpora.values()} for c in (positions,)] == [{"ASL", "CSL", "DGS"}]
     assert layout_of(angles).covers == layout_of(six).covers
-    assert not positions.metric.back_translation and not angles.metric.back_translation
+    assert positions.metric.back_translation != angles.metric.back_translation  # readers read features
 
 
 def test_rows_begin_from_a_model_of_their_own_seed():
