@@ -5,6 +5,7 @@ B sequences of T positions are read; N of L are written, N / B for each; H heads
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +84,79 @@ class DecoderLayer(_Layer):
         queries = self.cross_norm(x).reshape(len(mask), -1, x.shape[2])  # a clip's sequences share its memory
         x = x + self.dropout(self.cross_attention(queries, memory, mask).view_as(x))
         return x + self.dropout(self.feedforward(self.feedforward_norm(x))), kept
+
+
+@dataclass
+class Memory:
+    """What a decoder reads of B sequences.
+
+    states: [B, T, width] the encoder's output
+    mask:   [B, T] bool, True where there is something
+    cross:  per decoder layer the keys and values of the states, [B, H, T, width / H] each
+    """
+
+    states: Tensor
+    mask: Tensor
+    cross: list[KeysValues]
+
+    def rows(self, index: Tensor) -> Memory:
+        """Of these sequences, by their numbers or a mask."""
+        cross = [(keys[index], values[index]) for keys, values in self.cross]
+        return Memory(self.states[index], self.mask[index], cross)
+
+
+class EncoderDecoder(nn.Module):
+    """Layers of an encoder and of a decoder, between embeddings and heads of whoever inherits it and calls `initialise`
+    once it has them."""
+
+    def __init__(self, settings: TransformerSettings):
+        super().__init__()
+        self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.layers))
+        self.encoder_norm = nn.LayerNorm(settings.width, eps=1e-6)
+        self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.layers))
+        self.decoder_norm = nn.LayerNorm(settings.width, eps=1e-6)
+        self.dropout = nn.Dropout(settings.dropout)
+
+    def initialise(self, embedding: nn.Embedding, silent: list[int]) -> None:
+        """Xavier's weights, no biases, small embeddings, and zero for tokens that say nothing: padding, and what no
+        training makes say anything, words that are met later alone."""
+        for name, parameter in self.named_parameters():
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+        with torch.no_grad():
+            nn.init.normal_(embedding.weight, std=embedding.embedding_dim**-0.5)
+            embedding.weight[silent] = 0
+
+    def encode_embedded(self, x: Tensor, mask: Tensor) -> Memory:
+        """x [B, T, width], without positions; mask [B, T] bool, True where there is something."""
+        x = self._placed(x, 0)
+        for layer in self.encoder:
+            x = layer(x, mask[:, None, None])
+        states = self.encoder_norm(x)
+        return Memory(states, mask, [layer.cross_attention.keys_values(states) for layer in self.decoder])
+
+    def decode_embedded(
+        self, x: Tensor, memory: Memory, past: list[KeysValues] | None = None
+    ) -> tuple[Tensor, list[KeysValues]]:
+        """x [B, L, width], without positions, to hidden states [B, L, width], and what a later call takes as `past`; with
+        one, L is 1."""
+        x, kept = self._placed(x, 0 if past is None else past[0][0].shape[2]), []
+        for i, layer in enumerate(self.decoder):
+            x, own = layer(x, memory.cross[i], memory.mask[:, None, None], None if past is None else past[i])
+            kept.append(own)
+        return self.decoder_norm(x), kept
+
+    def _placed(self, x: Tensor, start: int) -> Tensor:
+        """With the positions from `start` on."""
+        positions = torch.arange(start, start + x.shape[1], device=x.device)
+        return self.dropout(x + sinusoids(positions, x.shape[2]))
+
+
+def embedded(embedding: nn.Embedding, ids: Tensor) -> Tensor:
+    """Ids [B, L] -> [B, L, width], of the size of positions."""
+    return embedding(ids) * math.sqrt(embedding.embedding_dim)
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:

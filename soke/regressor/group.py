@@ -22,11 +22,12 @@ from soke.regressor.langgloss import LangGlossFront, Written
 from soke.regressor.settings import LangGloss, Regressor
 from soke.regressor.source import language_token, own_prompt, template_tokens, tokens_of
 from soke.regressor.spread import ErrorSpread
-from soke.regressor.transformer import Memory, ProgressiveTransformer
+from soke.regressor.transformer import ProgressiveTransformer
 from soke.regressor.unroll import Guide, unroll
 from soke.text.lang_glosses import LangGlosses
 from soke.text.prompts import Prompts
 from soke.text.vocabulary import TextVocabulary
+from soke.transformer import Memory
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "group.json"
 LANG_GLOSS = "lang_gloss"  # name of its loss

@@ -5,7 +5,6 @@ Everywhere: B sentences of L tokens in the source, S tokens of LangGloss.
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,10 +15,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from soke.evaluation.protocols import Sentence
 from soke.regressor.settings import Regressor
-from soke.regressor.transformer import Memory, Past
+from soke.regressor.transformer import Past
 from soke.settings import TransformerSettings
 from soke.text.lang_glosses import END, PADDING, LangGlosses
-from soke.transformer import DecoderLayer, EncoderLayer, sinusoids
+from soke.transformer import EncoderDecoder, Memory, embedded
 
 
 @dataclass
@@ -38,7 +37,7 @@ class Written:
     losses: Tensor | None = None
 
 
-class LangGlossFront(nn.Module):
+class LangGlossFront(EncoderDecoder):
     """An encoder of the source and a decoder that writes LangGloss.
 
     The poses are conditioned on the decoder's hidden states, and their loss reaches both networks through them [A]. The
@@ -50,56 +49,26 @@ class LangGlossFront(nn.Module):
     """
 
     def __init__(self, glosses: LangGlosses, settings: Regressor):
-        super().__init__()
-        sizes = TransformerSettings(
-            settings.width, settings.lang_gloss.layers, settings.heads, settings.feedforward, settings.dropout
+        own, width = settings.lang_gloss, settings.width
+        super().__init__(
+            TransformerSettings(width, own.layers, settings.heads, settings.feedforward, settings.dropout)
         )
-        self.glosses, self.settings, width = glosses, settings.lang_gloss, settings.width
-        self.encoder = nn.ModuleList(EncoderLayer(sizes) for _ in range(sizes.layers))
-        self.encoder_norm = nn.LayerNorm(width, eps=1e-6)
+        self.glosses, self.settings = glosses, own
         self.embedding = nn.Embedding(len(glosses), width, padding_idx=PADDING)
-        self.decoder = nn.ModuleList(DecoderLayer(sizes) for _ in range(sizes.layers))
-        self.decoder_norm = nn.LayerNorm(width, eps=1e-6)
         self.head = nn.Linear(width, len(glosses))
-        self.dropout = nn.Dropout(settings.dropout)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for name, parameter in self.named_parameters():
-            if parameter.ndim > 1:
-                nn.init.xavier_uniform_(parameter)
-            elif name.endswith("bias"):
-                nn.init.zeros_(parameter)
-        with torch.no_grad():
-            nn.init.normal_(self.embedding.weight, std=self.embedding.embedding_dim**-0.5)
-            # Unknown words are met in validation alone, never trained: they say nothing.
-            unknown = [self.glosses.unknown(language) for language in self.glosses.words]
-            self.embedding.weight[[PADDING, *unknown]] = 0
-
-    def encode(self, x: Tensor, mask: Tensor) -> Memory:
-        """x [B, L, width] embeddings of the source; mask [B, L] bool, True where there is a token."""
-        x = self._placed(x, 0)
-        for layer in self.encoder:
-            x = layer(x, mask[:, None, None])
-        states = self.encoder_norm(x)
-        return Memory(states, mask, [layer.cross_attention.keys_values(states) for layer in self.decoder])
+        # Unknown words are met in validation alone.
+        self.initialise(self.embedding, [PADDING, *(glosses.unknown(language) for language in glosses.words)])
 
     def decode(self, ids: Tensor, memory: Memory, past: Past | None = None) -> tuple[Tensor, Past]:
         """Hidden states [B, S, width] at tokens [B, S], and what a later call takes as `past`; with one, S is 1."""
-        start = 0 if past is None else past[0][0].shape[2]
-        x = self._placed(self.embedding(ids) * math.sqrt(self.embedding.embedding_dim), start)
-        mask, kept = memory.mask[:, None, None], []
-        for i, layer in enumerate(self.decoder):
-            x, own = layer(x, memory.cross[i], mask, None if past is None else past[i])
-            kept.append(own)
-        return self.decoder_norm(x), kept
+        return self.decode_embedded(embedded(self.embedding, ids), memory, past)
 
     def forward(self, x: Tensor, mask: Tensor, sentences: Sequence[Sentence]) -> Written:
-        """Teacher forcing: the decoder reads the sentences' own tokens. x, mask as of `encode`.
+        """Teacher forcing: the decoder reads the sentences' own tokens. x, mask as of `encode_embedded`.
 
         An unknown word counts in no loss, for no training can make it likely. Raises UserError for an unknown language.
         """
-        memory, device = self.encode(x, mask), x.device
+        memory, device = self.encode_embedded(x, mask), x.device
         ids = [self._own(sentence) for sentence in sentences]
         read = _padded([[self.glosses.beginning(s.language), *own] for s, own in zip(sentences, ids)]).to(device)
         known = [[PADDING if i == self.glosses.unknown(s.language) else i for i in own] for s, own in zip(sentences, ids)]
@@ -114,8 +83,8 @@ class LangGlossFront(nn.Module):
     @torch.no_grad()
     def write(self, x: Tensor, mask: Tensor, languages: Sequence[str]) -> Written:
         """The likeliest token, one after the other, each sentence until its own end or the longest output; known words
-        of its own language alone. x, mask as of `encode`. Raises UserError for an unknown language."""
-        memory, device = self.encode(x, mask), x.device
+        of its own language alone. x, mask as of `encode_embedded`. Raises UserError for an unknown language."""
+        memory, device = self.encode_embedded(x, mask), x.device
         last = torch.tensor([[self.glosses.beginning(language)] for language in languages], device=device)
         barred = self._barred(languages).to(device)
         going = torch.ones(len(languages), dtype=torch.bool, device=device)
@@ -146,10 +115,6 @@ class LangGlossFront(nn.Module):
             words = self.glosses.words_of(language)
             row[words.start : words.stop] = False
         return barred
-
-    def _placed(self, x: Tensor, start: int) -> Tensor:
-        positions = torch.arange(start, start + x.shape[1], device=x.device)
-        return self.dropout(x + sinusoids(positions, x.shape[2]))
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Tensor:

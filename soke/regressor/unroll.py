@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from soke.regressor.transformer import Memory, Past, ProgressiveTransformer
+from soke.regressor.transformer import Past, ProgressiveTransformer
+from soke.transformer import Memory
 
 # [A] A counter that is learnt comes close to 1, and hesitates there, for it never learns of more.
 NEARLY, CLOSE, LEAST = 0.98, 0.75, 0.5

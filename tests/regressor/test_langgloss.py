@@ -108,7 +108,7 @@ def test_a_sentence_written_alone_is_written_as_in_a_batch():
 @torch.no_grad()
 def slowly_written(front: LangGlossFront, x, mask, language: str) -> list[int]:
     """The reference: the whole beginning is decoded anew for every token."""
-    memory, ids, own = front.encode(x, mask), [], front.glosses.words_of(language)
+    memory, ids, own = front.encode_embedded(x, mask), [], front.glosses.words_of(language)
     while len(ids) < front.settings.max_tokens:
         states, _ = front.decode(torch.tensor([[front.glosses.beginning(language), *ids]]), memory)
         scores = front.head(states[0, -1])
@@ -128,7 +128,7 @@ def test_cached_is_uncached(seed):
         written = front.write(x, mask, [own.language])
         (ids,) = written.ids
         assert ids == slowly_written(front, x, mask, own.language)
-        whole, _ = front.decode(torch.tensor([[front.glosses.beginning(own.language), *ids]]), front.encode(x, mask))
+        whole, _ = front.decode(torch.tensor([[front.glosses.beginning(own.language), *ids]]), front.encode_embedded(x, mask))
         torch.testing.assert_close(written.states, whole, atol=1e-5, rtol=1e-5)
 
 
@@ -161,7 +161,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_tokens_and_end():
     for i, own in enumerate(CLIPS):
         ids = front.glosses.ids(own.language, own.text, own.gloss)
         states, _ = front.decode(
-            torch.tensor([[front.glosses.beginning(own.language), *ids]]), front.encode(*embedded(model, [own]))
+            torch.tensor([[front.glosses.beginning(own.language), *ids]]), front.encode_embedded(*embedded(model, [own]))
         )
         expected = functional.cross_entropy(front.head(states[0]), torch.tensor([*ids, END]))
         torch.testing.assert_close(written.losses[i], expected)

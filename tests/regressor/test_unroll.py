@@ -10,8 +10,9 @@ from torch import Tensor
 from soke.errors import UserError
 from soke.evaluation.protocols import Typed
 from soke.regressor.producer import RegressorProducer
-from soke.regressor.transformer import Memory, Past
+from soke.regressor.transformer import Past
 from soke.regressor.unroll import Guide, unroll
+from soke.transformer import Memory
 from tests.regressor.helpers import FEATURES, LAYOUT, regressor, sample, samples
 
 NEVER = float("nan")
