@@ -19,7 +19,9 @@ from soke.run import cli
 CSL = "DATASET.CORPORA.phoenix=null"
 STAGES = {
     "deto": [CSL], "soke": [CSL], "back_translation": [],
-    "progressive_transformer": ["REGRESSOR.GROUPS=per_language", "REGRESSOR.JUST_COUNTER=false", "REGRESSOR.NOISE=1"],
+    "progressive_transformer": [
+        "REGRESSOR.GROUPS=per_language", "REGRESSOR.JUST_COUNTER=false", "REGRESSOR.NOISE=1", "EVAL.GENERATE_EVERY=1",
+    ],
     "soke_grpo": [CSL, "NAME=grpo", "TRAIN.INIT={}/experiments/generator/two/generator", "POLICY.SAMPLES=2"],
 }
 

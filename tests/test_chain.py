@@ -660,7 +660,7 @@ def test_a_corpus_that_has_no_codes_is_named(shop, tmp_path):
 
 
 def test_codes_of_other_lengths_are_refused(shop):
-    with pytest.raises(UserError, match="MAX_FRAMES=400, here it is 200; run `python -m get_motion_code`"):
+    with pytest.raises(UserError, match="`max_frames`=400, here it is 200; run `python -m get_motion_code`"):
         shop.run(train, "soke", "NAME=shorter", "DATASET.MAX_FRAMES=200")
 
 

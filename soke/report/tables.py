@@ -213,12 +213,14 @@ class ResultTable:
         for column in columns:
             table.add_column(Text(column[0].brief_heading()), justify="right", no_wrap=True)
         for corpus in dict.fromkeys(cell.corpus for column in columns for cell in column):
-            for number, row in enumerate(self._rows(corpus)):
+            named = corpus
+            for row in self._rows(corpus):
                 own = [cell for cell in self.cells if (cell.corpus, cell.row) == (corpus, row)]
                 texts = {cell.metric: cell.brief(between) for cell in own}
                 values = [texts.get(column[0].metric, ABSENT) for column in columns]
                 if set(values) != {ABSENT}:
-                    table.add_row(Text("" if number else corpus), Text(row), _clips(own), *values)
+                    table.add_row(Text(named), Text(row), _clips(own), *values)
+                    named = ""
         return table
 
     def text(self) -> str:

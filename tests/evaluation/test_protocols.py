@@ -95,7 +95,7 @@ def test_a_reconstruction_is_a_producer(body):
 
 def test_what_could_not_be_compared_is_refused(body):
     corpus, tokenizer = Corpus(3), small_tokenizer()
-    with pytest.raises(ValueError, match="tokenizer reconstruction .* is no ceiling of mean pose"):
+    with pytest.raises(ValueError, match="tokenizer reconstruction .* is no bound of mean pose"):
         generation(MeanPose(SOKE), setting(body, [corpus], multiple=4), partial(Reconstruction, tokenizer))
     with pytest.raises(ValueError, match="another name"):
         generation(

@@ -88,6 +88,7 @@ def test_poses_are_compared_on_the_same_joints():
     assert positions.metric.back_translation != angles.metric.back_translation  # readers read features
 
 
+@pytest.mark.slow
 def test_rows_begin_from_a_model_of_their_own_seed():
     plan = read_plan("configs/ablation/signllm_added_language.yaml")
     for seed in plan.seeds:

@@ -213,6 +213,7 @@ def test_a_few_clips_are_learnt_by_heart():
     assert max(learnt_by_heart(samples(hold=5), LAYOUT, noise=1.0, future=3)) < 0.25
 
 
+@pytest.mark.slow
 def test_a_few_clips_of_positions_are_learnt_by_heart(tmp_path, body):
     write_skels_corpus(tmp_path, body)
     layout = layout_of(load_config("configs/skels/data.yaml"))

@@ -143,6 +143,22 @@ def test_a_summary_fits_one_screen() -> None:
         assert "body:stand-in" in lines[-8] and lines[-1].strip() == "and 25 notes more"
 
 
+def test_every_block_of_a_summary_names_its_corpora() -> None:
+    """Also where the corpus's first row has nothing to show in it."""
+    table = ResultTable("Text to motion", ["ground truth"])
+    bleu, joints = Signature("BLEU-4", units=("percent",)), Signature("DTW-JPE", "hand", units=("m",), body="stand-in")
+    for corpus in ("asl", "lsa"):
+        table.add("ground truth", corpus, score(Signature("diversity", units=("mm",)), {"mm": 1.0}))
+        for row in ("generated", "mean pose"):
+            table.add(row, corpus, score(joints, {"m": 1.0}))
+    table.add("generated", "asl", score(bleu, {"percent": 50.0}))
+    stream = io.StringIO()
+    table.print_summary([[("DTW-JPE", "hand")], [("BLEU-4", "")]], Console(file=stream, width=120))
+    rows = [line.split() for line in stream.getvalue().splitlines()]
+    assert [line[0] for line in rows if "generated" in line] == ["asl", "lsa", "asl"]  # two blocks
+    assert [line[0] for line in rows if "mean" in line] == ["mean"] * 2
+
+
 def test_a_summary_shows_both_values_where_there_is_no_interval() -> None:
     table = ResultTable("Tokenizer")
     use = Signature("codebook-use", "lhand", units=("percent", "codes"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -41,9 +42,12 @@ RUNNABLE = [
 ]
 
 
+loaded = functools.cache(load_config)
+
+
 @pytest.mark.parametrize("file", RUNNABLE)
 def test_shipped_configurations_load(file):
-    assert load_config(file).parts
+    assert loaded(file).parts
 
 
 def test_all_runnable_configurations_are_listed():
@@ -171,18 +175,18 @@ def test_models_of_earlier_stages_follow_the_folder(file):
     assert config.metric.back_translation.startswith("/scratch/x/translation/")
     if config.train.stage == "generator":
         assert config.tokenizer.path.startswith("/scratch/x/tokenizer/")
-    assert load_config(file).metric.back_translation.startswith("experiments/translation/")
+    assert loaded(file).metric.back_translation.startswith("experiments/translation/")
     assert load_config(file, overrides=["TOKENIZER.PATH=mine"]).tokenizer.path == "mine"
 
 
 def test_every_generator_finds_the_tokenizer_that_a_shipped_configuration_trains():
-    configs = [load_config(file) for file in RUNNABLE]
+    configs = [loaded(file) for file in RUNNABLE]
     made = {f"{c.folder}/tokenizer/{c.name}/tokenizer" for c in configs if c.train.stage == "tokenizer"}
     assert {c.tokenizer.path for c in configs if c.train.stage == "generator"} <= made
 
 
 def test_no_two_shipped_configurations_share_their_results():
-    configs = [load_config(file) for file in RUNNABLE]
+    configs = [loaded(file) for file in RUNNABLE]
     assert len({(c.results, c.name) for c in configs}) == len(configs)
 
 
