@@ -275,6 +275,7 @@ def test_pictures_of_a_clip_and_of_a_typed_sentence(shop, tmp_path):
         assert np.asarray(Image.open(sheet)).std() > 10
 
 
+@pytest.mark.slow
 def test_what_was_retrieved_is_printed(shop, capsys):
     shop.run(vis_mesh, "soke", "--text=the dogs sleep", "--language=ASL", "--show_retrieval")
     printed = capsys.readouterr().out
@@ -347,6 +348,7 @@ def test_all_recordings_of_a_word_have_codes_and_one_is_chosen(shop, tmp_path, c
     assert travelling[0]["name"] == entry["chosen"] and {r["name"] for r in travelling} == set(lengths)
 
 
+@pytest.mark.slow
 def test_published_lists_and_word_codes_are_used_and_travel_with_the_generator(shop, tmp_path, capsys, caplog):
     lists = tmp_path / "lists"
     keywords.main(["--cfg", "configs/demo/soke.yaml", "--out", str(lists), *shop.overrides])
