@@ -106,28 +106,29 @@ class Memory:
 
 
 class EncoderDecoder(nn.Module):
-    """Layers of an encoder and of a decoder, between embeddings and heads of whoever inherits it and calls `initialise`
-    once it has them."""
+    """The ways through an encoder and a decoder, between embeddings and heads of whoever inherits it; which makes the
+    layers, by `add_layers` or, where it draws their weights in another order, itself, under the same names."""
 
-    def __init__(self, settings: TransformerSettings):
-        super().__init__()
+    encoder: nn.ModuleList
+    encoder_norm: nn.LayerNorm
+    decoder: nn.ModuleList
+    decoder_norm: nn.LayerNorm
+    dropout: nn.Dropout
+
+    def add_layers(self, settings: TransformerSettings) -> None:
         self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.layers))
         self.encoder_norm = nn.LayerNorm(settings.width, eps=1e-6)
         self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.layers))
         self.decoder_norm = nn.LayerNorm(settings.width, eps=1e-6)
         self.dropout = nn.Dropout(settings.dropout)
 
-    def initialise(self, embedding: nn.Embedding, silent: list[int]) -> None:
-        """Xavier's weights, no biases, small embeddings, and zero for tokens that say nothing: padding, and what no
-        training makes say anything, words that are met later alone."""
+    def initialise(self) -> None:
+        """Xavier's weights, and no biases; to be called once all parts are there."""
         for name, parameter in self.named_parameters():
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
-        with torch.no_grad():
-            nn.init.normal_(embedding.weight, std=embedding.embedding_dim**-0.5)
-            embedding.weight[silent] = 0
 
     def encode_embedded(self, x: Tensor, mask: Tensor) -> Memory:
         """x [B, T, width], without positions; mask [B, T] bool, True where there is something."""
@@ -140,8 +141,8 @@ class EncoderDecoder(nn.Module):
     def decode_embedded(
         self, x: Tensor, memory: Memory, past: list[KeysValues] | None = None
     ) -> tuple[Tensor, list[KeysValues]]:
-        """x [B, L, width], without positions, to hidden states [B, L, width], and what a later call takes as `past`; with
-        one, L is 1."""
+        """x [N, L, width], without positions, to hidden states [N, L, width], and what a later call takes as `past`; with
+        one, L is 1. Sequence n reads sequence n // (N / B) of the memory."""
         x, kept = self._placed(x, 0 if past is None else past[0][0].shape[2]), []
         for i, layer in enumerate(self.decoder):
             x, own = layer(x, memory.cross[i], memory.mask[:, None, None], None if past is None else past[i])
@@ -152,6 +153,13 @@ class EncoderDecoder(nn.Module):
         """With the positions from `start` on."""
         positions = torch.arange(start, start + x.shape[1], device=x.device)
         return self.dropout(x + sinusoids(positions, x.shape[2]))
+
+
+def initialise_embedding(embedding: nn.Embedding, silent: list[int]) -> None:
+    """Small, and zero for tokens that say nothing: padding, and words that no training meets."""
+    with torch.no_grad():
+        nn.init.normal_(embedding.weight, std=embedding.embedding_dim**-0.5)
+        embedding.weight[silent] = 0
 
 
 def embedded(embedding: nn.Embedding, ids: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Callable, Sequence
 
 from soke.body.motion import Motion
 from soke.build import agreement, devices
-from soke.build.body import layout_of, scored_body
-from soke.build.data import corpora_of, lexicon_of, limits_of, val_motions
+from soke.build.body import layout_of
+from soke.build.data import corpora_of, lexicon_of, limits_of
 from soke.build.tokenizer import export_folder_of, named_tokenizer
+from soke.build.validation import generation_score
 from soke.data.clip import Corpus, locales_of
 from soke.data.codes import REMEDY, CodeStore
 from soke.data.fingerprints import Watch
@@ -106,18 +107,15 @@ def time(producer: SignProducer, config: Config, folder: Path) -> None:
 
 def training_module(config: Config, data: SignDataModule) -> GeneratorModule:
     from soke.build import policy
-    from soke.evaluation.validation import GenerationScore, spread_samples
     from soke.generator.module import GeneratorModule
 
     tokenizer, read_by = named_tokenizer(config, "cpu"), policy.readers(config, data.corpora)
-    generator, score = new_generator(config, tokenizer, data, [r.weights_hash for r in read_by.values()]), None
+    generator = new_generator(config, tokenizer, data, [r.weights_hash for r in read_by.values()])
     if config.train.init:
         policy.begin(generator, config)
-    if config.eval.generate_every:
-        samples, skipped = spread_samples(val_motions(config, data), config.eval.generate_clips)
-        data.record(skipped)
-        producer = SignProducer(generator, tokenizer, batch_size=config.eval.batch_size)
-        score = GenerationScore(producer, scored_body(config, "cpu"), samples, config.metric.dtw)
+    score = generation_score(
+        config, data, lambda samples: SignProducer(generator, tokenizer, batch_size=config.eval.batch_size)
+    )
     settings = dict(
         label_smoothing=config.train.label_smoothing, checkpointing=config.train.checkpointing, generation=score,
         generate_every=config.eval.generate_every,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
 from soke.body.motion import JointMotion, Motion
 from soke.build import agreement, devices
-from soke.build.body import layout_of, scored_body
-from soke.build.data import corpora_of, limits_of, statistics_of, val_motions
+from soke.build.body import layout_of
+from soke.build.data import corpora_of, limits_of, statistics_of
 from soke.build.tokenizer import export_folder_of
+from soke.build.validation import generation_score
 from soke.data.clip import Clip, locales_of
 from soke.data.lengths import fitted_indices
 from soke.errors import UserError
@@ -27,6 +28,7 @@ from soke.text.prompts import Prompts
 
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.data.datamodule import SignDataModule
+    from soke.data.dataset import MotionSample
     from soke.evaluation.outcome import Evaluation
     from soke.regressor.module import RegressorModule
 
@@ -119,18 +121,17 @@ def _check_prompts(config: Config, regressor: PoseRegressor, folder: Path) -> No
 
 
 def training_module(config: Config, data: SignDataModule) -> RegressorModule:
-    from soke.evaluation.validation import GenerationScore, spread_samples
     from soke.regressor.module import RegressorModule
     from soke.regressor.objectives import Objectives
 
-    regressor, score, r = new_regressor(config, data), None, config.regressor
-    if config.eval.generate_every:
-        samples, skipped = spread_samples(val_motions(config, data), config.eval.generate_clips)
-        data.record(skipped)
+    regressor, r = new_regressor(config, data), config.regressor
+
+    def producer(samples: Sequence[MotionSample]) -> RegressorProducer:
         signed = {(sample.clip.corpus, sample.clip.name): sample.motion for sample in samples}
         oracle = (lambda clip: signed[clip.corpus, clip.name]) if r.timing == "oracle" else None
-        producer = RegressorProducer(regressor, config.eval.batch_size, r.max_frames, oracle, warns=False)
-        score = GenerationScore(producer, scored_body(config, "cpu"), samples, config.metric.dtw)
+        return RegressorProducer(regressor, config.eval.batch_size, r.max_frames, oracle, warns=False)
+
+    score = generation_score(config, data, producer)
     objectives = Objectives(r.objectives, config.priority)
     return RegressorModule(regressor, config.train.optim, objectives, score, config.eval.generate_every)
 

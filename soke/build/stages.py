@@ -18,6 +18,11 @@ from soke.run.config import Config
 _RECOGNITION = tuple(f"RECOGNITION.{f.name.upper()}*" for f in fields(Recognition) if f.name != "features")
 _LAYOUT = tuple(f"PARTS*.{part.name}" for part in fields(Part))  # all of the parts, but how they are quantized
 
+_GENERATION = (  # of the scores of generated motion by which an epoch is chosen
+    "EVAL.GENERATE_CLIPS", "METRIC.DTW", "BODY.MODEL", "BODY.HEAD_PLACE", "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
+    "BODY.SKELETON",
+)
+
 
 @dataclass(frozen=True)
 class Late:
@@ -109,10 +114,7 @@ STAGES: dict[str, Stage] = {
         },
         exports=Late("soke.build.tokenizer.exports"),
         trained_by=(
-            "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "GENERATOR.*", "POLICY.*",
-            "EVAL.GENERATE_CLIPS",
-            "METRIC.DTW", "BODY.MODEL", "BODY.HEAD_PLACE", "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
-            "BODY.SKELETON",
+            "SEED", "TRAIN.*", "DATASET.*", "PARTS*", "TOKENIZER.*", "GENERATOR.*", "POLICY.*", *_GENERATION,
         ),
         model_keys=("PARTS*", "TOKENIZER.*", "GENERATOR.*"),
         tokenizer=Late("soke.build.tokenizer.named_tokenizer"),
@@ -128,8 +130,7 @@ STAGES: dict[str, Stage] = {
         exports=Late("soke.build.tokenizer.exports"),
         trained_by=(
             "SEED", "TRAIN.*", "DATASET.*", *_LAYOUT, "TOKENIZER.DOWNSAMPLE", "REGRESSOR.*", "PRIORITY.*",
-            "EVAL.GENERATE_CLIPS", "METRIC.DTW", "BODY.MODEL", "BODY.HEAD_PLACE", "BODY.FLAT_HAND_MEAN", "BODY.BETAS*",
-            "BODY.SKELETON",
+            *_GENERATION,
         ),
         model_keys=(*_LAYOUT, "REGRESSOR.*"),
         producer=Late("soke.build.regressor.trained_producer"),

@@ -28,10 +28,10 @@ def with_languages(
 
     Raises UserError for a language that the regressor signs already, and for a `start` that it does not sign.
     """
-    known = [language for spec in specs.values() for language in spec.languages if language in languages_of(regressor)]
+    known = [language for spec in specs.values() for language in spec.languages if language in regressor.languages]
     if known:
         raise UserError(
-            f"the regressor signs {', '.join(known)} already ({', '.join(languages_of(regressor))}): leave the corpora of "
+            f"the regressor signs {', '.join(known)} already ({', '.join(regressor.languages)}): leave the corpora of "
             "that language out, or train a regressor of your own"
         )
     own = dict(regressor.groups)
@@ -101,7 +101,7 @@ def assembled(regressors: Sequence[PoseRegressor]) -> PoseRegressor:
         ):
             if ours != theirs:
                 raise UserError(
-                    f"regressors of {', '.join(languages_of(first))} and of {', '.join(languages_of(regressor))} do not "
+                    f"regressors of {', '.join(first.languages)} and of {', '.join(regressor.languages)} do not "
                     f"belong together: their {what} differ, {ours} and {theirs}; train both with one DATASET.STATISTICS "
                     "and one layout, or add one's languages to the other"
                 )
@@ -112,11 +112,6 @@ def assembled(regressors: Sequence[PoseRegressor]) -> PoseRegressor:
                 raise UserError(f"two regressors have a group {name} of {', '.join(sorted(both)) or 'other languages'}")
             groups[name] = group
     return _regressor(first, groups)
-
-
-def languages_of(regressor: PoseRegressor) -> list[str]:
-    """The sign languages that it signs."""
-    return [language for group in regressor.groups.values() for language in group.spec.languages]
 
 
 def _regressor(like: PoseRegressor, groups: Mapping[str, Group]) -> PoseRegressor:

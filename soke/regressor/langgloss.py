@@ -18,7 +18,7 @@ from soke.regressor.settings import Regressor
 from soke.regressor.transformer import Past
 from soke.settings import TransformerSettings
 from soke.text.lang_glosses import END, PADDING, LangGlosses
-from soke.transformer import EncoderDecoder, Memory, embedded
+from soke.transformer import EncoderDecoder, Memory, embedded, initialise_embedding
 
 
 @dataclass
@@ -50,14 +50,16 @@ class LangGlossFront(EncoderDecoder):
 
     def __init__(self, glosses: LangGlosses, settings: Regressor):
         own, width = settings.lang_gloss, settings.width
-        super().__init__(
+        super().__init__()
+        self.add_layers(
             TransformerSettings(width, own.layers, settings.heads, settings.feedforward, settings.dropout)
         )
         self.glosses, self.settings = glosses, own
         self.embedding = nn.Embedding(len(glosses), width, padding_idx=PADDING)
         self.head = nn.Linear(width, len(glosses))
+        self.initialise()
         # Unknown words are met in validation alone.
-        self.initialise(self.embedding, [PADDING, *(glosses.unknown(language) for language in glosses.words)])
+        initialise_embedding(self.embedding, [PADDING, *(glosses.unknown(language) for language in glosses.words)])
 
     def decode(self, ids: Tensor, memory: Memory, past: Past | None = None) -> tuple[Tensor, Past]:
         """Hidden states [B, S, width] at tokens [B, S], and what a later call takes as `past`; with one, S is 1."""

@@ -73,9 +73,8 @@ class PoseRegressor(nn.Module):
         if wrong or not groups:
             raise ValueError(f"a group for {len(self.mean)} features is needed; of others are {wrong}")
         self.groups = nn.ModuleDict(groups)
-        languages = [language for group in groups.values() for language in group.spec.languages]
-        if len(set(languages)) != len(languages):
-            raise ValueError(f"two groups are of one sign language; they are of {', '.join(sorted(languages))}")
+        if len(set(self.languages)) != len(self.languages):
+            raise ValueError(f"two groups are of one sign language; they are of {', '.join(sorted(self.languages))}")
         self._hash = StateHash()
 
     @property
@@ -83,6 +82,11 @@ class PoseRegressor(nn.Module):
         """Of the first group that is not frozen, else of the first."""
         groups = list(self.groups.values())
         return next((group for group in groups if not group.frozen), groups[0]).settings
+
+    @property
+    def languages(self) -> list[str]:
+        """The sign languages that it signs."""
+        return [language for group in self.groups.values() for language in group.spec.languages]
 
     @property
     def device(self) -> torch.device:
@@ -113,8 +117,7 @@ class PoseRegressor(nn.Module):
         for name, group in self.groups.items():
             if language in group.spec.languages:
                 return name
-        known = ", ".join(language for group in self.groups.values() for language in group.spec.languages)
-        raise UserError(f"the regressor does not sign {language}: it has learnt {known}")
+        raise UserError(f"the regressor does not sign {language}: it has learnt {', '.join(self.languages)}")
 
     def rate(self, sentence: Sentence) -> float:
         """Frames per second of the motion of a sentence. Raises UserError for an unknown language."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from soke.regressor.settings import Regressor
 from soke.text.vocabulary import TextVocabulary
-from soke.transformer import EncoderDecoder, KeysValues, Memory, embedded
+from soke.transformer import EncoderDecoder, KeysValues, Memory, embedded, initialise_embedding
 
 Past = list[KeysValues]
 
@@ -22,12 +22,14 @@ class ProgressiveTransformer(EncoderDecoder):
     """
 
     def __init__(self, vocabulary: int, features: int, settings: Regressor):
-        super().__init__(settings)
+        super().__init__()
+        self.add_layers(settings)
         width, self.settings, self.features = settings.width, settings, features
         self.token_embedding = nn.Embedding(vocabulary, width, padding_idx=TextVocabulary.PADDING)
         self.frame_embedding = nn.Linear(1 if settings.just_counter else features + 1, width)
         self.frame_head = nn.Linear(width, settings.future * features + 1)
-        self.initialise(self.token_embedding, [TextVocabulary.PADDING, TextVocabulary.UNKNOWN])
+        self.initialise()
+        initialise_embedding(self.token_embedding, [TextVocabulary.PADDING, TextVocabulary.UNKNOWN])
 
     def embed(self, ids: Tensor) -> Tensor:
         """Ids [B, L] -> [B, L, width], without their positions."""

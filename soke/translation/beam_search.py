@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
-from soke.translation.model import Memory, SignTranslationModel
+from soke.transformer import Memory
+from soke.translation.model import SignTranslationModel
 
 PADDING, BEGIN, END = TextVocabulary.PADDING, TextVocabulary.BEGIN, TextVocabulary.END
 
@@ -44,7 +45,7 @@ def beam_search(model: SignTranslationModel, memory: Memory, beams: int, max_tok
     words, where those that go on count as well. None of this depends on a length penalty, for sentences that compete
     are of the same length: whatever the penalty, the best is among what is returned. Nor on the other clips.
     """
-    batch, device = len(memory.frames), memory.frames.device
+    batch, device = len(memory.mask), memory.mask.device
     spare = 2 * beams - 1  # a step begins with at most beams - 1 ended and adds at most as many as there are beams
     tokens = torch.full((batch, spare + 1, max_tokens), PADDING, device=device)
     lengths = torch.ones(batch, spare + 1, dtype=torch.int64, device=device)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from soke.data.statistics import STD_FLOOR
 from soke.settings import TransformerSettings
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
-from soke.transformer import DecoderLayer, EncoderLayer, KeysValues, sinusoids
+from soke.transformer import DecoderLayer, EncoderDecoder, EncoderLayer, KeysValues, Memory
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
@@ -33,20 +33,6 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
 
 @dataclass
-class Memory:
-    """What the decoder reads of B clips.
-
-    states: [B, T, width] the encoder's output
-    frames: [B, T] bool, True where a frame is valid
-    cross:  per decoder layer the keys and values of the states, [B, H, T, width / H] each
-    """
-
-    states: Tensor
-    frames: Tensor
-    cross: list[KeysValues]
-
-
-@dataclass
 class TranslationOutput:
     """One pass under teacher forcing.
 
@@ -62,7 +48,7 @@ class TranslationOutput:
     memory: Memory
 
 
-class SignTranslationModel(nn.Module):
+class SignTranslationModel(EncoderDecoder):
     """Raw features to text; they are normalised inside.
 
     mean, std: [F] of the training features; std is floored
@@ -89,14 +75,7 @@ class SignTranslationModel(nn.Module):
         self.decoder_norm = nn.LayerNorm(width, eps=1e-6)
         self.text_head = nn.Linear(width, texts, bias=False)
         self.dropout = nn.Dropout(settings.dropout)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for name, parameter in self.named_parameters():
-            if parameter.ndim > 1:
-                nn.init.xavier_uniform_(parameter)
-            elif name.endswith("bias"):
-                nn.init.zeros_(parameter)
+        self.initialise()
         with torch.no_grad():
             self.text_embedding.weight[TextVocabulary.PADDING] = 0
 
@@ -104,11 +83,7 @@ class SignTranslationModel(nn.Module):
         """Raw features [B, T, F] of clips of `lengths` [B] frames, each at least one."""
         frames = torch.arange(features.shape[1], device=features.device) < lengths[:, None]
         x = self.frame_embedding((features - self.mean) / self.std)
-        x = self._placed(self.frame_norm(x, frames), 0)
-        for layer in self.encoder:
-            x = layer(x, frames[:, None, None])
-        states = self.encoder_norm(x)
-        return Memory(states, frames, [layer.cross_attention.keys_values(states) for layer in self.decoder])
+        return self.encode_embedded(self.frame_norm(x, frames), frames)
 
     def decode(
         self, tokens: Tensor, memory: Memory, past: list[KeysValues] | None = None
@@ -117,13 +92,9 @@ class SignTranslationModel(nn.Module):
 
         Sequence n belongs to clip n // (N / B). With a past, `tokens` is the one that comes next, [N, 1].
         """
-        start = 0 if past is None else past[0][0].shape[2]
         x = self.text_norm(self.text_embedding(tokens), tokens != TextVocabulary.PADDING)
-        x, mask, kept = self._placed(x, start), memory.frames[:, None, None], []
-        for i, layer in enumerate(self.decoder):
-            x, own = layer(x, memory.cross[i], mask, None if past is None else past[i])
-            kept.append(own)
-        return self.text_head(self.decoder_norm(x)), kept
+        states, kept = self.decode_embedded(x, memory, past)
+        return self.text_head(states), kept
 
     def gloss_scores(self, memory: Memory) -> Tensor | None:
         """Log-probabilities [B, T, glosses] of every frame, None for a model without glosses."""
@@ -151,10 +122,9 @@ class SignTranslationModel(nn.Module):
         ctc = None if scores is None else _ctc(scores, lengths, glosses, gloss_counts)
         return TranslationOutput(text_loss / len(text), ctc, scores, memory)
 
-    def _placed(self, embedded: Tensor, start: int) -> Tensor:
-        """Embeddings [N, L, width] between -1 and 1, with the positions from `start` on."""
-        positions = torch.arange(start, start + embedded.shape[1], device=embedded.device)
-        return self.dropout(functional.softsign(embedded) + sinusoids(positions, embedded.shape[2]))
+    def _placed(self, x: Tensor, start: int) -> Tensor:
+        """Embeddings between -1 and 1, with the positions from `start` on."""
+        return super()._placed(functional.softsign(x), start)
 
 
 def _ctc(scores: Tensor, lengths: Tensor, glosses: Tensor, counts: Tensor) -> Tensor:

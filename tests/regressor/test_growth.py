@@ -15,7 +15,7 @@ from soke.data.dataset import MotionBatch, MotionSample
 from soke.errors import UserError
 from soke.evaluation.protocols import Typed
 from soke.regressor.group import specs_of
-from soke.regressor.growth import assembled, languages_of, only, start_from, with_languages
+from soke.regressor.growth import assembled, only, start_from, with_languages
 from soke.regressor.module import RegressorModule
 from soke.regressor.regressor import PoseRegressor
 from soke.run.settings import Optim
@@ -159,7 +159,7 @@ def test_an_added_group_leaves_the_others_as_they_are_to_the_bit(new_language, t
     assert not torch.equal(state_of(grown, NEW)["network.frame_head.weight"], fresh["network.frame_head.weight"])
     module.export(tmp_path / "grown")
     loaded = PoseRegressor.from_pretrained(tmp_path / "grown")
-    assert languages_of(loaded) == ["ASL", "DGS", NEW] and torch.equal(loaded.mean, model.mean)
+    assert loaded.languages == ["ASL", "DGS", NEW] and torch.equal(loaded.mean, model.mean)
     assert torch.equal(loaded.std, model.std)
     for name, (found, weights) in before.items():
         assert loaded.groups[name].hash == found
@@ -224,10 +224,10 @@ def test_a_group_is_saved_and_loaded_alone_and_a_model_is_put_together_of_groups
     for language in ("ASL", "DGS"):
         only(model, [language]).save_pretrained(tmp_path / language)
     alone = [PoseRegressor.from_pretrained(tmp_path / language) for language in ("ASL", "DGS")]
-    assert [languages_of(one) for one in alone] == [["ASL"], ["DGS"]]
+    assert [one.languages for one in alone] == [["ASL"], ["DGS"]]
     signed = model.generate(TYPED, 8).features
     for one in alone:
-        rows = [i for i, sentence in enumerate(TYPED) if sentence.language in languages_of(one)]
+        rows = [i for i, sentence in enumerate(TYPED) if sentence.language in one.languages]
         for row, features in zip(rows, one.generate([TYPED[i] for i in rows], 8).features):
             assert_same(features, signed[row])
         with pytest.raises(UserError, match="does not sign"):
