@@ -7,6 +7,7 @@ python tests/gpu/speed.py --small   small models, to try the script (on a CPU to
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
 import time
@@ -34,6 +35,10 @@ from soke.data.statistics import Statistics  # noqa: E402
 from soke.generator.module import GeneratorModule  # noqa: E402
 from soke.metrics.dtw import dtw_jpe_pairs  # noqa: E402
 from soke.metrics.dtw_torch import dtw_jpe_batch  # noqa: E402
+from soke.regressor.group import new_group, specs_of  # noqa: E402
+from soke.regressor.module import RegressorModule  # noqa: E402
+from soke.regressor.objectives import Objectives  # noqa: E402
+from soke.regressor.regressor import PoseRegressor  # noqa: E402
 from soke.run.config import load_config  # noqa: E402
 from soke.run.settings import Optim  # noqa: E402
 from soke.settings import TransformerSettings  # noqa: E402
@@ -100,6 +105,14 @@ class Stages:
             generator = make_generator("multi_head", "cpu", self.small, tokenizer.hash)
             module = GeneratorModule(generator, tokenizer, optim)
             return module, code_batch(generator, 4 if self.small else 32), [generator.mbart]
+        if name == "regressor":
+            narrow = ["REGRESSOR.WIDTH=32", "REGRESSOR.FEEDFORWARD=32"] if self.small else []
+            config = load_config("configs/progressive_transformer.yaml", overrides=narrow)
+            specs = specs_of(config.regressor, clips(64), {"ASL": "en"}, {"speed": 24.0})
+            groups = {name: new_group(spec, sum(self.layout.sizes.values())) for name, spec in specs.items()}
+            regressor = PoseRegressor(self.layout, self.zero, self.one, groups)
+            module = RegressorModule(regressor, optim, Objectives(config.regressor.objectives, config.priority))
+            return module, motion_batch(self.layout, 4 if self.small else 32), list(regressor.groups.values())
         settings = TransformerSettings(*((32, 1, 2, 32) if self.small else (512, 3, 8, 2048)), 0.1)
         statistics = Statistics(self.zero, self.one, self.layout.hash)
         translator = BackTranslator.untrained(clips(64), self.layout, statistics, settings, "en_XX", "word", True)
@@ -118,6 +131,20 @@ class Stopwatch(pl.Callback):
                 self.begun = time.perf_counter()
             else:
                 self.seconds = time.perf_counter() - self.begun
+
+
+@contextlib.contextmanager
+def products(precision: str) -> Iterator[None]:
+    """How float32 matrices and convolutions are multiplied: "highest", or "high", with TF32."""
+    convolutions = torch.backends.cudnn.conv
+    before = torch.get_float32_matmul_precision(), convolutions.fp32_precision
+    torch.set_float32_matmul_precision(precision)
+    convolutions.fp32_precision = "ieee" if precision == "highest" else "tf32"
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        convolutions.fp32_precision = before[1]
 
 
 def steps_per_second(stages: Stages, name: str, precision: str, compiled: bool) -> tuple[float, float]:
@@ -139,13 +166,15 @@ def steps_per_second(stages: Stages, name: str, precision: str, compiled: bool) 
 
 
 def training(stages: Stages) -> Iterator[tuple[str, ...]]:
-    kinds = [("float32", "32-true", False), ("bf16", "bf16-mixed", False)]
-    if DEVICE == "cuda":
-        kinds.append(("bf16, compiled", "bf16-mixed", True))
-    for name in ("tokenizer", "generator", "translation"):
+    kinds = [
+        ("float32", "32-true", False), ("TF32", "32-true", False), ("TF32, compiled", "32-true", True),
+        ("bf16", "bf16-mixed", False), ("bf16, compiled", "bf16-mixed", True),
+    ]
+    for name in ("tokenizer", "generator", "translation", "regressor"):
         first = None
-        for label, precision, compiled in kinds:
-            rate, memory = steps_per_second(stages, name, precision, compiled)
+        for label, precision, compiled in kinds if DEVICE == "cuda" else kinds[:1]:
+            with products("high" if "TF32" in label else "highest"):
+                rate, memory = steps_per_second(stages, name, precision, compiled)
             first = first or rate
             yield f"train {name}", label, f"{rate:7.2f} steps/s", f"{rate / first:5.2f}x float32, {memory:.1f} GB"
             release()

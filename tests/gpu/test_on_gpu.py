@@ -15,8 +15,10 @@ import train
 from soke.body.model import load_body_model, load_smplfx
 from soke.body.motion import Motion
 from soke.generator import Search, SignProducer
+from soke.report.results import read_results
 from soke.run.config import ROOT
 from soke.tokenizer.autoencoder import ConvEncoder
+from tests.recognition.test_stage import write_shop
 from tests.test_chain import Workshop
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
@@ -24,6 +26,11 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 SEARCHES = [Search(), Search("sample", top_k=5, top_p=0.9, seed=1), Search("beam", beams=3), Search(no_repeat=2)]
 TEXTS, LANGUAGES = ["the dog sleeps in the garden today", "the cat buys the book again"], ["ASL", "ASL"]
 ON_GPU = ("ACCELERATOR=gpu", "DEVICE=1", "TRAIN.NUM_WORKERS=2")
+SMALL = ("REGRESSOR.WIDTH=16", "REGRESSOR.FEEDFORWARD=16", "REGRESSOR.MAX_FRAMES=40")
+MLSF = (*SMALL, "REGRESSOR.GROUPS=per_language", "REGRESSOR.OBJECTIVES={mse: 0.4, plc: 0.3, rwr: 0.3}")
+LANG_GLOSS = (
+    *SMALL, "REGRESSOR.SOURCE=prompt", "REGRESSOR.LANG_GLOSS={LAYERS: 1, WEIGHT: 1.0, MAX_TOKENS: 8}",
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +48,15 @@ def producers(shop: Workshop) -> tuple[SignProducer, SignProducer]:
     return SignProducer.from_pretrained(folder), SignProducer.from_pretrained(folder, "cuda")
 
 
-def test_scores_are_those_of_the_cpu(shop):
+@pytest.mark.parametrize("system", ["soke", "progressive_transformer"])
+def test_scores_are_those_of_the_cpu(shop, system):
     def cells(*more: str) -> list[dict]:
-        shop.run(test_entry, "soke", *more)
-        return json.loads(shop.folder("results", "toy", "table.json").read_text(encoding="utf-8"))["cells"]
+        shop.run(test_entry, system, f"NAME={name}", *(MLSF if name == "regressor" else ()), *more)
+        return json.loads(shop.folder("results", name, "table.json").read_text(encoding="utf-8"))["cells"]
 
+    name = "toy" if system == "soke" else "regressor"
+    if name == "regressor":
+        shop.run(train, system, f"NAME={name}", *MLSF)
     there, here = cells(), cells("ACCELERATOR=cpu")
     assert len(here) == len(there) > 100
     for ours, theirs in zip(here, there):
@@ -81,13 +92,28 @@ def test_motions_are_those_of_the_cpu(shop, body):
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
-@pytest.mark.parametrize("stage", ["deto", "soke", "back_translation"])
+@pytest.mark.parametrize("stage", ["deto", "soke", "back_translation", "progressive_transformer", "soke_grpo"])
 def test_half_precision_trains(shop, stage, precision):
-    name = f"NAME={stage}-{precision}"
-    shop.run(train, stage, name, f"TRAIN.PRECISION={precision}")
+    more = {
+        "progressive_transformer": LANG_GLOSS,
+        "soke_grpo": (f"TRAIN.INIT={shop.folder('experiments', 'generator', 'toy', 'generator')}", "POLICY.SAMPLES=2"),
+    }
+    shop.run(train, stage, f"NAME={stage}-{precision}", f"TRAIN.PRECISION={precision}", *more.get(stage, ()))
     runs = shop.folder("experiments").glob(f"*/{stage}-{precision}")
     weights = [path for run in runs for path in run.rglob("*.safetensors")]
     assert weights, "nothing was exported"
+    assert all(value.isfinite().all() for path in weights for value in load_file(path).values())
+
+
+def test_signs_are_recognised_as_on_the_cpu(tmp_path):
+    config = str(write_shop(tmp_path))
+    train.main(["--cfg", config, "--nodebug", *ON_GPU, "TRAIN.END_EPOCH=2"])
+    tables = []
+    for accelerator in ("gpu", "cpu"):
+        test_entry.main(["--cfg", config, f"ACCELERATOR={accelerator}", "--out_dir", str(tmp_path / accelerator)])
+        tables.append([(cell.metric, cell.score.values) for cell in read_results(tmp_path / accelerator).cells])
+    for (metric, there), (same, here) in zip(*tables, strict=True):
+        assert metric == same and there == pytest.approx(here, rel=1e-3, abs=1e-3)
 
 
 def test_an_overflow_in_half_precision_is_survived(shop, monkeypatch, caplog):
