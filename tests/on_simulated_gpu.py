@@ -21,8 +21,9 @@ from soke.build import devices, trainer
 from soke.generator import Search, SignProducer
 from soke.metrics.dtw_torch import dtw_jpe_batch
 from soke.report.results import read_results
+from soke.run.callbacks import FiniteWeights
 from soke.run.config import ROOT
-from soke.run.training import EpochMeans, FiniteWeights
+from soke.run.training import EpochMeans
 from tests.recognition.test_stage import write_shop
 from tests.simulated_gpu import DEVICE, Simulation, waits
 from tests.test_chain import Workshop

@@ -38,7 +38,8 @@ print("modules:", *sys.modules)
 # What a typed sentence does without: training, scores, tables, other stages, dictionaries of other languages.
 NEEDLESS = {
     "pytorch_lightning", "lightning_fabric", "torchmetrics", "sacrebleu", "pandas", "matplotlib", "tensorboard", "roma",
-    "jieba", "my_reader", "soke.data.datamodule", "soke.run.training", "soke.generator.module", "soke.tokenizer.module",
+    "jieba", "my_reader", "soke.data.datamodule", "soke.run.training", "soke.run.optim", "soke.generator.module",
+    "soke.tokenizer.module",
     "soke.translation.module", "soke.translation.model", "soke.evaluation.rows", "soke.evaluation.scoring",
     "soke.report.tables", "soke.metrics.dtw", "soke.metrics.text_scores",
 }

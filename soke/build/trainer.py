@@ -14,8 +14,9 @@ from soke.build.devices import lightning_devices
 from soke.build.stages import Stage
 from soke.errors import UserError
 from soke.run import folders
+from soke.run.callbacks import BatchSeed, BestCheckpoint, FiniteWeights
 from soke.run.config import Config, to_plain
-from soke.run.training import BatchSeed, BestCheckpoint, FiniteWeights, StepLog
+from soke.run.watching import StepLog
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")  # inside Lightning

@@ -15,8 +15,9 @@ from soke.errors import UserError
 from soke.evaluation.validation import GenerationScore
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
+from soke.run.optim import follow, optimizers_of
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizers_of
+from soke.run.training import EpochMeans, in_float32, no_loss
 from soke.tokenizer.codes import Codes
 from soke.tokenizer.tokenizer import SignTokenizer
 

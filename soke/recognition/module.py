@@ -12,8 +12,9 @@ from soke.errors import UserError
 from soke.metrics.recognition import ALL, TOP, TopAccuracy, ranks
 from soke.recognition.data import SignBatch
 from soke.recognition.recognizer import HOW_TO_TRAIN, SignRecognizer
+from soke.run.optim import follow, optimizers_of
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans, follow, in_float32, optimizers_of
+from soke.run.training import EpochMeans, in_float32
 
 PROVENANCE_KEY = "recognizer"  # of a checkpoint
 

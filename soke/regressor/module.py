@@ -20,8 +20,9 @@ from soke.metrics.text_scores import BLEU
 from soke.regressor.group import RegressorOutput
 from soke.regressor.objectives import Objectives, mean_error
 from soke.regressor.regressor import PoseRegressor
+from soke.run.optim import follow, optimizers_of
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans, follow, in_float32, no_loss, optimizers_of
+from soke.run.training import EpochMeans, in_float32, no_loss
 
 _CHECKED = ("layout_hash", "statistics_hash", "form_of_frames", "groups", "frozen_groups")
 PROVENANCE_KEY = "regressor"  # of a checkpoint

@@ -20,9 +20,9 @@ from soke.generator.model import SignGenerator
 from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
 from soke.generator.schemes import ABSENT, SCHEMES
+from soke.run.callbacks import BatchSeed
 from soke.run.config import keyed
 from soke.run.settings import Optim
-from soke.run.training import BatchSeed
 from soke.tokenizer.codes import Codes
 from tests.generator.helpers import CODEBOOKS, M3T, make_generator
 from tests.tokenizer.helpers import small_tokenizer

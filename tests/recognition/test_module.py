@@ -15,8 +15,8 @@ from soke.recognition.model import SignClassifier
 from soke.recognition.module import RecognitionModule
 from soke.recognition.recognizer import SignRecognizer
 from soke.recognition.scoring import recognition
+from soke.run.callbacks import BatchSeed
 from soke.run.settings import Optim
-from soke.run.training import BatchSeed
 from tests.recognition.helpers import SIGNS, SIZES, ToySigns, features, tokenizer
 from tests.recognition.test_data import recognition_data
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from soke.data.dataset import MotionSample
 from soke.regressor.module import RegressorModule
 from soke.regressor.objectives import Objectives
-from soke.run.training import BatchSeed
+from soke.run.callbacks import BatchSeed
 from tests.regressor.helpers import CONFIG, batch_of, regressor, samples
 
 SHARES = {"mse": 0.5, "plc": 0.5}

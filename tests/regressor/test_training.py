@@ -23,9 +23,9 @@ from soke.regressor.objectives import mean_error
 from soke.regressor.producer import RegressorProducer
 from soke.regressor.regressor import PoseRegressor
 from soke.regressor.spread import ErrorSpread
+from soke.run.callbacks import BatchSeed
 from soke.run.config import load_config
 from soke.run.settings import Optim
-from soke.run.training import BatchSeed
 from tests.data.skels_writing import write_skels_corpus
 from tests.regressor.helpers import FEATURES, LAYOUT, SETTINGS, batch_of, objectives, regressor, samples
 

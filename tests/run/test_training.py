@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader
 
 from soke.build.trainer import new_trainer
 from soke.errors import UserError
-from soke.run import training
+from soke.run import watching
 from soke.run.config import load_config
 from soke.run.folders import Run, export
+from soke.run.optim import follow, optimizers_of
 from soke.run.settings import Optim
-from soke.run.training import follow, optimizers_of
 
 
 class Line(pl.LightningModule):
@@ -270,8 +270,8 @@ def test_rate_norm_and_speed_are_logged_every_so_many_steps(tmp_path):
 
 def test_accumulated_batches_are_one_step_and_all_samples_count(monkeypatch):
     times = iter(range(100))
-    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(times)))
-    log, lines = training.StepLog(2), []
+    monkeypatch.setattr(watching.time, "perf_counter", lambda: float(next(times)))
+    log, lines = watching.StepLog(2), []
     logger = SimpleNamespace(log_metrics=lambda values, step: lines.append((step, values)))
     trainer = SimpleNamespace(global_step=0, is_global_zero=True, world_size=3, loggers=[logger], current_epoch=7)
     weight = nn.Parameter(torch.zeros(2))

@@ -23,8 +23,8 @@ from soke.data.dataset import MotionSample, collate_motions
 from soke.errors import UserError
 from soke.metrics.joint_sets import BODY_JOINTS
 from soke.metrics.motion_errors import MotionErrors
+from soke.run.callbacks import FiniteWeights
 from soke.run.settings import Optim
-from soke.run.training import FiniteWeights
 from soke.tokenizer.module import TokenizerModule
 from soke.tokenizer.settings import Fsq, Loss
 from soke.tokenizer.tokenizer import SignTokenizer

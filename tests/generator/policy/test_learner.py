@@ -17,8 +17,8 @@ from soke.generator.policy import learner as learning
 from soke.generator.policy.likelihood import distributions, drawn
 from soke.generator.policy.module import PolicyModule
 from soke.generator.settings import Search
+from soke.run.callbacks import BatchSeed
 from soke.run.settings import Optim
-from soke.run.training import BatchSeed
 from tests.evaluation.helpers import Corpus
 from tests.generator.policy.helpers import make_learner, make_producer
 from tests.generator.test_module import Gradients
