@@ -30,13 +30,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from soke.build.trainer import train
     from soke.regressor.regressor import PoseRegressor
     from soke.run import folders
-    from soke.run.config import resolve
+    from soke.run.config import model_folder
 
     train(stage_of(config), config, debug=not args.nodebug)
     export = folders.export_folder(config)
     if not args.nodebug or not export.is_dir():  # a trial, or interrupted
         return
-    before, after = (PoseRegressor.from_pretrained(folder).groups for folder in (resolve(config.train.init), export))
+    before, after = (PoseRegressor.from_pretrained(folder).groups for folder in (model_folder(config.train.init), export))
     if any(after[name].hash != group.hash for name, group in before.items()):
         raise UserError(f"{export} does not hold the groups of {config.train.init} as they were: train it again")
     added = ", ".join(name for name in after if name not in before)

@@ -11,7 +11,7 @@ from soke.errors import UserError
 from soke.generator.model import SignGenerator
 from soke.generator.settings import Generator
 from soke.run.changes import ABSENT, Changes, described
-from soke.run.config import Config, resolve
+from soke.run.config import Config, model_folder
 from soke.settings import Settings
 from soke.tokenizer.saved import saved_hash
 from soke.tokenizer.settings import Networks, written_as
@@ -47,7 +47,7 @@ def check_generator(
         if knows_signs != (lexicon is not None or bool(word_codes)):
             made["DATASET.LEXICON"] = ("a lexicon" if knows_signs else None, lexicon)
     pairs |= made
-    named = saved_hash(resolve(config.tokenizer.path)) if config.tokenizer.path else None
+    named = saved_hash(model_folder(config.tokenizer.path)) if config.tokenizer.path else None
     if named is not None:
         pairs["TOKENIZER.PATH"] = (f"tokenizer {tokenizer.hash}", f"tokenizer {named}")
     _require(pairs, folder)

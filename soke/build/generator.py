@@ -28,7 +28,7 @@ from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.generator.retrieval import Keywords, Signs
 from soke.generator.spec import GeneratorSpec
-from soke.run.config import Config, keyed, resolve
+from soke.run.config import Config, keyed, model_folder, resolve
 from soke.run.processes import World
 from soke.tokenizer.tokenizer import SignTokenizer
 
@@ -139,8 +139,8 @@ def new_generator(
         "keywords": _named(g.retrieval.keywords) if keywords else "",
         "word_codes": _named(g.retrieval.word_codes) if signs else "",
     }
-    begun = read_settings(resolve(config.train.init))[0].readers if config.train.init else []
-    settings = replace(g, mbart=resolve(g.mbart).name, retrieval=replace(g.retrieval, **made_of))
+    begun = read_settings(model_folder(config.train.init))[0].readers if config.train.init else []
+    settings = replace(g, mbart=Path(g.mbart).name, retrieval=replace(g.retrieval, **made_of))
     spec = GeneratorSpec(
         settings, languages=list(dict.fromkeys(languages.values())), streams=tokenizer.streams,
         tokenizer_hash=tokenizer.hash, fps=fps, corpora=languages,
@@ -148,7 +148,7 @@ def new_generator(
         data=store.digest(data.dataset("train", "codes").clips), readers=sorted({*begun, *readers}),
     )
     with keyed():
-        return SignGenerator.from_mbart(resolve(g.mbart), spec, signs, keywords)
+        return SignGenerator.from_mbart(model_folder(g.mbart), spec, signs, keywords)
 
 
 def _signs(config: Config, tokenizer: SignTokenizer, store: CodeStore, corpora: Sequence[Corpus]) -> Signs:

@@ -16,7 +16,7 @@ from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.generator.spec import GeneratorSpec
 from soke.run.changes import described
-from soke.run.config import Config, resolve
+from soke.run.config import Config, model_folder
 from soke.storage import folder_hash
 from soke.tokenizer.tokenizer import SignTokenizer
 from soke.translation import BackTranslator
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 def begin(generator: SignGenerator, config: Config) -> None:
     """Gives the generator the weights of the one that TRAIN.INIT names. A log says what of it does not fit; for learning
     by reward, which is measured against where it began, that is an error (UserError)."""
-    folder = resolve(config.train.init)
+    folder = model_folder(config.train.init)
     left = begin_from(generator, folder)
     other = agreement.of_begun(generator.spec.settings, read_settings(folder)[0].settings)
     found = [f"settings differ (trained -> asked), {described(other)}"] * bool(other)
@@ -56,14 +56,14 @@ def readers(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTranslat
         return {}
     found = {}
     for corpus in corpora:
-        folder = folder_of_corpus(resolve(config.policy.reader), corpus.name)
+        folder = folder_of_corpus(model_folder(config.policy.reader), corpus.name)
         if not folder.is_dir():
             raise UserError(
                 f"POLICY.READER: there is no model in {folder}, whose reading is to be rewarded; train it with another "
                 f"SEED and NAME than those of METRIC.BACK_TRANSLATION, or set POLICY.REWARDS.bleu=0"
             )
         found[corpus.name] = back_translator(config, folder, corpus, "cpu")
-        tester = folder_of_corpus(resolve(config.metric.back_translation), corpus.name)
+        tester = folder_of_corpus(model_folder(config.metric.back_translation), corpus.name)
         if config.metric.back_translation and tester.is_dir():
             _refuse_examiner(found[corpus.name].weights_hash, BackTranslator.from_pretrained(tester), corpus.name)
     return found
@@ -108,7 +108,7 @@ def training_module(
     points = Points(body_model(config, "cpu"))
     learner = PolicyLearner(
         config.policy, producer, References(datasets, producer, points), points, read_by,
-        folder_hash(resolve(config.train.init)), data.record,
+        folder_hash(model_folder(config.train.init)), data.record,
     )
     return PolicyModule(
         generator, tokenizer, config.train.optim, learner=learner, clips=[sample.clip for sample in samples], **settings

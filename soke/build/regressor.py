@@ -21,7 +21,7 @@ from soke.regressor.group import GroupSpec, new_group, specs_of
 from soke.regressor.growth import with_languages
 from soke.regressor.producer import RegressorProducer
 from soke.regressor.regressor import PoseRegressor
-from soke.run.config import Config, keyed, resolve
+from soke.run.config import Config, keyed, model_folder, resolve
 from soke.run.processes import World
 from soke.text.locales import canonical
 from soke.text.prompts import Prompts
@@ -82,7 +82,7 @@ def _specs(config: Config, data: SignDataModule) -> dict[str, GroupSpec]:
 def _grown(config: Config, data: SignDataModule) -> PoseRegressor:
     """The new languages' motions are normalised by the model's statistics, on which depends what its own groups sign. The
     log tells where they are far from each other."""
-    folder, start, parts = resolve(config.train.init), config.train.init_language, layout_of(config)
+    folder, start, parts = model_folder(config.train.init), config.train.init_language, layout_of(config)
     model = PoseRegressor.from_pretrained(folder)
     agreement.check_features(config, parts, model, folder)
     with keyed():

@@ -11,7 +11,7 @@ from soke.build.data import statistics_of
 from soke.data.clip import Corpus
 from soke.errors import UserError
 from soke.run import folders
-from soke.run.config import Config, resolve
+from soke.run.config import Config, model_folder
 from soke.run.processes import World
 from soke.tokenizer.tokenizer import SignTokenizer
 
@@ -30,7 +30,7 @@ def named_tokenizer(config: Config, device: str | None = None) -> SignTokenizer:
     """The tokenizer that TOKENIZER.PATH names (UserError where it names none). device: as of `own_tokenizer`"""
     if not config.tokenizer.path:
         raise UserError("TOKENIZER.PATH is empty: set it to the folder of a trained tokenizer")
-    return _trained(config, resolve(config.tokenizer.path), device)
+    return _trained(config, model_folder(config.tokenizer.path), device)
 
 
 def _trained(config: Config, folder: Path, device: str | None) -> SignTokenizer:
@@ -41,7 +41,7 @@ def _trained(config: Config, folder: Path, device: str | None) -> SignTokenizer:
 
 def export_folder_of(config: Config) -> Path:
     """Folder of the trained model that is to be tested or shown."""
-    return resolve(config.test.checkpoint) if config.test.checkpoint else folders.export_folder(config)
+    return model_folder(config.test.checkpoint) if config.test.checkpoint else folders.export_folder(config)
 
 
 def exports(config: Config) -> dict[str, Path]:

@@ -15,7 +15,7 @@ from soke.build.readers import with_sentences
 from soke.data.clip import Corpus, locale_of
 from soke.data.fingerprints import annotation_hashes
 from soke.errors import UserError
-from soke.run.config import Config, resolve
+from soke.run.config import Config, model_folder
 from soke.run.processes import World
 from soke.text.words import level_of
 from soke.translation import BackTranslator
@@ -92,7 +92,7 @@ def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[s
 
 def exports(config: Config) -> dict[str, Path]:
     """Corpus -> folder of its model."""
-    folder = resolve(config.test.checkpoint) if config.test.checkpoint else config.run_folder
+    folder = model_folder(config.test.checkpoint) if config.test.checkpoint else config.run_folder
     return {name: folder_of_corpus(folder, name) for name in config.dataset.corpora}
 
 
@@ -124,7 +124,7 @@ def readers_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTrans
         return {}
     readers = {}
     for corpus in corpora:
-        folder = folder_of_corpus(resolve(config.metric.back_translation), corpus.name)
+        folder = folder_of_corpus(model_folder(config.metric.back_translation), corpus.name)
         if not folder.is_dir():
             log.warning(
                 "no back-translation of %s: there is no model in %s; train it with `python -m train --cfg "

@@ -19,6 +19,7 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from soke import hub
 from soke.body.settings import Part
 from soke.errors import UserError
 from soke.run.schema import ROOT, Config, contradictions, resolve
@@ -51,6 +52,12 @@ def load_config(file: str | Path, assets: str | Path | None = None, overrides: I
     if problems:
         raise UserError(f"{file}: " + "; ".join(problems))
     return config
+
+
+def model_folder(name: str | Path) -> Path:
+    """Folder of a model that a configuration names: a path as of `resolve`, or user/name[@revision] on the hub. Raises
+    UserError as `soke.hub.model_folder`."""
+    return hub.model_folder(name, ROOT)
 
 
 def to_yaml(config: Config) -> str:
