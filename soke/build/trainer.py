@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from typing import Sequence
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
@@ -16,6 +17,7 @@ from soke.errors import UserError
 from soke.run import folders
 from soke.run.callbacks import BatchSeed, BestCheckpoint, FiniteWeights
 from soke.run.config import Config, to_plain
+from soke.run.parameters import Still, freeze
 from soke.run.watching import StepLog
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
@@ -33,14 +35,17 @@ def train(stage: Stage, config: Config, debug: bool) -> None:
     with folders.open_run(config, stage.trained_by, debug) as run:
         data = stage.data(run.config, run.folder)
         module = stage.module(run.config, data)
+        still = freeze(module.trained, run.config.train.freeze)
         folders.record(run.folder, "provenance", module.provenance())
-        trainer = new_trainer(run, module)
+        trainer = new_trainer(run, module, [Still(still)] if still else [])
         folders.fit(run, trainer, module, data)
         folders.export(run, module, trainer)
 
 
-def new_trainer(run: folders.Run, module: pl.LightningModule) -> pl.Trainer:
-    """module: has, besides, `monitor`, the score by which the exported checkpoint is chosen, see `folders.monitors`, and
+def new_trainer(
+    run: folders.Run, module: pl.LightningModule, callbacks: Sequence[pl.Callback] = ()
+) -> pl.Trainer:
+    """callbacks: further ones; module: has, besides, `monitor`, the score by which the exported checkpoint is chosen, see `folders.monitors`, and
     `monitor_mode`, min or max"""
     config = run.config
     continued = len(list(run.folder.glob("csv*")))  # a logger would delete the lines of the run that it continues
@@ -55,7 +60,7 @@ def new_trainer(run: folders.Run, module: pl.LightningModule) -> pl.Trainer:
         loggers.append(_wandb(run))
     callbacks = [
         BatchSeed(config.seed), FiniteWeights(), StepLog(config.logger.every_steps), last,
-        TQDMProgressBar(refresh_rate=_BAR_BATCHES),
+        TQDMProgressBar(refresh_rate=_BAR_BATCHES), *callbacks,
     ]
     for submodule, score in folders.monitors(module).items():
         name = Path(folders.best_file(submodule)).stem

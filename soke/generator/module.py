@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from soke import __version__
 from soke.data.dataset import CodeBatch
@@ -16,6 +17,7 @@ from soke.evaluation.validation import GenerationScore
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.run.optim import follow, optimizers_of
+from soke.run.parameters import groups_of
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, in_float32, no_loss
 from soke.tokenizer.codes import Codes
@@ -129,8 +131,13 @@ class GeneratorModule(pl.LightningModule):
                 self.log(f"{stage}/perplexity_{name.removeprefix('loss_')}", mean.exp())
         return means
 
+    @property
+    def trained(self) -> nn.Module:
+        """What the names of TRAIN.FREEZE are of."""
+        return self.generator
+
     def configure_optimizers(self) -> dict[str, Any]:
-        return optimizers_of(self.generator.parameters(), self.optim, self.trainer.max_epochs, self.monitor_mode)
+        return optimizers_of(groups_of(self.trained, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def export(self, folder: Path) -> None:
         """Writes generator and tokenizer for `SignProducer.from_pretrained`; of several processes, the first does."""

@@ -13,6 +13,7 @@ from soke.metrics.recognition import ALL, TOP, TopAccuracy, ranks
 from soke.recognition.data import SignBatch
 from soke.recognition.recognizer import HOW_TO_TRAIN, SignRecognizer
 from soke.run.optim import follow, optimizers_of
+from soke.run.parameters import groups_of
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, in_float32
 
@@ -66,8 +67,13 @@ class RecognitionModule(pl.LightningModule):
         self.log_dict(scores)
         follow(self, scores[self.monitor], self.optim)
 
+    @property
+    def trained(self) -> nn.Module:
+        """What the names of TRAIN.FREEZE are of."""
+        return self.recognizer
+
     def configure_optimizers(self) -> dict[str, Any]:
-        return optimizers_of(self.recognizer.parameters(), self.optim, self.trainer.max_epochs, self.monitor_mode)
+        return optimizers_of(groups_of(self.trained, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def export(self, folder: Path) -> None:
         """Writes the recognizer for `SignRecognizer.from_pretrained`; of several processes, the first does."""

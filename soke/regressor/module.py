@@ -21,6 +21,7 @@ from soke.regressor.group import RegressorOutput
 from soke.regressor.objectives import Objectives, mean_error
 from soke.regressor.regressor import PoseRegressor
 from soke.run.optim import follow, optimizers_of
+from soke.run.parameters import groups_of
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, in_float32, no_loss
 
@@ -105,9 +106,13 @@ class RegressorModule(pl.LightningModule):
             self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
             follow(self, scores["DTW_JPE"], self.optim)
 
+    @property
+    def trained(self) -> nn.Module:
+        """What the names of TRAIN.FREEZE are of."""
+        return self.regressor
+
     def configure_optimizers(self) -> dict[str, Any]:
-        trained = (parameter for parameter in self.regressor.parameters() if parameter.requires_grad)
-        return optimizers_of(trained, self.optim, self.trainer.max_epochs, self.monitor_mode)
+        return optimizers_of(groups_of(self.regressor, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None,

@@ -19,10 +19,12 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adamw": torch.optim.AdamW
 
 
 def optimizers_of(
-    parameters: Iterable[nn.Parameter], settings: Optim, epochs: int, mode: str = "min"
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], settings: Optim, epochs: int, mode: str = "min"
 ) -> dict[str, Any]:
     """What Lightning's `configure_optimizers` returns.
 
+    parameters: all that learn, or groups of them as of `parameters.groups_of`, whose rates are that of the schedule times
+                their factor, always
     epochs: of the whole training. A run that continues with other `epochs` than it began with falls along its cosine
             from the rate that it has, in the shape of the new one's rest: it never climbs.
     mode:   min or max, the end that is better of the scores that a plateau is told by `follow`
@@ -44,7 +46,7 @@ def follow(module: pl.LightningModule, score: Tensor | float, settings: Optim) -
     if not isinstance(schedule, ReduceLROnPlateau) or module.trainer.sanity_checking:
         return
     schedule.step(float(score))
-    if schedule.optimizer.param_groups[0]["lr"] <= settings.eta_min:
+    if all(group["lr"] <= settings.eta_min * _factor(group) for group in schedule.optimizer.param_groups):
         log.info("training stops: the learning rate is down to %g", settings.eta_min)
         module.trainer.should_stop = True
 
@@ -66,7 +68,7 @@ def _constant(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mo
 def _plateau(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mode: str) -> Any:
     return ReduceLROnPlateau(
         optimizer, mode=mode, factor=settings.factor, patience=settings.patience, threshold_mode="abs",
-        min_lr=settings.eta_min, eps=0.0,
+        min_lr=[settings.eta_min * _factor(group) for group in optimizer.param_groups], eps=0.0,
     )
 
 
@@ -74,8 +76,25 @@ class _Cosine(CosineAnnealingLR):
     """Takes a checkpoint's state, but not its length. Every rate follows from the one before, so that the rates have no
     jump where the length changes; with the old length they would climb again after its end."""
 
+    def get_lr(self) -> list[float]:
+        """Each group's rate falls to its share of the lowest."""
+        groups = self.optimizer.param_groups
+        rates, factors = [group["lr"] for group in groups], [_factor(group) for group in groups]
+        for group, factor in zip(groups, factors):
+            group["lr"] /= factor
+        try:
+            return [rate * factor for rate, factor in zip(super().get_lr(), factors)]
+        finally:
+            for group, rate in zip(groups, rates):
+                group["lr"] = rate
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "T_max": self.T_max})
+
+
+def _factor(group: dict[str, Any]) -> float:
+    """Of a group's learning rate; checkpoints of earlier versions have none."""
+    return group.get("factor", 1.0)
 
 
 _SCHEDULES = {"cosine": _cosine, "plateau": _plateau, "constant": _constant}

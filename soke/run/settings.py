@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +21,7 @@ class Optim(Settings):
     schedule:      cosine: from `lr` to `eta_min` over the epochs after the warm-up; constant: `lr` after it; plateau:
                    times `factor` after more than `patience` validations without a better score, and training ends when
                    the rate is down to `eta_min`
+    factors:       pattern of names of weights -> their learning rate as a share of `lr`; the last that matches counts
     warmup_epochs: the rate rises linearly, epoch e (from 0) having lr * (e + 1) / (warmup_epochs + 1)
     """
 
@@ -32,9 +34,13 @@ class Optim(Settings):
     warmup_epochs: int = 0
     patience: int = 8
     factor: float = 0.7
+    factors: dict[str, float] = field(default_factory=dict)
 
     def problems(self) -> list[str]:
         found = self.below(0, "patience")
+        for pattern, factor in self.factors.items():
+            if not 0 < factor < math.inf:
+                found.append(f"`factors` must be above 0, not {factor} for {pattern}; TRAIN.FREEZE keeps weights as they are")
         if not 0 < self.factor < 1:
             found.append(f"`factor` must be between 0 and 1, not {self.factor}")
         if self.schedule == "plateau" and self.warmup_epochs:
@@ -56,6 +62,7 @@ class Train(Settings):
     label_smoothing: float
     init: str
     init_language: str
+    freeze: list[str]
     resume: str
     extend: bool
     optim: Optim

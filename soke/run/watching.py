@@ -31,7 +31,7 @@ class StepLog(pl.Callback):
         if (trainer.global_step + 1) % self.every == 0 and trainer.is_global_zero:
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             norm = nn.utils.get_total_norm(gradients)
-            self._logged = {"lr": optimizer.param_groups[0]["lr"], "grad_norm": norm}
+            self._logged = {"lr": optimizer.param_groups[0]["lr"] / optimizer.param_groups[0].get("factor", 1.0), "grad_norm": norm}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int

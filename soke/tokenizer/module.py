@@ -16,6 +16,7 @@ from soke.metrics.codebook import CodebookUse
 from soke.metrics.motion_errors import MotionErrors
 from soke.metrics.part_errors import PartErrors
 from soke.run.optim import follow, optimizers_of
+from soke.run.parameters import groups_of
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, in_float32, no_loss
 from soke.tokenizer.codes import module_name
@@ -115,8 +116,13 @@ class TokenizerModule(pl.LightningModule):
             self.part_errors.reset()
         follow(self, means["loss"], self.optim)
 
+    @property
+    def trained(self) -> nn.Module:
+        """What the names of TRAIN.FREEZE are of."""
+        return self.tokenizer
+
     def configure_optimizers(self) -> dict[str, Any]:
-        return optimizers_of(self.tokenizer.parameters(), self.optim, self.trainer.max_epochs, self.monitor_mode)
+        return optimizers_of(groups_of(self.trained, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def export(self, folder: Path) -> None:
         """Writes the tokenizer for `SignTokenizer.from_pretrained`; of several processes, the first does."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from soke.body.motion import JointMotion, Motion
@@ -18,6 +18,7 @@ from soke.errors import UserError
 from soke.metrics.text_scores import BLEU, WER
 from soke.run import processes
 from soke.run.optim import follow, optimizers_of
+from soke.run.parameters import groups_of
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, in_float32, no_loss
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
@@ -98,8 +99,13 @@ class TranslationModule(pl.LightningModule):
             self.log("val/WER", wer)
         follow(self, bleu, self.optim)
 
+    @property
+    def trained(self) -> nn.Module:
+        """What the names of TRAIN.FREEZE are of."""
+        return self.model
+
     def configure_optimizers(self) -> dict[str, Any]:
-        return optimizers_of(self.model.parameters(), self.optim, self.trainer.max_epochs, self.monitor_mode)
+        return optimizers_of(groups_of(self.trained, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def on_fit_end(self) -> None:
         self._fitted_on = self.device  # from which Lightning takes the weights away
