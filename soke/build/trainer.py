@@ -18,6 +18,7 @@ from soke.run import folders
 from soke.run.callbacks import BatchSeed, BestCheckpoint, FiniteWeights
 from soke.run.config import Config, to_plain
 from soke.run.parameters import Still, freeze
+from soke.run.precision import FastSteps
 from soke.run.watching import StepLog
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
@@ -59,7 +60,7 @@ def new_trainer(
     if config.logger.wandb:
         loggers.append(_wandb(run))
     callbacks = [
-        BatchSeed(config.seed), FiniteWeights(), StepLog(config.logger.every_steps), last,
+        FastSteps(config.train.tf32, config.train.compile), BatchSeed(config.seed), FiniteWeights(), StepLog(config.logger.every_steps), last,
         TQDMProgressBar(refresh_rate=_BAR_BATCHES), *callbacks,
     ]
     for submodule, score in folders.monitors(module).items():

@@ -18,8 +18,9 @@ from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import groups_of
+from soke.run.precision import in_float32
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans, in_float32, no_loss
+from soke.run.training import EpochMeans, no_loss
 from soke.tokenizer.codes import Codes
 from soke.tokenizer.tokenizer import SignTokenizer
 

@@ -14,8 +14,9 @@ from soke.recognition.data import SignBatch
 from soke.recognition.recognizer import HOW_TO_TRAIN, SignRecognizer
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import groups_of
+from soke.run.precision import in_float32
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans, in_float32
+from soke.run.training import EpochMeans
 
 PROVENANCE_KEY = "recognizer"  # of a checkpoint
 

@@ -22,8 +22,9 @@ from soke.regressor.objectives import Objectives, mean_error
 from soke.regressor.regressor import PoseRegressor
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import groups_of
+from soke.run.precision import in_float32
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans, in_float32, no_loss
+from soke.run.training import EpochMeans, no_loss
 
 _CHECKED = ("layout_hash", "statistics_hash", "form_of_frames", "groups", "frozen_groups")
 PROVENANCE_KEY = "regressor"  # of a checkpoint

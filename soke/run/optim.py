@@ -30,8 +30,10 @@ def optimizers_of(
     mode:   min or max, the end that is better of the scores that a plateau is told by `follow`
     """
     optimizer = OPTIMIZERS[settings.kind](
-        parameters, lr=settings.lr, betas=tuple(settings.betas), weight_decay=settings.weight_decay
+        parameters, lr=settings.lr, betas=tuple(settings.betas), weight_decay=settings.weight_decay, fused=True
     )
+    # It could divide by the scale of 16-mixed by itself, for which Lightning refuses to clip gradients.
+    optimizer._step_supports_amp_scaling = False
     schedule = {"scheduler": _SCHEDULES[settings.schedule](optimizer, settings, epochs, mode), "interval": "epoch"}
     if settings.schedule == "plateau":
         # Lightning would step it after the epoch's checkpoint, which a resumed run could not make up for: never by it.

@@ -56,6 +56,8 @@ class Train(Settings):
     num_workers: int
     end_epoch: int
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    tf32: bool
+    compile: bool
     grad_clip: float
     accumulate: int
     checkpointing: bool

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any, Callable, Mapping, Sequence
+from typing import Mapping, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -60,14 +59,3 @@ def no_loss(module: nn.Module) -> Tensor:
     """The loss of a batch without clips: zero, with a gradient of zero for every parameter, because the other processes
     wait for that of each. No parameter's numbers are read: each takes part with none of them."""
     return sum(parameter.flatten()[:0].sum() for parameter in module.parameters() if parameter.requires_grad)
-
-
-def in_float32(step: Callable) -> Callable:
-    """A module's method that computes without autocast: what is measured does not depend on TRAIN.PRECISION."""
-
-    @functools.wraps(step)
-    def measured(self: pl.LightningModule, *arguments: Any) -> Any:
-        with torch.autocast(self.device.type, enabled=False):
-            return step(self, *arguments)
-
-    return measured

@@ -17,8 +17,9 @@ from soke.metrics.motion_errors import MotionErrors
 from soke.metrics.part_errors import PartErrors
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import groups_of
+from soke.run.precision import in_float32
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans, in_float32, no_loss
+from soke.run.training import EpochMeans, no_loss
 from soke.tokenizer.codes import module_name
 from soke.tokenizer.losses import reconstruction, velocity
 from soke.tokenizer.output import TokenizerOutput

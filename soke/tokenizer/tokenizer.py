@@ -23,12 +23,12 @@ from soke.data.sampling import SortedBatches
 from soke.data.statistics import Statistics
 from soke.errors import UserError
 from soke.hashing import StateHash
+from soke.run.precision import whole_float32
 from soke.settings import SettingsError
 from soke.storage import new_folder
 from soke.tokenizer.codes import Codes
 from soke.tokenizer.output import TokenizerOutput
 from soke.tokenizer.part import PartAutoencoder, ValidSteps, of_clips, spread_out
-from soke.tokenizer.precision import whole_float32
 from soke.tokenizer.saved import CONFIG_FILE, HOW_TO_TRAIN, WEIGHTS_FILE, check_provenance
 from soke.tokenizer.settings import AutoencoderSettings, Networks, streams_of
 

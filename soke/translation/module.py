@@ -19,8 +19,9 @@ from soke.metrics.text_scores import BLEU, WER
 from soke.run import processes
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import groups_of
+from soke.run.precision import in_float32
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans, in_float32, no_loss
+from soke.run.training import EpochMeans, no_loss
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
 from soke.translation.beam_search import beam_search, spelled_glosses
 from soke.translation.model import TranslationOutput

@@ -14,7 +14,8 @@ from soke.errors import UserError
 from soke.generator.module import GeneratorModule
 from soke.generator.policy.learner import PolicyLearner
 from soke.run import processes
-from soke.run.training import EpochMeans, in_float32, no_loss
+from soke.run.precision import in_float32
+from soke.run.training import EpochMeans, no_loss
 
 log = logging.getLogger(__name__)
 
