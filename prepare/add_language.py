@@ -25,12 +25,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = Path(args.model).resolve() if Path(args.model).is_dir() else args.model
     own = ["TRAIN.STAGE=regressor", "REGRESSOR.GROUPS=per_language", f"TRAIN.INIT={model}"]
     config, args = cli.parse(parser, [*own, f"TRAIN.INIT_LANGUAGE={args.start}", *argv])
+    if config.regressor.groups != "per_language":
+        raise UserError("TRAIN.INIT adds a group for each sign language: set REGRESSOR.GROUPS=per_language")
 
+    from soke.build.data import corpora_of
     from soke.build.stages import stage_of
     from soke.build.trainer import train
     from soke.regressor.regressor import PoseRegressor
     from soke.run import folders
     from soke.run.config import model_folder
+
+    signed = PoseRegressor.from_pretrained(model_folder(config.train.init)).languages
+    known = [corpus.language for corpus in corpora_of(config) if corpus.language in signed]
+    if known:
+        raise UserError(
+            f"the regressor signs {', '.join(known)} already ({', '.join(signed)}): leave the corpora of that language out, "
+            "or fine-tune their groups with train.py and TRAIN.INIT"
+        )
 
     train(stage_of(config), config, debug=not args.nodebug)
     export = folders.export_folder(config)

@@ -28,10 +28,11 @@ class SettingsError(UserError):
 class Settings:
     """Base of the dataclasses of settings. Raises SettingsError, with all that is wrong, when one is made.
 
-    begins_from_trained: whether a training of the section's model can begin from a trained one, TRAIN.INIT
+    adds_languages: whether sign languages can be added to a trained model of the section, so that one of them may start
+                    from another's weights, TRAIN.INIT_LANGUAGE
     """
 
-    begins_from_trained: ClassVar[bool] = False
+    adds_languages: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         problems = self.problems()

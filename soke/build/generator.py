@@ -13,6 +13,7 @@ from soke.body.motion import Motion
 from soke.build import agreement, devices
 from soke.build.body import layout_of
 from soke.build.data import corpora_of, lexicon_of, limits_of
+from soke.build.starting import init_folder
 from soke.build.tokenizer import export_folder_of, named_tokenizer
 from soke.build.validation import generation_score
 from soke.data.clip import Corpus, locales_of
@@ -24,6 +25,7 @@ from soke.data.packed import file_hash
 from soke.data.recordings import published_recordings, read_recordings, without_held_out
 from soke.errors import UserError
 from soke.generator.files import read_settings
+from soke.generator.initial import untrained
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.generator.retrieval import Keywords, Signs
@@ -110,9 +112,9 @@ def training_module(config: Config, data: SignDataModule) -> GeneratorModule:
     from soke.generator.module import GeneratorModule
 
     tokenizer, read_by = named_tokenizer(config, "cpu"), policy.readers(config, data.corpora)
-    generator = new_generator(config, tokenizer, data, [r.weights_hash for r in read_by.values()])
+    generator = new_generator(config, tokenizer, data, [of for reader in read_by.values() for of in reader.lineage])
     if config.train.init:
-        policy.begin(generator, config)
+        policy.begin(generator, config, tokenizer)
     score = generation_score(
         config, data, lambda samples: SignProducer(generator, tokenizer, batch_size=config.eval.batch_size)
     )
@@ -139,16 +141,23 @@ def new_generator(
         "keywords": _named(g.retrieval.keywords) if keywords else "",
         "word_codes": _named(g.retrieval.word_codes) if signs else "",
     }
-    begun = read_settings(model_folder(config.train.init))[0].readers if config.train.init else []
-    settings = replace(g, mbart=Path(g.mbart).name, retrieval=replace(g.retrieval, **made_of))
+    folder = init_folder(config)
+    begun = None if folder is None else read_settings(folder)[0]
+    mbart = Path(g.mbart).name if begun is None else begun.settings.mbart
+    settings = replace(g, mbart=mbart, retrieval=replace(g.retrieval, **made_of))
     spec = GeneratorSpec(
         settings, languages=list(dict.fromkeys(languages.values())), streams=tokenizer.streams,
         tokenizer_hash=tokenizer.hash, fps=fps, corpora=languages,
         locales=locales_of(chosen),
-        data=store.digest(data.dataset("train", "codes").clips), readers=sorted({*begun, *readers}),
+        data=store.digest(data.dataset("train", "codes").clips), readers=sorted({*(begun.readers if begun else []), *readers}),
     )
     with keyed():
-        return SignGenerator.from_mbart(model_folder(g.mbart), spec, signs, keywords)
+        if folder is not None:
+            return untrained(folder, spec, signs, keywords)
+        generator = SignGenerator.from_mbart(model_folder(g.mbart), spec, signs, keywords)
+    heads = (f"heads.{name}" for name, _ in generator.heads.named_parameters())
+    generator.fresh = ("mbart.shared.weight", *heads)  # of the table the rows of languages and codes
+    return generator
 
 
 def _signs(config: Config, tokenizer: SignTokenizer, store: CodeStore, corpora: Sequence[Corpus]) -> Signs:

@@ -17,6 +17,7 @@ from soke.generator.producer import SignProducer
 from soke.generator.spec import GeneratorSpec
 from soke.run.changes import described
 from soke.run.config import Config, model_folder
+from soke.starting import shown
 from soke.storage import folder_hash
 from soke.tokenizer.tokenizer import SignTokenizer
 from soke.translation import BackTranslator
@@ -30,16 +31,29 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def begin(generator: SignGenerator, config: Config) -> None:
+def begin(generator: SignGenerator, config: Config, tokenizer: SignTokenizer | None = None) -> None:
     """Gives the generator the weights of the one that TRAIN.INIT names. A log says what of it does not fit; for learning
-    by reward, which is measured against where it began, that is an error (UserError)."""
+    by reward, which is measured against where it began, that is an error (UserError).
+
+    tokenizer: whose codes it speaks, with which that of TRAIN.INIT is compared where it is another; None: it is the same
+    """
     folder = model_folder(config.train.init)
-    left = begin_from(generator, folder)
-    other = agreement.of_begun(generator.spec.settings, read_settings(folder)[0].settings)
+    spec = read_settings(folder)[0]
+    streams = None
+    if tokenizer is not None and spec.tokenizer_hash != tokenizer.hash:
+        streams = tokenizer.keeps_meaning(SignTokenizer.from_pretrained(folder / "tokenizer"))
+    left = begin_from(generator, folder, streams)
+    other = agreement.of_begun(generator.spec.settings, spec.settings)
     found = [f"settings differ (trained -> asked), {described(other)}"] * bool(other)
+    if streams is not None:
+        found.append(
+            f"the tokenizer is another, {spec.tokenizer_hash} -> {tokenizer.hash}, in which the codes of "
+            f"{', '.join(streams) or 'no stream'} mean what they meant"
+        )
     if left:
-        listed = ", ".join(left[:5]) + ", …" * (len(left) > 5)
-        found.append(f"{len(left)} weights begin anew, because it has none that fit: {listed}")
+        found.append(f"{len(left)} weights begin anew, because it has none that fit: {shown(left)}")
+    table = ["mbart.shared.weight"] * any(name.startswith("the ") for name in left)
+    generator.fresh = (*table, *(name for name in left if not name.startswith("the ")))
     if found and config.policy.share:
         raise UserError(
             f"TRAIN.INIT: the generator in {folder} is not the one that would learn by reward: {'; '.join(found)}; leave "
@@ -47,6 +61,8 @@ def begin(generator: SignGenerator, config: Config) -> None:
         )
     for sentence in found:
         log.warning("TRAIN.INIT: of the generator in %s, %s", folder, sentence)
+    if not found:
+        log.info("TRAIN.INIT: all weights are those of the generator in %s", folder)
 
 
 def readers(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTranslator]:
@@ -65,7 +81,7 @@ def readers(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTranslat
         found[corpus.name] = back_translator(config, folder, corpus, "cpu")
         tester = folder_of_corpus(model_folder(config.metric.back_translation), corpus.name)
         if config.metric.back_translation and tester.is_dir():
-            _refuse_examiner(found[corpus.name].weights_hash, BackTranslator.from_pretrained(tester), corpus.name)
+            _refuse_examiner(found[corpus.name].lineage, BackTranslator.from_pretrained(tester), corpus.name)
     return found
 
 
@@ -75,18 +91,18 @@ def examiners(spec: GeneratorSpec) -> Callable[[Config, Sequence[Corpus]], Mappi
     def checked(config: Config, corpora: Sequence[Corpus]) -> Mapping[str, Reader]:
         found = readers_of(config, corpora)
         for corpus, reader in found.items():
-            for rewarded in spec.readers:
-                _refuse_examiner(rewarded, reader, corpus)
+            _refuse_examiner(spec.readers, reader, corpus)
         return found
 
     return checked
 
 
-def _refuse_examiner(rewarded: str, tester: BackTranslator, corpus: str) -> None:
-    if tester.weights_hash == rewarded:
+def _refuse_examiner(rewarded: Sequence[str], tester: BackTranslator, corpus: str) -> None:
+    """rewarded: hashes of the weights of models that have rewarded, and of those that these began from"""
+    if set(rewarded) & set(tester.lineage):
         raise UserError(
             f"the back-translation model of {corpus} in METRIC.BACK_TRANSLATION is the one that rewards the generator in "
-            "training (POLICY.READER): its scores would be those of a test whose answers were known; train another one, "
+            "training, or was trained from it, or both from another (POLICY.READER): its scores would be those of a test whose answers were known; train another one, "
             "with another SEED and NAME, for one of the two"
         )
 

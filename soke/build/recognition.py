@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Callable, cast
 from soke.build import agreement, devices
 from soke.build.body import body_model
 from soke.build.data import corpora_of, limits_of, training_share
+from soke.build.starting import init_folder, tell
 from soke.build.tokenizer import export_folder_of, named_tokenizer
 from soke.data.labels import LabelledCorpus
 from soke.errors import UserError
 from soke.recognition.features import Extraction, FeatureFile
 from soke.recognition.recognizer import SignRecognizer
+from soke.run.changes import described
 from soke.run.config import Config, resolve
 from soke.run.processes import World
 
@@ -48,7 +50,28 @@ def training_module(config: Config, data: RecognitionData) -> RecognitionModule:
         "window_keeps": data.train.features.kept if facts["window"] is not None else "",
     }
     recognizer = SignRecognizer(classifier, data.signs, data.parts, made_with)
+    folder = init_folder(config)
+    if folder is not None:
+        _begin(recognizer, folder)
     return RecognitionModule(recognizer, config.train.optim, config.train.label_smoothing)
+
+
+def _begin(recognizer: SignRecognizer, folder: Path) -> None:
+    """Gives it the weights of the one in a folder, and says what begins anew. Raises UserError for one that reads the
+    states of another tokenizer."""
+    trained = SignRecognizer.from_pretrained(folder)
+    theirs, ours = trained.made_with["tokenizer"], recognizer.made_with["tokenizer"]
+    if theirs != ours:
+        raise UserError(
+            f"TRAIN.INIT: the sign recognizer in {folder} reads the states of tokenizer {theirs}, this run those of {ours}: "
+            "name one that was trained with this tokenizer, or set TOKENIZER.PATH to its own"
+        )
+    unlike = {
+        key: (trained.made_with.get(key), recognizer.made_with[key]) for key in ("corpus", "window", "limits")
+        if trained.made_with.get(key) != recognizer.made_with[key]
+    }
+    more = [f"its clips differ (trained -> asked), {described(unlike)}"] * bool(unlike)
+    tell(recognizer.take(trained).within("classifier."), folder, recognizer, *more)
 
 
 def trained_recognizer(config: Config) -> SignRecognizer:

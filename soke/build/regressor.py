@@ -12,16 +12,17 @@ from soke.body.motion import JointMotion, Motion
 from soke.build import agreement, devices
 from soke.build.body import layout_of
 from soke.build.data import corpora_of, limits_of, statistics_of
+from soke.build.starting import init_folder, kept_statistics, tell
 from soke.build.tokenizer import export_folder_of
 from soke.build.validation import generation_score
 from soke.data.clip import Clip, locales_of
 from soke.data.lengths import fitted_indices
 from soke.errors import UserError
 from soke.regressor.group import GroupSpec, new_group, specs_of
-from soke.regressor.growth import with_languages
+from soke.regressor.growth import learning
 from soke.regressor.producer import RegressorProducer
 from soke.regressor.regressor import PoseRegressor
-from soke.run.config import Config, keyed, model_folder, resolve
+from soke.run.config import Config, keyed, resolve
 from soke.run.processes import World
 from soke.text.locales import canonical
 from soke.text.prompts import Prompts
@@ -33,9 +34,6 @@ if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.regressor.module import RegressorModule
 
 log = logging.getLogger(__name__)
-
-_FAR = 5  # standard deviations
-
 
 def trained_producer(config: Config) -> RegressorProducer:
     """The exported regressor of this run, with the timing that REGRESSOR.TIMING names."""
@@ -59,8 +57,8 @@ def _signed(config: Config) -> Callable[[Clip], Motion | JointMotion]:
 
 
 def new_regressor(config: Config, data: SignDataModule) -> PoseRegressor:
-    """With random weights, and the vocabularies of the training clips; or the one that TRAIN.INIT names, with a group for
-    each of the corpora's sign languages. Raises UserError for clips that lack what is to be read of them, and for a
+    """With random weights, and the vocabularies of the training clips; or the one that TRAIN.INIT names, whose groups of
+    the corpora's sign languages go on, and which has new ones for those that it has not learnt. Raises UserError for clips that lack what is to be read of them, and for a
     TRAIN.INIT that does not fit."""
     if config.train.init:
         return _grown(config, data)
@@ -80,22 +78,24 @@ def _specs(config: Config, data: SignDataModule) -> dict[str, GroupSpec]:
 
 
 def _grown(config: Config, data: SignDataModule) -> PoseRegressor:
-    """The new languages' motions are normalised by the model's statistics, on which depends what its own groups sign. The
-    log tells where they are far from each other."""
-    folder, start, parts = model_folder(config.train.init), config.train.init_language, layout_of(config)
+    """The motions are normalised by the model's statistics, on which depends what all of its groups sign; the log tells
+    where they are far from each other. Raises UserError where DATASET.STATISTICS asks for others while groups stay."""
+    folder, start, parts = init_folder(config), config.train.init_language, layout_of(config)
     model = PoseRegressor.from_pretrained(folder)
     agreement.check_features(config, parts, model, folder)
     with keyed():
-        grown = with_languages(model, _specs(config, data), canonical(start) if start else None)
-    theirs, ours, far = model.statistics, statistics_of(config, parts, data.corpora), 0
-    for part, mean in ours.mean.items():
-        beside = (mean - theirs.mean[part]).abs() > _FAR * theirs.std[part]
-        far += int((beside | (ours.std[part] > _FAR * theirs.std[part])).sum())
-    if far:
-        log.warning(
-            "%d of the %d features lie more than %d standard deviations from those that %s was trained on, or vary as many "
-            "times as much: are the motions in its unit, and of its skeleton?", far, len(model.mean), _FAR, folder,
+        grown, begun = learning(model, _specs(config, data), canonical(start) if start else None)
+    theirs, ours = model.statistics, statistics_of(config, parts, data.corpora)
+    kept = kept_statistics(config, ours, theirs.mean, theirs.std, folder)
+    frozen = [language for group in grown.groups.values() if group.frozen for language in group.spec.languages]
+    if kept.hash != theirs.hash and frozen:
+        raise UserError(
+            f"DATASET.STATISTICS names others than those that the model in {folder} was trained with, by which its groups of "
+            f"{', '.join(frozen)} would sign other motions: leave it empty"
         )
+    grown = PoseRegressor(parts, kept.mean, kept.std, dict(grown.groups), theirs.form)
+    new = [language for language in grown.languages if language not in model.languages]
+    tell(begun, folder, grown, *[f"{len(new)} sign languages are added: {', '.join(new)}"] * bool(new))
     return grown
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soke.build import agreement, devices
 from soke.build.body import body_model, layout_of
 from soke.build.data import statistics_of
+from soke.build.starting import check_form, init_folder, kept_statistics, tell, unlike_parts
 from soke.data.clip import Corpus
 from soke.errors import UserError
 from soke.run import folders
 from soke.run.config import Config, model_folder
 from soke.run.processes import World
+from soke.starting import take
+from soke.tokenizer.quantizers.codebook import CodebookQuantizer
 from soke.tokenizer.tokenizer import SignTokenizer
 
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
@@ -49,9 +53,44 @@ def exports(config: Config) -> dict[str, Path]:
 
 
 def new_tokenizer(config: Config, corpora: list[Corpus]) -> SignTokenizer:
-    parts = layout_of(config)
+    """With random weights, or with those of the one that TRAIN.INIT names, as far as they fit. Raises UserError where none
+    of its parts does."""
+    parts, settings, folder = layout_of(config), config.tokenizer.autoencoders(config.parts), init_folder(config)
     found = statistics_of(config, parts, corpora, partial=True)
-    return SignTokenizer(parts, found.mean, found.std, config.tokenizer.autoencoders(config.parts), found.form)
+    if folder is None:
+        return SignTokenizer(parts, found.mean, found.std, settings, found.form)
+    trained = SignTokenizer.from_pretrained(folder)
+    check_form(config, trained.form, folder)
+    unlike = unlike_parts(parts, trained.layout)
+    fitting = [part for part in settings if part in trained.settings and part not in unlike]
+    if not fitting:
+        raise UserError(
+            f"TRAIN.INIT: no part of the tokenizer in {folder} is one of PARTS: "
+            + ", ".join(f"{part} ({unlike[part]})" for part in settings)
+        )
+    mean, std = ({p: getattr(trained.autoencoders[p], kind) for p in fitting} for kind in ("mean", "std"))
+    found = kept_statistics(config, found, mean, std, folder)
+    tokenizer = SignTokenizer(parts, found.mean, found.std, settings, found.form)
+    _take(tokenizer, trained, fitting, unlike, folder)
+    return tokenizer
+
+
+def _take(
+    tokenizer: SignTokenizer, trained: SignTokenizer, fitting: Sequence[str], unlike: Mapping[str, str], folder: Path
+) -> None:
+    """Gives a tokenizer the weights of a trained one's fitting parts, and says what of it begins anew, or is unlike."""
+    prefixes = tuple(f"autoencoders.{part}." for part in fitting)
+    theirs = {name: value for name, value in trained.state_dict().items() if name.startswith(prefixes)}
+    normal = [f"autoencoders.{part}.{kind}" for part in tokenizer.settings for kind in ("mean", "std")]
+    begun = take(tokenizer, theirs, keeps=normal)
+    for part in fitting:
+        if not any(name.startswith(f"autoencoders.{part}.") for name in begun.anew):
+            tokenizer.begun[part] = [trained.part_hash(part), *trained.begun.get(part, ())]
+    for quantizer in tokenizer.modules():
+        if isinstance(quantizer, CodebookQuantizer) and quantizer.updates:
+            quantizer.go_on()
+    differ = [f"the part {part} begins anew: {why}" for part, why in unlike.items() if part in tokenizer.settings]
+    tell(begun, folder, tokenizer, *differ)
 
 
 def training_module(config: Config, data: SignDataModule) -> TokenizerModule:

@@ -12,6 +12,7 @@ from soke.build import agreement, devices
 from soke.build.body import layout_of
 from soke.build.data import corpora_of, statistics_of
 from soke.build.readers import with_sentences
+from soke.build.starting import check_form, init_folder, kept_statistics, require_layout, tell
 from soke.data.clip import Corpus, locale_of
 from soke.data.fingerprints import annotation_hashes
 from soke.errors import UserError
@@ -19,6 +20,7 @@ from soke.run.config import Config, model_folder
 from soke.run.processes import World
 from soke.text.words import level_of
 from soke.translation import BackTranslator
+from soke.translation.translator import CONFIG_FILE
 
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.data.datamodule import SignDataModule
@@ -47,13 +49,38 @@ def training_module(config: Config, data: SignDataModule) -> TranslationModule:
     t, parts = config.translation, layout_of(config)
     (corpus,) = data.corpora
     clips = data.dataset("train", "motion").clips
+    statistics, folder, trained = statistics_of(config, parts, data.corpora), _init_of(config, corpus), None
+    if folder is not None:
+        trained = BackTranslator.from_pretrained(folder)
+        check_form(config, trained.form, folder)
+        require_layout(parts, trained.layout, folder)
+        statistics = kept_statistics(config, statistics, *trained.statistics, folder)
     translator = BackTranslator.untrained(
-        clips, parts, statistics_of(config, parts, data.corpora),
+        clips, parts, statistics,
         t, locale_of(corpus), level_of((clip.text for clip in clips), t.level), t.pseudo_glosses, t.max_tokens,
-        annotation_hashes(corpus),
+        annotation_hashes(corpus), trained,
     )
+    if trained is not None:
+        other = trained.language != corpus.language
+        more = [f"it reads {trained.language}, {corpus.name} is {corpus.language}: words that both have are taken"] * other
+        tell(translator.take(trained), folder, translator.model, *more)
     validation, train = data.dataset("val", "motion"), config.train
     return TranslationModule(translator, validation, t, train.optim, train.label_smoothing)
+
+
+def _init_of(config: Config, corpus: Corpus) -> Path | None:
+    """Folder of the model that a corpus's begins from: the corpus's own of a folder of all, or the one that TRAIN.INIT is.
+    Raises UserError where there is none."""
+    folder = init_folder(config)
+    if folder is None or (folder / CONFIG_FILE).is_file():
+        return folder
+    own = folder_of_corpus(folder, corpus.name)
+    if not (own / CONFIG_FILE).is_file():
+        raise UserError(
+            f"TRAIN.INIT: there is no model of {corpus.name} in {own}, nor is {folder} one itself: name the folder of one, "
+            "from which every corpus's begins, or of all"
+        )
+    return own
 
 
 def back_translator(config: Config, folder: Path, corpus: Corpus, device: str | None = None) -> BackTranslator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from soke.settings import Settings, near
 
@@ -169,8 +169,6 @@ class Policy(Settings):
 
 @dataclass(frozen=True)
 class Generator(Settings):
-    begins_from_trained: ClassVar[bool] = True
-
     mbart: str
     decoding: Literal["multi_head", "sequential", "parallel"]
     prompts: Literal["language", "language_and_part"]

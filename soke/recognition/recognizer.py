@@ -19,6 +19,7 @@ from soke.errors import UserError
 from soke.recognition.model import SignClassifier
 from soke.recognition.settings import ClassifierSettings
 from soke.settings import SettingsError
+from soke.starting import Begun, take
 from soke.storage import new_folder
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "recognizer.json"
@@ -44,6 +45,19 @@ class SignRecognizer(nn.Module):
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """As of `SignClassifier`."""
         return self.classifier(states, lengths)
+
+    def take(self, trained: SignRecognizer) -> Begun:
+        """Gives it the weights of a trained one so far as they fit, with the statistics of the parts that both read; those
+        of the signs that both know where these are of one corpus, as labels of others may mean other signs."""
+        ours, theirs = self.classifier, trained.classifier
+        same = self.made_with.get("corpus") == trained.made_with.get("corpus")
+        known = [sign for sign in self.signs if same and sign in trained.signs]
+        signs = [self.signs.index(sign) for sign in known], [trained.signs.index(sign) for sign in known]
+        both = [part for part in self.parts if part in trained.parts]
+        parts = [self.parts.index(part) for part in both], [trained.parts.index(part) for part in both]
+        last = f"head.{len(ours.head) - 1}"
+        rows = {f"{last}.{kind}": signs for kind in ("weight", "bias")} | dict.fromkeys(("mean", "std", "parts"), parts)
+        return take(ours, theirs.state_dict(), rows)
 
     def provenance(self) -> dict[str, Any]:
         """What the model is made of, in plain types."""

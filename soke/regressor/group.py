@@ -81,6 +81,19 @@ class GroupSpec:
         glosses = None if self.settings.lang_gloss is None else LangGlosses.of(written)
         return replace(self, tokens=list(TextVocabulary.of(read).tokens), glosses=glosses)
 
+    def following(self, earlier: GroupSpec) -> GroupSpec:
+        """With the sign languages, corpora and words of an earlier one, behind which new ones come."""
+        glosses = self.glosses
+        if glosses is not None and earlier.glosses is not None:
+            glosses = glosses.following(earlier.glosses)
+        return replace(
+            self, languages=list(dict.fromkeys([*earlier.languages, *self.languages])),
+            locales={**earlier.locales, **self.locales}, fps={**earlier.fps, **self.fps},
+            corpora={**earlier.corpora, **self.corpora},
+            tokens=list(TextVocabulary(earlier.tokens).with_new(self.tokens).tokens),
+            prompts=None if self.prompts is None else self.prompts.following(earlier.prompts), glosses=glosses,
+        )
+
     def to_plain(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -10,11 +10,69 @@ import torch
 from soke.errors import UserError
 from soke.regressor.group import Group, GroupSpec, new_group
 from soke.regressor.regressor import PoseRegressor
+from soke.starting import Begun, take
 
 log = logging.getLogger(__name__)
 
 _EMBEDDINGS = "network.token_embedding.weight"  # whose rows are words
 _OF_WORDS, _OF_TRAINING = (_EMBEDDINGS, "front."), ("deviation",)
+
+
+def learning(
+    regressor: PoseRegressor, specs: Mapping[str, GroupSpec], start: str | None = None
+) -> tuple[PoseRegressor, Begun]:
+    """The regressor, to be trained on clips of these specs: the group of a language that it signs goes on, with the
+    language's new words; one that it does not sign is added, as `with_languages` does, or joins the group of all languages.
+    Other groups are as they were, and frozen.
+
+    specs: name -> of the corpora's groups; start: as of `with_languages`
+
+    Returns it with what was taken in the groups that go on. Raises UserError for a group of one language where that of the
+    model has several, or the other way round; for a `start` where nothing is added; and as `with_languages` does.
+    """
+    own = dict(regressor.groups)
+    homes = {name: _home(regressor, name, spec) for name, spec in specs.items()}
+    added = {name: spec for name, spec in specs.items() if homes[name] is None}
+    if start is not None and not added:
+        raise UserError(
+            f"the regressor signs {', '.join(regressor.languages)}, and no language is added that could start from {start}: "
+            "leave TRAIN.INIT_LANGUAGE empty, and the groups of the corpora's languages go on from their own weights"
+        )
+    grown = with_languages(regressor, added, start)
+    begun = Begun([])
+    for name, spec in specs.items():
+        home = homes[name]
+        if home is not None:
+            group, own_begun = _going_on(own[home], spec)
+            grown.groups[home] = group
+            begun += own_begun.within(f"groups.{home}.")
+    return grown, begun
+
+
+def _home(regressor: PoseRegressor, name: str, spec: GroupSpec) -> str | None:
+    """Name of the group that goes on with a spec's clips; None where there is none."""
+    if spec.settings.groups == "shared":
+        if list(regressor.groups) == [name]:
+            return name
+        raise UserError(
+            f"the regressor has a group for each of {', '.join(regressor.languages)}: set REGRESSOR.GROUPS=per_language"
+        )
+    homes = [regressor.group_of(language) for language in spec.languages if language in regressor.languages]
+    for home in homes:
+        languages = regressor.groups[home].spec.languages
+        if len(languages) > 1:
+            raise UserError(f"the regressor has one group for {', '.join(languages)}: set REGRESSOR.GROUPS=shared")
+    return homes[0] if homes else None
+
+
+def _going_on(trained: Group, spec: GroupSpec) -> tuple[Group, Begun]:
+    """A group with the weights of a trained one, so far as they fit, for its clips and those of a spec."""
+    group = new_group(spec.following(trained.spec), len(trained.deviation))
+    rows = {_EMBEDDINGS: group.vocabulary.shared(trained.vocabulary)}
+    if group.front is not None and trained.front is not None:
+        glosses = group.front.glosses.shared(trained.front.glosses)
+        rows |= {f"front.{name}": glosses for name in ("embedding.weight", "head.weight", "head.bias")}
+    return group, take(group, trained.state_dict(), rows)
 
 
 def with_languages(
@@ -66,18 +124,10 @@ def start_from(group: Group, origin: Group) -> tuple[int, int]:
         )
     for name in alike:
         ours[name].copy_(theirs[name])
-    rows = _rows(group, origin)
-    ours[_EMBEDDINGS][list(rows)] = theirs[_EMBEDDINGS][list(rows.values())]
-    taken = sum(ours[name].numel() for name in alike) + len(rows) * group.settings.width
-    return taken, len(rows) - len(group.vocabulary.SPECIALS)
-
-
-def _rows(group: Group, origin: Group) -> dict[int, int]:
-    """Id of each token that both have, in the one and in the other."""
-    specials = range(len(group.vocabulary.SPECIALS))
-    shared = [token for token in group.vocabulary.tokens if token in set(origin.vocabulary.tokens)]
-    pairs = zip(group.vocabulary.ids(shared), origin.vocabulary.ids(shared))
-    return {**dict(zip(specials, specials)), **dict(pairs)}
+    mine, of = group.vocabulary.shared(origin.vocabulary)
+    ours[_EMBEDDINGS][mine] = theirs[_EMBEDDINGS][of]
+    taken = sum(ours[name].numel() for name in alike) + len(mine) * group.settings.width
+    return taken, len(mine) - len(group.vocabulary.SPECIALS)
 
 
 def only(regressor: PoseRegressor, languages: Collection[str]) -> PoseRegressor:

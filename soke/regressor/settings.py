@@ -48,7 +48,7 @@ class Regressor(TransformerSettings):
     objectives: dict[str, float]
     lang_gloss: LangGloss | None
 
-    begins_from_trained: ClassVar[bool] = True
+    adds_languages: ClassVar[bool] = True
 
     def problems(self) -> list[str]:
         found = super().problems() + self.below(1, "future", "max_frames") + self.below(0, "noise", "counter_noise")
@@ -71,8 +71,11 @@ class Regressor(TransformerSettings):
 
     def training_problems(self, config: Any) -> list[str]:
         found = config.eval.generation_problems()
-        if config.train.init and self.groups != "per_language":
-            found.append("TRAIN.INIT adds a group for each sign language: set REGRESSOR.GROUPS=per_language")
+        if config.train.init_language and self.groups != "per_language":
+            found.append(
+                "TRAIN.INIT_LANGUAGE names a group for new ones to start from, but there is one for all sign languages: "
+                "set REGRESSOR.GROUPS=per_language"
+            )
         return found
 
 

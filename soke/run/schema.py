@@ -86,9 +86,9 @@ def contradictions(config: Config) -> list[str]:
             f"TEST.SEARCH.MIN_STEPS is {least}, above the longest output of {most} steps, GENERATOR.MAX_STEPS"
         )
     trained = getattr(config, config.train.stage, None)  # the section of the stage's name
-    if config.train.init and not getattr(trained, "begins_from_trained", False):
+    if config.train.init_language and not getattr(trained, "adds_languages", False):
         found.append(
-            f"TRAIN.INIT is {config.train.init}, but a training of stage {config.train.stage} begins from no trained "
-            "model: leave it empty"
+            f"TRAIN.INIT_LANGUAGE is {config.train.init_language}, but to a model of stage {config.train.stage} no sign "
+            "language is added that could start from another's weights: leave it empty"
         )
     return found + (trained.training_problems(config) if isinstance(trained, Settings) else [])

@@ -52,6 +52,18 @@ class LangGlosses:
         }
         return cls(levels, words)
 
+    def following(self, earlier: LangGlosses) -> LangGlosses:
+        """With the languages and the words of an earlier one, behind which new ones come."""
+        languages = dict.fromkeys([*earlier.words, *self.words])
+        words = {name: [*dict.fromkeys([*earlier.words.get(name, []), *self.words.get(name, [])])] for name in languages}
+        return LangGlosses({name: self.levels.get(name) or earlier.levels[name] for name in languages}, words)
+
+    def shared(self, other: LangGlosses) -> tuple[list[int], list[int]]:
+        """Ids of what both have, here and in the other."""
+        theirs = {token: number for number, token in enumerate(other._tokens)}
+        ours = [number for number, token in enumerate(self._tokens) if token in theirs]
+        return ours, [theirs[self._tokens[number]] for number in ours]
+
     def __len__(self) -> int:
         return len(self._tokens)
 

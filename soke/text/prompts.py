@@ -57,6 +57,10 @@ class Prompts:
         """Those of some of the sign languages."""
         return Prompts({language: self.templates[language] for language in languages}, self.seed)
 
+    def following(self, earlier: Prompts | None) -> Prompts:
+        """With those of the sign languages that it lacks."""
+        return self if earlier is None else Prompts({**earlier.templates, **self.templates}, self.seed)
+
     def of(self, name: str, text: str, language: str, epoch: int | None = None) -> str:
         """The prompt of a sentence.
 

@@ -32,6 +32,16 @@ class Vocabulary:
         counts = Counter(token for token in chain.from_iterable(sentences) if token not in cls.SPECIALS)
         return cls(sorted(counts, key=lambda token: (-counts[token], token)))
 
+    def with_new(self, tokens: Iterable[str]) -> Self:
+        """With these tokens behind its own, so far as they are new; its own keep their ids."""
+        return type(self)(dict.fromkeys([*self.tokens, *tokens]))
+
+    def shared(self, other: Vocabulary) -> tuple[list[int], list[int]]:
+        """Ids of the specials and of the tokens that both have, here and in the other."""
+        tokens = [token for token in self.tokens if token in other._ids]
+        specials = list(range(len(self.SPECIALS)))
+        return [*specials, *self.ids(tokens)], [*specials, *other.ids(tokens)]
+
     def __len__(self) -> int:
         return len(self._all)
 

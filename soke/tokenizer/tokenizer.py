@@ -48,6 +48,7 @@ class SignTokenizer(nn.Module):
     form:      name of the format of the frames that it is for: the coefficients of another mean something else
 
     epochs:    {distinct part: the epoch of its training, from 0, that its weights are of}, as far as it is known
+    begun:     {distinct part: hashes of the parts of earlier tokenizers that its training began from, the last one first}
 
     Raises ValueError when these do not fit each other.
     """
@@ -74,6 +75,7 @@ class SignTokenizer(nn.Module):
         self.settings = {name: settings[name] for name in distinct}
         self.autoencoders = nn.ModuleDict({n: PartAutoencoder(mean[n], std[n], settings[n]) for n in distinct})
         self.epochs: dict[str, int] = {}
+        self.begun: dict[str, list[str]] = {}
         self._hash = StateHash()
 
     @property
@@ -126,6 +128,21 @@ class SignTokenizer(nn.Module):
         """12 hex digits that change with anything that changes codes or motions: layout, statistics, sizes, weights."""
         # Every batch of motions asks for it.
         return self._hash([self.layout.hash, self._settings(), *self._form.values()], self.state_dict())
+
+    def part_hash(self, part: str) -> str:
+        """12 hex digits that change with anything that changes what the codes of a distinct part mean."""
+        state = self.autoencoders[part].state_dict()
+        return StateHash()([self.settings[part].to_dict(), self.layout.to_list()[self.parts.index(part)]], state)
+
+    def keeps_meaning(self, other: SignTokenizer) -> list[str]:
+        """The streams whose codes mean what they mean in another tokenizer, from which perhaps this one's training began."""
+        own = self.layout.distinct
+        same = {
+            part for part in self.settings
+            if part in other.settings and other.part_hash(part) in (self.part_hash(part), *self.begun.get(part, ()))
+        }
+        kept = [part for part, of in own.items() if of in same and other.layout.distinct.get(part) == of]
+        return list(streams_of({part: self.settings[own[part]].quantizer for part in kept}))
 
     def provenance(self) -> dict[str, str | int | float]:
         """What weights must agree with to be loaded into this tokenizer: entry -> value, all plain."""
@@ -275,6 +292,7 @@ class SignTokenizer(nn.Module):
             "layout": self.layout.to_list(),
             "settings": self._settings(),
             "epochs": self.epochs,
+            **({"begun": self.begun} if self.begun else {}),
         }
         with new_folder(folder) as target:
             weights = {name: value.cpu().contiguous() for name, value in self.state_dict().items()}
@@ -297,7 +315,7 @@ class SignTokenizer(nn.Module):
             blank = {name: torch.zeros(layout.sizes[name]) for name in settings}
             tokenizer = cls(layout, blank, blank, settings, config.get(_FORM, SOKE_FRAMES.name)).eval()
             tokenizer.load_state_dict(load_file(folder / WEIGHTS_FILE))
-            tokenizer.epochs = dict(config.get("epochs", {}))
+            tokenizer.epochs, tokenizer.begun = dict(config.get("epochs", {})), dict(config.get("begun", {}))
         except (
             AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, SettingsError,
         ) as error:

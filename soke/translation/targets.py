@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from soke.data.clip import Clip
@@ -34,6 +34,16 @@ class Targets:
         glossed = [found for found in (_glosses(clip, pseudo, locale) for clip in clips) if found is not None]
         texts = TextVocabulary.of(text_tokens(clip.text, level) for clip in clips)
         return cls(locale, level, pseudo, texts, GlossVocabulary.of(glossed) if glossed else None)
+
+    def following(self, trained: Targets) -> Targets:
+        """With the vocabularies of a trained model of the same sign language, behind which new tokens come; where texts
+        are cut otherwise, or there are no glosses, they are as they are."""
+        texts, glosses = self.texts, self.glosses
+        if trained.level == self.level:
+            texts = trained.texts.with_new(texts.tokens)
+        if glosses is not None and trained.glosses is not None:
+            glosses = trained.glosses.with_new(glosses.tokens)
+        return replace(self, texts=texts, glosses=glosses)
 
     def tokens_of(self, clip: Clip) -> list[str]:
         return text_tokens(clip.text, self.level)

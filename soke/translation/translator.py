@@ -23,6 +23,7 @@ from soke.data.statistics import Statistics
 from soke.errors import UserError
 from soke.run import processes
 from soke.settings import SettingsError, TransformerSettings
+from soke.starting import Begun, take
 from soke.storage import new_folder
 from soke.text.locales import ENGLISH, TEXT_LOCALE, canonical
 from soke.text.words import Level, joined
@@ -56,7 +57,7 @@ class BackTranslator:
     def untrained(
         cls, clips: Sequence[Clip], layout: MotionLayout, statistics: Statistics, settings: TransformerSettings,
         locale: str, level: Level, pseudo_glosses: bool = False, max_tokens: int = 100,
-        annotations: Mapping[str, str] = {},
+        annotations: Mapping[str, str] = {}, trained: BackTranslator | None = None,
     ) -> BackTranslator:
         """With random weights and the vocabularies of these training clips.
 
@@ -65,6 +66,7 @@ class BackTranslator:
         level:          how their texts are cut into tokens
         pseudo_glosses: whether clips without glosses get those that their text implies
         annotations:    annotation file of the clips -> its hash
+        trained:        another one, of the same layout, whose vocabularies it has too where the sign language is the same
 
         Raises UserError for no clips, and for clips of several sign languages; ValueError for statistics of another
         layout.
@@ -77,7 +79,10 @@ class BackTranslator:
                 f"a back-translation model reads one sign language, but these clips are of {', '.join(languages)}: keep "
                 "the corpora of one" if clips else "there are no training clips: check the corpora"
             )
-        targets = Targets.of(clips, locale, level, pseudo_glosses)
+        targets, lineage = Targets.of(clips, locale, level, pseudo_glosses), {}
+        if trained is not None:
+            lineage = {"begun_from": trained.lineage}
+            targets = targets.following(trained.targets) if trained.language == languages[0] else targets
         mean, std = (torch.cat([values[part] for part in layout.names]) for values in (statistics.mean, statistics.std))
         model = SignTranslationModel(mean, std, len(targets.texts), len(targets.glosses or ()), settings)
         provenance = {
@@ -91,6 +96,7 @@ class BackTranslator:
             "form_of_frames": statistics.form,
             "targets_hash": _hash(targets.to_dict()),
             "code_version": __version__,
+            **lineage,
         }
         return cls(model, layout, targets, languages[0], provenance, max_tokens=max_tokens)
 
@@ -112,6 +118,30 @@ class BackTranslator:
     def weights_hash(self) -> str:
         """12 hex digits of the weights alone, whatever the search is."""
         return _hash({}, self.model.state_dict())
+
+    @property
+    def statistics(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Mean and standard deviation that its features are normalised by, {part: [D]}."""
+        sizes = list(self.layout.sizes.values())
+        mean, std = (
+            dict(zip(self.layout.names, values.split(sizes))) for values in (self.model.mean, self.model.std)
+        )
+        return mean, std
+
+    @property
+    def lineage(self) -> list[str]:
+        """`weights_hash` of it, and of those that its training began from."""
+        return [self.weights_hash, *self.provenance.get("begun_from", [])]
+
+    def take(self, trained: BackTranslator) -> Begun:
+        """Gives it the weights of a trained one of the same layout, so far as they fit: of words and glosses those that
+        both have. Statistics stay."""
+        texts = self.targets.texts.shared(trained.targets.texts)
+        rows = {"text_embedding.weight": texts, "text_head.weight": texts}
+        if self.targets.glosses is not None and trained.targets.glosses is not None:
+            glosses = self.targets.glosses.shared(trained.targets.glosses)
+            rows |= {"gloss_head.weight": glosses, "gloss_head.bias": glosses}
+        return take(self.model, trained.model.state_dict(), rows, keeps=("mean", "std"))
 
     def other_data(self, corpus: str, annotations: Mapping[str, str]) -> str:
         """What it was trained on, where that is not this corpus with these annotation files (their hashes); else empty.

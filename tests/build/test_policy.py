@@ -18,6 +18,12 @@ FILE = "configs/soke_grpo.yaml"
 class Reader(SimpleNamespace):
     """In the place of a back-translation model."""
 
+    begun_from = ()
+
+    @property
+    def lineage(self):
+        return [self.weights_hash, *self.begun_from]
+
 
 @pytest.fixture
 def readers(tmp_path, monkeypatch):
@@ -61,6 +67,10 @@ def test_a_test_by_what_has_rewarded_it_is_refused(monkeypatch):
     assert policy.examiners(replace(spec, readers=["second"]))(None, CSL)
     with pytest.raises(UserError, match="its scores would be those of a test whose answers were known"):
         policy.examiners(replace(spec, readers=["second", "first"]))(None, CSL)
+    fine = {"csl": Reader(weights_hash="third", begun_from=["first"])}  # trained from the one that has rewarded
+    monkeypatch.setattr(policy, "readers_of", lambda config, corpora: fine)
+    with pytest.raises(UserError, match="or was trained from it"):
+        policy.examiners(replace(spec, readers=["first"]))(None, CSL)
 
 
 def test_what_does_not_fit_is_an_error_for_learning_by_reward_and_a_warning_else(tmp_path, caplog):
@@ -90,11 +100,6 @@ def test_what_does_not_fit_is_an_error_for_learning_by_reward_and_a_warning_else
 def test_contradictions(overrides, message):
     with pytest.raises(UserError, match=message):
         load_config(FILE, overrides=overrides)
-
-
-def test_other_stages_begin_from_nothing():
-    with pytest.raises(UserError, match="TRAIN.INIT is x, but a training of stage tokenizer begins from no trained model"):
-        load_config("configs/deto.yaml", overrides=["TRAIN.INIT=x"])
 
 
 def test_fine_tuning_is_ten_lines_over_the_generator_s_configuration():

@@ -118,8 +118,8 @@ def test_mistakes_are_named_before_anything_is_trained(root, names, more, fault)
 def test_a_language_without_a_model_to_add_it_to_is_refused(root):
     with pytest.raises(UserError, match="TRAIN.INIT_LANGUAGE is DGS, of whose model nothing is said: name its folder in"):
         load_config(root / "tiny.yaml", overrides=[*corpora(root, "lsa"), "TRAIN.INIT_LANGUAGE=DGS"])
-    with pytest.raises(UserError, match="TRAIN.INIT is m, but a training of stage tokenizer begins from no trained model"):
-        load_config("configs/deto.yaml", overrides=["TRAIN.INIT=m"])
+    with pytest.raises(UserError, match="TRAIN.INIT_LANGUAGE is DGS, but to a model of stage tokenizer no sign language"):
+        load_config("configs/deto.yaml", overrides=["TRAIN.INIT=m", "TRAIN.INIT_LANGUAGE=DGS"])
 
 
 def test_motions_of_another_unit_are_told(root, caplog):

@@ -33,6 +33,7 @@ class CodebookQuantizer(nn.Module):
         super().__init__()
         self.num_codes, self.dim, self.decay = num_codes, dim, decay
         self._warned = False
+        self._begun = -1  # updates at which a new training begins from this codebook
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -51,9 +52,23 @@ class CodebookQuantizer(nn.Module):
             commitment, loss = distance(latents, vectors[valid].detach()), self._loss(vectors[valid], latents.detach())
             if picked is not None:
                 self._learn(latents.detach()[finite], codes[valid][finite], picked)
+                self._begun = -1
             passed = flat + (vectors - flat).detach()
             vectors, passed = (v.view(*steps, self.dim).transpose(1, 2) for v in (vectors.detach(), passed))
             return Quantized(codes.view(*steps, 1), vectors, passed, commitment, loss)
+
+    def go_on(self) -> None:
+        """A new training begins from this codebook. Its first batch tells how often each code is chosen, which depends
+        on the batches; a code that it does not choose has about 1 / (1 - decay) batches more before it restarts."""
+        self._begun = int(self.updates)
+
+    def _goes_on(self) -> bool:
+        """Whether the batch is the first after `go_on`; not in a run that continues later."""
+        return self._begun >= 0 and int(self.updates) == self._begun
+
+    def _begin_counts(self, counts: Tensor) -> None:
+        """counts: [num_codes] of the first batch after `go_on`, of all processes"""
+        self.counts.copy_(counts.clamp_min(math.e * MIN_COUNT))  # which decays to MIN_COUNT in -1 / log(decay) batches
 
     def _prepare(self, picked: Tensor) -> None:
         """Before the codes of a training batch are chosen. picked [num_codes, D]: where codes start or restart"""

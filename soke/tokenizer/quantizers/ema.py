@@ -40,6 +40,9 @@ class EmaQuantizer(CodebookQuantizer):
     def _learn(self, latents: Tensor, codes: Tensor, picked: Tensor) -> None:
         chosen = F.one_hot(codes, self.num_codes).to(latents)  # [N, num_codes]
         totals = processes.sum_over_all(torch.cat([chosen.T @ latents, chosen.sum(0)[:, None]], dim=1))
+        if self._goes_on():
+            self._begin_counts(totals[:, -1])
+            self.sums.copy_(self.codebook * self.counts[:, None])
         self.sums.lerp_(totals[:, :-1], 1 - self.decay)
         self.counts.lerp_(totals[:, -1], 1 - self.decay)
         dead = self.counts < MIN_COUNT

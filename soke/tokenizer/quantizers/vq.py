@@ -31,6 +31,8 @@ class VqQuantizer(CodebookQuantizer):
     @torch.no_grad()
     def _prepare(self, picked: Tensor) -> None:
         """Dead codes restart, and all of them before the first batch."""
+        if self._goes_on():
+            return
         dead = self.counts < MIN_COUNT if self.updates else torch.ones_like(self.counts, dtype=torch.bool)
         self.codebook.copy_(torch.where(dead[:, None], picked, self.codebook))
         self.counts.masked_fill_(dead, MIN_COUNT)
@@ -38,5 +40,8 @@ class VqQuantizer(CodebookQuantizer):
     @torch.no_grad()
     def _learn(self, latents: Tensor, codes: Tensor, picked: Tensor) -> None:
         chosen = torch.bincount(codes, minlength=self.num_codes).to(self.counts)
-        self.counts.lerp_(processes.sum_over_all(chosen), 1 - self.decay)
+        chosen = processes.sum_over_all(chosen)
+        if self._goes_on():
+            self._begin_counts(chosen)
+        self.counts.lerp_(chosen, 1 - self.decay)
         self.updates += 1
