@@ -52,11 +52,11 @@ def training_module(config: Config, data: RecognitionData) -> RecognitionModule:
     recognizer = SignRecognizer(classifier, data.signs, data.parts, made_with)
     folder = init_folder(config)
     if folder is not None:
-        _begin(recognizer, folder)
+        begin(recognizer, folder)
     return RecognitionModule(recognizer, config.train.optim, config.train.label_smoothing)
 
 
-def _begin(recognizer: SignRecognizer, folder: Path) -> None:
+def begin(recognizer: SignRecognizer, folder: Path) -> None:
     """Gives it the weights of the one in a folder, and says what begins anew. Raises UserError for one that reads the
     states of another tokenizer."""
     trained = SignRecognizer.from_pretrained(folder)
@@ -67,8 +67,8 @@ def _begin(recognizer: SignRecognizer, folder: Path) -> None:
             "name one that was trained with this tokenizer, or set TOKENIZER.PATH to its own"
         )
     unlike = {
-        key: (trained.made_with.get(key), recognizer.made_with[key]) for key in ("corpus", "window", "limits")
-        if trained.made_with.get(key) != recognizer.made_with[key]
+        key: (trained.made_with.get(key), recognizer.made_with.get(key)) for key in ("corpus", "window", "limits")
+        if trained.made_with.get(key) != recognizer.made_with.get(key)
     }
     more = [f"its clips differ (trained -> asked), {described(unlike)}"] * bool(unlike)
     tell(recognizer.take(trained).within("classifier."), folder, recognizer, *more)

@@ -86,11 +86,16 @@ def _take(
     for part in fitting:
         if not any(name.startswith(f"autoencoders.{part}.") for name in begun.anew):
             tokenizer.begun[part] = [trained.part_hash(part), *trained.begun.get(part, ())]
+    begin_codebooks(tokenizer)
+    differ = [f"the part {part} begins anew: {why}" for part, why in unlike.items() if part in tokenizer.settings]
+    tell(begun, folder, tokenizer, *differ)
+
+
+def begin_codebooks(tokenizer: SignTokenizer) -> None:
+    """Lets a new training begin from the codebooks that are trained already."""
     for quantizer in tokenizer.modules():
         if isinstance(quantizer, CodebookQuantizer) and quantizer.updates:
             quantizer.go_on()
-    differ = [f"the part {part} begins anew: {why}" for part, why in unlike.items() if part in tokenizer.settings]
-    tell(begun, folder, tokenizer, *differ)
 
 
 def training_module(config: Config, data: SignDataModule) -> TokenizerModule:

@@ -83,14 +83,14 @@ class GroupSpec:
 
     def following(self, earlier: GroupSpec) -> GroupSpec:
         """With the sign languages, corpora and words of an earlier one, behind which new ones come."""
-        glosses = self.glosses
+        glosses, languages = self.glosses, list(dict.fromkeys([*earlier.languages, *self.languages]))
+        named = map(language_token, languages) if len(languages) > 1 else []
         if glosses is not None and earlier.glosses is not None:
             glosses = glosses.following(earlier.glosses)
         return replace(
-            self, languages=list(dict.fromkeys([*earlier.languages, *self.languages])),
-            locales={**earlier.locales, **self.locales}, fps={**earlier.fps, **self.fps},
-            corpora={**earlier.corpora, **self.corpora},
-            tokens=list(TextVocabulary(earlier.tokens).with_new(self.tokens).tokens),
+            self, languages=languages, locales={**earlier.locales, **self.locales},
+            fps={**earlier.fps, **self.fps}, corpora={**earlier.corpora, **self.corpora},
+            tokens=list(TextVocabulary(earlier.tokens).with_new([*named, *self.tokens]).tokens),
             prompts=None if self.prompts is None else self.prompts.following(earlier.prompts), glosses=glosses,
         )
 

@@ -56,7 +56,7 @@ class LangGlosses:
         """With the languages and the words of an earlier one, behind which new ones come."""
         languages = dict.fromkeys([*earlier.words, *self.words])
         words = {name: [*dict.fromkeys([*earlier.words.get(name, []), *self.words.get(name, [])])] for name in languages}
-        return LangGlosses({name: self.levels.get(name) or earlier.levels[name] for name in languages}, words)
+        return LangGlosses({name: earlier.levels.get(name) or self.levels[name] for name in languages}, words)
 
     def shared(self, other: LangGlosses) -> tuple[list[int], list[int]]:
         """Ids of what both have, here and in the other."""

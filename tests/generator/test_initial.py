@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soke.errors import UserError
-from soke.generator.initial import begin_from
+from soke.generator.initial import begin_from, untrained
 from soke.generator.text_tokenizer import TextTokenizer
 from tests.generator.helpers import make_generator
 
@@ -60,3 +60,49 @@ def test_another_tokenizer_s_codes_and_another_mbart_are_refused(folder, monkeyp
     monkeypatch.setattr(TextTokenizer, "get_vocab", lambda self: {str(id(self)): 1}, raising=False)
     with pytest.raises(UserError, match="reads text in other tokens"):
         begin_from(make_generator(6), folder)
+
+
+STREAMS = {"body": 7, "lhand": 13, "rhand": 5, "face": 9}  # of the others' codes, lhand has more here, and face is new
+
+
+@pytest.mark.parametrize("heads", ["separate", "tied"])
+def test_streams_that_mean_the_same_keep_their_codes_and_others_begin_anew(folder, tmp_path, heads):
+    if heads == "tied":
+        folder = tmp_path / "tied"
+        make_generator(5, heads=heads).save_pretrained(folder)
+    new, trained = (
+        make_generator(6, streams=STREAMS, tokenizer_hash="another", heads=heads), make_generator(5, heads=heads)
+    )
+    before = {name: value.clone() for name, value in new.state_dict().items()}
+    left = begin_from(new, folder, ["body", "lhand"])
+    named = ["the codes of lhand", "the codes of rhand", "the codes of face"]
+    of_heads = [f"heads.linear.{s}.{kind}" for s in ("lhand", "rhand", "face") for kind in ("weight", "bias")]
+    assert left == named + of_heads * (heads == "separate")
+    rows, theirs = (
+        {s: range(first, first + g.spec.streams[s]) for s, first in zip(g.spec.streams, g.vocabulary.first_codes.tolist())}
+        for g in (new, trained)
+    )
+    table = new.mbart.shared.weight
+    assert torch.equal(table[rows["body"]], trained.mbart.shared.weight[theirs["body"]])
+    for stream in ("lhand", "rhand", "face"):
+        assert torch.equal(table[rows[stream]], before["mbart.shared.weight"][rows[stream]])
+    for name, value in new.state_dict().items():
+        if name.startswith("heads"):
+            whole = trained.state_dict() if ".body." in name else before
+            assert torch.equal(value, whole[name]), name
+
+
+def test_a_text_head_that_is_new_starts_as_the_trained_rows_are(folder):
+    new = make_generator(6, translation=0.5, text_head="separate")
+    begin_from(new, folder)
+    assert torch.equal(new.text_head.weight, new.mbart.shared.weight[: new.text_head.size])
+
+
+def test_the_trained_one_s_own_mbart_serves(folder):
+    """And not that of GENERATOR.MBART, which need not be there."""
+    trained = make_generator(5)
+    new = untrained(folder, trained.spec, {"ASL": {}, "DGS": {}})
+    assert begin_from(new, folder) == []
+    assert all(torch.equal(value, trained.state_dict()[name]) for name, value in new.state_dict().items())
+    with pytest.raises(UserError, match="no generator in"):
+        untrained(folder / "nowhere", trained.spec, {})

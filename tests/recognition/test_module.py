@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from soke.build.recognition import begin
 from soke.errors import UserError
 from soke.recognition.data import RecognitionData, SignDataset, collate_signs
 from soke.recognition.model import SignClassifier
@@ -166,3 +167,25 @@ def test_items_of_a_data_set(tmp_path):
     item = SignDataset(found, {"9/0": 3}, ["face", "body"])[0]
     assert (item.name, item.sign) == ("9/0", 3)
     assert torch.equal(item.states, found.read("9/0")[:, [3, 0]])
+
+
+def test_it_begins_from_a_trained_one_sign_by_sign_and_part_by_part(tmp_path, caplog):
+    corpus = ToySigns({"train": 4})
+    trained = made_module(recognition_data(tmp_path, corpus, parts=("rhand", "face"))).recognizer
+    trained.save_pretrained(tmp_path / "model")
+    data = recognition_data(tmp_path, ToySigns({"train": 4}, signs=SIGNS[1:]), parts=("lhand", "rhand"))
+    module = made_module(data)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(1.0)
+    before = {name: value.clone() for name, value in module.recognizer.state_dict().items()}
+    begin(module.recognizer, tmp_path / "model")
+    ours, theirs, head = module.recognizer.state_dict(), trained.state_dict(), "classifier.head.3.weight"
+    assert torch.equal(ours[head], theirs[head][1:]) and len(theirs[head]) == 4
+    for name in ("classifier.mean", "classifier.std", "classifier.parts"):  # lhand is new, rhand was the first
+        assert torch.equal(ours[name][1], theirs[name][0]) and torch.equal(ours[name][0], before[name][0])
+    assert torch.equal(ours["classifier.encoder.layers.0.linear1.weight"], theirs["classifier.encoder.layers.0.linear1.weight"])
+    assert "classifier.parts (1 of its 2 rows)" in caplog.text and "3 begin anew" in caplog.text
+    module.recognizer.made_with["tokenizer"] = "another"
+    with pytest.raises(UserError, match="reads the states of tokenizer .*, this run those of another: name one"):
+        begin(module.recognizer, tmp_path / "model")
