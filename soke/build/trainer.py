@@ -36,7 +36,7 @@ def train(stage: Stage, config: Config, debug: bool) -> None:
     with folders.open_run(config, stage.trained_by, debug) as run:
         data = stage.data(run.config, run.folder)
         module = stage.module(run.config, data)
-        still = freeze(module.trained, run.config.train.freeze)
+        still = freeze(module.trained, run.config.train.freeze) if run.config.train.freeze else []
         folders.record(run.folder, "provenance", module.provenance())
         trainer = new_trainer(run, module, [Still(still)] if still else [])
         folders.fit(run, trainer, module, data)
