@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from soke.body.joints import NUM_JOINTS, SMPLX_JOINTS, joint_indices, mirrored_name
-from soke.body.rotations import mirror_axis_angle, slerp_axis_angle
+from soke.body.rotations import mirror_axis_angle, nearest_axis_angle, slerp_axis_angle
 
 _MIRROR_ORDER = joint_indices([mirrored_name(name) for name in SMPLX_JOINTS])
 HEAD_SHAPES = 300  # of FLAME
@@ -91,6 +91,15 @@ class Motion:
             eyelids=None if self.eyelids is None else torch.lerp(start.eyelids, end.eyelids, share),
             fps=fps,
         )
+
+    def at_speed(self, factor: float) -> Motion:
+        """Signed `factor` times as fast, at the same frame rate: `resampled`, with rotations in the axis-angle form of the
+        frames that they lie between."""
+        if factor == 1:
+            return self
+        changed, near = self.resampled(self.fps / factor), _moments(len(self), self.fps, self.fps / factor).round().long()
+        rotations = nearest_axis_angle(changed.rotations, self.rotations[near.to(self.device)])
+        return replace(changed, rotations=rotations, fps=self.fps)
 
     def mirrored(self) -> Motion:
         """The same signing by the other hand: left and right swapped, rotations mirrored.
@@ -179,6 +188,10 @@ class JointMotion:
         before, after, share = _between(_moments(len(self), self.fps, fps), self.positions)
         positions = torch.lerp(self.positions[before], self.positions[after], share[:, None])
         return replace(self, positions=positions, fps=fps)
+
+    def at_speed(self, factor: float) -> JointMotion:
+        """Signed `factor` times as fast, at the same frame rate."""
+        return replace(self.resampled(self.fps / factor), fps=self.fps)
 
     def mirrored(self) -> JointMotion:
         """The same signing by the other hand: left and right joints swapped, x turned round.

@@ -39,3 +39,21 @@ def slerp_axis_angle(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
 
     turn = roma.rotvec_composition((roma.rotvec_inverse(start), end))
     return roma.rotvec_composition((start, share * turn))
+
+
+def turned_axis_angle(rotations: Tensor, turns: Tensor) -> Tensor:
+    """[..., 3], [..., 3] -> [..., 3], each rotation after its turn, in the form that is nearest to `rotations`."""
+    import roma
+
+    return nearest_axis_angle(roma.rotvec_composition((rotations, turns)), rotations)
+
+
+def nearest_axis_angle(rotations: Tensor, like: Tensor) -> Tensor:
+    """[..., 3], [..., 3] -> [..., 3], the same rotations, each in the axis-angle form that is nearest to `like`: forms of
+    one rotation are whole turns apart, and features of them leap where neighbours are in different ones. (Around a whole
+    turn itself none is near: any axis is the rotation's.)"""
+    angle, theirs = (rotation.norm(dim=-1, keepdim=True) for rotation in (rotations, like))
+    still = angle < 1e-6  # any axis is the rotation's, so it takes the other one's
+    axis = torch.where(still, like, rotations) / torch.where(still, theirs, angle).clamp_min(1e-12)
+    turns = ((like - rotations) * axis).sum(-1, keepdim=True).div(2 * torch.pi).round()
+    return rotations + 2 * torch.pi * turns * axis

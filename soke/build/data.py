@@ -125,7 +125,7 @@ def _data_module(
         min_steps=steps(d.min_frames), max_steps=steps(d.max_frames), strict=d.strict, cache_frames=d.cache_frames,
         seed=config.seed, batch_length=longest,
         group_by_length=d.group_by_length, weights={name: corpus.weight for name, corpus in d.corpora.items()},
-        partial=partial,
+        partial=partial, augment=config.augment,
     )
 
 

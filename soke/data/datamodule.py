@@ -9,14 +9,16 @@ from typing import Any, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from soke.body.layout import MotionLayout
+from soke.data.augmentation import AugmentedCodes, AugmentedMotions
 from soke.data.clip import ClipError, Corpus, SkippedClip
 from soke.data.codes import CodeStore
 from soke.data.dataset import CodeBatch, CodesDataset, MotionBatch, MotionDataset, collate_codes, collate_motions
 from soke.data.lengths import measured
 from soke.data.sampling import GroupedBatches, SortedBatches, fitted_lengths
+from soke.data.settings import Augment
 from soke.errors import UserError
 from soke.storage import new_file
 
@@ -68,6 +70,7 @@ class SignDataModule(pl.LightningDataModule):
     partial:      see `MotionDataset`
     seed:         of the order of training clips, which depends on seed and epoch alone; a run that is resumed, in the
                   middle of an epoch too, sees the clips that it would have seen without the interruption
+    augment:      how training batches are augmented, in all runs with this seed alike; all else, and `dataset`, never are
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class SignDataModule(pl.LightningDataModule):
         group_by_length: bool = True,
         weights: Mapping[str, float] | None = None,
         partial: bool = False,
+        augment: Augment | None = None,
     ):
         super().__init__()
         if kind not in ("motion", "codes"):
@@ -110,6 +114,7 @@ class SignDataModule(pl.LightningDataModule):
         self.strict = strict
         self.cache_frames, self.partial = cache_frames, partial
         self.seed = seed
+        self.augment = augment
         self.batch_length = batch_length
         self.group_by_length = group_by_length
         self.weights = dict(weights or {})
@@ -136,7 +141,6 @@ class SignDataModule(pl.LightningDataModule):
     def loader(self, split: str, kind: Literal["motion", "codes"], shuffle: bool = False) -> DataLoader:
         """Batches of one split. Who iterates it without a Trainer passes each batch's `skipped` to `record`."""
         dataset = self.dataset(split, kind)
-        lengths = self._lengths(dataset)
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         options = {
             "num_workers": self.workers,
@@ -145,17 +149,30 @@ class SignDataModule(pl.LightningDataModule):
             "persistent_workers": self.workers > 0,
         }
         if not shuffle:
-            in_order = SortedBatches(lengths, self.batch_sizes[split], world, rank)
+            in_order = SortedBatches(self._lengths(dataset), self.batch_sizes[split], world, rank)
             return DataLoader(dataset, batch_sampler=in_order, **options)
         weights = [self.weights.get(clip.corpus, 1.0) for clip in dataset.clips]
+        augmented = self._augmented(dataset)
         batches = GroupedBatches(
-            lengths, self.batch_sizes[split], batch_length=self.batch_length, weights=weights, seed=self.seed,
-            processes=world, rank=rank,
+            self._lengths(dataset, augmented is not dataset), self.batch_sizes[split], batch_length=self.batch_length,
+            weights=weights, seed=self.seed, processes=world, rank=rank, placed=augmented is not dataset,
         )
-        return ResumableLoader(dataset, batch_sampler=batches, trainer=self.trainer, **options)
+        return ResumableLoader(augmented, batch_sampler=batches, trainer=self.trainer, **options)
 
-    def _lengths(self, dataset: MotionDataset | CodesDataset) -> np.ndarray:
-        """[N] by which clips are grouped; they need not be right for clips that will turn out to be unreadable."""
+    def _augmented(self, dataset: MotionDataset | CodesDataset) -> Dataset:
+        """The data set itself where nothing is to be done."""
+        kind, settings = (
+            (AugmentedCodes, Augment.OF_CODES) if isinstance(dataset, CodesDataset)
+            else (AugmentedMotions, Augment.OF_MOTIONS)
+        )
+        used = self.augment is not None and self.augment.used.intersection(settings)
+        return kind(dataset, self.augment, self.seed) if used else dataset
+
+    def _lengths(self, dataset: MotionDataset | CodesDataset, augmented: bool = False) -> np.ndarray:
+        """[N] by which clips are grouped; they need not be right for clips that will turn out to be unreadable.
+
+        augmented: at their longest
+        """
         longest = dataset.limits[1]
         if not self.group_by_length:
             return np.full(len(dataset), longest)
@@ -167,7 +184,8 @@ class SignDataModule(pl.LightningDataModule):
         if unknown and dataset.split == "train":  # once is enough
             _log.warning("clips of %s are not grouped by length: their reader has no method length(clip)", unknown)
         lengths = [measured(measures[clip.corpus], clip, longest) for clip in dataset.clips]
-        return fitted_lengths(np.array(lengths), *dataset.limits)
+        stretched = np.ceil(np.array(lengths) * self.augment.stretch).astype(int) if augmented else np.array(lengths)
+        return fitted_lengths(stretched, *dataset.limits)
 
     def train_dataloader(self) -> DataLoader:
         return self.loader("train", self.kind, shuffle=True)

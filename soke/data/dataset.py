@@ -29,12 +29,13 @@ PADDING_CODE = -1
 @dataclass(frozen=True)
 class MotionSample:
     """clip; features {part: [T, D]}, not normalised; motion of the same T frames; lacking: parts that nobody observed,
-    whose features are zero."""
+    whose features are zero; masked [T] bool: frames that are not to be read; None: all are."""
 
     clip: Clip
     features: dict[str, Tensor]
     motion: Motion | JointMotion
     lacking: frozenset[str] = frozenset()
+    masked: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class MotionBatch:
     fps:      B working frame rates
     skipped:  the clips that should have been here
     rows:     {part: [B'] numbers, from 0, of the clips that have it}, int64; None: all have all
+    masked:   [B, T] bool, the frames that are not to be read, see AUGMENT.TIME_MASK; None: all are
     """
 
     features: dict[str, Tensor]
@@ -64,6 +66,7 @@ class MotionBatch:
     fps: list[float]
     skipped: list[SkippedClip]
     rows: dict[str, Tensor] | None = None
+    masked: Tensor | None = None
 
     @property
     def frames(self) -> list[int]:
@@ -96,7 +99,8 @@ class MotionBatch:
             None if values is None else {part: moved(tensor) for part, tensor in values.items()}
             for values in (self.features, self.rows)
         )
-        return replace(self, features=features, lengths=moved(self.lengths), rows=rows)
+        masked = None if self.masked is None else moved(self.masked)
+        return replace(self, features=features, lengths=moved(self.lengths), rows=rows, masked=masked)
 
 
 @dataclass
@@ -205,7 +209,7 @@ class MotionDataset(_ClipDataset):
     ):
         super().__init__(corpora, split, strict)
         self._require_clips("has no clips; check `corpora`")
-        self.layout, self.partial = layout, partial
+        self.layout, self.partial, self.cache_frames = layout, partial, cache_frames
         self.limits = (min_frames, max_frames, multiple)
         self._cache: dict[int, MotionSample] = {}
         self._frames_left = cache_frames
@@ -229,11 +233,23 @@ class MotionDataset(_ClipDataset):
         cached = self._cache.get(index)
         if cached is not None:
             return cached
+        motion = self.load(index)
+        sample = motion if isinstance(motion, SkippedClip) else self.sample(self.clips[index], motion)
+        if isinstance(sample, MotionSample) and len(sample.motion) <= self._frames_left:
+            self._frames_left -= len(sample.motion)
+            self._cache[index] = sample
+        return sample
+
+    def load(self, index: int) -> Motion | JointMotion | SkippedClip:
+        """The motion of a clip, of all its frames."""
         clip = self.clips[index]
         try:
-            motion = self.corpora[clip.corpus].load(clip)
+            return self.corpora[clip.corpus].load(clip)
         except ClipError as error:
             return self._unusable(clip, error)
+
+    def sample(self, clip: Clip, motion: Motion | JointMotion) -> MotionSample | SkippedClip:
+        """What becomes of a motion of the clip, by the length rules."""
         observed = self.layout.observed(motion)
         lacking = frozenset(self.layout.names).difference(observed)
         if lacking and not (self.partial and observed):
@@ -247,11 +263,7 @@ class MotionDataset(_ClipDataset):
             ) from error
         sizes = self.layout.sizes
         features |= {part: torch.zeros(len(motion), sizes[part]) for part in sorted(lacking)}
-        sample = MotionSample(clip, features, motion, lacking)
-        if len(motion) <= self._frames_left:
-            self._frames_left -= len(motion)
-            self._cache[index] = sample
-        return sample
+        return MotionSample(clip, features, motion, lacking)
 
 
 class CodesDataset(_ClipDataset):
@@ -327,6 +339,7 @@ def collate_motions(items: Sequence[MotionSample | SkippedClip]) -> MotionBatch:
     """Items of a `MotionDataset` -> one batch."""
     samples = [item for item in items if isinstance(item, MotionSample)]
     parts = list(samples[0].features) if samples else []
+    masks = [s.masked for s in samples if s.masked is not None]
     return MotionBatch(
         features={part: pad_sequence([s.features[part] for s in samples], batch_first=True) for part in parts},
         lengths=torch.tensor([len(s.motion) for s in samples], dtype=torch.int64),
@@ -335,6 +348,7 @@ def collate_motions(items: Sequence[MotionSample | SkippedClip]) -> MotionBatch:
         fps=[s.motion.fps for s in samples],
         rows={p: torch.tensor([i for i, s in enumerate(samples) if p not in s.lacking], dtype=torch.int64) for p in parts}
         if any(s.lacking for s in samples) else None,
+        masked=pad_sequence(masks, batch_first=True) if masks else None,
         skipped=[item for item in items if isinstance(item, SkippedClip)],
     )
 

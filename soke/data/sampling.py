@@ -27,6 +27,7 @@ class GroupedBatches(Sampler[list[int]]):
     batch_length: in place of `batch_size`: a batch, padding included, is at most so long in sum; a longer clip is a
                   batch of its own; 0: `batch_size` holds
     weights:      [N], above 0
+    placed:       batches hold (clip, epoch, how often the epoch has drawn it before) in place of clips
     start:        batches that the next pass leaves out, because they were seen before an interruption
     """
 
@@ -36,8 +37,9 @@ class GroupedBatches(Sampler[list[int]]):
     def __init__(
         self, lengths: Sequence[int] | np.ndarray, batch_size: int, *, batch_length: int = 0,
         weights: Sequence[float] | np.ndarray | None = None, seed: int = 0, processes: int = 1, rank: int = 0,
+        placed: bool = False,
     ):
-        self.batch_size, self.batch_length, self.seed = batch_size, batch_length, seed
+        self.batch_size, self.batch_length, self.seed, self.placed = batch_size, batch_length, seed, placed
         self.processes, self.rank = processes, rank
         self._lengths = _rounded(np.asarray(lengths))
         self._weights = np.ones(len(lengths)) if weights is None else np.asarray(weights, dtype=float)
@@ -66,6 +68,8 @@ class GroupedBatches(Sampler[list[int]]):
         draw = np.random.default_rng([self.seed, self.epoch])
         rows = self._grouped(draw.permutation(self._drawn(draw.permutation(len(self._lengths)))))
         sizes = self._filled(rows, self._count) if self.batch_length else self._equal(draw)
+        if self.placed:
+            rows = np.stack([rows, np.full_like(rows, self.epoch), _occurrences(rows)], axis=-1)
         batches = np.split(rows[:, self.rank], np.cumsum(sizes)[:-1])
         for i in draw.permutation(self._count)[start:]:
             yield batches[i].tolist()
@@ -124,6 +128,15 @@ def _rounded(lengths: np.ndarray) -> np.ndarray:
     longest = np.zeros(group.max(initial=-1) + 1, dtype=np.int64)
     np.maximum.at(longest, group, lengths)
     return longest[group]
+
+
+def _occurrences(drawn: np.ndarray) -> np.ndarray:
+    """For each entry, how many equal ones stand before it."""
+    order = np.argsort(drawn, axis=None, kind="stable")
+    _, first, counts = np.unique(drawn.ravel()[order], return_index=True, return_counts=True)
+    found = np.empty(drawn.size, dtype=np.int64)
+    found[order] = np.arange(drawn.size) - np.repeat(first, counts)
+    return found.reshape(drawn.shape)
 
 
 def _quotas(weights: np.ndarray) -> dict[float, int]:

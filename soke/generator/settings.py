@@ -169,6 +169,8 @@ class Policy(Settings):
 
 @dataclass(frozen=True)
 class Generator(Settings):
+    augmented_by: ClassVar[tuple[str, ...]] = ("drop_step",)
+
     mbart: str
     decoding: Literal["multi_head", "sequential", "parallel"]
     prompts: Literal["language", "language_and_part"]

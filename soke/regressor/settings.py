@@ -49,6 +49,7 @@ class Regressor(TransformerSettings):
     lang_gloss: LangGloss | None
 
     adds_languages: ClassVar[bool] = True
+    augmented_by: ClassVar[tuple[str, ...]] = ("speed", "rotation_noise", "position_noise", "mirror")
 
     def problems(self) -> list[str]:
         found = super().problems() + self.below(1, "future", "max_frames") + self.below(0, "noise", "counter_noise")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soke.body.settings import Body
-from soke.data.settings import Dataset
+from soke.data.settings import Augment, Dataset
 from soke.evaluation.settings import Metric
 from soke.generator.settings import Generator, Policy
 from soke.recognition.settings import Recognition
@@ -33,6 +33,7 @@ class Config(Settings):
     eval: Eval
     test: Test
     dataset: Dataset
+    augment: Augment
     body: Body
     parts: list[TokenizedPart]
     tokenizer: Tokenizer
@@ -91,4 +92,7 @@ def contradictions(config: Config) -> list[str]:
             f"TRAIN.INIT_LANGUAGE is {config.train.init_language}, but to a model of stage {config.train.stage} no sign "
             "language is added that could start from another's weights: leave it empty"
         )
+    used = (*dataset.corpora, *(["lexicon"] if dataset.train_on_lexicon else []))
+    positions = any(part.rotation == "position" for part in config.parts)
+    found += config.augment.useless(config.train.stage, getattr(trained, "augmented_by", ()), used, positions)
     return found + (trained.training_problems(config) if isinstance(trained, Settings) else [])

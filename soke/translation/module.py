@@ -151,6 +151,8 @@ class TranslationModule(pl.LightningModule):
         """The weighted loss, which it counts with its terms, and what the model did."""
         self._refuse_generated(zip(batch.clips, batch.motions))
         features = torch.cat([batch.features[part] for part in self.translator.layout.names], dim=2)
+        if batch.masked is not None:
+            features = torch.where(batch.masked[..., None], self.model.mean, features)
         smoothing = self.label_smoothing if stage == "train" else 0.0
         output = self.model(features, batch.lengths, *self._targets(batch), smoothing)
         loss, terms = self.settings.text_weight * output.text, {"text": output.text}

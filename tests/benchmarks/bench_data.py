@@ -11,6 +11,7 @@ import resource
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ from prepare.pack_poses import pack  # noqa: E402
 from soke.data.datamodule import SignDataModule  # noqa: E402
 from soke.data.dataset import MotionDataset  # noqa: E402
 from soke.data.phoenix14t import Phoenix14T  # noqa: E402
+from soke.data.settings import Augment  # noqa: E402
+from soke.run.config import load_config  # noqa: E402
 from tests.data.writing import LAYOUT, random_motion, write_entries, write_frames  # noqa: E402
 
 CLIPS = 2000
@@ -33,6 +36,7 @@ WORKERS = 2
 EPOCHS = 3
 MIN_RATIO = 50.0  # clips per second, warm, against frame files
 MIN_FRAMES_PER_WORKER = 20_000.0  # per second, of the whole training loader
+MIN_AUGMENTED = 0.2  # of the frames per second without augmentation, with all of it
 MAX_GROWTH = 50.0  # MiB of resident memory per loader process, first epoch to last
 
 
@@ -55,6 +59,15 @@ def clips_per_second(corpus: Phoenix14T) -> float:
             corpus.load(clip)
         seconds = time.perf_counter() - started
     return len(clips) / seconds
+
+
+def augmentations() -> dict[str, Augment]:
+    """By name; the last is all of them together."""
+    off = load_config("configs/back_translation.yaml").augment
+    each = {"SPEED": {"speed": 0.1}, "ROTATION_NOISE": {"rotation_noise": 1.0}, "MIRROR": {"mirror": {"phoenix": 0.5}},
+            "TIME_MASK": {"time_mask": 0.2}}
+    found = {name: replace(off, **changes) for name, changes in each.items()}
+    return found | {"all": replace(off, **{key: value for changes in each.values() for key, value in changes.items()})}
 
 
 def resident_mib(pid: int) -> float:
@@ -98,13 +111,20 @@ def main() -> int:
         from_shards = clips_per_second(corpus)
         loader = SignDataModule([corpus], LAYOUT, workers=WORKERS).loader("train", "motion", shuffle=True)
         delivered, grown = epochs(loader)
+        augmented = {
+            name: epochs(SignDataModule([corpus], LAYOUT, workers=WORKERS, augment=settings).loader("train", "motion", True))[0]
+            for name, settings in augmentations().items()
+        }
     ratio = from_shards / per_frame
+    print("with augmentation: " + ", ".join(f"{name} {f:,.0f} frames/s per worker" for name, f in augmented.items()))
     print(f"packing: {total / seconds:,.0f} frames/s on {cores} cores, {total:,} frames of {CLIPS} clips")
     lines = [
         (f"frame files {per_frame:,.0f} clips/s   packed {from_shards:,.0f} clips/s   {ratio:.0f} times faster",
          f"at least {MIN_RATIO:.0f}", ratio >= MIN_RATIO),
         (f"training loader: {delivered:,.0f} frames/s per worker, {WORKERS} workers",
          f"at least {MIN_FRAMES_PER_WORKER:,.0f}", delivered >= MIN_FRAMES_PER_WORKER),
+        (f"with all augmentations: {augmented['all'] / delivered:.2f} of the frames/s without",
+         f"at least {MIN_AUGMENTED}", augmented["all"] >= MIN_AUGMENTED * delivered),
         (f"resident memory of a worker: {grown:+.1f} MiB over {EPOCHS} epochs", f"below {MAX_GROWTH:.0f}",
          grown < MAX_GROWTH),
     ]

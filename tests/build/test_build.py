@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from soke.build.body import body_model, layout_of
-from soke.build.data import corpora_of, lexicon_of
+from soke.build.data import code_data, corpora_of, lexicon_of, motion_data, tokenizer_data
 from soke.build.readers import CORPORA
 from soke.build.stages import stage_of
 from soke.data.settings import KNOWN_CORPORA
@@ -139,3 +139,14 @@ def test_folders_that_are_missing_are_named_by_their_keys(tmp_path):
         corpora_of(config)
     with pytest.raises(UserError, match="^corpus lexicon: .*; set DATASET.LEXICON to the folder that"):
         lexicon_of(config)
+
+
+@pytest.mark.parametrize(
+    ("make", "override"),
+    [(motion_data, "AUGMENT.SPEED=0.1"), (tokenizer_data, "AUGMENT.MIRROR={csl: 0.5}"), (code_data, "AUGMENT.DROP_STEP=0.3")],
+)
+def test_data_modules_augment_as_the_configuration_says(make, override, tmp_path):
+    corpora = f"DATASET.CORPORA={{csl: {{ROOT: '{tmp_path}'}}, how2sign: null, phoenix: null}}"
+    file, alone = "soke" if make is code_data else "deto", ["DATASET.TRAIN_ON_LEXICON=false", "DATASET.LEXICON=null"]
+    config = load_config(f"configs/{file}.yaml", overrides=[override, corpora, *alone])
+    assert make(config, tmp_path).augment == config.augment and config.augment.used

@@ -496,3 +496,40 @@ def test_a_file_changes_entries_of_parts_by_name(tmp_path):
     copy = tmp_path / "copy.yaml"
     copy.write_text(to_yaml(config))
     assert load_config(copy) == config
+
+
+@pytest.mark.parametrize(
+    ("file", "used"),
+    [
+        ("deto", {"SPEED", "ROTATION_NOISE", "MIRROR"}), ("soke", {"DROP_STEP"}),
+        ("back_translation", {"SPEED", "ROTATION_NOISE", "MIRROR", "TIME_MASK"}), ("recognition", set()),
+        ("progressive_transformer", {"SPEED", "ROTATION_NOISE", "MIRROR"}),
+        ("skels/tokenizer", {"SPEED", "POSITION_NOISE", "MIRROR"}),
+    ],
+)
+def test_an_augmentation_without_effect_is_refused_by_name(file, used):
+    """A stage's own are taken; the others, and noise of what the parts are not, are named."""
+    corpus = next(iter(loaded(f"configs/{file}.yaml").dataset.corpora))
+    asked = dict.fromkeys(("DROP_STEP", "SPEED", "ROTATION_NOISE", "POSITION_NOISE", "TIME_MASK"), "0.1")
+    asked["MIRROR"] = f"{{{corpus}: 0.5}}"
+    for key, value in asked.items():
+        override = [f"AUGMENT.{key}={value}"]
+        if key in used:
+            assert load_config(f"configs/{file}.yaml", overrides=override).augment.used == {key.lower()}
+        else:
+            with pytest.raises(UserError, match=f"AUGMENT.{key} has no effect"):
+                load_config(f"configs/{file}.yaml", overrides=override)
+
+
+def test_augmentations_check_themselves():
+    wrong = ["SPEED=1", "DROP_STEP=2", "ROTATION_NOISE=-1", "TIME_MASK=1", "MIRROR={csll: 0.5, csl: 3}"]
+    with pytest.raises(UserError) as error:
+        load_config("configs/deto.yaml", overrides=[f"AUGMENT.{item}" for item in wrong])
+    for told in (
+        "AUGMENT.SPEED must be at least 0 and below 1, not 1.0", "AUGMENT.DROP_STEP must be between 0 and 1, not 2.0",
+        "AUGMENT.ROTATION_NOISE must be a number of at least 0, not -1.0", "AUGMENT.TIME_MASK must be at least 0",
+        "AUGMENT.MIRROR.csl must be a probability between 0 and 1, not 3.0",
+        "AUGMENT.MIRROR.csll is no corpus of this training, how2sign, csl, phoenix, lexicon (did you mean csl?)",
+    ):
+        assert told in str(error.value)
+    assert load_config("configs/deto.yaml", overrides=["AUGMENT.MIRROR={lexicon: 0.5}"]).augment.used == {"mirror"}

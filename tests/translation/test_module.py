@@ -218,3 +218,28 @@ def test_mixed_precision_trains():
     items = samples()
     logged = fit(make_module(items), loader(items), loader(items), epochs=1, precision="bf16-mixed").callback_metrics
     assert all(value.isfinite() for value in logged.values())
+
+
+def test_masked_frames_are_read_as_the_mean_pose():
+    """Whatever is in them; and in frames that are not masked every number counts."""
+    items = samples()
+    module = make_module(items, settings=PLAIN)
+    module.model.eval()
+    masks = [torch.arange(len(item.motion)) % 5 < 2 for item in items]
+    parts = module.translator.layout.sizes
+    mean = dict(zip(parts, module.model.mean.split(list(parts.values()))))
+
+    def loss(masked: bool, change: float = 0.0, mean_pose: bool = False) -> float:
+        changed = [
+            replace(
+                item, masked=mask if masked else None,
+                features={
+                    part: torch.where(mask[:, None], mean[part] if mean_pose else values + change, values)
+                    for part, values in item.features.items()
+                },
+            ) for item, mask in zip(items, masks)
+        ]
+        return module._step(collate_motions(changed), "train")[0].item()
+
+    assert loss(True) == loss(True, change=3.0) == loss(False, mean_pose=True) != loss(False)
+    assert loss(False, change=3.0) != loss(False)
