@@ -13,10 +13,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     config, _ = cli.parse(cli.parser("get_motion_code", __doc__.splitlines()[0]), argv)
 
     from soke.build.data import extraction_setting
+    from soke.build.devices import start_processes
     from soke.build.stages import tokenizer_of
     from soke.tokenizer.extraction import extract_codes
 
-    extract_codes(tokenizer_of(config), **extraction_setting(config))
+    config, world = start_processes(config)
+    extract_codes(tokenizer_of(config), **extraction_setting(config), world=world)
 
 
 if __name__ == "__main__":

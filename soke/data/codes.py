@@ -98,15 +98,28 @@ class CodeStore:
     def write(self, clip: Clip, codes: Tensor, frames: Fingerprint | None = None) -> None:
         """Store the codes [K, S] of a clip that were made from `frames`. Raises ClipError when its name leads out of
         the folder."""
+        file = self.new_name(clip)
+        self.note(clip, file, self.write_numbers(clip.corpus, file, codes), frames)
+
+    def new_name(self, clip: Clip) -> str:
+        """Of the file for a clip's codes. Raises ClipError as `write` does."""
         self._plain_file(clip)
         entry = self._entry(clip)
         file = clip.name if entry is None else entry.file
         while entry is None and file in self._taken[clip.corpus]:
             file += f"@{clip.split}"
+        return file
+
+    def write_numbers(self, corpus: str, file: str, codes: Tensor) -> str:
+        """Write codes [K, S] under a name; they are nobody's until `note` says whose. Returns a hash of them."""
         numbers = codes.cpu().numpy().astype(np.int64)
-        with new_file(self.path / clip.corpus / f"{file}.npy") as temporary, open(temporary, "wb") as out:
+        with new_file(self.path / corpus / f"{file}.npy") as temporary, open(temporary, "wb") as out:
             np.save(out, numbers[None], allow_pickle=False)
-        self._note(clip, _Entry(file, digest(numbers.tolist()), clip.fps, frames))
+        return digest(numbers.tolist())
+
+    def note(self, clip: Clip, file: str, codes: str, frames: Fingerprint | None = None) -> None:
+        """Note that the codes of this hash in a file are a clip's, and what they were made from."""
+        self._note(clip, _Entry(file, codes, clip.fps, frames))
 
     def note_sign(self, sign: Clip, frames: Fingerprint | None) -> None:
         """Note what a sign of the tables of words was made from, or that its frames were not there."""

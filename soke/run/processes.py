@@ -6,10 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable, TypeVar
 
 import torch
 from torch import Tensor, distributed
+
+from soke.errors import UserError
+
+_Made = TypeVar("_Made")
 
 
 def count() -> int:
@@ -73,5 +77,31 @@ class World:
         return list(items[self.rank :: self.size])
 
     def gathered(self, items: Sequence[Any]) -> list[Any]:
-        """The items of all processes, process by process. Every process must call it."""
-        return items_of_all(items) if self.size > 1 else list(items)
+        """The items of all processes, process by process. Every process must call it. Raises UserError where another one
+        has ended."""
+        if self.size == 1:
+            return list(items)
+        try:
+            return items_of_all(items)
+        except RuntimeError as error:  # gloo's, when a connection is closed or nobody answers
+            raise UserError(
+                "another process of this command has ended, and says why if it could: run the command again, what is "
+                "done is kept"
+            ) from error
+
+    def of_each(self, make: Callable[[], _Made]) -> list[_Made]:
+        """What `make` gives each process, process by process. Every process must call it; a UserError that one of them
+        raises is raised in all."""
+        try:
+            own = make(), None
+        except UserError as error:
+            own = None, error
+        everyone = self.gathered([own])
+        for _, error in everyone:
+            if error is not None:
+                raise error
+        return [made for made, _ in everyone]
+
+    def of_first(self, make: Callable[[], _Made]) -> _Made:
+        """What `make` gives the first process, which alone calls it. Else as `of_each`."""
+        return self.of_each(make if self.rank == 0 else lambda: None)[0]

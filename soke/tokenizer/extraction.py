@@ -2,31 +2,47 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from soke import __version__
 from soke.data.clip import SPLITS, Clip, Corpus, SkippedClip
 from soke.data.codes import SKIPPED, CodeStore, Provenance, sign_digests
-from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
+from soke.data.dataset import MotionBatch, MotionDataset, MotionSample, collate_motions
 from soke.data.fingerprints import Fingerprint, Watch, fingerprint_of
+from soke.data.lengths import measured
 from soke.data.lexicon import Lexicon
 from soke.data.recordings import Recording, ranked, write_recordings
+from soke.data.sampling import SortedBatches, fitted_lengths
 from soke.data.word_codes import write_published_word_codes
 from soke.errors import UserError
+from soke.run.processes import World
 from soke.tokenizer.tokenizer import SignTokenizer
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Work:
+    """How clips are encoded: by what, in blocks of how many, read by how many worker processes, by which processes."""
+
+    tokenizer: SignTokenizer
+    batch_size: int
+    workers: int
+    world: World
+
+
 def extract_codes(
     tokenizer: SignTokenizer, corpora: Sequence[Corpus], lexicon: Lexicon | None, store: CodeStore, *,
     limits: tuple[int, int], batch_size: int, workers: int = 0, strict: bool = False, rule: str = "first",
+    world: World = World(),
 ) -> None:
     """Writes the codes of every clip of every split, and of the lexicon one table per sign language, with all
     recordings of every word, and SOKE's word2code.json, with the one that `rule` chooses, see `ranked`.
@@ -35,24 +51,25 @@ def extract_codes(
     again where it was not. Codes of another tokenizer are removed first, those of corpora that are not named here too,
     so that a folder never holds codes of two. Unreadable clips are counted and named in the log, or an error when
     `strict`. Raises UserError for a folder of codes of unknown origin.
+
+    Clips of similar length are encoded together, always the same ones: several processes, and one that goes on after an
+    interruption, write what one process writes at once. What is there is noted by the first process alone, when it is.
+
+    world: the processes that do it together; every one of them must call it
     """
     tokenizer.eval()
-    _start(tokenizer, corpora, store, limits)
+    work = _Work(tokenizer, batch_size, workers, world)
+    world.of_first(lambda: _start(tokenizer, corpora, store, limits))
     skipped, watch = [], Watch.thorough()
     for corpus in corpora:
         for split in SPLITS:
-            dataset = _dataset(corpus, split, tokenizer, limits, strict)
-            dataset.require_readable()
-            frames = {clip: fingerprint_of(corpus, clip, watch) for clip in dataset.clips}
-            missing = _missing(dataset, frames, store)
-            for batch in tqdm(_batches(dataset, missing, batch_size, workers), desc=f"codes of {corpus.name} {split}"):
-                skipped += batch.skipped
-                for clip, codes in zip(batch.clips, _encoded(tokenizer, batch)):
-                    store.write(clip, codes, frames[clip])
+            skipped += _extract_split(_dataset(corpus, split, tokenizer, limits, strict), store, watch, work)
     if lexicon is not None:
         skipped += _extract_lexicon(
-            tokenizer, lexicon, {c.language for c in corpora}, store, limits, watch, batch_size, workers, strict, rule
+            lexicon, {c.language for c in corpora}, store, limits, watch, strict, rule, work
         )
+    if world.rank > 0:
+        return
     store.list_skipped(skipped)
     if skipped:
         reasons = "; ".join(s.reason for s in skipped[:5])
@@ -112,8 +129,71 @@ def _dataset(
     return MotionDataset([corpus], split, tokenizer.layout, *limits, multiple=tokenizer.frames(1), strict=strict)
 
 
-def _batches(dataset: MotionDataset, indices: Sequence[int], batch_size: int, workers: int) -> DataLoader:
-    return DataLoader(Subset(dataset, indices), batch_size, num_workers=workers, collate_fn=collate_motions)
+def _extract_split(dataset: MotionDataset, store: CodeStore, watch: Watch, work: _Work) -> list[SkippedClip]:
+    """Writes the codes that one split of one corpus lacks. Returns the clips that have none."""
+    (corpus,) = dataset.corpora.values()
+    frames: dict[Clip, Fingerprint | None] = {}
+
+    def planned() -> dict[int, str]:
+        dataset.require_readable()
+        frames.update((clip, fingerprint_of(corpus, clip, watch)) for clip in dataset.clips)
+        return {i: store.new_name(dataset.clips[i]) for i in _missing(dataset, frames, store)}
+
+    names, skipped = work.world.of_first(planned), []
+
+    def written(index: int, codes: Tensor) -> str:
+        return store.write_numbers(corpus.name, names[index], codes)
+
+    for found, absent in _each_block(dataset, names, work, written, f"codes of {corpus.name} {dataset.split}"):
+        skipped += absent
+        for index, codes in found.items() if work.world.rank == 0 else ():
+            store.note(dataset.clips[index], names[index], codes, frames[dataset.clips[index]])
+    return skipped
+
+
+class _Blocks(Dataset):
+    """Item i: the clips of a block that can be read, and those of the missing ones that cannot. Nothing can be read where
+    no missing one can: such a block need not be encoded."""
+
+    def __init__(self, dataset: MotionDataset, blocks: Sequence[Sequence[int]], missing: Collection[int]):
+        self.dataset, self.blocks, self.missing = dataset, blocks, missing
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def __getitem__(self, number: int) -> tuple[list[int], MotionBatch]:
+        block = self.blocks[number]
+        items = {i: self.dataset[i] for i in block if i in self.missing}
+        skipped = [item for item in items.values() if isinstance(item, SkippedClip)]
+        if len(skipped) < len(items):
+            items |= {i: self.dataset[i] for i in block if i not in self.missing}
+        samples = {i: items[i] for i in block if isinstance(items.get(i), MotionSample)}
+        return list(samples), replace(collate_motions(list(samples.values())), skipped=skipped)
+
+
+def _each_block(
+    dataset: MotionDataset, missing: Collection[int], work: _Work, use: Callable[[int, Tensor], Any], title: str
+) -> Iterator[tuple[dict[int, Any], list[SkippedClip]]]:
+    """Of each block that has a missing clip, {clip: what `use` makes of its codes [K, S]} of these, and those of them that
+    cannot be read. Every process must walk through all; each has encoded, and used, its share."""
+    lengths = fitted_lengths(np.array([_length(dataset, clip) for clip in dataset.clips], dtype=int), *dataset.limits)
+    blocks = [b for b in SortedBatches(lengths, work.batch_size) if any(i in missing for i in b)]
+    own = _Blocks(dataset, work.world.own(blocks), missing)
+    batches = iter(DataLoader(own, batch_size=None, num_workers=min(work.workers, len(own))))
+
+    def next_one() -> tuple[dict[int, Any], list[SkippedClip]]:
+        rows, batch = next(batches, ([], None))
+        encoded = zip(rows, () if batch is None else _encoded(work.tokenizer, batch))
+        return {i: use(i, codes) for i, codes in encoded if i in missing}, [] if batch is None else batch.skipped
+
+    rounds = range(-(-len(blocks) // work.world.size))
+    for _ in tqdm(rounds, desc=title, disable=work.world.rank > 0):
+        yield from work.world.of_each(next_one)
+
+
+def _length(dataset: MotionDataset, clip: Clip) -> int:
+    """By which clips are put together; of a corpus that does not tell lengths, all are alike."""
+    return measured(getattr(dataset.corpora[clip.corpus], "length", None), clip, dataset.limits[1])
 
 
 @torch.no_grad()
@@ -126,10 +206,45 @@ def _encoded(tokenizer: SignTokenizer, batch: MotionBatch) -> list[Tensor]:
 
 
 def _extract_lexicon(
-    tokenizer: SignTokenizer, lexicon: Lexicon, languages: set[str], store: CodeStore, limits: tuple[int, int],
-    watch: Watch, batch_size: int, workers: int, strict: bool, rule: str,
+    lexicon: Lexicon, languages: set[str], store: CodeStore, limits: tuple[int, int], watch: Watch, strict: bool,
+    rule: str, work: _Work,
 ) -> list[SkippedClip]:
-    signs = _dataset(lexicon, "train", tokenizer, limits, strict)
+    signs = _dataset(lexicon, "train", work.tokenizer, limits, strict)
+    if not work.world.of_first(lambda: _words_are_stale(lexicon, languages, store, limits, watch, rule)):
+        return []
+    skipped, codes = [], {}
+    for found, absent in _each_block(signs, range(len(signs)), work, lambda _, codes: codes.cpu(), "codes of the lexicon"):
+        skipped += absent
+        codes |= found
+    if work.world.rank > 0:
+        return skipped
+    words: dict[str, dict[str, list[Recording]]] = {}
+    for index, clip in enumerate(signs.clips):
+        if index in codes:
+            recording = Recording(clip.name, codes[index], lexicon.source(clip))
+            words.setdefault(clip.language, {}).setdefault(clip.text, []).append(recording)
+    if not words:
+        raise UserError("no sign of the lexicon can be read; check `lexicon`")
+    chosen: dict[str, dict[str, Tensor]] = {}
+    streams = list(work.tokenizer.streams)
+    for language, entries in words.items():
+        write_recordings(store.word_file(language), entries, streams, rule)
+        chosen[language] = {word: ranked(recordings, rule)[0].codes for word, recordings in entries.items()}
+    write_published_word_codes(store.path / "word2code.json", chosen, streams)
+    for sign in lexicon.described("train").clips:
+        store.note_sign(sign, fingerprint_of(lexicon, sign, watch))
+    made = store.provenance
+    digests = {
+        language: value for language, value in sign_digests(lexicon).items() if language in languages or language in words
+    }
+    store.write_provenance(replace(made, words=digests, rule=rule, limits=made.limits | {lexicon.name: limits}))
+    return skipped
+
+
+def _words_are_stale(
+    lexicon: Lexicon, languages: set[str], store: CodeStore, limits: tuple[int, int], watch: Watch, rule: str
+) -> bool:
+    """Whether the tables of words must be made; those that are no longer right are removed."""
     named = sign_digests(lexicon)
     absent = [language for language in languages if language in named and not store.word_file(language).is_file()]
     reason = store.words_misfit(lexicon, languages, limits, watch)
@@ -138,27 +253,8 @@ def _extract_lexicon(
     if not reason and store.provenance.rule != rule:
         reason = f"they choose recordings by the rule {store.provenance.rule}, here it is {rule}"
     if not reason:
-        return []
+        return False
     if store.provenance.words:
         log.warning("the tables of words are made again: %s", reason)
     store.clear_words()
-    skipped = []
-    words: dict[str, dict[str, list[Recording]]] = {}
-    for batch in tqdm(_batches(signs, range(len(signs)), batch_size, workers), desc="codes of the lexicon"):
-        skipped += batch.skipped
-        for clip, codes in zip(batch.clips, _encoded(tokenizer, batch)):
-            recording = Recording(clip.name, codes.cpu(), lexicon.source(clip))
-            words.setdefault(clip.language, {}).setdefault(clip.text, []).append(recording)
-    if not words:
-        raise UserError("no sign of the lexicon can be read; check `lexicon`")
-    chosen: dict[str, dict[str, Tensor]] = {}
-    for language, entries in words.items():
-        write_recordings(store.word_file(language), entries, list(tokenizer.streams), rule)
-        chosen[language] = {word: ranked(recordings, rule)[0].codes for word, recordings in entries.items()}
-    write_published_word_codes(store.path / "word2code.json", chosen, list(tokenizer.streams))
-    for sign in lexicon.described("train").clips:
-        store.note_sign(sign, fingerprint_of(lexicon, sign, watch))
-    made = store.provenance
-    digests = {language: value for language, value in named.items() if language in languages or language in words}
-    store.write_provenance(replace(made, words=digests, rule=rule, limits=made.limits | {lexicon.name: limits}))
-    return skipped
+    return True

@@ -8,6 +8,7 @@ import pickle
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError, Thread
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from soke.data.phoenix14t import Phoenix14T
 from soke.data.recordings import read_recordings
 from soke.data.smplfx_clips import write_clip
 from soke.errors import UserError
+from soke.run.processes import World
 from soke.tokenizer.extraction import extract_codes
 from soke.tokenizer.tokenizer import SignTokenizer
 from tests.data.writing import random_motion, write_entries, write_frames, write_how2sign, write_how2sign_frames
@@ -98,10 +100,14 @@ def root(data, tmp_path) -> Path:
     return tmp_path / "data"
 
 
-def extract(tokenizer: SignTokenizer, root: Path, corpora="german american", limits=LIMITS, lexicon=True) -> None:
+def extract(
+    tokenizer: SignTokenizer, root: Path, corpora="german american", limits=LIMITS, lexicon=True, codes="codes",
+    batch_size=4, world=World(),
+) -> None:
     made = [{"german": Phoenix14T, "american": How2Sign}[name](root / name) for name in corpora.split()]
     signs = Lexicon(root / "lexicon") if lexicon else None
-    extract_codes(tokenizer, made, signs, CodeStore(root / "codes"), limits=limits, batch_size=4)
+    store = CodeStore(root / codes)
+    extract_codes(tokenizer, made, signs, store, limits=limits, batch_size=batch_size, world=world)
 
 
 def times(root: Path) -> dict[str, int]:
@@ -264,16 +270,16 @@ def test_codes_of_unknown_origin_are_neither_kept_nor_overwritten(root, tokenize
 
 
 def test_an_interrupted_extraction_continues(root, tokenizer, monkeypatch):
-    write, written = CodeStore.write, []
+    note, written = CodeStore.note, []
 
     def interrupted(self, clip, *rest):
         if len(written) == 3:
             raise KeyboardInterrupt
         written.append(clip.name)
-        write(self, clip, *rest)
+        note(self, clip, *rest)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(CodeStore, "write", interrupted)
+        patch.setattr(CodeStore, "note", interrupted)
         extract(tokenizer, root)
     journal = root / "codes/phoenix/val.jsonl"
     journal.write_bytes(journal.read_bytes()[:-9])  # cut off in the middle of its last line
@@ -282,6 +288,104 @@ def test_an_interrupted_extraction_continues(root, tokenizer, monkeypatch):
     kept = {file for file, time in before.items() if times(root)[file] == time}
     assert kept == {"phoenix/same.npy", "phoenix/own-train.npy"}
     assert len(CodesDataset([Phoenix14T(root / "german")], "val", CodeStore(root / "codes"))) == 2
+
+
+class Lockstep(World):
+    """One of several processes, each of which is a thread; `killed` is the meeting to which it does not come any more."""
+
+    def __init__(self, rank: int, size: int, barrier: Barrier, told: list, killed: int | None = None):
+        super().__init__(rank, size)
+        vars(self).update(barrier=barrier, told=told, killed=killed, meetings=0)
+
+    def gathered(self, items):
+        vars(self)["meetings"] += 1
+        if self.meetings == self.killed:
+            self.barrier.abort()
+            raise SystemExit
+        try:
+            self.told[self.rank] = list(items)
+            self.barrier.wait()
+            everyone = [item for of_one in self.told for item in of_one]
+            self.barrier.wait()
+        except BrokenBarrierError:
+            raise UserError("another process of this command has ended") from None
+        return everyone
+
+
+def together(root: Path, codes: str, processes: int, killed: int | None = None, **options) -> list[BaseException]:
+    """What ended each of them, if anything did."""
+    barrier, told, ended = Barrier(processes), [[]] * processes, []
+    tokenizers = [small_tokenizer() for _ in range(processes)]
+
+    def work(rank: int) -> None:
+        world = Lockstep(rank, processes, barrier, told, killed if rank == 1 else None)
+        try:
+            extract(tokenizers[rank], root, codes=codes, batch_size=1, world=world, **options)
+        except (UserError, SystemExit) as error:
+            ended.append(error)
+
+    threads = [Thread(target=work, args=(rank,)) for rank in range(processes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ended
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_several_processes_write_the_bytes_of_one(root):
+    (root / "german/own-val/images0007.pkl").write_bytes(b"")
+    assert together(root, "alone", 1) == []
+    alone = content(root / "alone")
+    assert len([name for name in alone if name.endswith(".npy")]) == 8 and "skipped_clips.txt" in alone
+    for processes in (2, 3):
+        assert together(root, f"by{processes}", processes) == []
+        assert content(root / f"by{processes}") == alone
+
+
+@pytest.mark.parametrize("killed", [2, 4, 6, 9, 11])
+def test_when_one_of_the_processes_dies_the_others_end_and_what_is_noted_is_whole(root, tokenizer, killed):
+    """And however many go on, they write what an uninterrupted process writes, but for the order of what is noted."""
+    together(root, "alone", 1)
+    ended = together(root, "broken", 2, killed)
+    assert sorted(type(error).__name__ for error in ended) == ["SystemExit", "UserError"]
+    store = CodeStore(root / "broken")
+    for corpus in (Phoenix14T(root / "german"), How2Sign(root / "american")):
+        for clip in (clip for split in SPLITS for clip in corpus.clips(split)):
+            if store.is_noted(clip):
+                assert torch.equal(store.read(clip), CodeStore(root / "alone").read(clip))
+    assert together(root, "broken", 2) == []
+    alone, found = content(root / "alone"), content(root / "broken")
+    assert {name: sorted(lines.split(b"\n")) for name, lines in found.items()} == {
+        name: sorted(lines.split(b"\n")) for name, lines in alone.items()
+    }
+
+
+def test_what_cannot_be_read_is_read_again_without_encoding_the_others(root, tokenizer, monkeypatch):
+    (root / "german/own-train/images0007.pkl").write_bytes(b"")
+    extract(tokenizer, root)
+    before, listed = times(root), (root / "codes/skipped_clips.txt").read_text(encoding="utf-8")
+    monkeypatch.setattr(SignTokenizer, "encode", None)
+    extract(tokenizer, root)
+    assert times(root) == before and (root / "codes/skipped_clips.txt").read_text(encoding="utf-8") == listed
+
+
+def test_clips_of_similar_length_are_encoded_together(tmp_path, tokenizer, monkeypatch):
+    names = [f"c{i}" for i in range(8)]
+    write_entries(tmp_path / "phoenix14t.train", [{"name": name, "text": name, "gloss": "A"} for name in names])
+    for i, name in enumerate(names):
+        write_frames(tmp_path / name, random_motion((48, 80)[i % 2], seed=i), "images{:04d}.pkl")
+    for split in ("dev", "test"):
+        write_entries(tmp_path / f"phoenix14t.{split}", [{"name": "c0", "text": "c0", "gloss": "A"}])
+    corpus, frames, encode = Phoenix14T(tmp_path), [], SignTokenizer.encode
+    monkeypatch.setattr(
+        SignTokenizer, "encode", lambda self, f, lengths: frames.append(lengths.tolist()) or encode(self, f, lengths)
+    )
+    extract_codes(tokenizer, [corpus], None, CodeStore(tmp_path / "codes"), limits=LIMITS, batch_size=4)
+    assert frames[:2] == [[80] * 4, [48] * 4]
 
 
 def test_codes_survive_packing_and_the_removal_of_frame_files(root, tokenizer):
