@@ -36,7 +36,7 @@ WORKERS = 2
 EPOCHS = 3
 MIN_RATIO = 50.0  # clips per second, warm, against frame files
 MIN_FRAMES_PER_WORKER = 20_000.0  # per second, of the whole training loader
-MIN_AUGMENTED = 0.2  # of the frames per second without augmentation, with all of it
+MIN_AUGMENTED = 2_000.0  # the same with every augmentation, of which rotations between frames take nearly all the time
 MAX_GROWTH = 50.0  # MiB of resident memory per loader process, first epoch to last
 
 
@@ -123,8 +123,8 @@ def main() -> int:
          f"at least {MIN_RATIO:.0f}", ratio >= MIN_RATIO),
         (f"training loader: {delivered:,.0f} frames/s per worker, {WORKERS} workers",
          f"at least {MIN_FRAMES_PER_WORKER:,.0f}", delivered >= MIN_FRAMES_PER_WORKER),
-        (f"with all augmentations: {augmented['all'] / delivered:.2f} of the frames/s without",
-         f"at least {MIN_AUGMENTED}", augmented["all"] >= MIN_AUGMENTED * delivered),
+        (f"training loader with every augmentation: {augmented['all']:,.0f} frames/s per worker",
+         f"at least {MIN_AUGMENTED:,.0f}", augmented["all"] >= MIN_AUGMENTED),
         (f"resident memory of a worker: {grown:+.1f} MiB over {EPOCHS} epochs", f"below {MAX_GROWTH:.0f}",
          grown < MAX_GROWTH),
     ]
