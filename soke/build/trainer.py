@@ -8,23 +8,25 @@ from pathlib import Path
 from typing import Sequence
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
 from soke.build.devices import lightning_devices
 from soke.build.stages import Stage
 from soke.errors import UserError
 from soke.run import folders
-from soke.run.callbacks import BatchSeed, BestCheckpoint, FiniteWeights
+from soke.run.callbacks import BatchSeed, FiniteWeights, StepSchedule
 from soke.run.config import Config, to_plain
 from soke.run.parameters import Still, freeze
 from soke.run.precision import FastSteps
+from soke.run.saving import BestCheckpoint, Checkpoints, MidEpoch
 from soke.run.watching import StepLog
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
 warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)` is deprecated")  # inside Lightning
 warnings.filterwarnings("ignore", "The number of training batches")  # short epochs are no mistake
 warnings.filterwarnings("ignore", "Checkpoint directory")  # nor is a run that continues
+warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`")  # of one that older callbacks have written
 warnings.filterwarnings("ignore", "It is recommended to use `self.log")  # what is logged is of all processes already
 
 _BAR_BATCHES = 10  # between two looks of the progress bar at the loss, for which the device is waited for
@@ -53,14 +55,12 @@ def new_trainer(
     loggers = [CSVLogger(run.folder, name="", version=f"csv.{continued}" if continued else "csv")]
     if config.logger.tensorboard:
         loggers.append(TensorBoardLogger(run.folder, name="", version="tensorboard"))
-    last = ModelCheckpoint(
-        run.checkpoints, filename=Path(folders.LAST).stem, monitor=None, every_n_epochs=1, save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
     if config.logger.wandb:
         loggers.append(_wandb(run))
     callbacks = [
-        FastSteps(config.train.tf32, config.train.compile), BatchSeed(config.seed), FiniteWeights(), StepLog(config.logger.every_steps), last,
+        FastSteps(config.train.tf32, config.train.compile), BatchSeed(config.seed), FiniteWeights(),
+        StepLog(config.logger.every_steps), MidEpoch(),
+        StepSchedule(config.train.optim, run.debug), Checkpoints(run.checkpoints / folders.LAST, config.train.save),
         TQDMProgressBar(refresh_rate=_BAR_BATCHES), *callbacks,
     ]
     for submodule, score in folders.monitors(module).items():

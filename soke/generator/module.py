@@ -19,6 +19,7 @@ from soke.generator.producer import SignProducer
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
+from soke.run.saving import Running
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, no_loss
 from soke.tokenizer.codes import Codes
@@ -55,6 +56,10 @@ class GeneratorModule(pl.LightningModule):
         names = [f"{kind}_{stream}" for kind in ("loss", "accuracy") for stream in generator.spec.streams]
         names += ["loss", "translation_loss", "translation_accuracy"]
         self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
+
+    @property
+    def running(self) -> dict[str, Running]:
+        return {"means": self.means["train"]}
 
     def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor:
         return self._drawn()(batch, "train")

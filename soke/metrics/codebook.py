@@ -57,6 +57,13 @@ class Counts(Metric):
             )
         self.counts += torch.bincount(codes.flatten(), minlength=self.size)
 
+    def state(self) -> torch.Tensor | None:
+        """What has been counted, of this process; None for nothing."""
+        return self.counts.cpu() if self.counts.any() else None
+
+    def load(self, state: torch.Tensor) -> None:
+        self.counts += state
+
     def _total(self) -> torch.Tensor:
         """[] all codes. Raises ValueError when there are none."""
         total = self.counts.sum()

@@ -15,6 +15,7 @@ from soke.recognition.recognizer import HOW_TO_TRAIN, SignRecognizer
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
+from soke.run.saving import Running
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans
 
@@ -37,6 +38,10 @@ class RecognitionModule(pl.LightningModule):
         self.recognizer, self.optim, self.label_smoothing = recognizer.train(), optim, label_smoothing
         self.tops = nn.ModuleDict({f"top-{k}": TopAccuracy(k, ALL, len(recognizer.signs)) for k in TOP})
         self.means = {"train": EpochMeans("train", ("loss", "top-1")), "val": EpochMeans("val", ("loss",))}
+
+    @property
+    def running(self) -> dict[str, Running]:
+        return {"means": self.means["train"]}
 
     def training_step(self, batch: SignBatch, batch_index: int) -> Tensor:
         scores = self.recognizer(batch.states, batch.lengths)

@@ -23,6 +23,7 @@ from soke.regressor.regressor import PoseRegressor
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
+from soke.run.saving import Running
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, no_loss
 
@@ -57,10 +58,12 @@ class RegressorModule(pl.LightningModule):
         exact = [_EXACT] if regressor.writes else []
         self.means = {"train": EpochMeans("train", [*names, *objectives.VALUES]), "val": EpochMeans("val", [*names, *exact])}
 
-    def on_train_epoch_start(self) -> None:
-        self.regressor.epoch = self.current_epoch
+    @property
+    def running(self) -> dict[str, Running]:
+        return {"means": self.means["train"], **{name: group.spread for name, group in self.regressor.groups.items()}}
 
     def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor:
+        self.regressor.epoch = self.current_epoch
         kind = self.objectives.draw(self.trainer.strategy.broadcast)  # a step of all processes has one
         if not batch.clips:  # all were unreadable, but the other processes ask for rewards
             self.objectives(kind, *torch.zeros(3, 0, device=self.device), self.current_epoch)

@@ -22,6 +22,12 @@ class ErrorSpread:
         sums = torch.stack([torch.full_like(errors[0], len(errors)), errors.sum(0), errors.square().sum(0)])
         self._sums = sums if self._sums is None else self._sums + sums
 
+    def state(self) -> Tensor | None:
+        return None if self._sums is None else self._sums.cpu()
+
+    def load(self, state: Tensor) -> None:
+        self._sums = state
+
     def of_all(self, like: Tensor) -> Tensor | None:
         """The deviation [F] of what was added, and begins anew; None where nobody added anything.
 

@@ -1,18 +1,20 @@
-"""What the trainer calls besides the modules: seeds, the best checkpoint, an end for weights that are no numbers."""
+"""What the trainer calls besides the modules: seeds, lengths of schedules, an end for weights that are no numbers."""
 
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from soke.errors import UserError
 from soke.run import processes
+from soke.run.optim import set_steps
+from soke.run.settings import Optim
 
 log = logging.getLogger(__name__)
 
@@ -84,20 +86,31 @@ class BatchSeed(pl.Callback):
         torch.manual_seed(int(np.random.SeedSequence([self.seed, *place]).generate_state(1)[0]))
 
 
-class BestCheckpoint(ModelCheckpoint):
-    """Keeps the weights with the best `monitor`, a score that need not be logged by every validation.
+class StepSchedule(pl.Callback):
+    """Tells a schedule by the step how long the training is.
 
-    In between Lightning holds the last score, which is never better than the best, and so nothing is saved.
-
-    mode: min or max, the end that is better
+    trial: whether it may be over before its warm-up is
     """
 
-    def __init__(self, dirpath: Any, filename: str, monitor: str, mode: str = "min"):
-        super().__init__(
-            dirpath, filename, monitor, mode=mode, save_weights_only=True, enable_version_counter=False,
-            save_on_train_epoch_end=False,  # but before, so that the epoch's last checkpoint knows the best score
-        )
+    def __init__(self, settings: Optim, trial: bool = False):
+        self.settings, self.trial = settings, trial
 
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self.monitor in trainer.callback_metrics:  # ModelCheckpoint raises an error where there was no score yet
-            super().on_validation_end(trainer, module)
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Raises UserError for a warm-up that is longer."""
+        if self.settings.every != "step":
+            return
+        steps = trainer.global_step + _steps_left(trainer)
+        if self.settings.warmup >= max(steps, 1) and not self.trial:
+            raise UserError(
+                f"TRAIN.OPTIM.WARMUP_STEPS must be below the {steps} steps that the training has, not "
+                f"{self.settings.warmup}"
+            )
+        set_steps(module.lr_schedulers(), self.settings, steps)
+
+
+def _steps_left(trainer: pl.Trainer) -> int:
+    """Of the optimiser, also in a run that continues in the middle of an epoch, and with another number of processes."""
+    batches, each = int(trainer.num_training_batches), trainer.accumulate_grad_batches
+    seen = trainer.fit_loop.epoch_loop.batch_progress.current.processed  # in this epoch, or all of the one before
+    steps = math.ceil(batches / each)
+    return steps * (trainer.max_epochs - trainer.current_epoch) - (math.ceil(seen / each) if seen < batches else 0)

@@ -16,7 +16,7 @@ ABSENT = "absent"
 Changes = dict[str, tuple[Any, Any]]  # key -> (saved, asked)
 
 _ALL_THE_SAME = (
-    "TRAIN.NUM_WORKERS", "TRAIN.RESUME", "TRAIN.EXTEND", "TRAIN.CHECKPOINTING", "DATASET.STRICT", "DATASET.CACHE_FRAMES",
+    "TRAIN.NUM_WORKERS", "TRAIN.RESUME", "TRAIN.EXTEND", "TRAIN.CHECKPOINTING", "TRAIN.SAVE.*", "DATASET.STRICT", "DATASET.CACHE_FRAMES",
     "RECOGNITION.FEATURES",
 )
 # May move, but neither come nor go. What lies there is checked by the hashes of codes, statistics and models,

@@ -235,7 +235,7 @@ def _check_settings(config: Config, checkpoint: Path, folder: Path, trained_by: 
         log.warning("%s has no %s: it cannot be told whether it was trained with these settings", checkpoint, saved)
         return
     found = changes.changes(saved, config)
-    free = config.train.extend or config.train.optim.schedule != "cosine"  # no rate depends on the number of epochs
+    free = config.train.extend or not config.train.optim.ends
     refused = changes.of_training(found, trained_by, free)
     if refused:
         extend = "; TRAIN.EXTEND=true continues to another TRAIN.END_EPOCH" if "TRAIN.END_EPOCH" in refused else ""
@@ -268,6 +268,11 @@ def _checkpoint(path: Path) -> dict[str, Any]:
             f"TRAIN.RESUME: {path} cannot be read ({type(error).__name__}): it is damaged, or no checkpoint of "
             f"train.py; name checkpoints/{LAST} of a run"
         ) from error
+    if isinstance(content, dict) and _TRAINING_STATE - content.keys() == {"optimizer_states", "lr_schedulers"}:
+        raise UserError(
+            f"TRAIN.RESUME: {path} holds weights alone, without the optimiser's state (TRAIN.SAVE.OPTIMIZER), so no "
+            f"training goes on from it: name a checkpoint that has it, or choose another NAME and train anew"
+        )
     if not isinstance(content, dict) or not _TRAINING_STATE <= content.keys():
         raise UserError(
             f"TRAIN.RESUME: {path} holds no state of a training, weights alone at most: name checkpoints/{LAST} of a "

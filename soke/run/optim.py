@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from typing import Any, Iterable
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, ReduceLROnPlateau, SequentialLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LambdaLR,
+    LinearLR,
+    LRScheduler,
+    ReduceLROnPlateau,
+    SequentialLR,
+)
 
 from soke.run.settings import Optim
 
@@ -26,7 +34,8 @@ def optimizers_of(
     parameters: all that learn, or groups of them as of `parameters.groups_of`, whose rates are that of the schedule times
                 their factor, always
     epochs: of the whole training. A run that continues with other `epochs` than it began with falls along its cosine
-            from the rate that it has, in the shape of the new one's rest: it never climbs.
+            or line from the rate that it has, in the shape of the new one's rest: it never climbs. Of a schedule by
+            the step the length is told by `set_steps`
     mode:   min or max, the end that is better of the scores that a plateau is told by `follow`
     """
     optimizer = OPTIMIZERS[settings.kind](
@@ -34,7 +43,8 @@ def optimizers_of(
     )
     # It could divide by the scale of 16-mixed by itself, for which Lightning refuses to clip gradients.
     optimizer._step_supports_amp_scaling = False
-    schedule = {"scheduler": _SCHEDULES[settings.schedule](optimizer, settings, epochs, mode), "interval": "epoch"}
+    made = _SCHEDULES[settings.schedule](optimizer, settings, epochs, mode)
+    schedule = {"scheduler": made, "interval": settings.every}
     if settings.schedule == "plateau":
         # Lightning would step it after the epoch's checkpoint, which a resumed run could not make up for: never by it.
         schedule = {**schedule, "monitor": "never", "frequency": sys.maxsize}
@@ -53,9 +63,17 @@ def follow(module: pl.LightningModule, score: Tensor | float, settings: Optim) -
         module.trainer.should_stop = True
 
 
-def _cosine(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mode: str) -> Any:
-    warmup = settings.warmup_epochs
-    schedule = _Cosine(optimizer, max(epochs - warmup, 1), settings.eta_min)  # a trial is over before its warm-up is
+def set_steps(schedule: Any, settings: Optim, steps: int) -> None:
+    """Tells a schedule by the step how many steps of the optimiser the whole training has, before the first of them."""
+    if isinstance(schedule, SequentialLR):
+        schedule = schedule._schedulers[-1]
+    if isinstance(schedule, _Falling):
+        schedule.T_max = max(steps - settings.warmup, 1)
+
+
+def _falling(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mode: str) -> Any:
+    warmup, shape = settings.warmup, {"cosine": _Cosine, "linear": _Linear}[settings.schedule]
+    schedule = shape(optimizer, max(epochs - warmup, 1), settings.eta_min)  # a trial is over before its warm-up is
     if warmup:
         rise = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
         schedule = SequentialLR(optimizer, [rise, schedule], milestones=[warmup])
@@ -63,8 +81,13 @@ def _cosine(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mode
 
 
 def _constant(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mode: str) -> Any:
-    warmup = settings.warmup_epochs
+    warmup = settings.warmup
     return LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=max(warmup, 1))
+
+
+def _inverse_sqrt(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mode: str) -> Any:
+    begun = settings.warmup + 1
+    return LambdaLR(optimizer, lambda done: min((done + 1) / begun, math.sqrt(begun / (done + 1))))
 
 
 def _plateau(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mode: str) -> Any:
@@ -74,9 +97,16 @@ def _plateau(optimizer: torch.optim.Optimizer, settings: Optim, epochs: int, mod
     )
 
 
-class _Cosine(CosineAnnealingLR):
-    """Takes a checkpoint's state, but not its length. Every rate follows from the one before, so that the rates have no
-    jump where the length changes; with the old length they would climb again after its end."""
+def _factor(group: dict[str, Any]) -> float:
+    """Of a group's rate to what the schedule says."""
+    return group.get("factor", 1.0)
+
+
+class _Falling(LRScheduler):
+    """Takes a checkpoint's state, but not its length T_max. Every rate follows from the one before, so that the rates
+    have no jump where the length changes; with the old length a cosine would climb again after its end."""
+
+    T_max: int
 
     def get_lr(self) -> list[float]:
         """Each group's rate falls to its share of the lowest."""
@@ -94,9 +124,31 @@ class _Cosine(CosineAnnealingLR):
         super().load_state_dict({**state_dict, "T_max": self.T_max})
 
 
-def _factor(group: dict[str, Any]) -> float:
-    """Of a group's learning rate; checkpoints of earlier versions have none."""
-    return group.get("factor", 1.0)
+class _Cosine(_Falling, CosineAnnealingLR):
+    """That of torch."""
 
 
-_SCHEDULES = {"cosine": _cosine, "plateau": _plateau, "constant": _constant}
+class _Line(LRScheduler):
+    """To `eta_min` after T_max, each rate on the straight line from the one before."""
+
+    T_max: int
+
+    def __init__(self, optimizer: torch.optim.Optimizer, T_max: int, eta_min: float):
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:
+        groups = self.optimizer.param_groups
+        if not self.last_epoch:  # the warm-up is over
+            return [group["initial_lr"] / _factor(group) for group in groups]
+        left = max(self.T_max - self.last_epoch + 1, 1)
+        return [group["lr"] + (self.eta_min - group["lr"]) / left for group in groups]
+
+
+class _Linear(_Falling, _Line):
+    """In a straight line."""
+
+
+_SCHEDULES = {
+    "cosine": _falling, "linear": _falling, "inverse_sqrt": _inverse_sqrt, "plateau": _plateau, "constant": _constant,
+}

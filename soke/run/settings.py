@@ -18,34 +18,79 @@ class Optim(Settings):
     """Optimiser and schedule of the learning rate; the defaults are SOKE's.
 
     kind:          adamw, or adam, whose weight decay is an L2 penalty
-    schedule:      cosine: from `lr` to `eta_min` over the epochs after the warm-up; constant: `lr` after it; plateau:
-                   times `factor` after more than `patience` validations without a better score, and training ends when
-                   the rate is down to `eta_min`
+    schedule:      after the warm-up, cosine: from `lr` to `eta_min` at the end of the training; linear: the same in a
+                   straight line; inverse_sqrt: lr * sqrt((W + 1) / (s + 1)) in step or epoch s (from 0) after a warm-up
+                   of W; constant: `lr`; plateau: times `factor` after more than `patience` validations without a
+                   better score, and training ends when the rate is down to `eta_min`
     factors:       pattern of names of weights -> their learning rate as a share of `lr`; the last that matches counts
-    warmup_epochs: the rate rises linearly, epoch e (from 0) having lr * (e + 1) / (warmup_epochs + 1)
+    every:         what the rate changes after: an epoch, or a step of the optimiser
+    warmup_epochs: of `every`=epoch: the rate rises linearly, epoch e (from 0) having lr * (e + 1) / (warmup_epochs + 1)
+    warmup_steps:  the same of `every`=step
     """
 
     kind: Literal["adamw", "adam"] = "adamw"
     lr: float = 2e-4
     betas: list[float] = field(default_factory=lambda: [0.9, 0.99])
     weight_decay: float = 0.0
-    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "inverse_sqrt", "plateau", "constant"] = "cosine"
+    every: Literal["epoch", "step"] = "epoch"
     eta_min: float = 1e-6
     warmup_epochs: int = 0
+    warmup_steps: int = 0
     patience: int = 8
     factor: float = 0.7
     factors: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def warmup(self) -> int:
+        """In what the schedule counts."""
+        return self.warmup_steps if self.every == "step" else self.warmup_epochs
+
+    @property
+    def ends(self) -> bool:
+        """Whether the rates depend on the length of the training."""
+        return self.schedule in ("cosine", "linear")
+
     def problems(self) -> list[str]:
-        found = self.below(0, "patience")
+        found = self.below(0, "patience", "warmup_steps")
         for pattern, factor in self.factors.items():
             if not 0 < factor < math.inf:
                 found.append(f"`factors` must be above 0, not {factor} for {pattern}; TRAIN.FREEZE keeps weights as they are")
         if not 0 < self.factor < 1:
             found.append(f"`factor` must be between 0 and 1, not {self.factor}")
-        if self.schedule == "plateau" and self.warmup_epochs:
-            found.append("`warmup_epochs` must be 0 for `schedule`=plateau, which follows the score of validations")
+        if self.schedule == "plateau" and (self.warmup_epochs or self.every == "step"):
+            found.append(
+                "`warmup_epochs` must be 0 and `every` epoch for `schedule`=plateau, which follows the score of "
+                "validations"
+            )
+        other = "warmup_epochs" if self.every == "step" else "warmup_steps"
+        if getattr(self, other):
+            found.append(f"`{other}` must be 0 where `every` is {self.every}: `warmup_{self.every}s` holds then")
+        elif self.schedule == "inverse_sqrt" and not self.warmup:
+            found.append(f"`schedule`=inverse_sqrt falls by the length of its warm-up: set `warmup_{self.every}s`")
+        if self.schedule not in ("constant", "inverse_sqrt") and self.eta_min > self.lr:
+            found.append(f"`eta_min` must be at most `lr`, to which the rate falls, not {self.eta_min} over {self.lr}")
         return found
+
+
+@dataclass(frozen=True)
+class Save(Settings):
+    """Checkpoints of a training, beside the best one.
+
+    every_epochs: between two times that last.ckpt is written; 0: only when the training ends
+    every_steps:  of the optimiser, in the middle of epochs too; 0: never
+    keep:         how many of them are kept besides, the newest; 0: none, -1: all
+    optimizer:    which have the optimiser's state, without which no training goes on: all; last: last.ckpt, not those
+                  that are kept; none
+    """
+
+    every_epochs: int = 1
+    every_steps: int = 0
+    keep: int = 0
+    optimizer: Literal["all", "last", "none"] = "all"
+
+    def problems(self) -> list[str]:
+        return self.below(0, "every_epochs", "every_steps") + self.below(-1, "keep")
 
 
 @dataclass(frozen=True)
@@ -67,6 +112,7 @@ class Train(Settings):
     freeze: list[str]
     resume: str
     extend: bool
+    save: Save
     optim: Optim
 
     def problems(self) -> list[str]:
@@ -81,10 +127,10 @@ class Train(Settings):
             found.append(
                 f"`init_language` is {self.init_language}, of whose model nothing is said: name its folder in `init`"
             )
-        if self.extend and self.optim.schedule != "cosine":
+        if self.extend and not self.optim.ends:
             found.append(
-                f"`extend` is for `optim.schedule`=cosine: with {self.optim.schedule} the learning rate does not "
-                "depend on `end_epoch`, which may change without it"
+                f"`extend` is for `optim.schedule`=cosine or linear: with {self.optim.schedule} the learning rate does "
+                "not depend on `end_epoch`, which may change without it"
             )
         return found
 

@@ -34,6 +34,12 @@ class EpochMeans:
         sums = torch.stack([stacked * weights, weights])
         self._sums[tuple(values)] = sums + self._sums.get(tuple(values), 0.0)
 
+    def state(self) -> dict[tuple[str, ...], Tensor] | None:
+        return {names: sums.cpu() for names, sums in self._sums.items()} or None
+
+    def load(self, state: dict[tuple[str, ...], Tensor]) -> None:
+        self._sums = dict(state)
+
     def log(self, module: pl.LightningModule) -> dict[str, Tensor]:
         """Logs and returns the means of what was counted, and begins anew. Every process must call it.
 

@@ -18,6 +18,7 @@ from soke.metrics.part_errors import PartErrors
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
+from soke.run.saving import Running
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, no_loss
 from soke.tokenizer.codes import module_name
@@ -75,6 +76,10 @@ class TokenizerModule(pl.LightningModule):
                 for stage in ("train", "val")
             }
         )
+
+    @property
+    def running(self) -> dict[str, Running]:
+        return {"means": self.means["train"], **self.codebook_use["train_stage"]}
 
     def training_step(self, batch: MotionBatch, batch_idx: int) -> Tensor:
         if not batch.clips:

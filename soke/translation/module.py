@@ -20,6 +20,7 @@ from soke.run import processes
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
+from soke.run.saving import Running
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, no_loss
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
@@ -59,6 +60,10 @@ class TranslationModule(pl.LightningModule):
         self.means = {stage: EpochMeans(stage, ("loss", "text", "ctc")) for stage in ("train", "val")}
         self._ids: dict[Clip, tuple[list[int], list[int] | None]] = {}
         self._fitted_on = torch.device("cpu")
+
+    @property
+    def running(self) -> dict[str, Running]:
+        return {"means": self.means["train"]}
 
     def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor:
         if not batch.clips:  # all were unreadable

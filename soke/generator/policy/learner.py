@@ -72,6 +72,10 @@ class PolicyLearner:
         """For a checkpoint."""
         return {"baseline": self.baseline, "begun_from": self.begun_from}
 
+    @property
+    def draws_next(self) -> bool:
+        return self._uses % self.settings.updates == 0
+
     def forget(self) -> None:
         """Draws anew in the next step: an epoch begins, as it would in a run that continues."""
         self._kept, self._uses = None, 0
@@ -81,7 +85,7 @@ class PolicyLearner:
 
         Every process must call it in the same steps.
         """
-        if self._uses % self.settings.updates == 0:
+        if self.draws_next:
             self._kept = self._rollout(clips)
         self._uses += 1
         if self._kept is None:

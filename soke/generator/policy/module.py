@@ -56,6 +56,11 @@ class PolicyModule(GeneratorModule):
             self.means[stage].add(values, count)
         return loss + no_loss(self.generator.text_head)  # DDP waits for the gradient of every parameter
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the next step that learns by reward draws samples, which checkpoints leave out."""
+        return self.learner.draws_next
+
     def on_train_start(self) -> None:
         """The reward of the start, which later ones are compared with."""
         if self._best is None:

@@ -1,0 +1,135 @@
+"""Checkpoints: when they are written, what is in them, which are kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.utilities import move_data_to_device
+
+from soke.errors import UserError
+from soke.run import processes
+from soke.run.settings import Save
+
+
+class Checkpoints(Checkpoint):
+    """Writes `file` again and again, and keeps earlier ones beside it as epoch_<e>.step_<s>.ckpt.
+
+    What is due in the middle of an epoch waits for a step after which the module can be continued (its `resumable`,
+    where it has it), at most until the epoch ends. The training's last state is always written.
+    """
+
+    def __init__(self, file: Path, settings: Save):
+        self.file, self.settings = file, settings
+        self._seen, self._due = 0, False  # steps, and whether one of them has made a checkpoint due
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._seen = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        if not self.settings.every_steps or trainer.global_step == self._seen:
+            return
+        self._seen = trainer.global_step
+        self._due = self._due or self._seen % self.settings.every_steps == 0
+        # Lightning takes a training that continues from an epoch's last batch to have validated
+        if self._due and not trainer.is_last_batch and getattr(module, "resumable", True):
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        done, every = trainer.current_epoch + 1, self.settings.every_epochs
+        if self._due or (every and done % every == 0) or trainer.should_stop or done == trainer.max_epochs:
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        self._due = False
+        trainer.save_checkpoint(self.file, self.settings.optimizer == "none")
+        if not self.settings.keep:
+            return
+        copy = self.file.with_name(f"epoch_{trainer.current_epoch}.step_{trainer.global_step}.ckpt")
+        if self.settings.optimizer == "last":
+            trainer.save_checkpoint(copy, True)
+        elif trainer.is_global_zero:
+            _link(self.file, copy)
+        if trainer.is_global_zero and self.settings.keep > 0:
+            for old in kept(self.file.parent)[: -self.settings.keep]:
+                old.unlink()
+
+
+def kept(folder: Path) -> list[Path]:
+    """The earlier checkpoints of a run, the oldest first."""
+    found = {path: re.fullmatch(r"epoch_\d+\.step_(\d+)\.ckpt", path.name) for path in folder.iterdir()}
+    return sorted((path for path, match in found.items() if match), key=lambda path: int(found[path][1]))
+
+
+def _link(file: Path, copy: Path) -> None:
+    """Of a file that is never written into, but replaced."""
+    copy.unlink(missing_ok=True)
+    try:
+        os.link(file, copy)
+    except OSError:  # the file system has no links
+        shutil.copyfile(file, copy)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the weights with the best `monitor`, a score that need not be logged by every validation.
+
+    In between Lightning holds the last score, which is never better than the best, and so nothing is saved.
+
+    mode: min or max, the end that is better
+    """
+
+    def __init__(self, dirpath: Any, filename: str, monitor: str, mode: str = "min"):
+        super().__init__(
+            dirpath, filename, monitor, mode=mode, save_weights_only=True, enable_version_counter=False,
+            save_on_train_epoch_end=False,  # but before, so that the epoch's last checkpoint knows the best score
+        )
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self.monitor in trainer.callback_metrics:  # ModelCheckpoint raises an error where there was no score yet
+            super().on_validation_end(trainer, module)
+
+
+class Running(Protocol):
+    """What is summed over an epoch, each process for itself: `state` is to be saved in the middle of it, in plain types
+    and tensors, None where nothing has been summed; `load` goes on with it."""
+
+    def state(self) -> Any: ...
+
+    def load(self, state: Any) -> None: ...
+
+
+class MidEpoch(pl.Callback):
+    """Keeps in checkpoints what a module's `running`, {name: Running}, has summed of an epoch, of every process."""
+
+    def __init__(self) -> None:
+        self._loaded: list[dict[str, Any]] = []  # of every process
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": processes.items_of_all([{name: of.state() for name, of in self._running.items()}])}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._loaded = state_dict["sums"]
+
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        self._running: dict[str, Running] = getattr(module, "running", {})
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Raises UserError in the middle of an epoch that other processes have begun."""
+        loaded, self._loaded = self._loaded, []
+        if all(state is None for of_process in loaded for state in of_process.values()):
+            return
+        if len(loaded) != processes.count():
+            raise UserError(
+                f"TRAIN.RESUME: the checkpoint is of the middle of an epoch that {len(loaded)} processes have begun, not "
+                f"{processes.count()}: continue with as many (DEVICE, NUM_NODES), or from one of an epoch's end"
+            )
+        for name, state in loaded[processes.rank()].items():
+            if state is not None:
+                self._running[name].load(move_data_to_device(state, module.device))

@@ -1,0 +1,102 @@
+"""Learning rates by the step and by the epoch, against formulas written by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from soke.errors import UserError
+from soke.run.config import load_config
+from soke.run.optim import optimizers_of, set_steps
+from soke.run.settings import Optim
+from soke.settings import SettingsError
+from tests.run.test_saving import BATCHES, trained
+
+LR, LOWEST, STEPS = 0.5, 0.02, 12
+
+
+def rates(settings: Optim, steps: int = STEPS, factor: float | None = None) -> list[float]:
+    """Of the first `steps` steps, and the one after; factor: of a parameter group."""
+    made = optimizers_of([nn.Parameter(torch.zeros(1))], settings, 3)
+    optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    set_steps(schedule, settings, steps)
+    found = []
+    for _ in range(steps + 1):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+def expected(schedule: str, s: int, warmup: int) -> float:
+    """Of step s, from 0, as the settings say."""
+    if s < warmup:
+        return LR * (s + 1) / (warmup + 1)
+    share = (s - warmup) / (STEPS - warmup)
+    return {
+        "cosine": LOWEST + (LR - LOWEST) * (1 + math.cos(math.pi * share)) / 2,
+        "linear": LR + (LOWEST - LR) * share,
+        "inverse_sqrt": LR * math.sqrt((warmup + 1) / (s + 1)),
+        "constant": LR,
+    }[schedule]
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 4])
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "inverse_sqrt", "constant"])
+def test_rates_by_the_step_are_those_of_the_formula(schedule, warmup):
+    if schedule == "inverse_sqrt" and not warmup:
+        with pytest.raises(SettingsError, match="set `warmup_steps`"):
+            Optim(schedule=schedule, every="step")
+        return
+    settings = Optim(lr=LR, eta_min=LOWEST, schedule=schedule, every="step", warmup_steps=warmup)
+    assert rates(settings) == pytest.approx([expected(schedule, s, warmup) for s in range(STEPS + 1)], rel=1e-12)
+
+
+def test_a_line_by_the_epoch():
+    found = rates(Optim(lr=1.0, eta_min=0.0, schedule="linear"), 3)
+    assert found == pytest.approx([1, 2 / 3, 1 / 3, 0], abs=1e-12)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_training_has_the_rates_of_all_its_steps(tmp_path, accumulate):
+    """Down to the lowest with the last one: four epochs of so many steps each."""
+    settings = ("SCHEDULE=linear", "EVERY=step", "ETA_MIN=0.0", "WARMUP_STEPS=2")
+    module = trained(tmp_path, *(f"TRAIN.OPTIM.{s}" for s in settings), f"TRAIN.ACCUMULATE={accumulate}")
+    each = math.ceil(BATCHES / accumulate)
+    steps = [epoch * each + batch // accumulate for epoch in range(4) for batch in range(BATCHES)]
+    left = 4 * each - 2
+    assert module.rates == pytest.approx([0.1 * ((s + 1) / 3 if s < 2 else 1 - (s - 2) / left) for s in steps])
+
+
+def test_a_run_that_is_extended_falls_on_from_where_it_is(tmp_path):
+    """A line that had reached half of its height in two epochs of four, and then has five of seven to go."""
+    line = ("TRAIN.OPTIM.SCHEDULE=linear", "TRAIN.OPTIM.EVERY=step", "TRAIN.OPTIM.ETA_MIN=0.0")
+    with pytest.raises(RuntimeError, match="power cut"):
+        trained(tmp_path, *line, broken_at=2 * BATCHES)
+    module = trained(tmp_path, *line, "TRAIN.END_EPOCH=7", resume="last.ckpt")
+    assert module.rates == pytest.approx([0.05 * (1 - s / (5 * BATCHES)) for s in range(5 * BATCHES)])
+
+
+def test_a_warm_up_beyond_the_end_is_an_error(tmp_path):
+    settings = ("TRAIN.OPTIM.EVERY=step", "TRAIN.OPTIM.WARMUP_STEPS=20")
+    with pytest.raises(UserError, match=r"TRAIN.OPTIM.WARMUP_STEPS must be below the 20 steps that the training has"):
+        trained(tmp_path, *settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (["EVERY=step", "WARMUP_EPOCHS=2"], "TRAIN.OPTIM.WARMUP_EPOCHS must be 0 where TRAIN.OPTIM.EVERY is step"),
+        (["WARMUP_STEPS=2"], "TRAIN.OPTIM.WARMUP_STEPS must be 0 where TRAIN.OPTIM.EVERY is epoch"),
+        (["SCHEDULE=plateau", "EVERY=step"], "TRAIN.OPTIM.EVERY epoch for TRAIN.OPTIM.SCHEDULE=plateau"),
+        (["SCHEDULE=inverse_sqrt"], "set TRAIN.OPTIM.WARMUP_EPOCHS"),
+        (["LR=1e-7"], "TRAIN.OPTIM.ETA_MIN must be at most TRAIN.OPTIM.LR"),
+    ],
+)
+def test_settings_that_say_nothing_are_errors(settings, problem):
+    with pytest.raises(UserError) as caught:
+        load_config("configs/deto.yaml", overrides=[f"TRAIN.OPTIM.{setting}" for setting in settings])
+    assert problem in str(caught.value)
