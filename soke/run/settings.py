@@ -58,17 +58,16 @@ class Optim(Settings):
                 found.append(f"`factors` must be above 0, not {factor} for {pattern}; TRAIN.FREEZE keeps weights as they are")
         if not 0 < self.factor < 1:
             found.append(f"`factor` must be between 0 and 1, not {self.factor}")
-        if self.schedule == "plateau" and (self.warmup_epochs or self.every == "step"):
-            found.append(
-                "`warmup_epochs` must be 0 and `every` epoch for `schedule`=plateau, which follows the score of "
-                "validations"
-            )
+        if self.schedule == "plateau":
+            follows = "for `schedule`=plateau, which follows the score of validations"
+            found += [f"`warmup_epochs` must be 0 {follows}"] * bool(self.warmup_epochs)
+            found += [f"`every` must be epoch {follows}"] * (self.every == "step")
         other = "warmup_epochs" if self.every == "step" else "warmup_steps"
         if getattr(self, other):
             found.append(f"`{other}` must be 0 where `every` is {self.every}: `warmup_{self.every}s` holds then")
         elif self.schedule == "inverse_sqrt" and not self.warmup:
             found.append(f"`schedule`=inverse_sqrt falls by the length of its warm-up: set `warmup_{self.every}s`")
-        if self.schedule not in ("constant", "inverse_sqrt") and self.eta_min > self.lr:
+        if self.schedule not in ("constant", "inverse_sqrt") and self.eta_min > self.lr > 0:
             found.append(f"`eta_min` must be at most `lr`, to which the rate falls, not {self.eta_min} over {self.lr}")
         return found
 

@@ -255,7 +255,7 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
         ("TRANSLATION.PATIENCE=3", "TRANSLATION.PATIENCE is now TRAIN.OPTIM.PATIENCE"),
         ("TRAIN.OPTIM.FACTOR=1.5", "TRAIN.OPTIM.FACTOR must be between 0 and 1, not 1.5"),
         ("TRAIN.OPTIM.KIND=sgd", "TRAIN.OPTIM.KIND is 'sgd', but must be one of adamw, adam"),
-        ("TRAIN.OPTIM.SCHEDULE=cosin", "must be one of cosine, plateau, constant (did you mean cosine?)"),
+        ("TRAIN.OPTIM.SCHEDULE=cosin", "must be one of cosine, linear, inverse_sqrt, plateau, constant (did you mean cosine?)"),
         ("LOSS.KIND=l3", "LOSS.KIND is 'l3', but must be one of smooth_l1, l2, l1"),
         ("TOKENIZER.DOWNSAMPLE=3", "power of two"),
         ("DATASET.MIN_FRAMES=42", "multiples of TOKENIZER.DOWNSAMPLE"),
@@ -479,7 +479,7 @@ def test_flags_become_overrides():
 @pytest.mark.parametrize("schedule", ["plateau", "constant"])
 def test_only_a_cosine_is_extended(schedule):
     load_config("configs/deto.yaml", overrides=["TRAIN.EXTEND=true"])
-    with pytest.raises(UserError, match=f"TRAIN.EXTEND is for TRAIN.OPTIM.SCHEDULE=cosine: with {schedule}"):
+    with pytest.raises(UserError, match=f"TRAIN.EXTEND is for TRAIN.OPTIM.SCHEDULE=cosine or linear: with {schedule}"):
         load_config("configs/deto.yaml", overrides=["TRAIN.EXTEND=true", f"TRAIN.OPTIM.SCHEDULE={schedule}"])
 
 

@@ -91,7 +91,7 @@ def test_a_warm_up_beyond_the_end_is_an_error(tmp_path):
     [
         (["EVERY=step", "WARMUP_EPOCHS=2"], "TRAIN.OPTIM.WARMUP_EPOCHS must be 0 where TRAIN.OPTIM.EVERY is step"),
         (["WARMUP_STEPS=2"], "TRAIN.OPTIM.WARMUP_STEPS must be 0 where TRAIN.OPTIM.EVERY is epoch"),
-        (["SCHEDULE=plateau", "EVERY=step"], "TRAIN.OPTIM.EVERY epoch for TRAIN.OPTIM.SCHEDULE=plateau"),
+        (["SCHEDULE=plateau", "EVERY=step"], "TRAIN.OPTIM.EVERY must be epoch for TRAIN.OPTIM.SCHEDULE=plateau"),
         (["SCHEDULE=inverse_sqrt"], "set TRAIN.OPTIM.WARMUP_EPOCHS"),
         (["LR=1e-7"], "TRAIN.OPTIM.ETA_MIN must be at most TRAIN.OPTIM.LR"),
     ],
