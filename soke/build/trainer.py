@@ -20,6 +20,7 @@ from soke.run.config import Config, to_plain
 from soke.run.parameters import Still, freeze
 from soke.run.precision import FastSteps
 from soke.run.saving import BestCheckpoint, Checkpoints, MidEpoch
+from soke.run.selecting import Patience, Selection, select
 from soke.run.watching import StepLog
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it greets with tips
@@ -57,15 +58,19 @@ def new_trainer(
         loggers.append(TensorBoardLogger(run.folder, name="", version="tensorboard"))
     if config.logger.wandb:
         loggers.append(_wandb(run))
+    score = select(module, config.eval)
     callbacks = [
         FastSteps(config.train.tf32, config.train.compile), BatchSeed(config.seed), FiniteWeights(),
         StepLog(config.logger.every_steps), MidEpoch(),
         StepSchedule(config.train.optim, run.debug), Checkpoints(run.checkpoints / folders.LAST, config.train.save),
         TQDMProgressBar(refresh_rate=_BAR_BATCHES), *callbacks,
     ]
-    for submodule, score in folders.monitors(module).items():
+    callbacks.append(Selection(score, config.train.optim, bool(config.eval.monitor)))
+    if config.eval.patience:
+        callbacks.append(Patience(score, module.monitor_mode, config.eval.patience))
+    for submodule, monitor in folders.monitors(module).items():
         name = Path(folders.best_file(submodule)).stem
-        callbacks.append(BestCheckpoint(run.checkpoints, name, score, module.monitor_mode))
+        callbacks.append(BestCheckpoint(run.checkpoints, name, monitor, module.monitor_mode))
     accelerator, devices = lightning_devices(config)
     batches = dict.fromkeys(("limit_train_batches", "limit_val_batches"), folders.TRIAL_BATCHES) if run.debug else {}
     return pl.Trainer(

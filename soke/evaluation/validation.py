@@ -15,6 +15,8 @@ from soke.metrics.joint_sets import Track, track_of
 from soke.metrics.motion_scores import DTWJPE
 
 NAMES = {"root": "DTW_JPE", "procrustes": "DTW_PA_JPE"}
+COLUMNS = {"body": "_body", "hand": "_hand", "avg": ""}  # of a score -> how its name ends
+GENERATED = tuple(f"val/{name}{end}" for name in NAMES.values() for end in COLUMNS.values())  # as modules log them
 
 
 def spread_samples(dataset: MotionDataset, count: int) -> tuple[list[MotionSample], list[SkippedClip]]:
@@ -89,7 +91,7 @@ class GenerationScore:
         results = {key: metric.compute() for key, metric in metrics.items()}
         return {
             name + suffix: torch.stack([results[corpus, align][column][self.body.unit] for corpus in corpora]).mean()
-            for align, name in NAMES.items() for column, suffix in (("body", "_body"), ("hand", "_hand"), ("avg", ""))
+            for align, name in NAMES.items() for column, suffix in COLUMNS.items()
             if all(column in results[corpus, align] for corpus in corpora)
         }
 

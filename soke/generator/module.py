@@ -13,10 +13,10 @@ from torch import nn
 from soke import __version__
 from soke.data.dataset import CodeBatch
 from soke.errors import UserError
-from soke.evaluation.validation import GenerationScore
+from soke.evaluation.validation import GENERATED, GenerationScore
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
-from soke.run.optim import follow, optimizers_of
+from soke.run.optim import optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
 from soke.run.saving import Running
@@ -60,6 +60,11 @@ class GeneratorModule(pl.LightningModule):
     @property
     def running(self) -> dict[str, Running]:
         return {"means": self.means["train"]}
+
+    @property
+    def later(self) -> tuple[str, ...]:
+        """Scores that not every validation has."""
+        return GENERATED if self.generation is not None else ()
 
     def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor:
         return self._drawn()(batch, "train")
@@ -116,26 +121,21 @@ class GeneratorModule(pl.LightningModule):
 
     @in_float32
     def on_validation_epoch_end(self) -> None:
-        found = {f"val/{name}": mean for name, mean in self._log_means("val").items()} | self._scored()
-        followed = self.monitor or "val/loss"
-        if followed in found:
-            follow(self, found[followed], self.optim)
+        self._log_means("val")
+        self._score()
 
-    def _scored(self) -> dict[str, torch.Tensor]:
-        """Logs and returns the scores of generated motion, where it is time for them."""
+    def _score(self) -> None:
+        """Logs the scores of generated motion, where it is time for them."""
         epoch = self.current_epoch + 1
         if self.generation is None or (epoch % self.generate_every and epoch != self.trainer.max_epochs):
-            return {}
+            return
         scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
         self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
-        return {f"val/{name}": value for name, value in scores.items()}
 
-    def _log_means(self, stage: str) -> dict[str, torch.Tensor]:
-        means = self.means[stage].log(self)
-        for name, mean in means.items():
+    def _log_means(self, stage: str) -> None:
+        for name, mean in self.means[stage].log(self).items():
             if name.startswith("loss_"):
                 self.log(f"{stage}/perplexity_{name.removeprefix('loss_')}", mean.exp())
-        return means
 
     @property
     def trained(self) -> nn.Module:

@@ -12,7 +12,7 @@ from soke.errors import UserError
 from soke.metrics.recognition import ALL, TOP, TopAccuracy, ranks
 from soke.recognition.data import SignBatch
 from soke.recognition.recognizer import HOW_TO_TRAIN, SignRecognizer
-from soke.run.optim import follow, optimizers_of
+from soke.run.optim import optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
 from soke.run.saving import Running
@@ -65,13 +65,12 @@ class RecognitionModule(pl.LightningModule):
                 top.update(name, rank)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the scores, and counts this validation for the learning rate."""
+        """Logs the scores."""
         self.means["val"].log(self)
         scores = {f"val/{name}": top.compute()[ALL]["percent"].float() for name, top in self.tops.items()}
         for top in self.tops.values():
             top.reset()
         self.log_dict(scores)
-        follow(self, scores[self.monitor], self.optim)
 
     @property
     def trained(self) -> nn.Module:

@@ -15,12 +15,12 @@ from soke import __version__
 from soke.data.clip import Clip
 from soke.data.dataset import MotionBatch
 from soke.errors import UserError
-from soke.evaluation.validation import GenerationScore
+from soke.evaluation.validation import GENERATED, GenerationScore
 from soke.metrics.text_scores import BLEU
 from soke.regressor.group import RegressorOutput
 from soke.regressor.objectives import Objectives, mean_error
 from soke.regressor.regressor import PoseRegressor
-from soke.run.optim import follow, optimizers_of
+from soke.run.optim import optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
 from soke.run.saving import Running
@@ -62,6 +62,11 @@ class RegressorModule(pl.LightningModule):
     def running(self) -> dict[str, Running]:
         return {"means": self.means["train"], **{name: group.spread for name, group in self.regressor.groups.items()}}
 
+    @property
+    def later(self) -> tuple[str, ...]:
+        """Scores that not every validation has."""
+        return GENERATED if self.generation is not None else ()
+
     def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor:
         self.regressor.epoch = self.current_epoch
         kind = self.objectives.draw(self.trainer.strategy.broadcast)  # a step of all processes has one
@@ -98,17 +103,14 @@ class RegressorModule(pl.LightningModule):
 
     @in_float32
     def on_validation_epoch_end(self) -> None:
-        means = self.means["val"].log(self)
+        self.means["val"].log(self)
         if self.bleu is not None:
             self.log("val/lang_gloss_BLEU-4", self.bleu.compute()["BLEU-4"]["percent"].float())
             self.bleu.reset()
-        if self.generation is None:
-            follow(self, means["loss"], self.optim)
         epoch = self.current_epoch + 1
         if self.generation is not None and (epoch % self.generate_every == 0 or epoch == self.trainer.max_epochs):
             scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
             self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
-            follow(self, scores["DTW_JPE"], self.optim)
 
     @property
     def trained(self) -> nn.Module:

@@ -16,9 +16,10 @@ ABSENT = "absent"
 Changes = dict[str, tuple[Any, Any]]  # key -> (saved, asked)
 
 _ALL_THE_SAME = (
-    "TRAIN.NUM_WORKERS", "TRAIN.RESUME", "TRAIN.EXTEND", "TRAIN.CHECKPOINTING", "TRAIN.SAVE.*", "DATASET.STRICT", "DATASET.CACHE_FRAMES",
-    "RECOGNITION.FEATURES",
+    "TRAIN.NUM_WORKERS", "TRAIN.RESUME", "TRAIN.EXTEND", "TRAIN.CHECKPOINTING", "TRAIN.SAVE.*", "DATASET.STRICT",
+    "DATASET.CACHE_FRAMES", "RECOGNITION.FEATURES",
 )
+_OF_ALL_STAGES = ("EVAL.MONITOR", "EVAL.DIRECTION")
 # May move, but neither come nor go. What lies there is checked by the hashes of codes, statistics and models,
 # and by the words of a regressor.
 _PLACES = (
@@ -65,7 +66,7 @@ def of_training(found: Changes, trained_by: Sequence[str], extend: bool) -> Chan
     """
     return {
         key: pair for key, pair in found.items()
-        if _matches(key, trained_by) and not _matches(key, _ALL_THE_SAME)
+        if _matches(key, (*trained_by, *_OF_ALL_STAGES)) and not _matches(key, _ALL_THE_SAME)
         and not (_matches(key, _PLACES) and None not in pair and ABSENT not in pair)
         and not (extend and key == "TRAIN.END_EPOCH")
     }

@@ -340,4 +340,7 @@ def export(run: Run, module: pl.LightningModule, trainer: pl.Trainer) -> None:
     if trainer.is_global_zero:
         epochs = {submodule or "all": epoch for submodule, epoch in module.epochs.items()}
         record(run.folder, "provenance", {**module.provenance(), "epochs": epochs})
+        unseen = [score for name, score in monitors(module).items() if not (run.checkpoints / best_file(name)).is_file()]
+        if unseen:
+            log.warning("no validation had %s, so what is exported is of the last epoch", ", ".join(unseen))
         log.info("trained model in %s, from %s", run.export, ", ".join(path.name for path in chosen))

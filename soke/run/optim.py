@@ -9,7 +9,7 @@ from typing import Any, Iterable
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
     LambdaLR,
@@ -51,13 +51,14 @@ def optimizers_of(
     return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-def follow(module: pl.LightningModule, score: Tensor | float, settings: Optim) -> None:
+def follow(module: pl.LightningModule, score: float | None, settings: Optim) -> None:
     """Counts a validation's score for a plateau, if that is the schedule; training stops at its lowest rate. To be
-    called in every validation that has the score, of all processes, at its end."""
+    called in every process at the end of a validation that has the score, and with None when training starts."""
     schedule = module.lr_schedulers()
     if not isinstance(schedule, ReduceLROnPlateau) or module.trainer.sanity_checking:
         return
-    schedule.step(float(score))
+    if score is not None:
+        schedule.step(score)
     if all(group["lr"] <= settings.eta_min * _factor(group) for group in schedule.optimizer.param_groups):
         log.info("training stops: the learning rate is down to %g", settings.eta_min)
         module.trainer.should_stop = True

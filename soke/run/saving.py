@@ -80,8 +80,6 @@ def _link(file: Path, copy: Path) -> None:
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the weights with the best `monitor`, a score that need not be logged by every validation.
 
-    In between Lightning holds the last score, which is never better than the best, and so nothing is saved.
-
     mode: min or max, the end that is better
     """
 

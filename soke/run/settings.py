@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from soke.generator.settings import Search
@@ -134,6 +135,15 @@ class Train(Settings):
         return found
 
 
+_BETTER = {  # of scores of validations: which end is the better one
+    "max": ("*BLEU*", "*accuracy*", "top-*", "reward*", "*exact", "codebook_percent*"),
+    "min": (
+        "loss*", "*_loss*", "*error*", "feature", "velocity", "squared", "counter", "text", "ctc", "kl", "WER", "*JPE*",
+        "*MPVPE*",
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Eval(Settings):
     batch_size: int
@@ -141,9 +151,25 @@ class Eval(Settings):
     best: Literal["whole", "per_part"]
     generate_every: int
     generate_clips: int
+    monitor: str
+    direction: Literal["auto", "min", "max"]
+    patience: int
+
+    @property
+    def better(self) -> str:
+        """Min or max of `monitor`; "" where that is not known."""
+        if self.direction != "auto":
+            return self.direction
+        name = self.monitor.removeprefix("val/")
+        return next((way for way, patterns in _BETTER.items() if any(fnmatchcase(name, p) for p in patterns)), "")
 
     def problems(self) -> list[str]:
-        return self.below(1, "generate_clips", "batch_size", "every_epochs")
+        found = self.below(1, "generate_clips", "batch_size", "every_epochs") + self.below(0, "patience")
+        if self.monitor and not self.monitor.startswith("val/"):
+            found.append(f"`monitor` must be a score of validations, val/<name>, or empty, not {self.monitor}")
+        elif self.monitor and not self.better:
+            found.append(f"`direction` must say whether `monitor`={self.monitor} is better when low or high: min or max")
+        return found
 
     def generation_problems(self) -> list[str]:
         """What is wrong with it for a model that is validated by what it generates, a sentence each, with keys."""

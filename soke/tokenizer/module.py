@@ -15,7 +15,7 @@ from soke.errors import UserError
 from soke.metrics.codebook import CodebookUse
 from soke.metrics.motion_errors import MotionErrors
 from soke.metrics.part_errors import PartErrors
-from soke.run.optim import follow, optimizers_of
+from soke.run.optim import optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
 from soke.run.saving import Running
@@ -112,7 +112,7 @@ class TokenizerModule(pl.LightningModule):
                 errors.update(f"{clip.corpus}/{clip.name}", reconstructed, reference)
 
     def on_validation_epoch_end(self) -> None:
-        means = self.means["val"].log(self)
+        self.means["val"].log(self)
         self._log_codebooks("val")
         with suppress(ValueError):  # no clip of the split has all parts
             self.log_dict({f"val/{name}": value for name, value in self.motion_errors.compute().items()})
@@ -120,7 +120,6 @@ class TokenizerModule(pl.LightningModule):
         if self.part_errors is not None:
             self.log_dict({f"val/part_error_{part}": value for part, value in self._of_parts(self.part_errors).items()})
             self.part_errors.reset()
-        follow(self, means["loss"], self.optim)
 
     @property
     def trained(self) -> nn.Module:

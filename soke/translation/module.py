@@ -17,7 +17,7 @@ from soke.data.dataset import MotionBatch, MotionSample
 from soke.errors import UserError
 from soke.metrics.text_scores import BLEU, WER
 from soke.run import processes
-from soke.run.optim import follow, optimizers_of
+from soke.run.optim import optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
 from soke.run.saving import Running
@@ -96,14 +96,13 @@ class TranslationModule(pl.LightningModule):
                 self.wer.update_tokens(f"{clip.corpus}/{clip.name}", targets.glosses.tokens_of(ids), reference)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the scores, and counts this validation for the learning rate. Raises UserError when no clip was read."""
+        """Logs the scores. Raises UserError when no clip was read."""
         self.means["val"].log(self)
         bleu = self._computed(self.bleu)
         wer = None if self.translator.targets.glosses is None else self._computed(self.wer)
         self.log("val/BLEU-4", bleu)
         if wer is not None:
             self.log("val/WER", wer)
-        follow(self, bleu, self.optim)
 
     @property
     def trained(self) -> nn.Module:

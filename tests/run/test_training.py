@@ -22,7 +22,7 @@ from soke.errors import UserError
 from soke.run import watching
 from soke.run.config import load_config
 from soke.run.folders import Run, export
-from soke.run.optim import follow, optimizers_of
+from soke.run.optim import optimizers_of
 from soke.run.settings import Optim
 
 
@@ -51,7 +51,6 @@ class Line(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         if self.current_epoch + 1 in self.scores:
             self.log("val/score", self.scores[self.current_epoch + 1])
-            follow(self, self.scores[self.current_epoch + 1], self.optim)
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)

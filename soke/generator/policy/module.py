@@ -67,6 +67,7 @@ class PolicyModule(GeneratorModule):
             start = self._validate_reward()["reward"]
             self._start = self._best = float(start)
             self.log("start/reward", start.float())
+        self._stop_if_over()
 
     def on_train_end(self) -> None:
         if self._best == self._start:
@@ -78,11 +79,11 @@ class PolicyModule(GeneratorModule):
     def on_train_epoch_start(self) -> None:
         self.learner.forget()
 
-    def _scored(self) -> dict[str, Tensor]:
+    def _score(self) -> None:
+        super()._score()
         found = {f"val/{name}": value.float() for name, value in self._validate_reward().items()}
         self.log_dict(found)
         self._stop_in_time(float(found["val/reward"]))
-        return {**super()._scored(), **found}
 
     def _validate_reward(self) -> dict[str, Tensor]:
         """Means over the clips of all processes, the same in each."""
@@ -103,11 +104,12 @@ class PolicyModule(GeneratorModule):
             self._best, self._waited = reward, 0
             return
         self._waited += 1
-        patience = self.learner.settings.patience
-        if patience and self._waited >= patience:
+        self._stop_if_over()
+
+    def _stop_if_over(self) -> None:
+        if 0 < self.learner.settings.patience <= self._waited:
             log.warning(
-                "training stops: for %d validations the reward has not risen above %.4g, the last is %.4g", self._waited,
-                self._best, reward,
+                "training stops: for %d validations the reward has not risen above %.4g", self._waited, self._best
             )
             self.trainer.should_stop = True
 
