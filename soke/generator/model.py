@@ -179,15 +179,14 @@ class SignGenerator(nn.Module):
         hidden = self.hidden(texts, languages, steps.inputs, clips).flatten(0, 1)  # [B * R, S, D]
         losses, smoothed, accuracy = {}, [], {}
         for index, (stream, logits) in enumerate(self.heads(hidden, self.mbart.shared.weight).items()):
-            target = steps.targets[..., index].flatten(0, 1)
-            active = target != IGNORE
-            logits, target = logits[active], target[active]
-            losses[stream] = nn.functional.cross_entropy(logits, target)
+            logits, target = logits.flatten(0, -2), steps.targets[..., index].flatten()
+            active = target != IGNORE  # to choose these rows would wait for the device
+            losses[stream] = nn.functional.cross_entropy(logits, target, ignore_index=IGNORE)
             smoothed.append(
-                nn.functional.cross_entropy(logits, target, label_smoothing=label_smoothing)
+                nn.functional.cross_entropy(logits, target, ignore_index=IGNORE, label_smoothing=label_smoothing)
                 if label_smoothing else losses[stream]
             )
-            accuracy[stream] = (logits.argmax(-1) == target).float().mean()
+            accuracy[stream] = (logits.argmax(-1) == target).sum() / active.sum()
         return GeneratorOutput(torch.stack(smoothed).mean(), losses, accuracy)
 
     def hidden(

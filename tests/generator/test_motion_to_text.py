@@ -328,7 +328,7 @@ def make_module(tokenizer, share: float, lr: float = 1e-3, **changes) -> Generat
 def test_training_is_the_obvious_loop(tokenizer, share):
     """With dropout: without a share of translation, nothing is drawn beyond what production draws."""
     module, plain = make_module(tokenizer, share), matching(tokenizer, translation=share).train()
-    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, betas=module.optim.betas, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, betas=module.optim.betas, weight_decay=0.0, fused=True)
     steps, losses = Steps(), []
     fit(module, batches(3), callbacks=[steps])
     for index, batch in enumerate(batches(3)):

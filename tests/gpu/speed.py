@@ -7,7 +7,6 @@ python tests/gpu/speed.py --small   small models, to try the script (on a CPU to
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import sys
 import time
@@ -40,6 +39,7 @@ from soke.regressor.module import RegressorModule  # noqa: E402
 from soke.regressor.objectives import Objectives  # noqa: E402
 from soke.regressor.regressor import PoseRegressor  # noqa: E402
 from soke.run.config import load_config  # noqa: E402
+from soke.run.precision import FastSteps  # noqa: E402
 from soke.run.settings import Optim  # noqa: E402
 from soke.settings import TransformerSettings  # noqa: E402
 from soke.tokenizer.module import TokenizerModule  # noqa: E402
@@ -91,20 +91,19 @@ class Stages:
     def tokenizer(self) -> SignTokenizer:
         return SignTokenizer(self.layout, self.zero, self.one, self.autoencoders)
 
-    def make(self, name: str) -> tuple[pl.LightningModule, Any, list[torch.nn.Module]]:
-        """The module, its batch, and what of it is compiled."""
+    def make(self, name: str) -> tuple[pl.LightningModule, Any]:
+        """The module and its batch."""
         optim = Optim()
         if name == "tokenizer":
             module = TokenizerModule(
                 self.tokenizer(), load_body_model(ROOT / "deps" / "smpl_models"), Loss(), optim
             )
-            heavy = [half for a in module.tokenizer.autoencoders.values() for half in (a.encoder, a.decoder)]
-            return module, motion_batch(self.layout, 8 if self.small else 320), heavy
+            return module, motion_batch(self.layout, 8 if self.small else 320)
         if name == "generator":
             tokenizer = self.tokenizer()
             generator = make_generator("multi_head", "cpu", self.small, tokenizer.hash)
             module = GeneratorModule(generator, tokenizer, optim)
-            return module, code_batch(generator, 4 if self.small else 32), [generator.mbart]
+            return module, code_batch(generator, 4 if self.small else 32)
         if name == "regressor":
             narrow = ["REGRESSOR.WIDTH=32", "REGRESSOR.FEEDFORWARD=32"] if self.small else []
             config = load_config("configs/progressive_transformer.yaml", overrides=narrow)
@@ -112,12 +111,12 @@ class Stages:
             groups = {name: new_group(spec, sum(self.layout.sizes.values())) for name, spec in specs.items()}
             regressor = PoseRegressor(self.layout, self.zero, self.one, groups)
             module = RegressorModule(regressor, optim, Objectives(config.regressor.objectives, config.priority))
-            return module, motion_batch(self.layout, 4 if self.small else 32), list(regressor.groups.values())
+            return module, motion_batch(self.layout, 4 if self.small else 32)
         settings = TransformerSettings(*((32, 1, 2, 32) if self.small else (512, 3, 8, 2048)), 0.1)
         statistics = Statistics(self.zero, self.one, self.layout.hash)
         translator = BackTranslator.untrained(clips(64), self.layout, statistics, settings, "en_XX", "word", True)
         module = TranslationModule(translator, [], load_config("configs/back_translation.yaml").translation, optim)
-        return module, motion_batch(self.layout, 4 if self.small else 32), [module.model]
+        return module, motion_batch(self.layout, 4 if self.small else 32)
 
 
 class Stopwatch(pl.Callback):
@@ -133,31 +132,16 @@ class Stopwatch(pl.Callback):
                 self.seconds = time.perf_counter() - self.begun
 
 
-@contextlib.contextmanager
-def products(precision: str) -> Iterator[None]:
-    """How float32 matrices and convolutions are multiplied: "highest", or "high", with TF32."""
-    convolutions = torch.backends.cudnn.conv
-    before = torch.get_float32_matmul_precision(), convolutions.fp32_precision
-    torch.set_float32_matmul_precision(precision)
-    convolutions.fp32_precision = "ieee" if precision == "highest" else "tf32"
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        convolutions.fp32_precision = before[1]
-
-
-def steps_per_second(stages: Stages, name: str, precision: str, compiled: bool) -> tuple[float, float]:
+def steps_per_second(stages: Stages, name: str, precision: str, tf32: bool, compiled: bool) -> tuple[float, float]:
     """Training steps per second through Lightning, and the most memory in GB."""
     torch.manual_seed(0)
-    module, batch, heavy = stages.make(name)
-    for part in heavy if compiled else ():
-        part.compile()
+    module, batch = stages.make(name)
     if DEVICE == "cuda":
         torch.cuda.reset_peak_memory_stats()
     watch = Stopwatch()
     trainer = pl.Trainer(
-        accelerator="auto", devices=1, precision=precision, max_epochs=1, logger=False, callbacks=[watch],
+        accelerator="auto", devices=1, precision=precision, max_epochs=1, logger=False,
+        callbacks=[watch, FastSteps(tf32, compiled)],
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     )
     trainer.fit(module, torch.utils.data.DataLoader([batch] * (WARM + MEASURED), batch_size=None))
@@ -167,14 +151,13 @@ def steps_per_second(stages: Stages, name: str, precision: str, compiled: bool) 
 
 def training(stages: Stages) -> Iterator[tuple[str, ...]]:
     kinds = [
-        ("float32", "32-true", False), ("TF32", "32-true", False), ("TF32, compiled", "32-true", True),
-        ("bf16", "bf16-mixed", False), ("bf16, compiled", "bf16-mixed", True),
+        ("float32", "32-true", False, False), ("TF32", "32-true", True, False), ("bf16", "bf16-mixed", True, False),
+        ("bf16, compiled", "bf16-mixed", True, True),
     ]
     for name in ("tokenizer", "generator", "translation", "regressor"):
         first = None
-        for label, precision, compiled in kinds if DEVICE == "cuda" else kinds[:1]:
-            with products("high" if "TF32" in label else "highest"):
-                rate, memory = steps_per_second(stages, name, precision, compiled)
+        for label, *how in kinds if DEVICE == "cuda" else kinds[:1]:
+            rate, memory = steps_per_second(stages, name, *how)
             first = first or rate
             yield f"train {name}", label, f"{rate:7.2f} steps/s", f"{rate / first:5.2f}x float32, {memory:.1f} GB"
             release()
