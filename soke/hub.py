@@ -3,10 +3,12 @@ weights in safetensors, tables in JSON and sentencepiece's vocabularies, as the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
+from soke import __version__
 from soke.errors import UserError
 
 SAFE = ("*.safetensors", "*.json", "*sentencepiece.bpe.model")
@@ -38,6 +40,47 @@ def _fetched(repo: str, revision: str | None, path: Path) -> Path:
             "for them, or convert them yourself"
         )
     return folder
+
+
+def safe_files(folder: Path) -> list[str]:
+    """The files of a folder that may travel, relative to it. Raises UserError for one that is a link out of it."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and any(map(path.match, SAFE)))
+    for path in found:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{path} is a link to {path.resolve()}, outside of the folder: put the file itself there")
+    return [path.relative_to(folder).as_posix() for path in found]
+
+
+def push(
+    folder: Path, files: Sequence[str], name: str, card: str, private: bool = False, kind: Literal["model", "dataset"] = "model"
+) -> str:
+    """Makes files of a folder, and a card, what a repository of the hub holds of their sort; returns the commit's address.
+
+    files:   relative to the folder; others of the same endings that the repository has are removed
+    name:    user/name, or user/name@branch
+    card:    its README.md
+    private: when the repository is new, only its owner sees it
+    Raises UserError.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+    match, api = _NAME.fullmatch(name), HfApi()
+    if match is None:
+        raise UserError(f"{name} is no name on the hub: write user/name, or user/name@branch")
+    repo, branch = match["repo"], match["revision"]
+    endings, kept = {Path(file).suffix for file in files}, {*files, "README.md"}
+    with explained(repo, branch):
+        api.create_repo(repo, private=private, exist_ok=True, repo_type=kind)
+        if branch is not None:
+            api.create_branch(repo, branch=branch, exist_ok=True, repo_type=kind)
+        there = api.list_repo_files(repo, revision=branch, repo_type=kind)
+        commit = api.create_commit(
+            repo, [
+                CommitOperationAdd("README.md", card.encode()), *(CommitOperationAdd(file, folder / file) for file in files),
+                *(CommitOperationDelete(file) for file in there if Path(file).suffix in endings and file not in kept),
+            ], commit_message=f"Version {__version__} of soke writes it", repo_type=kind, revision=branch,
+        )
+    return commit.commit_url
 
 
 @contextmanager

@@ -116,9 +116,9 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def folder_hash(folder: Path) -> str:
-    """12 hex digits that change with the name or the content of any file in a folder."""
+    """12 hex digits that change with the name or the content of any file in a folder, but for its card, README.md."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / "README.md"):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as stream:
             while chunk := stream.read(1 << 20):

@@ -82,7 +82,7 @@ class _Answers(BaseHTTPRequestHandler):
             if repo in self.hub.commits:
                 return self._answer({"error": "it is there", "url": f"{self.hub.url}/{repo}"}, 409)
             self.hub.put(repo, {})
-            self.hub.private[repo] = bool(asked.get("private"))
+            self.hub.private[repo] = asked.get("visibility") == "private" or bool(asked.get("private"))
             return self._answer({"url": f"{self.hub.url}/{repo}"})
         repo, action, revision = self._repo(path)
         if action == "branch":

@@ -24,6 +24,7 @@ import test as test_entry
 import train
 import vis_mesh
 from prepare import keywords, small_mbart, synthetic_corpora
+from soke.build.cards import described
 from soke.build.data import corpora_of
 from soke.build.stages import stage_of
 from soke.build.translation import readers_of
@@ -31,6 +32,8 @@ from soke.data.annotations import read_entries, read_table
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.saved import read_motion
 from soke.errors import UserError
+from soke.report.model_card import model_card
+from soke.report.tables import Cell
 from soke.run.config import ROOT, keyed, load_config
 from soke.storage import folder_hash
 from tests.data.writing import write_frames
@@ -151,6 +154,22 @@ def test_table_holds_the_generator_its_floor_and_its_ceiling(shop, capsys):
         assert np.isclose(np.mean(values), cell["values"]["m"])
     generated = [clip for clip in clips if clip["row"] == "generated"]
     assert len(list((results / "predictions").rglob("*.npz"))) == len(generated)
+
+
+def test_the_card_of_a_model_holds_the_numbers_of_its_run(shop):
+    if not shop.folder("results", "toy", "table.json").is_file():
+        shop.run(test_entry, "soke", "TEST.SAVE_PREDICTIONS=true")
+    export = shop.folder("experiments", "generator", "toy", "generator")
+    card = model_card([described(export)], "me/toy")
+    cells = json.loads(shop.folder("results", "toy", "table.json").read_text(encoding="utf-8"))["cells"]
+    for cell in cells:
+        assert Cell.from_dict(cell).text().replace("\n", "<br>") in card and str(Cell.from_dict(cell).score.signature) in card
+    counts = json.loads(shop.folder("experiments", "generator", "toy", "data.json").read_text(encoding="utf-8"))
+    for corpus in corpora_of(load_config(export.parent / "config.yaml")):
+        clips = {split: len(corpus.clips(split)) for split in ("train", "val")}
+        assert counts[corpus.name] == {"languages": [corpus.language], "clips": clips}
+        line = f"| {corpus.name} (an invented sign language) | {corpus.language} | {clips['train']} | {clips['val']} |"
+        assert line in card
 
 
 def test_a_test_ends_with_one_screen_and_says_what_it_depends_on(shop, capsys):

@@ -22,7 +22,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("soke.data",),
     ("soke.run",),
     ("soke.text", "soke.body"),
-    ("soke.storage", "soke.pickles", "soke.transformer", "soke.hashing", "soke.hub", "soke.starting"),
+    ("soke.storage", "soke.pickles", "soke.transformer", "soke.hashing", "soke.hub", "soke.saved", "soke.starting"),
     ("settings",),  # soke/settings.py and each room's
     ("soke.errors", "soke.lazy", "soke"),
 ]

@@ -43,6 +43,7 @@ def train(stage: Stage, config: Config, debug: bool) -> None:
         folders.record(run.folder, "provenance", module.provenance())
         trainer = new_trainer(run, module, [Still(still)] if still else [])
         folders.fit(run, trainer, module, data)
+        folders.record(run.folder, "data", data.facts())
         folders.export(run, module, trainer)
 
 

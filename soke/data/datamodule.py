@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -200,6 +201,17 @@ class SignDataModule(pl.LightningDataModule):
         if isinstance(batch, (MotionBatch, CodeBatch)):
             self.record(batch.skipped)
         return batch
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Corpus -> its sign languages, and how many clips of its splits training and validation have had."""
+        found: dict[str, dict[str, Any]] = {c.name: {"languages": [], "clips": {}} for c in self.corpora}
+        for (split, kind), dataset in self._datasets.items():
+            for (name, language), count in Counter((c.corpus, c.language) for c in dataset.clips).items():
+                of = found[name]
+                of["languages"] = sorted({*of["languages"], language})
+                if kind == self.kind:
+                    of["clips"][split] = of["clips"].get(split, 0) + count
+        return found
 
     def record(self, skipped: Iterable[SkippedClip]) -> None:
         """Note clips that were left out, each once, in `skipped` and in the run folder. Raises ClipError if strict."""

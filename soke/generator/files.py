@@ -14,10 +14,13 @@ from soke.data.recordings import Recording
 from soke.errors import UserError
 from soke.generator.retrieval import Keywords, Signs
 from soke.generator.spec import GeneratorSpec
+from soke.saved import FORMAT, check_format, require
 from soke.settings import SettingsError
+from soke.storage import read_json
 
 WEIGHTS, MBART = "model.safetensors", "mbart"
 _SETTINGS, _LEXICON, _KEYWORDS = "generator.json", "lexicon.json", "keywords.json"
+_HOW_TO_TRAIN = "train one with `python -m train --cfg configs/soke.yaml --nodebug`"
 
 
 def write_settings(folder: Path, spec: GeneratorSpec, signs: Signs, keywords: Keywords) -> None:
@@ -27,20 +30,21 @@ def write_settings(folder: Path, spec: GeneratorSpec, signs: Signs, keywords: Ke
     }
     for name, content in ((_LEXICON, plain), (_KEYWORDS, keywords)):
         (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    settings = {"version": __version__, "spec": spec.to_plain()}
+    settings = {"version": __version__, "format": FORMAT, "spec": spec.to_plain()}
     (folder / _SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def read_settings(folder: Path) -> tuple[GeneratorSpec, Signs, Keywords]:
     """What `write_settings` wrote. Raises UserError when the folder holds no generator, or one of an unknown form."""
-    if not (folder / _SETTINGS).is_file():
-        raise UserError(f"no generator in {folder}: train one with `python -m train --cfg configs/soke.yaml --nodebug`")
+    require(folder, "generator", (_SETTINGS,), _HOW_TO_TRAIN)
     saved: dict[str, Any] = {}
     try:
         saved = _content(folder / _SETTINGS)
+        check_format(saved, folder / _SETTINGS)
         spec = GeneratorSpec.from_plain(saved["spec"])
     except UserError as error:  # it was saved before generators kept their locales
-        raise UserError(f"{folder / _SETTINGS}: {error}") from None
+        where = "" if str(error).startswith(str(folder)) else f"{folder / _SETTINGS}: "
+        raise UserError(f"{where}{error}") from None
     except (AttributeError, KeyError, TypeError, ValueError, SettingsError) as error:
         version = saved.get("version", "unknown") if isinstance(saved, dict) else "unknown"
         raise UserError(
@@ -55,23 +59,38 @@ def read_settings(folder: Path) -> tuple[GeneratorSpec, Signs, Keywords]:
     return spec, signs, keywords
 
 
+def load_weights(generator: nn.Module, folder: Path) -> None:
+    """Raises UserError for a file that is missing or damaged, or of another generator."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_model
+
+    try:
+        load_model(generator, str(folder / WEIGHTS))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]  # torch lists every weight that does not fit
+        raise UserError(f"{folder / WEIGHTS} cannot be read ({reason}): copy or fetch it again") from error
+
+
 def untrained_mbart(folder: Path) -> nn.Module:
     """A transformers MBartModel of the size that the folder's config.json states."""
-    from transformers import MBartConfig, MBartModel
+    from transformers import MBartModel
 
-    return MBartModel(MBartConfig.from_pretrained(folder))
+    return MBartModel(_mbart_config(folder))
 
 
 def trained_mbart(folder: Path) -> nn.Module:
     """The transformers MBartModel of a folder in mBART's format, in float32. Raises UserError when weights are missing
-    or cannot be read."""
+    or cannot be read. Where there are safetensors, nothing else is read."""
     from safetensors import SafetensorError
     from transformers import MBartModel, logging
 
+    if (folder / "adapter_config.json").is_file():  # whose model transformers would fetch from wherever it says
+        raise UserError(f"{folder} holds an adapter besides: merge it into the model, and remove adapter_config.json")
     logging.set_verbosity_error()  # it reports at length that a model without a text head has no text head
     try:
         mbart, report = MBartModel.from_pretrained(
-            str(folder), local_files_only=True, output_loading_info=True, dtype=torch.float32
+            str(folder), config=_mbart_config(folder), local_files_only=True, output_loading_info=True,
+            dtype=torch.float32, use_safetensors=any(folder.glob("*.safetensors")) or None,
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"the model weights in {folder} cannot be read: {str(error).splitlines()[0]}") from None
@@ -79,6 +98,23 @@ def trained_mbart(folder: Path) -> nn.Module:
     if missing:
         raise UserError(f"{folder} lacks {len(missing)} of mBART's weights, {min(missing)} among them")
     return mbart
+
+
+def _mbart_config(folder: Path) -> Any:
+    """Raises UserError for one that is damaged, or names code by which the model is to be computed: kernels of the hub,
+    which transformers would fetch and run."""
+    from transformers import MBartConfig
+
+    path = folder / "config.json"
+    remedy = "write it again with `save_pretrained`, or download it again"
+    content = read_json(path, remedy)
+    named = [key for key, value in content.items() if key.endswith("_implementation") and "/" in str(value)]
+    if named:
+        raise UserError(f"{path} names code to be run, {named[0]}={content[named[0]]!r}: remove the key; {remedy}")
+    try:
+        return MBartConfig.from_dict(content)
+    except Exception as error:  # of any wrong value
+        raise UserError(f"{path} is no configuration of an mBART ({str(error).splitlines()[0]}); {remedy}") from error
 
 
 def _content(path: Path) -> Any:

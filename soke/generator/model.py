@@ -13,7 +13,15 @@ from torch.nn.functional import pad
 
 from soke.data.clip import Clip
 from soke.generator.decoder import StepDecoder, compiles, rows_of
-from soke.generator.files import MBART, WEIGHTS, read_settings, trained_mbart, untrained_mbart, write_settings
+from soke.generator.files import (
+    MBART,
+    WEIGHTS,
+    load_weights,
+    read_settings,
+    trained_mbart,
+    untrained_mbart,
+    write_settings,
+)
 from soke.generator.heads import Heads
 from soke.generator.motion_to_text import TextHead, TextOutput, written_texts
 from soke.generator.retrieval import Keywords, Retriever, Signs
@@ -346,15 +354,13 @@ class SignGenerator(nn.Module):
     @classmethod
     def from_pretrained(cls, folder: Path, similar: float | None = None) -> SignGenerator:
         """similar: in place of the retrieval's `similar` that it was trained with. Raises UserError when the folder
-        holds no generator."""
-        from safetensors.torch import load_model
-
+        holds no generator, or what is in it does not belong together."""
         folder = Path(folder)
         spec, signs, keywords = read_settings(folder)
         if similar is not None:
             spec = spec.with_similar(similar)
         generator = cls(spec, untrained_mbart(folder / MBART), load_text_tokenizer(folder / MBART), signs, keywords)
-        load_model(generator, str(folder / WEIGHTS))
+        load_weights(generator, folder)
         return generator.eval()
 
     @classmethod

@@ -15,12 +15,14 @@ from soke.evaluation.protocols import Sentence
 from soke.generator.model import SignGenerator
 from soke.generator.retrieval import explained
 from soke.generator.settings import Search
+from soke.hub import model_folder
+from soke.report.sharing import Shared
 from soke.storage import new_folder
 from soke.text.locales import canonical
 from soke.tokenizer.tokenizer import SignTokenizer
 
 
-class SignProducer:
+class SignProducer(Shared):
     """A generator and the tokenizer whose codes it speaks. Raises UserError when they do not belong together.
 
     batch_size: sentences generated together
@@ -125,10 +127,12 @@ class SignProducer:
     ) -> SignProducer:
         """What `save_pretrained` wrote. Raises UserError when the folder holds no generator.
 
+        folder:  or its name on the hub, as `soke.hub.model_folder` takes it
         similar: see `SignGenerator.from_pretrained`; settings: of the constructor
         """
-        generator = SignGenerator.from_pretrained(Path(folder), similar).to(device)
-        tokenizer = SignTokenizer.from_pretrained(Path(folder) / "tokenizer").to(device)
+        folder = model_folder(folder)
+        generator = SignGenerator.from_pretrained(folder, similar).to(device)
+        tokenizer = SignTokenizer.from_pretrained(folder / "tokenizer").to(device)
         return cls(generator, tokenizer, **settings)
 
 

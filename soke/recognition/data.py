@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -208,6 +209,11 @@ class RecognitionData(pl.LightningDataModule):
         self.val = SignDataset(val, chosen, self.parts)
         self.skipped += strange
         self._tell(folder)
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """As of `SignDataModule`."""
+        clips = {"train": len(self.train), "val": len(self.val)}
+        return {self.corpus.name: {"languages": [self.corpus.language], "clips": clips}}
 
     @property
     def _stored(self) -> tuple[str, ...]:

@@ -16,8 +16,11 @@ import soke
 from soke.data.fingerprints import digest
 from soke.data.labels import SignLabel
 from soke.errors import UserError
+from soke.hub import model_folder
 from soke.recognition.model import SignClassifier
 from soke.recognition.settings import ClassifierSettings
+from soke.report.sharing import Shared
+from soke.saved import FORMAT, check_format, require
 from soke.settings import SettingsError
 from soke.starting import Begun, take
 from soke.storage import new_folder
@@ -26,7 +29,7 @@ WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "recognizer.json"
 HOW_TO_TRAIN = "train one with `python -m train --cfg configs/recognition.yaml --nodebug`"
 
 
-class SignRecognizer(nn.Module):
+class SignRecognizer(Shared, nn.Module):
     """Which sign a clip shows, from the states of a tokenizer's encoders.
 
     classifier: gives scores of the signs
@@ -70,6 +73,7 @@ class SignRecognizer(nn.Module):
         """Writes weights and configuration; the folder appears whole or not at all."""
         config = {
             "code_version": soke.__version__,
+            "format": FORMAT,
             "settings": asdict(self.classifier.settings),
             "parts": list(self.parts),
             "made_with": self.made_with,
@@ -83,12 +87,15 @@ class SignRecognizer(nn.Module):
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> SignRecognizer:
         """What `save_pretrained` wrote, in evaluation mode on the CPU. Raises UserError when files are missing or
-        damaged."""
-        folder = Path(folder)
-        if not (folder / CONFIG_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
-            raise UserError(f"no sign recognizer in {folder} ({CONFIG_FILE} and {WEIGHTS_FILE}): {HOW_TO_TRAIN}")
+        damaged.
+
+        folder: or its name on the hub, as `soke.hub.model_folder` takes it
+        """
+        folder = model_folder(folder)
+        require(folder, "sign recognizer", (CONFIG_FILE, WEIGHTS_FILE), HOW_TO_TRAIN)
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+            check_format(config, folder / CONFIG_FILE)
             settings = ClassifierSettings(**{f.name: config["settings"][f.name] for f in fields(ClassifierSettings)})
             signs = [SignLabel(**sign) for sign in config["signs"]]
             weights = load_file(folder / WEIGHTS_FILE)

@@ -20,9 +20,12 @@ from soke.data.statistics import STD_FLOOR, Statistics
 from soke.errors import UserError
 from soke.evaluation.protocols import Sentence
 from soke.hashing import StateHash
+from soke.hub import model_folder
 from soke.regressor.group import Group, RegressorOutput
 from soke.regressor.settings import Regressor
 from soke.regressor.unroll import Guide
+from soke.report.sharing import Shared
+from soke.saved import FORMAT, check_format, require, within
 from soke.settings import SettingsError
 from soke.storage import new_folder
 
@@ -42,7 +45,7 @@ class Generated:
     ended: list[bool]
 
 
-class PoseRegressor(nn.Module):
+class PoseRegressor(Shared, nn.Module):
     """Sentences in, features out (Saunders et al. 2020; MLSF of SignLLM, with a group per language).
 
     layout:    the parts
@@ -230,7 +233,8 @@ class PoseRegressor(nn.Module):
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes weights and configuration, each group in a folder of its own; the folder appears whole or not at all."""
-        config = {"code_version": __version__, **self._facts(), "hash": self.hash}
+        hashes = {"layout_hash": self.layout.hash, "statistics_hash": self.statistics.hash, "hash": self.hash}
+        config = {"code_version": __version__, "format": FORMAT, **self._facts(), **hashes}
         with new_folder(Path(folder)) as target:
             save_file({"mean": self.mean.cpu().contiguous(), "std": self.std.cpu().contiguous()}, target / STATISTICS_FILE)
             for name, group in self.groups.items():
@@ -244,18 +248,19 @@ class PoseRegressor(nn.Module):
     def from_pretrained(cls, folder: Path | str, device: torch.device | str = "cpu") -> PoseRegressor:
         """The regressor that `save_pretrained` wrote, in evaluation mode.
 
+        folder: or its name on the hub, as `soke.hub.model_folder` takes it
         Raises UserError when files are missing, damaged or do not belong together.
         """
-        folder = Path(folder)
-        if not (folder / CONFIG_FILE).is_file():
-            raise UserError(f"no regressor in {folder} ({CONFIG_FILE}): {HOW_TO_TRAIN}")
+        folder = model_folder(folder)
+        require(folder, "regressor", (CONFIG_FILE,), HOW_TO_TRAIN)
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+            check_format(config, folder / CONFIG_FILE)
             layout = MotionLayout.from_list(config["layout"])
             statistics = load_file(folder / STATISTICS_FILE)
             sizes = list(layout.sizes.values())
             mean, std = (dict(zip(layout.names, statistics[key].split(sizes))) for key in ("mean", "std"))
-            groups = {name: Group.load(folder / GROUPS_FOLDER / name) for name in config["groups"]}
+            groups = {name: Group.load(within(folder / GROUPS_FOLDER, name)) for name in config["groups"]}
             regressor = cls(layout, mean, std, groups, config["form_of_frames"]).to(device).eval()
         except (
             OSError, AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, SettingsError

@@ -40,10 +40,7 @@ def changes(saved: Path, config: Config) -> Changes:
     Keys that the program got since count as their defaults, those that it lost do not count. Raises UserError when the
     file cannot be read.
     """
-    try:
-        before = flat(modern(OmegaConf.to_container(OmegaConf.load(saved))))
-    except Exception as error:  # PyYAML raises many kinds
-        raise UserError(f"{saved} cannot be read: {' '.join(str(error).split())}") from error
+    before = recorded(saved)
     asked = flat(modern(to_plain(config)))
     defaults = flat(OmegaConf.to_container(OmegaConf.load(DEFAULTS), resolve=True))
     found: Changes = {}
@@ -55,6 +52,22 @@ def changes(saved: Path, config: Config) -> Changes:
             found[key] = (ABSENT, value)
     gone = [key for key in before if key not in asked and before[key] and _matches(key, _NAMED_BY_USERS)]
     return found | {key: (before[key], ABSENT) for key in gone}
+
+
+def recorded(saved: Path) -> dict[str, Any]:
+    """The config.yaml of a run, by dotted keys of today. Raises UserError when it cannot be read."""
+    try:
+        return flat(modern(OmegaConf.to_container(OmegaConf.load(saved))))
+    except Exception as error:  # PyYAML raises many kinds
+        raise UserError(f"{saved} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def that_trained(saved: Mapping[str, Any], trained_by: Sequence[str]) -> dict[str, Any]:
+    """Those settings of a run on which its training depended, but for the places where something lay."""
+    return {
+        key: value for key, value in saved.items()
+        if _matches(key, trained_by) and not _matches(key, (*_ALL_THE_SAME, *_PLACES))
+    }
 
 
 def of_training(found: Changes, trained_by: Sequence[str], extend: bool) -> Changes:

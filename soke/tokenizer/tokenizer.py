@@ -23,7 +23,10 @@ from soke.data.sampling import SortedBatches
 from soke.data.statistics import Statistics
 from soke.errors import UserError
 from soke.hashing import StateHash
+from soke.hub import model_folder
+from soke.report.sharing import Shared
 from soke.run.precision import whole_float32
+from soke.saved import FORMAT, check_format, require
 from soke.settings import SettingsError
 from soke.storage import new_folder
 from soke.tokenizer.codes import Codes
@@ -36,7 +39,7 @@ log = logging.getLogger(__name__)
 _FORM = "form_of_frames"  # in what is saved
 
 
-class SignTokenizer(nn.Module):
+class SignTokenizer(Shared, nn.Module):
     """Features in, features out; T frames of P parts become K = T // downsample steps of S codes (SOKE, section 3.1).
 
     Every part gives as many of the S streams as its quantizer has. Nobody else needs to know how many frames make a
@@ -287,6 +290,7 @@ class SignTokenizer(nn.Module):
         """Writes weights and configuration; the folder appears whole or not at all."""
         config = {
             "code_version": soke.__version__,
+            "format": FORMAT,
             **self._hashes(),
             **self._form,
             "layout": self.layout.to_list(),
@@ -303,13 +307,14 @@ class SignTokenizer(nn.Module):
     def from_pretrained(cls, folder: Path | str) -> SignTokenizer:
         """The tokenizer that `save_pretrained` wrote, in evaluation mode on the CPU.
 
+        folder: or its name on the hub, as `soke.hub.model_folder` takes it
         Raises UserError when the files are missing, damaged or do not belong together.
         """
-        folder = Path(folder)
-        if not (folder / CONFIG_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
-            raise UserError(f"no tokenizer in {folder} ({CONFIG_FILE} and {WEIGHTS_FILE}): {HOW_TO_TRAIN}")
+        folder = model_folder(folder)
+        require(folder, "tokenizer", (CONFIG_FILE, WEIGHTS_FILE), HOW_TO_TRAIN)
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+            check_format(config, folder / CONFIG_FILE)
             layout = MotionLayout.from_list(config["layout"])
             settings = {name: AutoencoderSettings.from_dict(s) for name, s in config["settings"].items()}
             blank = {name: torch.zeros(layout.sizes[name]) for name in settings}

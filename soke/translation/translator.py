@@ -21,7 +21,10 @@ from soke.data.clip import Clip
 from soke.data.formats import SOKE_FRAMES
 from soke.data.statistics import Statistics
 from soke.errors import UserError
+from soke.hub import model_folder
+from soke.report.sharing import Shared
 from soke.run import processes
+from soke.saved import FORMAT, check_format, require
 from soke.settings import SettingsError, TransformerSettings
 from soke.starting import Begun, take
 from soke.storage import new_folder
@@ -35,7 +38,7 @@ WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "translator.json"
 HOW_TO_TRAIN = "train one with `python -m train --cfg configs/back_translation.yaml --nodebug`"
 
 
-class BackTranslator:
+class BackTranslator(Shared):
     """Translates motions, so that generated motion can be scored by its text (Saunders et al. 2020, M3T, SOKE).
 
     model:      features of all parts in the layout's order, side by side, to text
@@ -189,7 +192,7 @@ class BackTranslator:
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes weights and configuration; the folder appears whole or not at all."""
-        config = {**self._config(), "locale": self.targets.locale, "provenance": self.provenance, "hash": self.hash}
+        config = {"format": FORMAT, **self._config(), "locale": self.targets.locale, "provenance": self.provenance, "hash": self.hash}
         with new_folder(Path(folder)) as target:
             weights = {name: value.cpu().contiguous() for name, value in self.model.state_dict().items()}
             save_file(weights, target / WEIGHTS_FILE)
@@ -200,13 +203,14 @@ class BackTranslator:
     def from_pretrained(cls, folder: Path | str, device: torch.device | str = "cpu") -> BackTranslator:
         """The translator that `save_pretrained` wrote.
 
+        folder: or its name on the hub, as `soke.hub.model_folder` takes it
         Raises UserError when the files are missing, damaged or do not belong together.
         """
-        folder = Path(folder)
-        if not (folder / CONFIG_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
-            raise UserError(f"no back-translation model in {folder} ({CONFIG_FILE} and {WEIGHTS_FILE}): {HOW_TO_TRAIN}")
+        folder = model_folder(folder)
+        require(folder, "back-translation model", (CONFIG_FILE, WEIGHTS_FILE), HOW_TO_TRAIN)
         try:
             config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+            check_format(config, folder / CONFIG_FILE)
             layout = MotionLayout.from_list(config["layout"])
             targets = Targets.from_dict(config["targets"], _locale(config, folder / CONFIG_FILE))
             blank, settings = torch.zeros(sum(layout.sizes.values())), TransformerSettings(**config["settings"])

@@ -1,0 +1,100 @@
+"""What a run has recorded beside the model that it exported, for the model's card."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from soke.build.stages import STAGES
+from soke.data.synthetic.files import STAMP
+from soke.errors import UserError
+from soke.report.model_card import Described, TrainedOn, licences
+from soke.run import changes
+from soke.run.config import resolve
+from soke.run.folders import CONFIG
+from soke.saved import KINDS, kind_of
+from soke.storage import folder_hash, read_json
+
+log = logging.getLogger(__name__)
+_AGAIN = "train or test again, or remove it"
+_READER = "back-translation model"
+
+
+def models_in(folder: Path) -> dict[str, Path]:
+    """The saved model that a folder is, as "", or the back-translation models of a run's corpora, by their place in it.
+    Raises UserError for a folder that is neither."""
+    if kind_of(folder) in KINDS:
+        return {"": folder}
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.glob("*/translation"))}
+    found = {name: path for name, path in found.items() if kind_of(path) == _READER}
+    if not found:
+        inside = [str(path) for path in sorted(folder.glob("*")) if path.is_dir() and kind_of(path) in KINDS]
+        raise UserError(
+            f"no model in {folder}: name "
+            + (" or ".join(inside) or "the folder that a training has exported, as experiments/generator/soke/generator")
+        )
+    return found
+
+
+def described(folder: Path, name: str = "", results: Sequence[Path] = ()) -> Described:
+    """A saved model with what the folder above it, of its run, and the results of its tests say.
+
+    name:    see `Described`
+    results: folders of tests; those of the run's own name count besides, where they are of this very model
+    Raises UserError for results of other models, and for records that cannot be read.
+    """
+    run, hashed = folder.parent, folder_hash(folder)
+    if not (run / CONFIG).is_file():
+        return Described(folder, name, results=_scores(results, (), hashed))
+    saved = changes.recorded(run / CONFIG)
+    stage, provenance = STAGES[saved["TRAIN.STAGE"]], _record(run, "provenance")
+    named = [key.split(".")[2] for key in saved if key.startswith("DATASET.CORPORA.") and key.endswith(".ROOT")]
+    data = _record(run, "data") or {corpus: {"languages": (), "clips": {}} for corpus in named}
+    corpora = [_trained_on(corpus, facts, saved) for corpus, facts in data.items()]
+    settings = {
+        key: Path(value).name if str(value).startswith(("/", "~")) else value  # where it lay is this machine's affair
+        for key, value in changes.that_trained(saved, stage.trained_by).items()
+        if not key.startswith("PARTS") or ".quantizer" in key  # the others are the layout
+    }
+    facts = {key: provenance[key] for key in ("layout_hash", "statistics_hash", "epochs") if key in provenance}
+    facts |= {f"version of {package}": number for package, number in _record(run, "versions").items()}
+    own = resolve(saved["RESULTS"]) / saved["NAME"]
+    return Described(folder, name, corpora, settings, facts, _scores(results, (own, own.parent, own / "m2t"), hashed))
+
+
+def _record(run: Path, name: str) -> dict[str, Any]:
+    """What the run has recorded under a name; nothing where it was trained before such records."""
+    path = run / f"{name}.json"
+    return read_json(path, _AGAIN) if path.is_file() else {}
+
+
+def _trained_on(name: str, facts: Mapping[str, Any], saved: Mapping[str, Any]) -> TrainedOn:
+    known, key = licences(), f"DATASET.CORPORA.{name}"
+    root = saved.get(f"{key}.ROOT") or saved.get("DATASET.LEXICON")
+    if root and any((place / STAMP).is_file() for place in (resolve(root), resolve(root).parent)):
+        title, terms = known["synthetic"]
+    elif name in known["corpora"] and not saved.get(f"{key}.READER"):
+        title, terms = known["corpora"][name]
+    else:
+        title, terms = "a corpus of that name", known["unknown"]
+    return TrainedOn(name, facts["languages"], facts["clips"], title, terms)
+
+
+def _scores(named: Sequence[Path], own: Sequence[Path], hashed: str) -> list[dict[str, Any]]:
+    """Of the model with this hash, the contents of the table.json in these folders. Raises UserError for a named folder
+    without scores of it."""
+    found = []
+    for folder in dict.fromkeys((*own, *named)):
+        path = folder / "table.json"
+        content = read_json(path, _AGAIN) if path.is_file() or folder in named else {}
+        of = [key for key, model in content.get("conditions", {}).get("models", {}).items() if model["hash"] == hashed]
+        if of:
+            mine = [cell for cell in content["cells"] if cell["corpus"] in of]  # of one corpus's model
+            found.append({**content, "cells": mine or content["cells"]})
+        elif folder in named:
+            raise UserError(f"{path} holds the scores of another model, not of {hashed}: test this one, or name its results")
+        elif content:
+            log.warning("%s holds the scores of another model than is exported now: the card goes without", path)
+    return found

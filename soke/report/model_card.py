@@ -1,0 +1,250 @@
+"""Model cards: the README.md of a repository on the hub, of what a saved model's folder says and what its run has written."""
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from soke import __version__
+from soke.hub import safe_files
+from soke.metrics.clips import LEVEL
+from soke.report.tables import ABSENT, Cell
+from soke.saved import KINDS, kind_of
+from soke.storage import folder_hash, read_json
+from soke.text.locales import TEXT_LOCALE
+
+_CLASSES = {
+    "tokenizer": "soke.tokenizer.tokenizer.SignTokenizer", "generator": "soke.generator.producer.SignProducer",
+    "regressor": "soke.regressor.regressor.PoseRegressor",
+    "back-translation model": "soke.translation.translator.BackTranslator",
+    "sign recognizer": "soke.recognition.recognizer.SignRecognizer",
+}
+_DOES = {
+    "tokenizer": "turns motion of a signing body into codes and back", "generator": "signs sentences, by codes of motion",
+    "regressor": "signs sentences, pose by pose", "back-translation model": "reads signed motion as text",
+    "sign recognizer": "tells isolated signs apart",
+}
+_KEYS = {
+    "tokenizer": "TOKENIZER.PATH", "generator": "TEST.CHECKPOINT", "regressor": "TEST.CHECKPOINT",
+    "back-translation model": "METRIC.BACK_TRANSLATION", "sign recognizer": "TEST.CHECKPOINT",
+}
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """A corpus of a training.
+
+    languages: sign languages
+    clips:     split -> number of clips; empty: not recorded
+    title, terms: what it is, and on which terms it is given
+    """
+
+    name: str
+    languages: Sequence[str]
+    clips: Mapping[str, int]
+    title: str
+    terms: str
+
+
+@dataclass(frozen=True)
+class Described:
+    """A saved model, and what its run has written besides it.
+
+    name:     of its folder within the repository, "" where it is the repository
+    corpora:  that it was trained on; empty: not known
+    settings: of the training, by their keys
+    facts:    other facts of the run, as its versions
+    results:  contents of table.json of tests of this very model
+    """
+
+    folder: Path
+    name: str = ""
+    corpora: Sequence[TrainedOn] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    results: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self.folder)
+
+
+def model_card(models: Sequence[Described], repo: str, licence: str = "", text: str = "") -> str:
+    """The card of a repository, with the YAML that the hub reads before it.
+
+    models:  of one kind
+    repo:    user/name
+    licence: of the weights, by the hub's identifier; "": the author states none
+    text:    of the author, in Markdown
+    """
+    from huggingface_hub import ModelCardData
+
+    kind, configs = models[0].kind, [_config(model) for model in models]
+    languages = sorted({language for config in configs for language in languages_of(config)})
+    data = ModelCardData(
+        language=sorted({locale.split("_")[0] for config in configs for locale in _locales(config).values()}) or None,
+        license=licence or None, library_name="soke",
+        tags=["sign-language", "sign-language-production", kind.replace(" ", "-"), *languages],
+    )
+    lines = ["---", data.to_yaml().strip(), "---", f"# {repo.split('/')[-1]}", ""]
+    of = f" ({', '.join(languages)})" if languages else ""
+    lines += [f"A {kind} that {_DOES[kind]}{of}.", "", *_use(models, repo), ""]
+    lines += [text.strip(), ""] if text.strip() else []
+    for model, config in zip(models, configs):
+        lines += [f"## {model.name or 'Model'}", "", *_table(("", ""), _facts(model, config).items()), ""]
+        lines += ["### Data", "", *_data(model), "", "### Training", "", *_training(model), ""]
+        lines += [line for content in model.results for line in scores(content)]
+    lines += ["## Terms", "", *_terms(models, configs), ""]
+    lines += [f"The licence of the weights: {licence or 'the author has not stated one'}."]
+    return "\n".join(lines) + "\n"
+
+
+def scores(content: Mapping[str, Any]) -> list[str]:
+    """The scores of a table.json, a table per corpus, with their signatures below."""
+    cells = [Cell.from_dict(cell) for cell in content["cells"]]
+    lines = [f"### Scores: {content['title']}", ""]
+    for corpus in dict.fromkeys(cell.corpus for cell in cells):
+        of = [cell for cell in cells if cell.corpus == corpus]
+        rows, by = list(dict.fromkeys(c.row for c in of)), {}
+        for cell in of:
+            by.setdefault(cell.score.signature, {})[cell.row] = cell
+        lines += [*_table((corpus, "clips", "unit", *rows), (_score(found, rows) for found in by.values())), ""]
+    if any(cell.score.intervals for cell in cells):
+        lines += [f"Ranges: {LEVEL} % bootstrap intervals, over the clips, of the first unit.", ""]
+    asked = {key: value for key, value in content.get("conditions", {}).items() if key != "models"}
+    lines += [f"- {note}" for note in (*content.get("notes", ()), f"Conditions: `{json.dumps(asked)}`")]
+    lines += [f"- `{signature}`" for signature in dict.fromkeys(str(cell.score.signature) for cell in cells)]
+    return [*lines, ""]
+
+
+def _score(found: Mapping[str, Cell], rows: Sequence[str]) -> list[str]:
+    """A line of the table: metric and part, clips that were scored, units, then the values of every row."""
+    first = next(iter(found.values()))
+    arrow = {True: " ↑", False: " ↓", None: ""}[first.score.higher_is_better]
+    values = [found[row].text().replace("\n", "<br>") if row in found else ABSENT for row in rows]
+    name, clips = " ".join(filter(None, first.metric)), f"{first.score.clips} of {first.total}"
+    return [f"{name}{arrow}", clips, " / ".join(first.score.values), *values]
+
+
+def _use(models: Sequence[Described], repo: str) -> list[str]:
+    module, _, name = _CLASSES[models[0].kind].rpartition(".")
+    lines = [f"In a configuration of soke: `{_KEYS[models[0].kind]}={repo}`."]
+    if not models[0].name:
+        lines += ["", "```python", f"from {module} import {name}", "", f'model = {name}.from_pretrained("{repo}")', "```"]
+    return lines
+
+
+def _config(model: Described) -> dict[str, Any]:
+    """What the folder says; of a generator with what its tokenizer's says."""
+    config = read_json(model.folder / KINDS[model.kind], "save the model again")
+    if model.kind == "generator":
+        tokenizer = read_json(model.folder / "tokenizer" / "config.json", "save the model again")
+        return {**tokenizer, **config["spec"], "code_version": config["version"], "hash": config["spec"]["tokenizer_hash"]}
+    return config
+
+
+def languages_of(config: Mapping[str, Any]) -> list[str]:
+    """The sign languages of a model, where its folder says them."""
+    groups = config.get("groups", {}).values()
+    own = [config["language"]] if "language" in config else config.get("languages", [])
+    return list(dict.fromkeys([*own, *(language for group in groups for language in group["languages"])]))
+
+
+def _locales(config: Mapping[str, Any]) -> dict[str, str]:
+    """Sign language -> locale of its texts."""
+    groups = config.get("groups", {}).values()
+    stated = {**config.get("locales", {}), **{key: v for group in groups for key, v in group.get("locales", {}).items()}}
+    if "locale" in config:
+        stated[config["language"]] = config["locale"]
+    return stated or {name: TEXT_LOCALE[name] for name in languages_of(config) if name in TEXT_LOCALE}
+
+
+def _facts(model: Described, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the model itself, by what they are called."""
+    made, parameters = config.get("provenance", config.get("made_with", {})), parameters_of(model.folder)
+    size = sum((model.folder / file).stat().st_size for file in safe_files(model.folder))
+    fps = {**config.get("fps", {}), **{k: v for group in config.get("groups", {}).values() for k, v in group["fps"].items()}}
+    found = {
+        "hash of the tokenizer" if model.kind == "generator" else "hash": config.get("hash", made.get("tokenizer", "")),
+        "hash of the files": folder_hash(model.folder),
+        "parts": ", ".join(part["name"] for part in config.get("layout", [])) or ", ".join(config.get("parts", [])),
+        "hash of the layout": config.get("layout_hash", made.get("layout_hash", model.facts.get("layout_hash", ""))),
+        "hash of the statistics": config.get("statistics_hash", made.get("statistics_hash", model.facts.get("statistics_hash", ""))),
+        "form of the frames": config.get("form_of_frames", made.get("form_of_frames", "soke")),
+        "codes": ", ".join(f"{stream} {size}" for stream, size in config.get("streams", {}).items()),
+        "frames per second": ", ".join(f"{corpus} {rate:g}" for corpus, rate in fps.items()),
+        "sign languages, and languages of the texts": ", ".join(f"{k} ({v})" for k, v in _locales(config).items()),
+        "signs": len(config.get("signs", ())) or "", "began from mBART": config.get("settings", {}).get("mbart", ""),
+        "numbers in its weights": f"{parameters:,}", "size": f"{size:,} bytes",
+        "version of soke": config.get("code_version", ""),
+    }
+    if model.kind == "sign recognizer":
+        found["hash of the tokenizer whose features it reads"] = found.pop("hash")
+        del found["form of the frames"]
+    return {key: value for key, value in found.items() if value != ""}
+
+
+def parameters_of(folder: Path) -> int:
+    """How many numbers the safetensors files of a folder hold."""
+    from safetensors import safe_open
+
+    count = 0
+    for file in safe_files(folder):
+        if file.endswith(".safetensors"):
+            with safe_open(folder / file, "pt") as tensors:
+                count += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())
+    return count
+
+
+def _data(model: Described) -> list[str]:
+    if not model.corpora:
+        return ["What it was trained on is not recorded beside it."]
+    splits = list(dict.fromkeys(split for corpus in model.corpora for split in corpus.clips))
+    heads = ("corpus", "sign languages", *(f"clips of {split}" for split in splits))
+    rows = [
+        (f"{c.name} ({c.title})", ", ".join(c.languages), *(c.clips.get(split, ABSENT) for split in splits))
+        for c in model.corpora
+    ]
+    return _table(heads, rows)
+
+
+def _training(model: Described) -> list[str]:
+    if not model.settings:
+        return ["How it was trained is not recorded beside it."]
+    rows = [(f"`{key}`", f"`{json.dumps(value, ensure_ascii=False)}`") for key, value in model.settings.items()]
+    others = [(key, value) for key, value in model.facts.items() if not key.endswith("_hash")]
+    return _table(("setting", "value"), [*rows, *others])
+
+
+def _terms(models: Sequence[Described], configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """On which terms there is what the models were trained with."""
+    known = licences()
+    rows = {(f"{c.name} ({c.title})", "trained on", c.terms) for model in models for c in model.corpora}
+    for model, config in zip(models, configs):
+        form = _facts(model, config).get("form of the frames", "soke")
+        rows |= {(body, "the body whose poses these are", terms) for body, terms in known["bodies"].get(form, {}).items()}
+        began = str(config.get("settings", {}).get("mbart", ""))
+        if began:
+            title, terms = known["mbart"]
+            real = began.startswith(("mbart-large", "mbart-h2s"))
+            rows.add((f"{title} ({began})", "began from", terms if real else known["unknown"]))
+    note = f"As far as version {__version__} of soke knows them; what their owners state is what holds."
+    return [*_table(("what", "role", "terms"), sorted(rows)), "", note]
+
+
+@cache
+def licences() -> dict[str, Any]:
+    """The table of terms, `licences.yaml`."""
+    return yaml.safe_load(Path(__file__).with_name("licences.yaml").read_text(encoding="utf-8"))
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Of Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]

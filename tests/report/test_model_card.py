@@ -1,0 +1,112 @@
+"""Model cards: what stands in them is what the folder, the run and the results say."""
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from soke.build.cards import described
+from soke.errors import UserError
+from soke.metrics.clips import Score
+from soke.metrics.signature import Signature
+from soke.report.model_card import model_card, parameters_of
+from soke.report.tables import ResultTable
+from soke.run.config import load_config, to_yaml
+from soke.storage import folder_hash, write_json
+from tests.regressor.helpers import LAYOUT, regressor
+
+SIGNATURE = Signature("DTW-JPE", "hand", "root", dtw="exact", units=("m", "mm"), fps=24.0, body="stand-in")
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    """The folder of a run whose regressor has results; its data are synthetic, of How2Sign's name, and one's own."""
+    folder = tmp_path / "regressor" / "toy"
+    config = load_config("configs/progressive_transformer.yaml", overrides=[
+        "NAME=toy", f"RESULTS={tmp_path}/results", "TRAIN.END_EPOCH=7", "SEED=11", f"DATASET.CORPORA.how2sign.ROOT={tmp_path}/data/H",
+        f"DATASET.CORPORA.csl.ROOT={tmp_path}/CSL", f"DATASET.STATISTICS={tmp_path}/secret/mean.json",
+    ])
+    regressor().save_pretrained(folder / "regressor")
+    (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    write_json(tmp_path / "data" / "corpora.json", {"complete": True})
+    write_json(folder / "provenance.json", {"epochs": {"all": 5}})
+    write_json(folder / "versions.json", {"torch": "9.9"})
+    clips = {"how2sign": {"train": 31, "val": 7}, "csl": {"train": 12}, "mine": {"train": 3}}
+    write_json(folder / "data.json", {name: {"languages": ["ASL"], "clips": counts} for name, counts in clips.items()})
+    results(tmp_path / "results" / "toy", {"regressor": folder_hash(folder / "regressor")})
+    return folder
+
+
+def results(folder: Path, models: dict[str, str]) -> Path:
+    table = ResultTable("Text to motion, test split", split="test")
+    table.conditions = {"models": {name: {"folder": "/home/me/x", "hash": hashed} for name, hashed in models.items()}}
+    for row, value in (("generated", 1.23456), ("mean pose", 2.5)):
+        table.add(row, "how2sign", Score(SIGNATURE, {"m": value, "mm": 20 * value}, {"m": (1.0, 3.0)}, 39, False, "c0"), 40)
+        table.add(row, "csl", Score(replace(SIGNATURE, fps=30.0), {"m": 2 * value, "mm": 9.0}, {}, 4, False, "c1"))
+    table.notes.append("one clip was cut")
+    table.save(folder)
+    return folder
+
+
+def row_of(card: str, begins: str) -> list[str]:
+    above = card.split("## Terms")[0]
+    (line,) = [line for line in above.splitlines() if line.startswith(f"| {begins} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def test_the_card_of_a_run_holds_its_data_settings_and_scores(run):
+    model = regressor()
+    card = model_card([described(run / "regressor")], "me/signer", "cc-by-nc-4.0", "Signs *weather*.")
+    matter = yaml.safe_load(card.split("---\n")[1])
+    assert matter["language"] == ["de", "en"] and matter["license"] == "cc-by-nc-4.0" and "regressor" in matter["tags"]
+    assert "# signer" in card and "Signs *weather*." in card and 'PoseRegressor.from_pretrained("me/signer")' in card
+    assert row_of(card, "hash") == [model.hash] and row_of(card, "hash of the files") == [folder_hash(run / "regressor")]
+    assert row_of(card, "hash of the statistics") == [model.statistics.hash]
+    assert row_of(card, "hash of the layout") == [LAYOUT.hash] and row_of(card, "parts") == ["head, lhand, rhand"]
+    count = sum(value.numel() for value in model.state_dict().values())
+    assert parameters_of(run / "regressor") == count and row_of(card, "numbers in its weights") == [f"{count:,}"]
+    assert row_of(card, "how2sign (an invented sign language)") == ["ASL", "31", "7"] and row_of(card, "csl (CSL-Daily)")[1:] == ["12", "–"]
+    assert row_of(card, "`TRAIN.END_EPOCH`") == ["`7`"] and row_of(card, "`SEED`") == ["`11`"]
+    assert row_of(card, "epochs") == ["{'all': 5}"] and row_of(card, "version of torch") == ["9.9"]
+    tables = card.split("### Scores: Text to motion, test split")[1].split("## Terms")[0]
+    rows = [line for line in tables.splitlines() if line.startswith("| DTW-JPE hand ↓ |")]
+    assert [row.split(" | ")[1:] for row in rows] == [
+        ["39 of 40", "m / mm", "1.235 / 24.7<br>1.000–3.000", "2.500 / 50.0<br>1.000–3.000 |"],
+        ["4 of 4", "m / mm", "2.469 / 9.0", "5.000 / 9.0 |"],
+    ]
+    assert f"`{SIGNATURE}`" in tables and "fps:30" in tables and "one clip was cut" in tables
+    assert "no signer, no recording" in card.split("## Terms")[1]
+    assert "may not be passed on" in card and "SMPL-X" in card and "cc-by-nc-4.0" in card.split("## Terms")[1]
+    assert str(run.parent.parent) not in card and "/home/me" not in card  # no place of the machine is told
+
+
+def test_scores_of_another_model_do_not_get_into_the_card(run, tmp_path, caplog):
+    results(tmp_path / "results" / "toy", {"regressor": "0123456789ab"})
+    assert "Scores" not in model_card([described(run / "regressor")], "me/signer")
+    assert "holds the scores of another model" in caplog.text
+    with pytest.raises(UserError, match="table.json holds the scores of another model"):
+        described(run / "regressor", results=[tmp_path / "results" / "toy"])
+    with pytest.raises(UserError, match="table.json does not exist"):
+        described(run / "regressor", results=[tmp_path / "nowhere"])
+    own = results(tmp_path / "others", {"csl": folder_hash(run / "regressor"), "how2sign": "0123456789ab"})
+    card = model_card([described(run / "regressor", results=[own])], "me/signer")  # of one corpus's model, its rows alone
+    assert "| csl | clips |" in card and "| how2sign | clips |" not in card
+
+
+def test_without_a_run_the_card_says_so(tmp_path):
+    regressor().save_pretrained(tmp_path / "model")
+    card = model_card([described(tmp_path / "model")], "me/signer")
+    assert "What it was trained on is not recorded" in card and "How it was trained is not recorded" in card
+    assert "license" not in yaml.safe_load(card.split("---\n")[1]) and "the author has not stated one" in card
+
+
+def test_a_run_from_before_the_record_of_its_data_names_its_corpora(run):
+    (run / "data.json").unlink()
+    card = model_card([described(run / "regressor")], "me/signer")
+    assert row_of(card, "phoenix (RWTH-PHOENIX-Weather 2014T)")[0] == ""
+    (run / "versions.json").write_text(json.dumps([]))
+    with pytest.raises(UserError, match="versions.json does not hold a table"):
+        described(run / "regressor")
