@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     export = folders.export_folder(config)
     if not args.nodebug or not export.is_dir():  # a trial, or interrupted
         return
-    before, after = (PoseRegressor.from_pretrained(folder).groups for folder in (model_folder(config.train.init), export))
+    both = model_folder(config.train.init), export
+    before, after = (PoseRegressor.from_pretrained(folder).groups for folder in both)
     if any(after[name].hash != group.hash for name, group in before.items()):
         raise UserError(f"{export} does not hold the groups of {config.train.init} as they were: train it again")
     added = ", ".join(name for name in after if name not in before)

@@ -3,9 +3,9 @@
     python -m prepare.push_to_hub --model experiments/generator/soke/generator --repo user/name
     python -m prepare.push_to_hub --model experiments/translation/back_translation --to shared/readers
 
-A generator takes its tokenizer with it; the folder of a back-translation run takes the models of all its corpora. The hub
-asks for a login once (`hf auth login`), or for HF_TOKEN. Wherever a configuration asks for such a model, user/name is taken,
-too, and user/name@revision.
+A generator takes its tokenizer with it; the folder of a back-translation run takes the models of all its corpora. The
+hub asks for a login once (`hf auth login`), or for HF_TOKEN. Wherever a configuration asks for such a model, user/name is
+taken, too, and user/name@revision.
 """
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
-"""The Hugging Face hub: models are fetched from there by name, and pushed. Nothing of it that could run is fetched: only
-weights in safetensors, tables in JSON and sentencepiece's vocabularies, as the folders of our models hold them."""
+"""The Hugging Face hub: models are fetched from there by name, and pushed. Nothing that could run is fetched: only weights
+in safetensors, tables in JSON and sentencepiece's vocabularies, as the folders of our models hold them."""
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from soke import __version__
 from soke.errors import UserError
@@ -36,8 +35,8 @@ def _fetched(repo: str, revision: str | None, path: Path) -> Path:
         folder = Path(snapshot_download(repo, revision=revision, allow_patterns=list(SAFE)))
     if not any(folder.rglob("*.safetensors")):
         raise UserError(
-            f"{repo} on the hub holds no weights in safetensors, and others are neither fetched nor read; ask its author "
-            "for them, or convert them yourself"
+            f"{repo} on the hub holds no weights in safetensors, and others are neither fetched nor read; ask its author for "
+            "them, or convert them yourself"
         )
     return folder
 
@@ -51,10 +50,9 @@ def safe_files(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in found]
 
 
-def push(
-    folder: Path, files: Sequence[str], name: str, card: str, private: bool = False, kind: Literal["model", "dataset"] = "model"
-) -> str:
-    """Makes files of a folder, and a card, what a repository of the hub holds of their sort; returns the commit's address.
+def push(folder: Path, files: Sequence[str], name: str, card: str, private: bool = False) -> str:
+    """Makes files of a folder, and a card, what a repository of the hub holds of their sort; returns the commit's
+    address.
 
     files:   relative to the folder; others of the same endings that the repository has are removed
     name:    user/name, or user/name@branch
@@ -70,15 +68,16 @@ def push(
     repo, branch = match["repo"], match["revision"]
     endings, kept = {Path(file).suffix for file in files}, {*files, "README.md"}
     with explained(repo, branch):
-        api.create_repo(repo, private=private, exist_ok=True, repo_type=kind)
+        api.create_repo(repo, private=private, exist_ok=True)
         if branch is not None:
-            api.create_branch(repo, branch=branch, exist_ok=True, repo_type=kind)
-        there = api.list_repo_files(repo, revision=branch, repo_type=kind)
+            api.create_branch(repo, branch=branch, exist_ok=True)
+        there = api.list_repo_files(repo, revision=branch)
+        operations = [
+            CommitOperationAdd("README.md", card.encode()), *(CommitOperationAdd(file, folder / file) for file in files),
+            *(CommitOperationDelete(file) for file in there if Path(file).suffix in endings and file not in kept),
+        ]
         commit = api.create_commit(
-            repo, [
-                CommitOperationAdd("README.md", card.encode()), *(CommitOperationAdd(file, folder / file) for file in files),
-                *(CommitOperationDelete(file) for file in there if Path(file).suffix in endings and file not in kept),
-            ], commit_message=f"Version {__version__} of soke writes it", repo_type=kind, revision=branch,
+            repo, operations, commit_message=f"Version {__version__} of soke writes it", revision=branch
         )
     return commit.commit_url
 
@@ -100,7 +99,7 @@ def explained(repo: str, revision: str | None = None, before: str = "") -> Itera
     except errors.RevisionNotFoundError:
         said = f"{repo} on the hub has no revision {revision}: name a branch, a tag or a commit of it"
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
-        said = f"{where} is not, or not as a whole, in {constants.HF_HUB_CACHE}, and {offline}: fetch it once while it can be"
+        said = f"{where} is not, or not whole, in {constants.HF_HUB_CACHE}, and {offline}: fetch it once while it can be"
     except errors.LocalTokenNotFoundError:
         said = f"the hub must know who you are for {repo}: {login}"
     except errors.HfHubHTTPError as error:

@@ -38,12 +38,12 @@ def require(folder: Path, kind: str, files: Sequence[str], remedy: str) -> None:
 
 
 def check_format(config: Mapping[str, Any], path: Path) -> None:
-    """Raises UserError for a model whose `config`, read from `path`, a later version has written in a form of its own."""
+    """Raises UserError for a model whose `config`, which is in `path`, a later version has written in another form."""
     if config.get("format", FORMAT) not in range(FORMAT + 1):  # the first ones do not say it
         of = config.get("code_version", config.get("version", "unknown"))
         raise UserError(
-            f"{path} is of format {config['format']}, written by version {of}; this version, {__version__}, knows formats "
-            f"up to {FORMAT}: take a newer one"
+            f"{path} is of format {config['format']}, written by version {of}; this version, {__version__}, knows formats up "
+            f"to {FORMAT}: take a newer one"
         )
 
 

@@ -1,5 +1,5 @@
-"""A stand-in of the Hugging Face hub on this machine: as much of its interface as creating a repository, committing small
-files and fetching snapshots need. Large files (LFS, xet) it takes as small ones, so that every commit carries its bytes."""
+"""A stand-in of the Hugging Face hub on this machine: as much of it as creating a repository, committing small files and
+fetching snapshots need. Large files (LFS, xet) it takes as small ones, so that every commit carries its bytes."""
 from __future__ import annotations
 
 import base64

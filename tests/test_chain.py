@@ -163,7 +163,8 @@ def test_the_card_of_a_model_holds_the_numbers_of_its_run(shop):
     card = model_card([described(export)], "me/toy")
     cells = json.loads(shop.folder("results", "toy", "table.json").read_text(encoding="utf-8"))["cells"]
     for cell in cells:
-        assert Cell.from_dict(cell).text().replace("\n", "<br>") in card and str(Cell.from_dict(cell).score.signature) in card
+        shown = Cell.from_dict(cell)
+        assert shown.text().replace("\n", "<br>") in card and str(shown.score.signature) in card
     counts = json.loads(shop.folder("experiments", "generator", "toy", "data.json").read_text(encoding="utf-8"))
     for corpus in corpora_of(load_config(export.parent / "config.yaml")):
         clips = {split: len(corpus.clips(split)) for split in ("train", "val")}

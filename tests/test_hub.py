@@ -26,7 +26,7 @@ def test_a_path_is_itself_and_asks_no_one(tmp_path, no_outside_address):  # noqa
 
 
 def test_a_name_is_fetched_and_only_what_cannot_run(hub):  # noqa: F811
-    unsafe = {name: b"boom" for name in ("pytorch_model.bin", "a.pt", "b/c.pkl", "last.ckpt", "setup.py", "a.txt", "x.npy")}
+    unsafe = dict.fromkeys(("pytorch_model.bin", "a.pt", "b/c.pkl", "last.ckpt", "setup.py", "a.txt", "x.npy"), b"boom")
     hub.put("user/name", FILES | unsafe | {"README.md": b"# card"})
     folder = configured("user/name")
     assert content(folder) == FILES and sorted(hub.fetched) == sorted(2 * list(FILES))  # asked for, then fetched
@@ -50,7 +50,8 @@ def test_what_changes_on_the_hub_is_fetched_again_and_offline_serves_what_is_the
     hub.put("user/name", newer)
     assert content(model_folder("user/name")) == newer
     offline(monkeypatch)
-    assert content(model_folder("user/name")) == newer and content(model_folder(f"user/name@{commit_of(FILES)}")) == FILES
+    assert content(model_folder("user/name")) == newer
+    assert content(model_folder(f"user/name@{commit_of(FILES)}")) == FILES
     with pytest.raises(UserError, match=r"user/other is no folder, and user/other is not, .*, and HF_HUB_OFFLINE is set"):
         model_folder("user/other")
 
@@ -58,7 +59,7 @@ def test_what_changes_on_the_hub_is_fetched_again_and_offline_serves_what_is_the
 @pytest.mark.parametrize(("status", "code", "sentence"), [
     (404, "RepoNotFound", "the hub has no user/name: check the name; where it is private, log in with `hf auth login`"),
     (403, "GatedRepo", "the hub gives user/name only to those whom its author admits: ask on its page for access, and"),
-    (500, "", "is not, or not as a whole, in .*, and http.* cannot be reached"),
+    (500, "", "is not, or not whole, in .*, and http.* cannot be reached"),
 ])
 def test_what_the_hub_refuses_is_one_sentence(hub, status, code, sentence):  # noqa: F811
     hub.refusing["user/name"] = status, code

@@ -1,4 +1,4 @@
-"""A small model of every kind that travels, and what it outputs: for a process that made it, and for one that fetched it."""
+"""A small model of every kind that travels, and what it outputs: for who has made it, and for who has fetched it."""
 from __future__ import annotations
 
 import hashlib
@@ -31,7 +31,7 @@ def make_producer() -> SignProducer:
 MAKERS: dict[str, Callable[[], Any]] = {
     "tokenizer": small_tokenizer, "generator": make_producer,
     "regressor": lambda: regressor(groups="per_language"), "reader": lambda: translator(samples()),
-    "recognizer": lambda: SignRecognizer(classifier(), SIGNS, ("body", "rhand", "face"), {"tokenizer": "0123", "corpus": "toy"}),
+    "recognizer": lambda: SignRecognizer(classifier(), SIGNS, ("body", "rhand", "face"), {"tokenizer": "0123"}),
 }
 CLASSES = {
     "tokenizer": SignTokenizer, "generator": SignProducer, "regressor": PoseRegressor, "reader": BackTranslator,

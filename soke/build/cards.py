@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from soke.build.stages import STAGES
+from soke.data.clip import SPLITS
+from soke.data.packed import PackedStore
 from soke.data.synthetic.files import STAMP
 from soke.errors import UserError
+from soke.report.data_card import Counted
 from soke.report.model_card import Described, TrainedOn, licences
 from soke.run import changes
 from soke.run.config import resolve
@@ -71,15 +74,35 @@ def _record(run: Path, name: str) -> dict[str, Any]:
 
 
 def _trained_on(name: str, facts: Mapping[str, Any], saved: Mapping[str, Any]) -> TrainedOn:
-    known, key = licences(), f"DATASET.CORPORA.{name}"
+    key = f"DATASET.CORPORA.{name}"
     root = saved.get(f"{key}.ROOT") or saved.get("DATASET.LEXICON")
-    if root and any((place / STAMP).is_file() for place in (resolve(root), resolve(root).parent)):
-        title, terms = known["synthetic"]
-    elif name in known["corpora"] and not saved.get(f"{key}.READER"):
-        title, terms = known["corpora"][name]
-    else:
-        title, terms = "a corpus of that name", known["unknown"]
+    title, terms, _ = terms_of(name, resolve(root) if root else None, bool(saved.get(f"{key}.READER")))
     return TrainedOn(name, facts["languages"], facts["clips"], title, terms)
+
+
+def terms_of(corpus: str, root: Path | None, own: bool = False) -> tuple[str, str, bool]:
+    """What a corpus is, on which terms it is given, and whether it is an invented one, which the folder tells that lies
+    in or above its `root`. own: it has a reader of its own, and is not the known one of that name"""
+    known = licences()
+    if root is not None and any((place / STAMP).is_file() for place in (root, root.resolve().parent)):
+        return *known["synthetic"], True
+    if corpus in known["corpora"] and not own:
+        return *known["corpora"][corpus], False
+    return "a corpus of that name", known["unknown"], False
+
+
+def counted(store: PackedStore) -> dict[str, Counted]:
+    """What a packed store holds, for its data card: split -> its numbers."""
+    found = {}
+    for split in filter(store.has, SPLITS):
+        clips = store.clips(split)
+        frames = [store.place(clip).frames for clip in clips]
+        found[split] = Counted(
+            len(clips), sum(frames), sum(count / clip.fps for count, clip in zip(frames, clips)) / 3600,
+            sorted({clip.language for clip in clips}), sorted({clip.fps for clip in clips}),
+            len({clip.signer for clip in clips} - {None}),
+        )
+    return found
 
 
 def _scores(named: Sequence[Path], own: Sequence[Path], hashed: str) -> list[dict[str, Any]]:
@@ -94,7 +117,7 @@ def _scores(named: Sequence[Path], own: Sequence[Path], hashed: str) -> list[dic
             mine = [cell for cell in content["cells"] if cell["corpus"] in of]  # of one corpus's model
             found.append({**content, "cells": mine or content["cells"]})
         elif folder in named:
-            raise UserError(f"{path} holds the scores of another model, not of {hashed}: test this one, or name its results")
+            raise UserError(f"{path} holds the scores of another model than {hashed}: test this one, or name its results")
         elif content:
             log.warning("%s holds the scores of another model than is exported now: the card goes without", path)
     return found

@@ -1,4 +1,4 @@
-"""Model cards: the README.md of a repository on the hub, of what a saved model's folder says and what its run has written."""
+"""Model cards: README.md of a repository on the hub, made of what a saved model and the run that trained it say."""
 from __future__ import annotations
 
 import json
@@ -26,8 +26,8 @@ _CLASSES = {
     "sign recognizer": "soke.recognition.recognizer.SignRecognizer",
 }
 _DOES = {
-    "tokenizer": "turns motion of a signing body into codes and back", "generator": "signs sentences, by codes of motion",
-    "regressor": "signs sentences, pose by pose", "back-translation model": "reads signed motion as text",
+    "tokenizer": "turns motion of a signing body into codes and back",
+    "generator": "signs sentences, by codes of motion", "regressor": "signs sentences, pose by pose", "back-translation model": "reads signed motion as text",
     "sign recognizer": "tells isolated signs apart",
 }
 _KEYS = {
@@ -97,7 +97,7 @@ def model_card(models: Sequence[Described], repo: str, licence: str = "", text: 
     lines += [f"A {kind} that {_DOES[kind]}{of}.", "", *_use(models, repo), ""]
     lines += [text.strip(), ""] if text.strip() else []
     for model, config in zip(models, configs):
-        lines += [f"## {model.name or 'Model'}", "", *_table(("", ""), _facts(model, config).items()), ""]
+        lines += [f"## {model.name or 'Model'}", "", *table(("", ""), _facts(model, config).items()), ""]
         lines += ["### Data", "", *_data(model), "", "### Training", "", *_training(model), ""]
         lines += [line for content in model.results for line in scores(content)]
     lines += ["## Terms", "", *_terms(models, configs), ""]
@@ -114,7 +114,7 @@ def scores(content: Mapping[str, Any]) -> list[str]:
         rows, by = list(dict.fromkeys(c.row for c in of)), {}
         for cell in of:
             by.setdefault(cell.score.signature, {})[cell.row] = cell
-        lines += [*_table((corpus, "clips", "unit", *rows), (_score(found, rows) for found in by.values())), ""]
+        lines += [*table((corpus, "clips", "unit", *rows), (_score(found, rows) for found in by.values())), ""]
     if any(cell.score.intervals for cell in cells):
         lines += [f"Ranges: {LEVEL} % bootstrap intervals, over the clips, of the first unit.", ""]
     asked = {key: value for key, value in content.get("conditions", {}).items() if key != "models"}
@@ -145,7 +145,8 @@ def _config(model: Described) -> dict[str, Any]:
     config = read_json(model.folder / KINDS[model.kind], "save the model again")
     if model.kind == "generator":
         tokenizer = read_json(model.folder / "tokenizer" / "config.json", "save the model again")
-        return {**tokenizer, **config["spec"], "code_version": config["version"], "hash": config["spec"]["tokenizer_hash"]}
+        spec = config["spec"]
+        return {**tokenizer, **spec, "code_version": config["version"], "hash": spec["tokenizer_hash"]}
     return config
 
 
@@ -158,8 +159,9 @@ def languages_of(config: Mapping[str, Any]) -> list[str]:
 
 def _locales(config: Mapping[str, Any]) -> dict[str, str]:
     """Sign language -> locale of its texts."""
-    groups = config.get("groups", {}).values()
-    stated = {**config.get("locales", {}), **{key: v for group in groups for key, v in group.get("locales", {}).items()}}
+    stated = dict(config.get("locales", {}))
+    for group in config.get("groups", {}).values():
+        stated |= group.get("locales", {})
     if "locale" in config:
         stated[config["language"]] = config["locale"]
     return stated or {name: TEXT_LOCALE[name] for name in languages_of(config) if name in TEXT_LOCALE}
@@ -169,14 +171,16 @@ def _facts(model: Described, config: Mapping[str, Any]) -> dict[str, Any]:
     """Of the model itself, by what they are called."""
     made, parameters = config.get("provenance", config.get("made_with", {})), parameters_of(model.folder)
     size = sum((model.folder / file).stat().st_size for file in safe_files(model.folder))
-    fps = {**config.get("fps", {}), **{k: v for group in config.get("groups", {}).values() for k, v in group["fps"].items()}}
+    fps = dict(config.get("fps", {}))
+    for group in config.get("groups", {}).values():
+        fps |= group["fps"]
+    known = {**model.facts, **made, **config}
     found = {
         "hash of the tokenizer" if model.kind == "generator" else "hash": config.get("hash", made.get("tokenizer", "")),
         "hash of the files": folder_hash(model.folder),
         "parts": ", ".join(part["name"] for part in config.get("layout", [])) or ", ".join(config.get("parts", [])),
-        "hash of the layout": config.get("layout_hash", made.get("layout_hash", model.facts.get("layout_hash", ""))),
-        "hash of the statistics": config.get("statistics_hash", made.get("statistics_hash", model.facts.get("statistics_hash", ""))),
-        "form of the frames": config.get("form_of_frames", made.get("form_of_frames", "soke")),
+        "hash of the layout": known.get("layout_hash", ""), "hash of the statistics": known.get("statistics_hash", ""),
+        "form of the frames": known.get("form_of_frames", "soke"),
         "codes": ", ".join(f"{stream} {size}" for stream, size in config.get("streams", {}).items()),
         "frames per second": ", ".join(f"{corpus} {rate:g}" for corpus, rate in fps.items()),
         "sign languages, and languages of the texts": ", ".join(f"{k} ({v})" for k, v in _locales(config).items()),
@@ -211,7 +215,7 @@ def _data(model: Described) -> list[str]:
         (f"{c.name} ({c.title})", ", ".join(c.languages), *(c.clips.get(split, ABSENT) for split in splits))
         for c in model.corpora
     ]
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _training(model: Described) -> list[str]:
@@ -219,7 +223,7 @@ def _training(model: Described) -> list[str]:
         return ["How it was trained is not recorded beside it."]
     rows = [(f"`{key}`", f"`{json.dumps(value, ensure_ascii=False)}`") for key, value in model.settings.items()]
     others = [(key, value) for key, value in model.facts.items() if not key.endswith("_hash")]
-    return _table(("setting", "value"), [*rows, *others])
+    return table(("setting", "value"), [*rows, *others])
 
 
 def _terms(models: Sequence[Described], configs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -228,14 +232,14 @@ def _terms(models: Sequence[Described], configs: Sequence[Mapping[str, Any]]) ->
     rows = {(f"{c.name} ({c.title})", "trained on", c.terms) for model in models for c in model.corpora}
     for model, config in zip(models, configs):
         form = _facts(model, config).get("form of the frames", "soke")
-        rows |= {(body, "the body whose poses these are", terms) for body, terms in known["bodies"].get(form, {}).items()}
+        rows |= {(body, "the body of these poses", terms) for body, terms in known["bodies"].get(form, {}).items()}
         began = str(config.get("settings", {}).get("mbart", ""))
         if began:
             title, terms = known["mbart"]
             real = began.startswith(("mbart-large", "mbart-h2s"))
             rows.add((f"{title} ({began})", "began from", terms if real else known["unknown"]))
     note = f"As far as version {__version__} of soke knows them; what their owners state is what holds."
-    return [*_table(("what", "role", "terms"), sorted(rows)), "", note]
+    return [*table(("what", "role", "terms"), sorted(rows)), "", note]
 
 
 @cache
@@ -244,7 +248,7 @@ def licences() -> dict[str, Any]:
     return yaml.safe_load(Path(__file__).with_name("licences.yaml").read_text(encoding="utf-8"))
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """Of Markdown."""
+def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """The lines of a table in Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
     return ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]

@@ -9,8 +9,8 @@ from soke.report.model_card import Described, model_card
 
 
 class Shared:
-    """Whoever has `save_pretrained(folder)`. What a run has recorded besides, its data, settings and scores, is in the card
-    that `python -m prepare.push_to_hub` writes."""
+    """Whoever has `save_pretrained(folder)`. What a run has recorded besides, data, settings and scores, is in the card that
+    `python -m prepare.push_to_hub` writes."""
 
     def push_to_hub(self, repo: str, private: bool = False, licence: str = "", text: str = "") -> str:
         """Makes this model, with a card, the content of a repository on the hub; returns the commit's address.

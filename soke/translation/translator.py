@@ -192,7 +192,8 @@ class BackTranslator(Shared):
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes weights and configuration; the folder appears whole or not at all."""
-        config = {"format": FORMAT, **self._config(), "locale": self.targets.locale, "provenance": self.provenance, "hash": self.hash}
+        config = {"format": FORMAT, **self._config(), "locale": self.targets.locale, "provenance": self.provenance}
+        config["hash"] = self.hash
         with new_folder(Path(folder)) as target:
             weights = {name: value.cpu().contiguous() for name, value in self.model.state_dict().items()}
             save_file(weights, target / WEIGHTS_FILE)

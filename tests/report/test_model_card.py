@@ -26,8 +26,8 @@ def run(tmp_path) -> Path:
     """The folder of a run whose regressor has results; its data are synthetic, of How2Sign's name, and one's own."""
     folder = tmp_path / "regressor" / "toy"
     config = load_config("configs/progressive_transformer.yaml", overrides=[
-        "NAME=toy", f"RESULTS={tmp_path}/results", "TRAIN.END_EPOCH=7", "SEED=11", f"DATASET.CORPORA.how2sign.ROOT={tmp_path}/data/H",
-        f"DATASET.CORPORA.csl.ROOT={tmp_path}/CSL", f"DATASET.STATISTICS={tmp_path}/secret/mean.json",
+        "NAME=toy", f"RESULTS={tmp_path}/results", "TRAIN.END_EPOCH=7", "SEED=11",
+        f"DATASET.CORPORA.how2sign.ROOT={tmp_path}/data/H", f"DATASET.CORPORA.csl.ROOT={tmp_path}/CSL", f"DATASET.STATISTICS={tmp_path}/secret/mean.json",
     ])
     regressor().save_pretrained(folder / "regressor")
     (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
@@ -44,7 +44,8 @@ def results(folder: Path, models: dict[str, str]) -> Path:
     table = ResultTable("Text to motion, test split", split="test")
     table.conditions = {"models": {name: {"folder": "/home/me/x", "hash": hashed} for name, hashed in models.items()}}
     for row, value in (("generated", 1.23456), ("mean pose", 2.5)):
-        table.add(row, "how2sign", Score(SIGNATURE, {"m": value, "mm": 20 * value}, {"m": (1.0, 3.0)}, 39, False, "c0"), 40)
+        values, ranges = {"m": value, "mm": 20 * value}, {"m": (1.0, 3.0)}
+        table.add(row, "how2sign", Score(SIGNATURE, values, ranges, 39, False, "c0"), 40)
         table.add(row, "csl", Score(replace(SIGNATURE, fps=30.0), {"m": 2 * value, "mm": 9.0}, {}, 4, False, "c1"))
     table.notes.append("one clip was cut")
     table.save(folder)
@@ -68,7 +69,8 @@ def test_the_card_of_a_run_holds_its_data_settings_and_scores(run):
     assert row_of(card, "hash of the layout") == [LAYOUT.hash] and row_of(card, "parts") == ["head, lhand, rhand"]
     count = sum(value.numel() for value in model.state_dict().values())
     assert parameters_of(run / "regressor") == count and row_of(card, "numbers in its weights") == [f"{count:,}"]
-    assert row_of(card, "how2sign (an invented sign language)") == ["ASL", "31", "7"] and row_of(card, "csl (CSL-Daily)")[1:] == ["12", "–"]
+    assert row_of(card, "how2sign (an invented sign language)") == ["ASL", "31", "7"]
+    assert row_of(card, "csl (CSL-Daily)")[1:] == ["12", "–"]
     assert row_of(card, "`TRAIN.END_EPOCH`") == ["`7`"] and row_of(card, "`SEED`") == ["`11`"]
     assert row_of(card, "epochs") == ["{'all': 5}"] and row_of(card, "version of torch") == ["9.9"]
     tables = card.split("### Scores: Text to motion, test split")[1].split("## Terms")[0]
