@@ -16,7 +16,7 @@ class PTDTW(TrackMetric):
     frames. Whole clips are compared.
 
     Its released code leaves out each sequence's frame of the largest counter and all after it, and the first generated
-    frame, which it had been given: see `before_the_end`. What is scored here has no counter left.
+    frame, which it had been given. What is scored here has no counter left.
 
     whole:      the joints
     unit:       of the tracks
@@ -61,8 +61,3 @@ class DTWMJE(TrackMetric):
 
     def _values(self, sums: np.ndarray, clips: int) -> np.ndarray:
         return sums[..., :1] / sums[..., 1:]
-
-
-def before_the_end(counters: np.ndarray) -> int:
-    """How many frames of counters [T] Progressive Transformers' evaluation keeps: those before the largest, or one."""
-    return max(int(np.argmax(counters)), 1)

@@ -12,7 +12,7 @@ from soke.body.skeleton import Skeleton
 from soke.metrics.dtw import dtw_of_frames, dtw_of_frames_pairs
 from soke.metrics.joint_sets import Track, track_of
 from soke.metrics.motion_scores import MotionScores
-from soke.metrics.position_scores import DTWMJE, PTDTW, before_the_end
+from soke.metrics.position_scores import DTWMJE, PTDTW
 from tests.metrics.dtw_reference import absolute_difference, naive_dtw_of_frames, vector_distance
 
 COSTS = {"l1": absolute_difference, "euclidean": vector_distance}
@@ -83,15 +83,6 @@ def test_each_score_has_the_path_of_its_own_cost() -> None:
         metric.update("clip", pred, ref)
     assert joint_error.compute()["DTW-MJE"]["m"].item() == pytest.approx((2 + 2) / 3 / 3)  # sqrt(8) is less than 3
     assert dtw.compute()["PT-DTW"]["m"].item() == pytest.approx(3 / 2)  # 3 is less than 4
-
-
-@pytest.mark.parametrize(("counters", "kept"), [
-    ([0.0, 0.25, 0.5, 0.75], 3),  # as in files: the last frame is left out
-    ([0.0, 0.6, 1.0, 0.9, 1.0], 2),  # and all that follows the first of the largest
-    ([0.5], 1), ([1.0, 0.2, 0.3], 1),  # a frame is left
-])
-def test_progressive_transformers_evaluate_what_stands_before_the_largest_counter(counters, kept):
-    assert before_the_end(np.array(counters)) == kept
 
 
 def test_fastdtw_is_named() -> None:
