@@ -31,10 +31,12 @@ class Settings:
     adds_languages: whether sign languages can be added to a trained model of the section, so that one of them may start
                     from another's weights, TRAIN.INIT_LANGUAGE
     augmented_by:   settings of AUGMENT that a training of the section's model uses
+    divides:        whether a model of the section is worth being divided among processes, TRAIN.STRATEGY
     """
 
     adds_languages: ClassVar[bool] = False
     augmented_by: ClassVar[tuple[str, ...]] = ()
+    divides: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         problems = self.problems()

@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
 from soke.build.devices import lightning_devices
 from soke.build.stages import Stage
+from soke.build.strategies import strategy_of
 from soke.errors import UserError
 from soke.run import folders
 from soke.run.callbacks import BatchSeed, FiniteWeights, StepSchedule
@@ -75,7 +76,8 @@ def new_trainer(
     accelerator, devices = lightning_devices(config)
     batches = dict.fromkeys(("limit_train_batches", "limit_val_batches"), folders.TRIAL_BATCHES) if run.debug else {}
     return pl.Trainer(
-        accelerator=accelerator, devices=devices, num_nodes=config.num_nodes, precision=config.train.precision,
+        accelerator=accelerator, devices=devices, num_nodes=config.num_nodes, strategy=strategy_of(config),
+        precision=config.train.precision, default_root_dir=run.folder,
         max_epochs=config.train.end_epoch, gradient_clip_val=config.train.grad_clip or None,
         accumulate_grad_batches=config.train.accumulate,
         check_val_every_n_epoch=min(config.eval.every_epochs, config.train.end_epoch),

@@ -53,8 +53,8 @@ class SignDataModule(pl.LightningDataModule):
     """Loaders over all corpora together; a corpus counts by its number of clips, in training times its weight.
 
     Batches hold clips of similar length. A corpus whose clips have no known length (see `Corpus`) counts them as the
-    longest, and the log says so. In training every process has equally many clips, elsewhere each clip comes once; the
-    trainer must not have its own way of sharing them (use_distributed_sampler=False).
+    longest, and the log says so. The trainer must not have its own way of
+    sharing clips among processes (use_distributed_sampler=False).
 
     kind:         what train and validation batches hold, `MotionBatch` or `CodeBatch`; test batches hold motions
     code_store:   where the codes are, for kind codes

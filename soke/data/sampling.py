@@ -18,9 +18,10 @@ class GroupedBatches(Sampler[list[int]]):
     """Training batches of clips of similar length, in an order that depends on seed and epoch alone.
 
     An epoch has as many clips as there are: each once, or with `weights` clip i N * weights[i] / sum(weights) times on
-    average; none comes again before all of its weight have come. Where they cannot be dealt out evenly, a few more come
-    again, as in torch's DistributedSampler. Every epoch of every process has the same number of batches, and a batch is
-    about as long for all processes.
+    average; none comes again before all of its weight have come. Every epoch of every process has the same number of
+    batches, and a batch is about as long for all processes. Together the processes' batches are those of one process
+    whose batches are so many times larger; where one cannot be dealt out evenly, some processes have a clip less, or
+    none.
 
     lengths:      [N], above 0; when all are equal, batches are random
     batch_size:   clips per batch
@@ -44,13 +45,11 @@ class GroupedBatches(Sampler[list[int]]):
         self._lengths = _rounded(np.asarray(lengths))
         self._weights = np.ones(len(lengths)) if weights is None else np.asarray(weights, dtype=float)
         self._quotas = _quotas(self._weights)
-        self._rows = -(-len(lengths) // processes)  # of clips, one for each process
         if batch_length:  # no epoch draws longer clips than this one, so none needs more batches
             drawn = self._drawn(np.argsort(-self._lengths))
-            longest_first = drawn[np.argsort(-self._lengths[drawn])]
-            self._count = len(self._filled(self._grouped(longest_first)))
+            self._count = len(self._filled(self._grouped(drawn)))
         else:
-            self._count = -(-self._rows // batch_size)
+            self._count = -(-len(lengths) // (batch_size * processes))
 
     @property
     def sampler(self) -> GroupedBatches:
@@ -66,33 +65,35 @@ class GroupedBatches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         start, self.start = self.start, 0
         draw = np.random.default_rng([self.seed, self.epoch])
-        rows = self._grouped(draw.permutation(self._drawn(draw.permutation(len(self._lengths)))))
-        sizes = self._filled(rows, self._count) if self.batch_length else self._equal(draw)
+        clips = self._grouped(draw.permutation(self._drawn(draw.permutation(len(self._lengths)))))
+        sizes = self._filled(clips, self._count) if self.batch_length else self._equal(draw)
         if self.placed:
-            rows = np.stack([rows, np.full_like(rows, self.epoch), _occurrences(rows)], axis=-1)
-        batches = np.split(rows[:, self.rank], np.cumsum(sizes)[:-1])
+            clips = np.stack([clips, np.full_like(clips, self.epoch), _occurrences(clips)], axis=-1)
+        batches = np.split(clips, np.cumsum(sizes)[:-1])
         for i in draw.permutation(self._count)[start:]:
-            yield batches[i].tolist()
+            yield batches[i][self.rank :: self.processes].tolist()
 
     def _drawn(self, order: np.ndarray) -> np.ndarray:
         """[N] clips of an epoch: of those of one weight, the first in `order` may come once more than the others."""
         return np.concatenate([np.resize(order[self._weights[order] == w], n) for w, n in self._quotas.items()])
 
     def _grouped(self, drawn: np.ndarray) -> np.ndarray:
-        """[N] clips -> [rows, processes], the shortest first; the first of `drawn` fill the rows."""
-        filled = np.resize(drawn, self._rows * self.processes)
-        return filled[np.argsort(self._lengths[filled], kind="stable")].reshape(-1, self.processes)
+        """[N] clips, the shortest first."""
+        return drawn[np.argsort(self._lengths[drawn], kind="stable")]
 
     def _equal(self, draw: np.random.Generator) -> np.ndarray:
-        """Rows per batch, as many in each but one, wherever that is: each length has its chance to be left over."""
-        sizes = np.full(self._count, self.batch_size)
-        sizes[draw.integers(self._count)] -= sizes.sum() - self._rows
+        """Clips per batch of all processes, as many in each but one, wherever that is: each length has its chance to be
+        left over."""
+        sizes = np.full(self._count, self.batch_size * self.processes)
+        sizes[draw.integers(self._count)] -= sizes.sum() - len(self._lengths)
         return sizes
 
-    def _filled(self, rows: np.ndarray, count: int = 0) -> list[int]:
-        """Rows per batch, as many as `batch_length` allows; the largest are halved until there are `count` batches."""
-        sizes: list[int] = []
-        for length in self._lengths[rows].max(axis=1).tolist():
+    def _filled(self, clips: np.ndarray, count: int = 0) -> np.ndarray:
+        """Clips per batch of all processes, a number for each that `batch_length` allows; the largest batches are halved
+        until there are `count`. The last may be of fewer."""
+        sizes: list[int] = []  # in each process
+        last = np.append(np.arange(self.processes - 1, len(clips) - 1, self.processes), len(clips) - 1)
+        for length in self._lengths[clips[last]].tolist():
             if sizes and (sizes[-1] + 1) * length <= self.batch_length:
                 sizes[-1] += 1
             else:
@@ -100,7 +101,7 @@ class GroupedBatches(Sampler[list[int]]):
         while len(sizes) < count:
             i = int(np.argmax(sizes))
             sizes[i : i + 1] = [sizes[i] // 2, sizes[i] - sizes[i] // 2]
-        return sizes
+        return np.array(sizes) * self.processes
 
 
 class SortedBatches(Sampler[list[int]]):

@@ -26,7 +26,7 @@ from soke.generator.heads import Heads
 from soke.generator.motion_to_text import TextHead, TextOutput, written_texts
 from soke.generator.retrieval import Keywords, Retriever, Signs
 from soke.generator.schemes import ABSENT, IGNORE, SCHEMES, Steps
-from soke.generator.search import decision
+from soke.generator.search import decision, going_on
 from soke.generator.settings import Search
 from soke.generator.sign_vocabulary import SignVocabulary
 from soke.generator.source import SourceEncoder
@@ -37,21 +37,27 @@ from soke.storage import new_folder
 from soke.tokenizer.codes import Codes
 
 _LOOK_EVERY = 8  # steps between looks at who is done, on devices that would have to wait for the answer
-_SHRINK_AT = 0.75  # samples leave the batch when so few are left that copying the caches pays
 
 
 @dataclass(frozen=True)
 class GeneratorOutput:
     """Teacher-forced result of a batch.
 
-    loss:      [] mean of the streams' cross-entropies
+    trained:   [S] cross-entropies of the streams that are learnt from, smoothed
+    counts:    [S] active steps, of which these are means
     losses:    stream -> [] cross-entropy per active step, in nats
     accuracy:  stream -> [] share of active steps at which the likeliest code is the right one
     """
 
-    loss: Tensor
+    trained: Tensor
+    counts: Tensor
     losses: dict[str, Tensor]
     accuracy: dict[str, Tensor]
+
+    @property
+    def loss(self) -> Tensor:
+        """[] mean of the streams' cross-entropies."""
+        return self.trained.mean()
 
 
 class SignGenerator(nn.Module):
@@ -185,17 +191,18 @@ class SignGenerator(nn.Module):
         """
         steps: Steps = self.scheme.build(codes.values, codes.lengths)
         hidden = self.hidden(texts, languages, steps.inputs, clips).flatten(0, 1)  # [B * R, S, D]
-        losses, smoothed, accuracy = {}, [], {}
+        losses, smoothed, accuracy, counts = {}, [], {}, []
         for index, (stream, logits) in enumerate(self.heads(hidden, self.mbart.shared.weight).items()):
             logits, target = logits.flatten(0, -2), steps.targets[..., index].flatten()
             active = target != IGNORE  # to choose these rows would wait for the device
+            counts.append(active.sum())
             losses[stream] = nn.functional.cross_entropy(logits, target, ignore_index=IGNORE)
             smoothed.append(
                 nn.functional.cross_entropy(logits, target, ignore_index=IGNORE, label_smoothing=label_smoothing)
                 if label_smoothing else losses[stream]
             )
-            accuracy[stream] = (logits.argmax(-1) == target).sum() / active.sum()
-        return GeneratorOutput(torch.stack(smoothed).mean(), losses, accuracy)
+            accuracy[stream] = (logits.argmax(-1) == target).sum() / counts[-1]
+        return GeneratorOutput(torch.stack(smoothed), torch.stack(counts), losses, accuracy)
 
     def hidden(
         self, texts: Sequence[str], languages: Sequence[str], inputs: Tensor,
@@ -271,7 +278,7 @@ class SignGenerator(nn.Module):
                 decoder.reorder(parents)
             if step % look == 0 or step == total:
                 done = [True] * len(alive) if step == total else state.done.tolist()
-                keep = _going_on(done, whole_powers=self.compile)
+                keep = going_on(done, whole_powers=self.compile)
                 if len(keep) < len(alive):
                     results = state.results(step)
                     for index in set(range(len(alive))).difference(keep):
@@ -285,6 +292,13 @@ class SignGenerator(nn.Module):
                     codes = rows_of(codes, chosen, state.group)
             inputs = self._inputs(codes)
         return output
+
+    def idle(self) -> Tensor:
+        """[] zero, with gradients of zero for mBART, all of whose layers have computed."""
+        state, mask = self.mbart.shared.weight[None, :1], torch.ones(1, 1, device=self.device)
+        states = self.mbart.encoder(inputs_embeds=state, attention_mask=mask).last_hidden_state
+        output = self.mbart.decoder(inputs_embeds=state, encoder_hidden_states=states, use_cache=False)
+        return 0.0 * output.last_hidden_state.sum()
 
     def translation(self, codes: Codes, texts: Sequence[str], languages: Sequence[str]) -> TextOutput:
         """Teacher forcing from motion to text, M3T's auxiliary objective (section 3.3), of codes padded with anything.
@@ -381,18 +395,3 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.train(training)
-
-
-def _going_on(done: Sequence[bool], whole_powers: bool) -> list[int]:
-    """The samples that the decoder goes on with: all, while many are not done; else those that are not.
-
-    whole_powers: their number is a power of two, filled up with samples that are done, so that few shapes are compiled
-    """
-    open_ones = [index for index, is_done in enumerate(done) if not is_done]
-    count = len(open_ones)
-    if whole_powers and count:
-        count = min(1 << (count - 1).bit_length(), len(done))
-    if count > _SHRINK_AT * len(done):
-        return list(range(len(done)))
-    fillers = [index for index, is_done in enumerate(done) if is_done][: count - len(open_ones)]
-    return sorted([*open_ones, *fillers])

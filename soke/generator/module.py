@@ -3,11 +3,13 @@ schedule, validation by generation."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import nn
 
 from soke import __version__
@@ -16,6 +18,7 @@ from soke.errors import UserError
 from soke.evaluation.validation import GENERATED, GenerationScore
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
+from soke.run import processes, sharding
 from soke.run.optim import optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
@@ -48,6 +51,7 @@ class GeneratorModule(pl.LightningModule):
         self.generator, self.optim = generator.train(), optim  # Lightning would leave a loaded model in evaluation mode
         self._producer = SignProducer(generator, tokenizer)  # no torch module: checkpoints leave the tokenizer out
         self.label_smoothing, self.generation, self.generate_every = label_smoothing, generation, generate_every
+        self._producers = [self._producer] if generation is None else [self._producer, generation.producer]
         self.monitor, self.monitor_mode = None if generation is None else "val/DTW_JPE", "min"
         if checkpointing:
             mbart = generator.mbart  # transformers has renamed it since 5.17
@@ -66,15 +70,36 @@ class GeneratorModule(pl.LightningModule):
         """Scores that not every validation has."""
         return GENERATED if self.generation is not None else ()
 
+    def configure_model(self) -> None:
+        """Under FSDP divides the generator among the processes, mBART's layers one by one; a twin of it signs."""
+        generator, strategy = self.generator, self.trainer.strategy
+        if not isinstance(strategy, ModelParallelStrategy) or self._producer.generator is not generator:
+            return
+        layers = [*generator.mbart.encoder.layers, *generator.mbart.decoder.layers]
+        twin = sharding.divide(generator, layers, ["translation", "idle"], strategy.root_device, [generator.source])
+        for producer in self._producers:
+            producer.generator = twin
+
+    @contextmanager
+    def signing(self) -> Iterator[None]:
+        """What produces motion has all weights until the block ends. Every process must call it."""
+        with sharding.filled(self._producer.generator, self.generator):
+            yield
+
+    def on_fit_end(self) -> None:
+        twin, divided = self._producer.generator, self.generator
+        if twin is not divided:
+            sharding.fill(twin, divided)
+            self.generator = twin
+
     def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor:
         return self._drawn()(batch, "train")
 
     @in_float32
     def validation_step(self, batch: CodeBatch, batch_index: int) -> None:
-        if batch.texts:
-            self._step(batch, "val")
-            if self.generator.spec.settings.translation:
-                self._translation_step(batch, "val")
+        self._step(batch, "val")
+        if self.generator.spec.settings.translation:
+            self._translation_step(batch, "val")
 
     @property
     def shares(self) -> dict[Callable[[CodeBatch, str], torch.Tensor], float]:
@@ -93,7 +118,7 @@ class GeneratorModule(pl.LightningModule):
 
     def _step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
         if not batch.texts:  # every clip of the batch was unreadable
-            return no_loss(self)
+            return self._idle(len(self.generator.spec.streams), stage)
         smoothing = self.label_smoothing if stage == "train" else 0.0
         output = self.generator(
             batch.texts, batch.languages, Codes(batch.codes, batch.lengths), smoothing, batch.clips or None
@@ -102,19 +127,33 @@ class GeneratorModule(pl.LightningModule):
         for stream in output.losses:
             values |= {f"loss_{stream}": output.losses[stream], f"accuracy_{stream}": output.accuracy[stream]}
         self.means[stage].add(values, (batch.lengths + 1).sum())  # and the end of each clip
+        loss = output.loss
         if stage == "train":
             self.log("loss", output.loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.texts))
-        return output.loss + no_loss(self.generator.text_head)  # see `_translation_step`
+            loss = (output.trained * processes.share(output.counts)).mean()
+        return loss + no_loss(self.generator.text_head)  # see `_translation_step`
 
     def _translation_step(self, batch: CodeBatch, stage: str) -> torch.Tensor:
         if not batch.texts:
-            return no_loss(self)
+            return self._idle(1, stage)
         codes = Codes(batch.codes, batch.lengths)
         output = self.generator.translation(codes, batch.texts, batch.languages)
         values = {"translation_loss": output.loss, "translation_accuracy": output.accuracy}
         self.means[stage].add(values, output.count)
-        # DDP waits for the gradient of every parameter, and the heads of the codes take no part in this loss
-        return output.loss + no_loss(self.generator.heads)
+        loss = output.loss
+        if stage == "train":
+            loss = loss * processes.share(torch.as_tensor(output.count, device=self.device))
+        # the processes wait for the gradient of every parameter, and the heads of the codes take no part in this loss
+        return loss + no_loss(self.generator.heads)
+
+    def _idle(self, counts: int, stage: str) -> torch.Tensor:
+        """The loss of a batch without clips, while others count `counts` numbers of things of theirs. A generator that is
+        divided computes with them, who need its part of the weights."""
+        if stage == "train":
+            processes.share(torch.zeros(counts, device=self.device))
+        if self._producer.generator is self.generator:
+            return no_loss(self)
+        return self.generator.idle() + no_loss(self.generator.heads) + no_loss(self.generator.text_head)
 
     def on_train_epoch_end(self) -> None:
         self._log_means("train")
@@ -129,7 +168,8 @@ class GeneratorModule(pl.LightningModule):
         epoch = self.current_epoch + 1
         if self.generation is None or (epoch % self.generate_every and epoch != self.trainer.max_epochs):
             return
-        scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
+        with self.signing():
+            scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
         self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
 
     def _log_means(self, stage: str) -> None:

@@ -16,6 +16,8 @@ from soke.generator.decoder import rows_of
 from soke.generator.schemes import ABSENT, DecodingScheme
 from soke.generator.settings import Search
 
+_SHRINK_AT = 0.75  # samples leave the batch when so few are left that copying the caches pays
+
 
 def best_joint(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` best choices of one code per stream by the sum of their scores.
@@ -260,6 +262,21 @@ class Beams(Decision):
 
 def decision(search: Search, *args, **settings) -> Stepwise | Beams:
     return (Beams if search.method == "beam" else Stepwise)(search, *args, **settings)
+
+
+def going_on(done: Sequence[bool], whole_powers: bool) -> list[int]:
+    """The samples that the decoder goes on with: all, while many are not done; else those that are not.
+
+    whole_powers: their number is a power of two, filled up with samples that are done, so that few shapes are compiled
+    """
+    open_ones = [index for index, is_done in enumerate(done) if not is_done]
+    count = len(open_ones)
+    if whole_powers and count:
+        count = min(1 << (count - 1).bit_length(), len(done))
+    if count > _SHRINK_AT * len(done):
+        return list(range(len(done)))
+    fillers = [index for index, is_done in enumerate(done) if is_done][: count - len(open_ones)]
+    return sorted([*open_ones, *fillers])
 
 
 def _generator(seed: int, text: str, language: str) -> torch.Generator:

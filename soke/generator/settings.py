@@ -146,6 +146,10 @@ class Policy(Settings):
                 f"POLICY.SHARE ({self.share}) and GENERATOR.TRANSLATION ({config.generator.translation}) are more than "
                 "all batches together"
             )
+        if config.train.strategy == "fsdp":
+            found.append(
+                "POLICY.SHARE needs TRAIN.STRATEGY=ddp: to sign its samples, every process needs the whole generator"
+            )
         if self.updates > 1 and config.train.accumulate > 1:
             found.append("POLICY.UPDATES above 1 needs TRAIN.ACCUMULATE=1: a batch of samples is used in several steps")
         if self.rewards.get("bleu") and not self.reader:
@@ -170,6 +174,7 @@ class Policy(Settings):
 @dataclass(frozen=True)
 class Generator(Settings):
     augmented_by: ClassVar[tuple[str, ...]] = ("drop_step",)
+    divides: ClassVar[bool] = True
 
     mbart: str
     decoding: Literal["multi_head", "sequential", "parallel"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,12 +13,13 @@ from soke.errors import UserError
 from soke.metrics.recognition import ALL, TOP, TopAccuracy, ranks
 from soke.recognition.data import SignBatch
 from soke.recognition.recognizer import HOW_TO_TRAIN, SignRecognizer
+from soke.run import processes
 from soke.run.optim import optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
 from soke.run.saving import Running
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans
+from soke.run.training import EpochMeans, no_loss
 
 PROVENANCE_KEY = "recognizer"  # of a checkpoint
 
@@ -44,12 +46,15 @@ class RecognitionModule(pl.LightningModule):
         return {"means": self.means["train"]}
 
     def training_step(self, batch: SignBatch, batch_index: int) -> Tensor:
+        share = processes.share(torch.full((), len(batch.names), device=self.device))
+        if not batch.names:  # the other processes have the last clips
+            return no_loss(self)
         scores = self.recognizer(batch.states, batch.lengths)
         loss = F.cross_entropy(scores, batch.signs, label_smoothing=self.label_smoothing)
         right = 100.0 * (scores.argmax(1) == batch.signs).double().mean()
         self.means["train"].add({"loss": loss, "top-1": right}, len(batch.signs))
         self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.signs))
-        return loss
+        return loss * share
 
     def on_train_epoch_end(self) -> None:
         self.means["train"].log(self)

@@ -20,6 +20,7 @@ from soke.metrics.text_scores import BLEU
 from soke.regressor.group import RegressorOutput
 from soke.regressor.objectives import Objectives, mean_error
 from soke.regressor.regressor import PoseRegressor
+from soke.run import processes
 from soke.run.optim import optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
@@ -72,10 +73,12 @@ class RegressorModule(pl.LightningModule):
         kind = self.objectives.draw(self.trainer.strategy.broadcast)  # a step of all processes has one
         if not batch.clips:  # all were unreadable, but the other processes ask for rewards
             self.objectives(kind, *torch.zeros(3, 0, device=self.device), self.current_epoch)
+            processes.share(torch.zeros((), device=self.device))
             return no_loss(self)
         output = self.regressor(batch.clips, batch.features, batch.lengths)
         chosen = self.objectives(kind, output.errors, output.squared, output.frames, self.current_epoch)
-        loss = chosen.loss + self._terms(output)
+        share = processes.share(torch.full((), len(batch.clips), device=self.device))
+        loss = chosen.loss + self._terms(output) * share
         self._count(output, loss, "train", chosen.frames)
         self.means["train"].add(chosen.values, len(batch.clips))
         self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.clips))

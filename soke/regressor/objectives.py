@@ -72,11 +72,11 @@ class Objectives(nn.Module):
         rewards, counts = torch.cat(everyone).unbind(1)
         values = {"reward": rewards.mean()} if len(rewards) else {}
         if self.shares.keys() == {"mse"}:  # nobody needs the others' rewards
-            return Chosen(mean_error(errors, frames), frames.sum(), values)
+            return self._plain(errors, frames, values)
         p, skips = self.priority, kind == "plc" and epoch >= self.priority.warmup
         kept = torch.cat(self.channel([of_one[:, 0] for of_one in everyone], skips))
         if kind == "mse" or not values:
-            return Chosen(mean_error(errors, frames), frames.sum(), values)
+            return self._plain(errors, frames, values)
         form, eta = (p.form, p.eta) if kind == "plc" else ("exp", 1.0)
         weights = weights_of(rewards, kept, form, eta, p.temperature)
         values["effective_share"] = _effective_size(weights) / len(weights)
@@ -87,6 +87,12 @@ class Objectives(nn.Module):
         chosen = (parts / parts.sum().clamp(min=_TINY))[start : start + len(own)]
         loss = (chosen.to(errors.dtype) * errors).sum() * processes.count()  # gradients of processes are averaged
         return Chosen(loss, counts.sum() / processes.count(), values)
+
+    @staticmethod
+    def _plain(errors: Tensor, frames: Tensor, values: dict[str, Tensor]) -> Chosen:
+        """The error of all frames, of those of all processes."""
+        counted = processes.mean_over_all(frames.sum())
+        return Chosen((errors * frames).sum() / counted.clamp(min=1), counted, values)
 
 
 def mean_error(errors: Tensor, frames: Tensor) -> Tensor:

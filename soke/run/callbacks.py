@@ -15,6 +15,7 @@ from soke.errors import UserError
 from soke.run import processes
 from soke.run.optim import set_steps
 from soke.run.settings import Optim
+from soke.run.sharding import own_part
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,8 @@ class FiniteWeights(pl.Callback):
     def _check(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self._lost is None:
             return
-        weights = [value.isfinite().all() for value in module.state_dict().values() if value.is_floating_point()]
+        state = map(own_part, module.state_dict().values())
+        weights = [value.isfinite().all() for value in state if value.is_floating_point()]
         broken = ~torch.stack(weights).all()
         rows = processes.rows_of_all(torch.cat([self._lost, broken[None].long()]))
         first, lost, broken = rows[:, 0].min().item(), rows[:, 1].max().item(), rows[:, 2].max().item()

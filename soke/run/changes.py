@@ -16,8 +16,8 @@ ABSENT = "absent"
 Changes = dict[str, tuple[Any, Any]]  # key -> (saved, asked)
 
 _ALL_THE_SAME = (
-    "TRAIN.NUM_WORKERS", "TRAIN.RESUME", "TRAIN.EXTEND", "TRAIN.CHECKPOINTING", "TRAIN.SAVE.*", "DATASET.STRICT",
-    "DATASET.CACHE_FRAMES", "RECOGNITION.FEATURES",
+    "TRAIN.NUM_WORKERS", "TRAIN.STRATEGY", "TRAIN.RESUME", "TRAIN.EXTEND", "TRAIN.CHECKPOINTING", "TRAIN.SAVE.*",
+    "DATASET.STRICT", "DATASET.CACHE_FRAMES", "RECOGNITION.FEATURES",
 )
 _OF_ALL_STAGES = ("EVAL.MONITOR", "EVAL.DIRECTION")
 # May move, but neither come nor go. What lies there is checked by the hashes of codes, statistics and models,

@@ -31,6 +31,21 @@ def sum_over_all(values: Tensor) -> Tensor:
     return values
 
 
+def mean_over_all(counts: Tensor) -> Tensor:
+    """[...] what each process has counted -> the mean over the processes.
+
+    Sums that are divided by it are a loss whose gradient, averaged over the processes, is that of one process that has
+    all that they have.
+    """
+    return counts if count() == 1 else (sum_over_all(counts.double()) / count()).float()
+
+
+def share(counts: Tensor) -> Tensor | float:
+    """[...] what each process has counted -> how much that is of the mean over the processes, 1 where one is alone: by it
+    a mean over what was counted becomes a loss as `mean_over_all` makes it."""
+    return 1.0 if count() == 1 else counts / mean_over_all(counts).clamp(min=1e-9)
+
+
 def rows_of_all(row: Tensor) -> Tensor:
     """[...] -> [processes, ...]"""
     rows = row.new_zeros(count(), *row.shape)

@@ -95,4 +95,9 @@ def contradictions(config: Config) -> list[str]:
     used = (*dataset.corpora, *(["lexicon"] if dataset.train_on_lexicon else []))
     positions = any(part.rotation == "position" for part in config.parts)
     found += config.augment.useless(config.train.stage, getattr(trained, "augmented_by", ()), used, positions)
+    if config.train.strategy == "fsdp" and not getattr(trained, "divides", False):
+        found.append(
+            f"TRAIN.STRATEGY is fsdp, but a model of stage {config.train.stage} is small: dividing it among processes "
+            "saves next to no memory; set it to ddp"
+        )
     return found + (trained.training_problems(config) if isinstance(trained, Settings) else [])

@@ -100,6 +100,7 @@ class Train(Settings):
     batch_frames: int
     num_workers: int
     end_epoch: int
+    strategy: Literal["ddp", "fsdp"]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     tf32: bool
     compile: bool
@@ -127,6 +128,8 @@ class Train(Settings):
             found.append(
                 f"`init_language` is {self.init_language}, of whose model nothing is said: name its folder in `init`"
             )
+        if self.strategy == "fsdp" and self.precision == "16-mixed":
+            found.append("`strategy`=fsdp needs `precision`=32-true or bf16-mixed, not 16-mixed")
         if self.extend and not self.optim.ends:
             found.append(
                 f"`extend` is for `optim.schedule`=cosine or linear: with {self.optim.schedule} the learning rate does "

@@ -9,6 +9,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from soke.run.sharding import whole
+
 
 class StepLog(pl.Callback):
     """Logs every so many steps of the optimiser lr, grad_norm (before it is clipped) and samples_per_second.
@@ -28,9 +30,9 @@ class StepLog(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        if (trainer.global_step + 1) % self.every == 0 and trainer.is_global_zero:
+        if (trainer.global_step + 1) % self.every == 0:
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-            norm = nn.utils.get_total_norm(gradients)
+            norm = whole(nn.utils.get_total_norm(gradients))  # in every process, who may have a part each
             self._logged = {"lr": optimizer.param_groups[0]["lr"] / optimizer.param_groups[0].get("factor", 1.0), "grad_norm": norm}
 
     def on_train_batch_end(

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,7 +19,7 @@ DISTANCES: dict[LossKind, Callable[..., Tensor]] = {
 
 def reconstruction(
     prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], masks: Mapping[str, Tensor],
-    kind: LossKind = "smooth_l1", reduction: Reduction = "per_part",
+    kind: LossKind = "smooth_l1", reduction: Reduction = "per_part", mean: Callable[[Tensor], Tensor] = lambda n: n,
 ) -> Tensor:
     """Distance of all parts, over valid frames; 0 when no frame is valid.
 
@@ -36,6 +37,7 @@ def reconstruction(
     Each part has the B clips that have it.
 
     prediction, target: part -> [B, T, D]; masks: part -> [B, T] bool
+    mean: of numbers [N] that are counted, over the processes that train together; sums are divided by it
     """
     distance = DISTANCES[kind]
     sums = {
@@ -44,15 +46,18 @@ def reconstruction(
     }
     sizes = {part: values.shape[2] for part, values in target.items()}
     if reduction == "all":
-        return sum(sums.values()) / max(sum(masks[part].numel() * size for part, size in sizes.items()), 1)
-    return sum(sums[part] / (masks[part].sum().clamp(min=1) * sizes[part]) for part in target)
+        total, numbers = sum(sums.values()), sum(masks[part].numel() * size for part, size in sizes.items())
+        (counted,) = mean(torch.full((1,), float(numbers), device=total.device))
+        return total / counted.clamp(min=1)
+    counts = mean(torch.stack([masks[part].sum() for part in target]))
+    return sum(sums[part] / (count.clamp(min=1) * sizes[part]) for part, count in zip(target, counts))
 
 
 def velocity(
     prediction: Mapping[str, Tensor], target: Mapping[str, Tensor], masks: Mapping[str, Tensor],
-    kind: LossKind = "smooth_l1", reduction: Reduction = "per_part",
+    kind: LossKind = "smooth_l1", reduction: Reduction = "per_part", mean: Callable[[Tensor], Tensor] = lambda n: n,
 ) -> Tensor:
     """`reconstruction` of the differences between neighbouring frames, where both are valid."""
     differences = ({part: values.diff(dim=1) for part, values in batch.items()} for batch in (prediction, target))
     both = {part: mask[:, 1:] & mask[:, :-1] for part, mask in masks.items()}
-    return reconstruction(*differences, both, kind, reduction)
+    return reconstruction(*differences, both, kind, reduction, mean)

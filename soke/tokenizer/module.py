@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Callable, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -15,6 +15,7 @@ from soke.errors import UserError
 from soke.metrics.codebook import CodebookUse
 from soke.metrics.motion_errors import MotionErrors
 from soke.metrics.part_errors import PartErrors
+from soke.run import processes
 from soke.run.optim import optimizers_of
 from soke.run.parameters import groups_of
 from soke.run.precision import in_float32
@@ -85,6 +86,8 @@ class TokenizerModule(pl.LightningModule):
         if not batch.clips:
             for part, autoencoder in self.tokenizer.autoencoders.items():  # as the other processes do with their clips
                 autoencoder.quantizer(torch.zeros(0, self.tokenizer.settings[part].code_dim, 1, device=self.device))
+            for numbers in self._counted:
+                processes.mean_over_all(torch.zeros(numbers, device=self.device))
             return no_loss(self)
         output = self.tokenizer(batch.features, batch.lengths, batch.frames, batch.rows)
         loss = self._loss(output, "train", len(batch.lengths))
@@ -160,23 +163,45 @@ class TokenizerModule(pl.LightningModule):
                 "`best`=whole"
             ) from None
 
+    @property
+    def _counted(self) -> list[int]:
+        """How many numbers the processes add up in a training step's loss, one time after the other."""
+        of_parts = 1 if self.loss.reduction == "all" else len(self.tokenizer.parts)
+        return [of_parts, 1 + len(self.tokenizer.autoencoders)] + [of_parts] * bool(self.loss.velocity)
+
     def _loss(self, output: TokenizerOutput, stage: str, batch_size: int) -> Tensor:
-        """The weighted sum of the terms; all of them count for the epoch's means."""
-        weights = self.loss
-        compared = output.reconstruction, output.target, output.masks, weights.kind, weights.reduction
+        """The weighted sum of the terms; all of them count for the epoch's means. In training the mean of the processes'
+        losses is the loss of one process that has the batches of all."""
+        weights, mean = self.loss, processes.mean_over_all if stage == "train" else lambda counts: counts
+        compared = output.reconstruction, output.target, output.masks, weights.kind, weights.reduction, mean
         logged = {"feature": reconstruction(*compared)}
         loss = weights.feature * logged["feature"]
-        loss = loss + weights.commitment * sum(output.commitment.values())
-        loss = loss + weights.codebook * sum(output.codebook.values())
+        frames, shares = self._shares(output, mean)
+        commitment, codebook = (
+            {part: value * shares[part] for part, value in of.items()} for of in (output.commitment, output.codebook)
+        )
+        loss = loss + weights.commitment * sum(commitment.values())
+        loss = loss + weights.codebook * sum(codebook.values())
         if weights.velocity:
             logged["velocity"] = velocity(*compared)
             loss = loss + weights.velocity * logged["velocity"]
         if stage == "train":
-            logged.update({f"commitment_{part}": value for part, value in output.commitment.items()})
-        self.means[stage].add({**logged, "loss": loss}, output.frames.sum())
+            logged.update({f"commitment_{part}": value for part, value in commitment.items()})
+        self.means[stage].add({**logged, "loss": loss}, frames)
         if stage == "train":
             self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=batch_size)
         return loss
+
+    def _shares(
+        self, output: TokenizerOutput, mean: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """`mean` of the frames [], and how much of the mean of its own a distinct part has []."""
+        frames = dict.fromkeys(self.tokenizer.autoencoders, 0)
+        for part, distinct in self.tokenizer.layout.distinct.items():
+            frames[distinct] = frames[distinct] + output.masks[part].sum()
+        own = torch.stack([output.frames.sum(), *frames.values()])
+        counts = mean(own)
+        return counts[0], dict(zip(frames, own[1:] / counts[1:].clamp(min=1)))
 
     def _count_codes(self, output: TokenizerOutput, stage: str) -> None:
         for use, codes in zip(self.codebook_use[f"{stage}_stage"].values(), output.codes.values.unbind(2)):

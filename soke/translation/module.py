@@ -67,6 +67,7 @@ class TranslationModule(pl.LightningModule):
 
     def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor:
         if not batch.clips:  # all were unreadable
+            processes.share(torch.zeros(2, device=self.device))
             return no_loss(self)
         loss, _ = self._step(batch, "train")
         self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.clips))
@@ -158,11 +159,16 @@ class TranslationModule(pl.LightningModule):
         if batch.masked is not None:
             features = torch.where(batch.masked[..., None], self.model.mean, features)
         smoothing = self.label_smoothing if stage == "train" else 0.0
-        output = self.model(features, batch.lengths, *self._targets(batch), smoothing)
-        loss, terms = self.settings.text_weight * output.text, {"text": output.text}
+        targets = self._targets(batch)
+        output = self.model(features, batch.lengths, *targets, smoothing)
+        weights, terms = [self.settings.text_weight], {"text": output.text}
         if output.ctc is not None:
-            loss, terms["ctc"] = loss + self.settings.gloss_weight * output.ctc, output.ctc
+            weights, terms["ctc"] = [*weights, self.settings.gloss_weight], output.ctc
+        loss = sum(weight * term for weight, term in zip(weights, terms.values()))
         self.means[stage].add({"loss": loss, **terms}, len(batch.clips))
+        if stage == "train" and processes.count() > 1:
+            shares = processes.share(torch.stack([torch.ones_like(targets[2]).sum(), (targets[2] >= 0).sum()]))
+            loss = sum(weight * term * share for weight, term, share in zip(weights, terms.values(), shares))
         return loss, output
 
     @staticmethod

@@ -40,7 +40,7 @@ def of_all_processes(lengths, processes: int, batch_size: int = 8, **options) ->
 
 def padded(lengths, batches: list[list[int]]) -> int:
     """Frames that are computed."""
-    return sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+    return sum(len(batch) * max((lengths[i] for i in batch), default=0) for batch in batches)
 
 
 @st.composite
@@ -62,18 +62,31 @@ def test_an_epoch_has_as_many_clips_as_there_are_and_all_processes_keep_step(dra
     for epoch in zip(*(epochs(rank, 2) for rank in ranks)):
         assert {len(own) for own in epoch} == {len(ranks[0])} == {len(rank) for rank in ranks}
         clips = Counter(i for own in epoch for batch in own for i in batch)
-        assert clips.total() == -(-len(lengths) // processes) * processes
-        if "weights" not in options:  # each comes once, a few once more to deal them out evenly
-            assert set(clips) == set(range(len(lengths)))
-            assert max(clips.values()) <= -(-processes // len(lengths)) + (processes <= len(lengths))
+        assert clips.total() == len(lengths)
+        if "weights" not in options:
+            assert clips == Counter(range(len(lengths)))
+        uneven = 0
         for together in zip(*epoch):
-            assert len({len(batch) for batch in together}) == 1
+            sizes = [len(batch) for batch in together]
+            assert sizes == sorted(sizes, reverse=True) and sizes[0] - sizes[-1] <= 1 and sizes[0]
+            uneven += sizes[0] != sizes[-1]
             for batch in together:
-                assert batch, "no batch is empty"
                 if "batch_length" in options:
-                    assert len(batch) == 1 or padded(lengths, [batch]) <= options["batch_length"]
+                    assert len(batch) <= 1 or padded(lengths, [batch]) <= options["batch_length"]
                 else:
                     assert len(batch) <= options["batch_size"]
+        assert uneven == (len(lengths) % processes > 0)
+
+
+@given(drawings(), st.integers(1, 3), st.sampled_from([2, 3, 4]))
+def test_batches_of_several_processes_are_together_those_of_one(drawn, batch_size, processes):
+    lengths, options = drawn
+    options = {**options, "batch_length": 0, "batch_size": batch_size}
+    ranks = [GroupedBatches(lengths, **options, processes=processes, rank=rank) for rank in range(processes)]
+    one = GroupedBatches(lengths, **{**options, "batch_size": batch_size * processes})
+    for alone, *together in zip(epochs(one), *map(epochs, ranks)):
+        dealt = [[batch[rank::processes] for batch in alone] for rank in range(processes)]
+        assert together == dealt
 
 
 @given(drawings(), st.integers(0, 70))
@@ -135,11 +148,10 @@ def test_hardly_any_padding():
 def test_processes_share_the_clips_and_keep_step(processes, options):
     batches = of_all_processes(LENGTHS, processes, **options)
     drawn = Counter(i for own in batches for batch in own for i in batch)
-    assert set(drawn) == set(range(1000)) and drawn.total() == -(-1000 // processes) * processes
+    assert drawn == Counter(range(1000))
     assert len({len(own) for own in batches}) == 1
     computed = waited_for = 0
     for together in zip(*batches):
-        assert len({len(batch) for batch in together}) == 1
         costs = [padded(LENGTHS, [batch]) for batch in together]
         computed, waited_for = computed + sum(costs), waited_for + processes * max(costs)
     assert waited_for < 1.03 * computed

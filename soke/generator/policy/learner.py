@@ -89,22 +89,24 @@ class PolicyLearner:
             self._kept = self._rollout(clips)
         self._uses += 1
         if self._kept is None:
+            processes.share(torch.zeros((), device=self.producer.generator.device))
             return None, {}, 0
         kept, s = self._kept, self.settings
         output, taken = kept.samples.output, kept.samples.taken
         now = self._log_probabilities(self.producer.generator, kept.samples)
-        values = kept.values if (self._uses - 1) % s.updates == 0 else {}
+        values, counted = kept.values if (self._uses - 1) % s.updates == 0 else {}, len(output)
         if s.objective == "grpo":
             loss = objectives.grpo(now, kept.before, kept.start, taken, kept.advantages, s.clip, s.kl)
             outside = ((now - kept.before).exp() - 1).abs() > s.clip
             values = values | {"clipped": (outside & taken).sum() / taken.sum()}
         elif s.objective == "dpo":
             loss, preferred = objectives.dpo(now, kept.start, kept.rewards, s.beta)
+            counted = len(preferred)
             if len(preferred):
                 values = values | {"preferred": preferred.float().mean()}
         else:
             loss = objectives.policy_gradient(now, kept.start, taken, kept.advantages, s.kl)
-        return loss, values, len(output)
+        return loss * processes.share(torch.full((), counted, device=loss.device)), values, len(output)
 
     @torch.no_grad()
     def _rollout(self, clips: Sequence[Clip]) -> Rollout | None:
@@ -112,9 +114,10 @@ class PolicyLearner:
         clips, references = self._usable(self._chosen(clips))
         s, generator = self.settings, self.producer.generator
         samples = values = rewards = None
+        seed = torch.randint(2**31, ()).to(generator.device)
+        processes.first_to_all([seed])  # a sentence has the same samples, whichever process draws them
         if clips:
-            seed = int(torch.randint(2**31, ()))
-            samples = drawn(generator, clips, s.search(seed), s.samples)
+            samples = drawn(generator, clips, s.search(int(seed)), s.samples)
             values = self._rewards(samples, references)
             rewards = values["reward"].unflatten(0, (len(clips), -1))
         advantages = self._advantages(clips, references, rewards)  # every process takes part in it

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from soke.run import processes
 from soke.tokenizer.quantizers.base import Quantized, distance, float32, rows, valid_rows
@@ -44,7 +45,8 @@ class CodebookQuantizer(nn.Module):
         with float32(latents) as latents:
             flat, valid = rows(latents), valid_rows(mask)
             latents = flat[valid]  # [N, D]
-            finite, picked = self._look(latents) if self.training else (None, None)
+            clips = torch.arange(steps[0], device=flat.device).repeat_interleave(steps[1])[valid]
+            finite, picked = self._look(latents, clips, steps[0]) if self.training else (None, None)
             if picked is not None:
                 self._prepare(picked)
             codes = self._nearest(flat)
@@ -95,31 +97,41 @@ class CodebookQuantizer(nn.Module):
         return (self.codebook.square().sum(1) - 2 * vectors @ self.codebook.T).argmin(-1)
 
     @torch.no_grad()
-    def _look(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
-        """[N, D] -> indices [F] of the finite ones, and `_pick` of them, None when no process has any."""
+    def _look(self, latents: Tensor, clips: Tensor, batch: int) -> tuple[Tensor, Tensor | None]:
+        """[N, D] and the clips [N] of a batch of so many that they are of, in their order -> indices [F] of the finite
+        ones, and `_pick` of them, None when no process has any."""
         finite = latents.isfinite().all(1).nonzero().squeeze(1)
-        sizes = processes.rows_of_all(torch.tensor([len(finite), len(latents)], device=latents.device))
-        found, all_ = sizes.T.tolist()
+        counts = torch.stack([of.bincount(minlength=batch) for of in (clips[finite], clips)], dim=1)  # [B, 2]
+        of_all = pad_sequence(processes.tensors_of_all(counts))  # [B, processes, 2]
+        found, all_ = of_all.sum((0, 1)).tolist()
         if found != all_ and not self._warned:
             self._warned = True
             if processes.rank() == 0:
                 log.warning(
                     "%d of %d latents of a training batch are infinite or not a number: the codebooks are not trained "
-                    "on such latents", sum(all_) - sum(found), sum(all_),
+                    "on such latents", all_ - found, all_,
                 )
-        return finite, self._pick(latents[finite], found) if any(found) else None
+        if not found:
+            return finite, None
+        before = (of_all[..., 0].flatten().cumsum(0).view(of_all.shape[:2]) - of_all[..., 0])[:, processes.rank()]
+        own = counts[:, 0]
+        within = torch.arange(len(finite), device=finite.device) - (own.cumsum(0) - own)[clips[finite]]
+        return finite, self._pick(latents[finite], before[clips[finite]] + within, found)
 
-    def _pick(self, latents: Tensor, sizes: list[int]) -> Tensor:
-        """[N, D] -> [num_codes, D] random ones of those of all processes, of which there are sizes[rank]; when they are
-        fewer than num_codes, repeated with a little noise."""
+    def _pick(self, latents: Tensor, places: Tensor, total: int) -> Tensor:
+        """[N, D] -> [num_codes, D] random ones of the `total` latents of all processes, among which these have the places
+        [N]: the processes' first clips come first, as in a batch that was dealt out to them; when there are fewer than
+        num_codes, repeated with a little noise."""
         generator = torch.Generator().manual_seed(int(self.updates))
-        order = torch.randperm(sum(sizes), generator=generator)
-        order = order[torch.arange(self.num_codes) % len(order)] - sum(sizes[: processes.rank()])
-        own = ((order >= 0) & (order < len(latents))).nonzero().squeeze(1)
+        order = torch.randperm(total, generator=generator)
+        order = order[torch.arange(self.num_codes) % total].to(latents.device)
+        numbers = torch.arange(len(places), device=latents.device)
+        own = torch.full((total,), -1, device=latents.device).scatter(0, places, numbers)[order]
+        there = (own >= 0).nonzero().squeeze(1)
         picked = latents.new_zeros(self.num_codes, self.dim)
-        picked[own.to(latents.device)] = latents[order[own].to(latents.device)]
+        picked[there] = latents[own[there]]
         processes.sum_over_all(picked)
-        if sum(sizes) < self.num_codes:
+        if total < self.num_codes:
             noise = torch.randn(self.num_codes, self.dim, generator=generator)
             picked = picked + noise.to(picked) * (0.01 / math.sqrt(self.dim))
         return picked
