@@ -51,7 +51,6 @@ class GeneratorModule(pl.LightningModule):
         self.generator, self.optim = generator.train(), optim  # Lightning would leave a loaded model in evaluation mode
         self._producer = SignProducer(generator, tokenizer)  # no torch module: checkpoints leave the tokenizer out
         self.label_smoothing, self.generation, self.generate_every = label_smoothing, generation, generate_every
-        self._producers = [self._producer] if generation is None else [self._producer, generation.producer]
         self.monitor, self.monitor_mode = None if generation is None else "val/DTW_JPE", "min"
         if checkpointing:
             mbart = generator.mbart  # transformers has renamed it since 5.17
@@ -77,8 +76,9 @@ class GeneratorModule(pl.LightningModule):
             return
         layers = [*generator.mbart.encoder.layers, *generator.mbart.decoder.layers]
         twin = sharding.divide(generator, layers, ["translation", "idle"], strategy.root_device, [generator.source])
-        for producer in self._producers:
-            producer.generator = twin
+        self._producer.generator = twin
+        if self.generation is not None:
+            self.generation.producer.generator = twin
 
     @contextmanager
     def signing(self) -> Iterator[None]:
@@ -142,7 +142,7 @@ class GeneratorModule(pl.LightningModule):
         self.means[stage].add(values, output.count)
         loss = output.loss
         if stage == "train":
-            loss = loss * processes.share(torch.as_tensor(output.count, device=self.device))
+            loss = loss * processes.share(torch.full((), output.count, device=self.device))
         # the processes wait for the gradient of every parameter, and the heads of the codes take no part in this loss
         return loss + no_loss(self.generator.heads)
 
