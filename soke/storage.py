@@ -126,6 +126,14 @@ def folder_hash(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def program_hash() -> str:
+    """12 hex digits that change with any line of this package."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:

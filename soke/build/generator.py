@@ -37,6 +37,7 @@ from soke.tokenizer.tokenizer import SignTokenizer
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.data.datamodule import SignDataModule
     from soke.evaluation.outcome import Evaluation
+    from soke.evaluation.unfinished import Unfinished
     from soke.generator.module import GeneratorModule
 
 log = logging.getLogger(__name__)
@@ -65,25 +66,29 @@ def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[s
     return {corpus.name: partial(translate, language=corpus.language) for corpus in corpora_of(config)}
 
 
-def scores(producer: SignProducer, config: Config, world: World) -> Evaluation:
+def scores(
+    producer: SignProducer, config: Config, world: World, unfinished: Unfinished | None = None
+) -> Evaluation:
     """Of text to motion."""
     from soke.build.policy import examiners
     from soke.build.testing import evaluation_setting
     from soke.evaluation.rows import generation
     from soke.tokenizer.reconstruction import Reconstruction
 
-    setting = evaluation_setting(config, world, examiners(producer.generator.spec))
+    setting = evaluation_setting(config, world, examiners(producer.generator.spec), unfinished)
     return generation(producer, setting, partial(Reconstruction, producer.tokenizer))
 
 
 def translation_scores(
-    translators: dict[str, Callable[[Sequence[Motion]], list[str]]], config: Config, world: World
+    translators: dict[str, Callable[[Sequence[Motion]], list[str]]], config: Config, world: World,
+    unfinished: Unfinished | None = None,
 ) -> Evaluation:
     """Of motion to text."""
     from soke.build.testing import evaluation_setting
     from soke.evaluation.rows import translation
 
-    return translation(translators, "generator", layout_of(config), evaluation_setting(config, world))
+    setting = evaluation_setting(config, world, unfinished=unfinished)
+    return translation(translators, "generator", layout_of(config), setting)
 
 
 def conditions(config: Config) -> dict[str, object]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.data.datamodule import SignDataModule
     from soke.data.dataset import MotionSample
     from soke.evaluation.outcome import Evaluation
+    from soke.evaluation.unfinished import Unfinished
     from soke.regressor.module import RegressorModule
 
 log = logging.getLogger(__name__)
@@ -136,7 +137,9 @@ def training_module(config: Config, data: SignDataModule) -> RegressorModule:
     return RegressorModule(regressor, config.train.optim, objectives, score, config.eval.generate_every)
 
 
-def scores(producer: RegressorProducer, config: Config, world: World) -> Evaluation:
+def scores(
+    producer: RegressorProducer, config: Config, world: World, unfinished: Unfinished | None = None
+) -> Evaluation:
     """Of text to motion, with a mean pose as a floor."""
     from soke.build.testing import evaluation_setting
     from soke.build.translation import readers_of
@@ -146,8 +149,8 @@ def scores(producer: RegressorProducer, config: Config, world: World) -> Evaluat
     def mean_pose(signers):
         return MeanPose(producer.regressor.statistics.mean, producer.layout, producer.conditions, signers)
 
-    evaluation = generation(producer, evaluation_setting(config, world, readers_of), floor=mean_pose)
-    made, cut = (sum(world.gathered([count])) for count in (producer.made, producer.cut))
+    evaluation = generation(producer, evaluation_setting(config, world, readers_of, unfinished), floor=mean_pose)
+    made, cut = (sum(world.gathered([count])) for count in map(producer.counts.get, ("made", "cut")))
     if cut:
         evaluation.table.notes.append(
             f"the counter of {cut} of {made} motions did not end; they are cut after {producer.max_frames} frames"

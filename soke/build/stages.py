@@ -47,6 +47,8 @@ class Task:
     conditions: (config) -> what the numbers depend on besides models, clips and metrics, in plain types
     time:       (model, config, folder) -> None: times the production of motion; None: there is none to be timed
     below:      folder of the results, below <RESULTS>/<NAME>
+    goes_on:    whether a test that was broken off goes on where it was: `score` is also given `unfinished`, see
+                `soke.evaluation.unfinished`
     """
 
     load: Callable[[Config], Any]
@@ -54,6 +56,7 @@ class Task:
     conditions: Callable[[Config], dict[str, object]] = lambda config: {}
     time: Callable[..., None] | None = None
     below: tuple[str, ...] = ()
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,12 @@ STAGES: dict[str, Stage] = {
         module=Late("soke.build.generator.training_module"),
         test=Task(
             Late("soke.build.generator.trained_producer"), Late("soke.build.generator.scores"),
-            Late("soke.build.generator.conditions"), Late("soke.build.generator.time"),
+            Late("soke.build.generator.conditions"), Late("soke.build.generator.time"), goes_on=True,
         ),
         tasks={
             "m2t": Task(
                 Late("soke.build.generator.translators"), Late("soke.build.generator.translation_scores"),
-                Late("soke.build.generator.translation_conditions"), below=("m2t",),
+                Late("soke.build.generator.translation_conditions"), below=("m2t",), goes_on=True,
             ),
         },
         exports=Late("soke.build.tokenizer.exports"),
@@ -126,7 +129,7 @@ STAGES: dict[str, Stage] = {
         module=Late("soke.build.regressor.training_module"),
         test=Task(
             Late("soke.build.regressor.trained_producer"), Late("soke.build.regressor.scores"),
-            Late("soke.build.regressor.conditions"), Late("soke.build.regressor.time"),
+            Late("soke.build.regressor.conditions"), Late("soke.build.regressor.time"), goes_on=True,
         ),
         exports=Late("soke.build.tokenizer.exports"),
         trained_by=(
@@ -139,7 +142,7 @@ STAGES: dict[str, Stage] = {
     "translation": Stage(
         data=Late("soke.build.data.motion_data"),
         module=Late("soke.build.translation.training_module"),
-        test=Task(Late("soke.build.translation.translators"), Late("soke.build.translation.scores")),
+        test=Task(Late("soke.build.translation.translators"), Late("soke.build.translation.scores"), goes_on=True),
         exports=Late("soke.build.translation.exports"),
         trained_by=(
             "SEED", "TRAIN.*", "DATASET.*", "AUGMENT.*", *_LAYOUT, "TOKENIZER.DOWNSAMPLE", "TRANSLATION.*",

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Callable, Mapping, Sequence
+
+import torch
 
 from soke import __version__
 from soke.build.body import scored_body
 from soke.build.data import corpora_of
-from soke.build.devices import start_processes
+from soke.build.devices import device_of, start_processes
 from soke.build.stages import Stage, Task, stage_of
 from soke.data.clip import Corpus
 from soke.errors import UserError
 from soke.evaluation.protocols import Reader
 from soke.evaluation.references import Setting
+from soke.evaluation.unfinished import Unfinished
 from soke.run import folders
-from soke.run.config import Config
+from soke.run.config import Config, to_plain
 from soke.run.processes import World
-from soke.storage import folder_hash
+from soke.storage import folder_hash, program_hash
 
 
 def run(config: Config, task_name: str, out_dir: str | None, count_time: bool) -> None:
     """Loads the trained model, scores it in as many processes as there are devices, prints the main scores and saves
-    all. The arguments are those of test.py."""
+    all. One that was broken off goes on, to the same numbers. The arguments are those of test.py."""
     stage = stage_of(config)
     task = stage.task(task_name)
     if count_time and task.time is None:
@@ -30,12 +34,17 @@ def run(config: Config, task_name: str, out_dir: str | None, count_time: bool) -
     config, world = start_processes(config)
     model = task.load(config)
     folder = folders.results_folder(config, out_dir, stage.model_keys, *task.below)
-    evaluation = task.score(model, config, world).gather(world)
+    conditions = world.of_first(lambda: conditions_of(config, stage, task))
+    unfinished = Unfinished(folder / "unfinished", {**conditions, **_circumstances(config)})
+    world.of_first(unfinished.begin)
+    kept = {"unfinished": unfinished} if task.goes_on else {}
+    evaluation = task.score(model, config, world, **kept).gather(world)
     if world.rank > 0:
         return
-    evaluation.table.conditions = conditions_of(config, stage, task)
+    evaluation.table.conditions = conditions
     folders.replace_results(folder, config)
     evaluation.save(folder, predictions=config.test.save_predictions)
+    unfinished.end()
     evaluation.table.print_summary(evaluation.summary)
     if count_time:
         task.time(model, config, folder)
@@ -53,13 +62,25 @@ def conditions_of(config: Config, stage: Stage, task: Task) -> dict[str, object]
     }
 
 
+def _circumstances(config: Config) -> dict[str, object]:
+    """What else may change the last digit of what a model produces, in plain types."""
+    device = device_of(config)
+    gpu = torch.cuda.get_device_name(device) if device != "cpu" else ""
+    return {
+        "test": to_plain(config.test), "program": program_hash(), "torch": torch.__version__, "device": [device, gpu],
+        "transformers": version("transformers"), "threads": torch.get_num_threads(),
+        "matmul": torch.get_float32_matmul_precision(),
+    }
+
+
 def evaluation_setting(
     config: Config, world: World = World(),
     readers: Callable[[Config, Sequence[Corpus]], Mapping[str, Reader]] = lambda config, corpora: {},
+    unfinished: Unfinished | None = None,
 ) -> Setting:
-    """readers: corpora -> what reads the motions that are made for them"""
+    """readers: corpora -> what reads the motions that are made for them; unfinished: see `Setting`"""
     chosen = corpora_of(config)
     return Setting(
         chosen, scored_body(config), config.dataset, config.metric, config.test, config.tokenizer.frames(1),
-        readers(config, chosen), world,
+        readers(config, chosen), world, unfinished,
     )

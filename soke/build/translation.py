@@ -25,6 +25,7 @@ from soke.translation.translator import CONFIG_FILE
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.data.datamodule import SignDataModule
     from soke.evaluation.outcome import Evaluation
+    from soke.evaluation.unfinished import Unfinished
     from soke.translation.module import TranslationModule
 
 log = logging.getLogger(__name__)
@@ -124,12 +125,14 @@ def exports(config: Config) -> dict[str, Path]:
 
 
 def scores(
-    translators: dict[str, Callable[[Sequence[Motion]], list[str]]], config: Config, world: World
+    translators: dict[str, Callable[[Sequence[Motion]], list[str]]], config: Config, world: World,
+    unfinished: Unfinished | None = None,
 ) -> Evaluation:
     from soke.build.testing import evaluation_setting
     from soke.evaluation.rows import translation
 
-    return translation(translators, "back-translation model", layout_of(config), evaluation_setting(config, world))
+    setting = evaluation_setting(config, world, unfinished=unfinished)
+    return translation(translators, "back-translation model", layout_of(config), setting)
 
 
 def _translator(config: Config, corpus: Corpus) -> BackTranslator:

@@ -37,6 +37,9 @@ class Producer(Protocol):
     layout:     which of a reference's joints and coefficients it can move; it is compared with these
     conditions: what its scores depend on, for their signatures: `layout`, the layout's hash, and where features are
                 normalised `statistics`, the hash of theirs
+
+    One that counts what it does, for a test to tell, has `counts`, a Counter, in which a test that goes on adds what it
+    counted before it was broken off. What it makes of a sentence depends on no other that it has made something of.
     """
 
     @property

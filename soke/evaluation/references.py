@@ -17,6 +17,7 @@ from soke.data.settings import Dataset
 from soke.errors import UserError
 from soke.evaluation.protocols import Producer, Reader, Sentence
 from soke.evaluation.settings import Metric
+from soke.evaluation.unfinished import Unfinished
 from soke.run.processes import World
 from soke.run.settings import Test
 
@@ -40,6 +41,7 @@ class Setting:
     multiple: every reference's length is a multiple of it: of a tokenizer's frames per step, so that it can keep them
               all
     readers:  corpus -> what reads the motions that are made for it
+    unfinished: what this test has produced before it was broken off, and where it keeps what it produces; None: nowhere
     world:    the processes that test together, and which of them this is
     """
 
@@ -51,6 +53,7 @@ class Setting:
     multiple: int = 1
     readers: Mapping[str, Reader] = field(default_factory=dict)
     world: World = World()
+    unfinished: Unfinished | None = None
 
     @property
     def split(self) -> str:
@@ -106,9 +109,26 @@ class References:
                 )
         return made
 
-    def produced_by(self, producer: Producer, work: str = "produce") -> list[Motion]:
-        """The producer's motion for each of the clips."""
-        return self.by_block(producer.produce, self.clips, work)
+    def produced_by(
+        self, producer: Producer, work: str = "produce", unfinished: Unfinished | None = None
+    ) -> list[Motion]:
+        """The producer's motion for each of the clips.
+
+        unfinished: what has been produced before, and where it is kept; None: nowhere
+        """
+        if unfinished is None:
+            return self.by_block(producer.produce, self.clips, work)
+        pairs = list(zip(self.clips, self.motions))
+        return self.by_block(lambda block: unfinished.produced(producer, *zip(*block)), pairs, work)
+
+    def translated_by(
+        self, name: str, translate: Callable[[Sequence[Motion]], list[str]], unfinished: Unfinished | None
+    ) -> list[str]:
+        """A translator's text for each of the motions; name: of its row. unfinished: as of `produced_by`"""
+        if unfinished is None:
+            return self.by_block(translate, self.motions, "translate")
+        pairs = list(zip(self.clips, self.motions))
+        return self.by_block(lambda block: unfinished.translated(name, translate, *zip(*block)), pairs, "translate")
 
 
 def read_references(corpus: Corpus, layout: MotionLayout, setting: Setting) -> References:

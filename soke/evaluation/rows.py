@@ -49,7 +49,7 @@ def generation(
         references = read_references(corpus, producer.layout, setting)
         evaluation.skipped += references.skipped
         log.info("generating %d sentences of %s", len(references.clips), corpus.name)
-        produced, upper, lower = references.produced_by(producer, "generate"), {}, {}
+        produced, upper, lower = references.produced_by(producer, "generate", setting.unfinished), {}, {}
         if ceiling is not None:
             best = _comparable(ceiling(references), producer)
             table.first, upper = (GROUND_TRUTH, best.name), {best.name: references.produced_by(best, "reconstruct")}
@@ -86,7 +86,7 @@ def translation(
         references = read_references(corpus, layout, setting)
         evaluation.skipped += references.skipped
         log.info("translating %d clips of %s", len(references.clips), corpus.name)
-        texts = references.by_block(translators[corpus.name], references.motions, "translate")
+        texts = references.translated_by(name, translators[corpus.name], setting.unfinished)
         rows = {name: texts, SHUFFLED.format(name): _shuffled(references, texts, setting.world)}
         score_texts(references, rows, None, setting, evaluation)
     return evaluation

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from soke.body.layout import MotionLayout
@@ -26,7 +27,7 @@ class RegressorProducer:
                 None: free timing
     warns:      whether the log says, once, that motions are cut because their counter does not end
 
-    made, cut:  how many motions it has made, and how many of them were cut
+    counts:     of motions that it has `made`, and those of them that were `cut`
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class RegressorProducer:
     ):
         self.regressor, self.batch_size, self.max_frames = regressor, batch_size, max_frames
         self.references, self.warns = references, warns
-        self.made = self.cut = 0
+        self.counts = Counter(made=0, cut=0)
 
     @property
     def name(self) -> str:
@@ -103,9 +104,9 @@ class RegressorProducer:
 
     def _count(self, ended: Sequence[bool]) -> None:
         cut = len(ended) - sum(ended)
-        if cut and not self.cut and self.warns:
+        if cut and not self.counts["cut"] and self.warns:
             log.warning(
                 "the counter of %d of %d motions has not ended after %d frames (`max_frames`), where they are "
                 "cut", cut, len(ended), self.max_frames,
             )
-        self.made, self.cut = self.made + len(ended), self.cut + cut
+        self.counts.update(made=len(ended), cut=cut)

@@ -20,8 +20,10 @@ from torch.utils.data import DataLoader
 import soke.run.settings
 import test as test_entry
 import train
+from soke.body import Motion
 from soke.build.stages import STAGES, Stage, Task, producer_of, stage_of, tokenizer_of
 from soke.build.trainer import train as train_model
+from soke.data.clip import Clip
 from soke.errors import UserError
 from soke.run.config import ROOT, Config, load_config
 from soke.run.folders import export_folder
@@ -200,6 +202,53 @@ def test_a_row_more_is_a_stage_more(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="which signs nothing"):
         producer_of(load_config("configs/deto.yaml", overrides=settings))
     assert stage_of(load_config("configs/deto.yaml", overrides=settings)) is TOY
+
+
+def test_a_test_that_was_broken_off_goes_on_where_the_same_is_tested(tmp_path, monkeypatch):
+    """What it has produced is used with these models and settings alone, and gone when the table is written."""
+    made: list[str] = []
+
+    def score(model, config, world, unfinished) -> Number:
+        motion = Motion.rest(4, 24.0)
+        for number in range(3):
+            if number == breaks_at:
+                raise KeyboardInterrupt
+            clip = Clip(f"c{number}", "own", "test", "ASL", "rain", tmp_path, 24.0)
+            unfinished.translated("toy", lambda motions: made.append(clip.name) or ["rain"], [clip], [motion])
+        return Number(model)
+
+    monkeypatch.setitem(STAGES, "toy", replace(TOY, test=Task(TOY.test.load, score, goes_on=True)))
+    monkeypatch.setattr(soke.run.settings, "STAGES", tuple(STAGES))
+    for twin in ("one", "two"):
+        folder = tmp_path / "toy" / "numbers" / twin / "toy"
+        folder.mkdir(parents=True)
+        (folder / "number.txt").write_text("1.5")
+    settings = ["TRAIN.STAGE=toy", "NAME=numbers", f"FOLDER={tmp_path}", f"RESULTS={tmp_path}/results", "ACCELERATOR=cpu"]
+
+    def run(*more: str) -> list[str]:
+        made.clear()
+        test_entry.main(["--cfg", "configs/deto.yaml", *settings, "DEVICE=1", *more])
+        return list(made)
+
+    breaks_at, kept = 2, tmp_path / "results" / "numbers" / "unfinished"
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert made == ["c0", "c1"] and len(list(kept.rglob("*.json"))) == 2
+    with pytest.raises(KeyboardInterrupt):
+        run("TEST.BATCH_SIZE=7")
+    assert made == ["c0", "c1"]  # made in other batches, they are other motions
+    breaks_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    breaks_at = 3
+    assert run() == ["c1", "c2"]
+    assert not kept.exists() and (tmp_path / "results" / "numbers" / "conditions.csv").is_file()
+    breaks_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    (folder / "number.txt").write_text("2.5")  # another model
+    breaks_at = 3
+    assert run() == ["c0", "c1", "c2"]
 
 
 def test_signing_a_sentence_loads_neither_trainers_nor_metrics():

@@ -104,7 +104,7 @@ def test_a_producer_keeps_order_rates_and_its_maker(caplog):
     assert {motion.made_by for motion in motions} == {f"regressor {model.hash}"}
     for sentence, motion in zip(sentences, motions):
         torch.testing.assert_close(producer.produce([sentence])[0].rotations, motion.rotations, atol=2e-5, rtol=1e-5)
-    assert producer.cut > 1 and producer.made == 7
+    assert producer.counts["cut"] > 1 and producer.counts["made"] == 7
     assert len([record for record in caplog.records if "has not ended after 5 frames" in record.message]) == 1
 
 
