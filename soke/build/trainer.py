@@ -16,6 +16,7 @@ from soke.build.stages import Stage
 from soke.build.strategies import strategy_of
 from soke.errors import UserError
 from soke.run import folders
+from soke.run.averaging import MovingAverage
 from soke.run.callbacks import BatchSeed, FiniteWeights, StepSchedule
 from soke.run.config import Config, to_plain
 from soke.run.parameters import Still, freeze
@@ -68,6 +69,8 @@ def new_trainer(
         TQDMProgressBar(refresh_rate=_BAR_BATCHES), *callbacks,
     ]
     callbacks.append(Selection(score, config.train.optim, bool(config.eval.monitor)))
+    if config.train.average:
+        callbacks.append(MovingAverage(config.train.average))
     if config.eval.patience:
         callbacks.append(Patience(score, module.monitor_mode, config.eval.patience))
     for submodule, monitor in folders.monitors(module).items():

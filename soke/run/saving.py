@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from pytorch_lightning.utilities import move_data_to_device
 
 from soke.errors import UserError
 from soke.run import processes
+from soke.run.averaging import averages_in
 from soke.run.settings import Save
 
 
@@ -49,17 +51,22 @@ class Checkpoints(Checkpoint):
 
     def _save(self, trainer: pl.Trainer) -> None:
         self._due = False
-        trainer.save_checkpoint(self.file, self.settings.optimizer == "none")
+        _write(trainer, self.file, self.settings.optimizer == "none")
         if not self.settings.keep:
             return
         copy = self.file.with_name(f"epoch_{trainer.current_epoch}.step_{trainer.global_step}.ckpt")
         if self.settings.optimizer == "last":
-            trainer.save_checkpoint(copy, True)
+            _write(trainer, copy, True)
         elif trainer.is_global_zero:
             _link(self.file, copy)
         if trainer.is_global_zero and self.settings.keep > 0:
             for old in kept(self.file.parent)[: -self.settings.keep]:
                 old.unlink()
+
+
+def _write(trainer: pl.Trainer, file: Path, weights_only: bool) -> None:
+    with averages_in(trainer) if weights_only else nullcontext():  # else the average sees to it by itself
+        trainer.save_checkpoint(file, weights_only)
 
 
 def kept(folder: Path) -> list[Path]:
@@ -91,7 +98,8 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self.monitor in trainer.callback_metrics:  # ModelCheckpoint raises an error where there was no score yet
-            super().on_validation_end(trainer, module)
+            with averages_in(trainer):
+                super().on_validation_end(trainer, module)
 
 
 class Running(Protocol):

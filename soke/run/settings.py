@@ -105,6 +105,7 @@ class Train(Settings):
     tf32: bool
     compile: bool
     grad_clip: float
+    average: float
     accumulate: int
     checkpointing: bool
     label_smoothing: float
@@ -122,6 +123,8 @@ class Train(Settings):
             found.append(f"`stage` is {self.stage!r}, but must be one of {', '.join(STAGES)}{near(self.stage, STAGES)}")
         if not self.grad_clip >= 0:
             found.append(f"`grad_clip` must be a gradient norm, or 0 for no clipping, not {self.grad_clip}")
+        if not 0 <= self.average < 1:
+            found.append(f"`average` must be a decay below 1, 0.999 for instance, or 0 for no average, not {self.average}")
         if not 0 <= self.label_smoothing < 1:
             found.append(f"`label_smoothing` must be at least 0 and below 1, not {self.label_smoothing}")
         if self.init_language and not self.init:

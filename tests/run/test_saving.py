@@ -112,7 +112,8 @@ def resumed_is_whole(folder: Path, *overrides: str, broken_at: int) -> None:
     begun = saved(folder / "broken")["global_step"]
     again = trained(folder / "broken", *overrides, resume=LAST)
     assert int(again.seen) == int(whole.seen) == 4 * BATCHES
-    assert all(torch.equal(ours, theirs) for ours, theirs in zip(again.state_dict().values(), whole.state_dict().values()))
+    states = zip(again.state_dict().values(), whole.state_dict().values())
+    assert all(torch.equal(ours, theirs) for ours, theirs in states)
     assert again.logged == whole.logged[-len(again.logged) :]
     assert again.rates == whole.rates[-len(again.rates) :] and len(again.rates) <= 4 * BATCHES - begun
     ends = [saved(folder / name) for name in ("whole", "broken")]
