@@ -17,6 +17,7 @@ from soke.data.clip import Clip
 from soke.data.dataset import MotionSample, collate_motions
 from soke.data.statistics import compute_statistics
 from soke.run.config import load_config
+from soke.run.selecting import Selection
 from soke.run.settings import Optim
 from soke.settings import TransformerSettings
 from soke.text.words import Level
@@ -79,9 +80,11 @@ def fit(
     module: TranslationModule, train: DataLoader, val: DataLoader, epochs: int, resume: Path | None = None, **options
 ) -> pl.Trainer:
     """The trainer after training."""
+    followed = Selection(module.monitor, module.optim, stated=False)
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=epochs, logger=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, **{"enable_checkpointing": False, **options},
+        num_sanity_val_steps=0,
+        **{"enable_checkpointing": False, **options, "callbacks": [followed, *options.get("callbacks", [])]},
     )
     trainer.fit(module, train, val, ckpt_path=resume, weights_only=True)
     return trainer

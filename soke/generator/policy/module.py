@@ -67,7 +67,7 @@ class PolicyModule(GeneratorModule):
             start = self._validate_reward()["reward"]
             self._start = self._best = float(start)
             self.log("start/reward", start.float())
-        self._stop_if_over()
+        self.trainer.should_stop = self.trainer.should_stop or self._over  # of a run that continues
 
     def on_train_end(self) -> None:
         if self._best == self._start:
@@ -104,14 +104,16 @@ class PolicyModule(GeneratorModule):
             self._best, self._waited = reward, 0
             return
         self._waited += 1
-        self._stop_if_over()
-
-    def _stop_if_over(self) -> None:
-        if 0 < self.learner.settings.patience <= self._waited:
+        if self._over:
             log.warning(
-                "training stops: for %d validations the reward has not risen above %.4g", self._waited, self._best
+                "training stops: for %d validations the reward has not risen above %.4g, the last is %.4g", self._waited,
+                self._best, reward,
             )
             self.trainer.should_stop = True
+
+    @property
+    def _over(self) -> bool:
+        return 0 < self.learner.settings.patience <= self._waited
 
     def provenance(self) -> dict[str, Any]:
         return {**super().provenance(), "begun from": self.learner.begun_from}
