@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from soke.body.layout import MotionLayout
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
-from soke.generator.settings import Generator
+from soke.generator.settings import DROPOUTS, Generator
 from soke.run.changes import ABSENT, Changes, described
 from soke.run.config import Config, model_folder
 from soke.settings import Settings
@@ -32,11 +32,12 @@ def check_tokenizer(config: Config, parts: MotionLayout, tokenizer: SignTokenize
 def check_generator(
     config: Config, parts: MotionLayout, generator: SignGenerator, tokenizer: SignTokenizer, folder: Path
 ) -> None:
-    """Raises UserError as `check_tokenizer` does. GENERATOR.MBART, where training started, does not matter afterwards,
-    and GENERATOR.RETRIEVAL.SIMILAR may change with every test."""
+    """Raises UserError as `check_tokenizer` does. GENERATOR.MBART, where training started, and mBART's dropouts do not
+    matter afterwards, and GENERATOR.RETRIEVAL.SIMILAR may change with every test."""
     pairs, settings = _of_tokenizer(config, parts, tokenizer), generator.spec.settings
     made = _of_section("GENERATOR", settings, config.generator)
-    del made["GENERATOR.MBART"], made["GENERATOR.RETRIEVAL.SIMILAR"]
+    for key in ("MBART", "RETRIEVAL.SIMILAR", *(name.upper() for name in DROPOUTS)):
+        del made[f"GENERATOR.{key}"]
     for key in ("GENERATOR.RETRIEVAL.KEYWORDS", "GENERATOR.RETRIEVAL.WORD_CODES"):
         of, path = made[key]
         if not settings.retrieval.words or bool(path) == bool(of):  # which files they are is for their hash to tell
@@ -74,7 +75,10 @@ def check_features(config: Config, parts: MotionLayout, regressor: PoseRegressor
 def of_begun(asked: Generator, saved: Generator) -> Changes:
     """The settings in which a new generator differs from the one that its training begins from, and by which the same
     weights would output other codes."""
-    free = ("MBART", "TRANSLATION", "MAX_STEPS", "RETRIEVAL.DROP", "RETRIEVAL.KEYWORDS", "RETRIEVAL.WORD_CODES")
+    free = (
+        *(name.upper() for name in DROPOUTS), "MBART", "TRANSLATION", "MAX_STEPS", "RETRIEVAL.DROP", "RETRIEVAL.KEYWORDS",
+        "RETRIEVAL.WORD_CODES",
+    )
     pairs = _of_section("GENERATOR", saved, asked)
     return {
         key: (theirs, ours) for key, (theirs, ours) in pairs.items()

@@ -114,12 +114,15 @@ def time(producer: SignProducer, config: Config, folder: Path) -> None:
 
 def training_module(config: Config, data: SignDataModule) -> GeneratorModule:
     from soke.build import policy
+    from soke.generator.adapters import add_adapters
     from soke.generator.module import GeneratorModule
 
     tokenizer, read_by = named_tokenizer(config, "cpu"), policy.readers(config, data.corpora)
     generator = new_generator(config, tokenizer, data, [of for reader in read_by.values() for of in reader.lineage])
     if config.train.init:
         policy.begin(generator, config, tokenizer)
+    if config.train.lora is not None:
+        add_adapters(generator, config.train.lora)
     score = generation_score(
         config, data, lambda samples: SignProducer(generator, tokenizer, batch_size=config.eval.batch_size)
     )
@@ -154,7 +157,8 @@ def new_generator(
         settings, languages=list(dict.fromkeys(languages.values())), streams=tokenizer.streams,
         tokenizer_hash=tokenizer.hash, fps=fps, corpora=languages,
         locales=locales_of(chosen),
-        data=store.digest(data.dataset("train", "codes").clips), readers=sorted({*(begun.readers if begun else []), *readers}),
+        data=store.digest(data.dataset("train", "codes").clips),
+        readers=sorted({*(begun.readers if begun else []), *readers}),
     )
     with keyed():
         if folder is not None:

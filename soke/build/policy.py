@@ -102,8 +102,8 @@ def _refuse_examiner(rewarded: Sequence[str], tester: BackTranslator, corpus: st
     if set(rewarded) & set(tester.lineage):
         raise UserError(
             f"the back-translation model of {corpus} in METRIC.BACK_TRANSLATION is the one that rewards the generator in "
-            "training, or was trained from it, or both from another (POLICY.READER): its scores would be those of a test whose answers were known; train another one, "
-            "with another SEED and NAME, for one of the two"
+            "training, or was trained from it, or both from another (POLICY.READER): its scores would be those of a test "
+            "whose answers were known; train another one, with another SEED and NAME, for one of the two"
         )
 
 

@@ -59,8 +59,8 @@ def _signed(config: Config) -> Callable[[Clip], Motion | JointMotion]:
 
 def new_regressor(config: Config, data: SignDataModule) -> PoseRegressor:
     """With random weights, and the vocabularies of the training clips; or the one that TRAIN.INIT names, whose groups of
-    the corpora's sign languages go on, and which has new ones for those that it has not learnt. Raises UserError for clips that lack what is to be read of them, and for a
-    TRAIN.INIT that does not fit."""
+    the corpora's sign languages go on, and which has new ones for those that it has not learnt. Raises UserError for clips
+    that lack what is to be read of them, and for a TRAIN.INIT that does not fit."""
     if config.train.init:
         return _grown(config, data)
     parts, specs = layout_of(config), _specs(config, data)

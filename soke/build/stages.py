@@ -64,8 +64,8 @@ class Stage:
     """A kind of model, from its training to its test.
 
     data:       (config, folder) -> data module; clips that are skipped are listed in the folder
-    module:     (config, data module) -> the Lightning module that is trained, on the CPU; what trains or scores moves
-                to the device that the trainer gives each process
+    module:     (config, data module) -> the Lightning module that is trained, on the CPU; TRAIN.FREEZE names weights of
+                its `trained`; what trains or scores moves to the device that the trainer gives each process
     test:       what test.py does
     exports:    (config) -> the folders of the models that are tested, by their names
     trained_by: patterns of the keys without which a training would not have become what it is, among them whole

@@ -62,7 +62,9 @@ def require_layout(ours: MotionLayout, theirs: MotionLayout, folder: Path) -> No
     unlike = [f"{part} ({why})" for part, why in unlike_parts(ours, theirs).items()]
     absent = [f"{part} (PARTS has no such part)" for part in theirs.names if part not in ours.names]
     listed = ", ".join([*unlike, *absent]) or f"the order of the parts, {', '.join(theirs.names)}"
-    raise UserError(f"TRAIN.INIT: the model in {folder} sees other parts than PARTS has: {listed}; set PARTS as it was trained")
+    raise UserError(
+        f"TRAIN.INIT: the model in {folder} sees other parts than PARTS has: {listed}; set PARTS as it was trained"
+    )
 
 
 def kept_statistics(

@@ -52,8 +52,8 @@ def train(stage: Stage, config: Config, debug: bool) -> None:
 def new_trainer(
     run: folders.Run, module: pl.LightningModule, callbacks: Sequence[pl.Callback] = ()
 ) -> pl.Trainer:
-    """callbacks: further ones; module: has, besides, `monitor`, the score by which the exported checkpoint is chosen, see `folders.monitors`, and
-    `monitor_mode`, min or max"""
+    """callbacks: further ones; module: has, besides, `monitor`, the score by which the exported checkpoint is chosen, see
+    `folders.monitors`, and `monitor_mode`, min or max"""
     config = run.config
     continued = len(list(run.folder.glob("csv*")))  # a logger would delete the lines of the run that it continues
     loggers = [CSVLogger(run.folder, name="", version=f"csv.{continued}" if continued else "csv")]

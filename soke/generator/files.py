@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from soke import __version__
 from soke.data.recordings import Recording
@@ -61,26 +62,46 @@ def read_settings(folder: Path) -> tuple[GeneratorSpec, Signs, Keywords]:
 
 def load_weights(generator: nn.Module, folder: Path) -> None:
     """Raises UserError for a file that is missing or damaged, or of another generator."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_model
 
-    try:
+    with _readable(folder / WEIGHTS):
         load_model(generator, str(folder / WEIGHTS))
+
+
+def saved_weights(folder: Path) -> dict[str, Tensor]:
+    """Name -> weight. Raises UserError for a file that is missing or damaged."""
+    from safetensors.torch import load_file
+
+    with _readable(folder / WEIGHTS):
+        return load_file(folder / WEIGHTS)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]  # torch lists every weight that does not fit
-        raise UserError(f"{folder / WEIGHTS} cannot be read ({reason}): copy or fetch it again") from error
+        raise UserError(f"{path} cannot be read ({reason}): copy or fetch it again") from error
 
 
-def untrained_mbart(folder: Path) -> nn.Module:
-    """A transformers MBartModel of the size that the folder's config.json states."""
+def untrained_mbart(folder: Path, dropouts: Mapping[str, float] | None = None) -> nn.Module:
+    """A transformers MBartModel of the size that the folder's config.json states. dropouts: as of `trained_mbart`"""
     from transformers import MBartModel
 
-    return MBartModel(_mbart_config(folder))
+    return MBartModel(_mbart_config(folder, dropouts))
 
 
-def trained_mbart(folder: Path) -> nn.Module:
-    """The transformers MBartModel of a folder in mBART's format, in float32. Raises UserError when weights are missing
-    or cannot be read. Where there are safetensors, nothing else is read."""
+def trained_mbart(folder: Path, dropouts: Mapping[str, float] | None = None) -> nn.Module:
+    """The transformers MBartModel of a folder in mBART's format, in float32. Where there are safetensors, nothing else is
+    read.
+
+    dropouts: entries of its configuration that are others than in the folder
+
+    Raises UserError when weights are missing or cannot be read.
+    """
     from safetensors import SafetensorError
     from transformers import MBartModel, logging
 
@@ -89,7 +110,7 @@ def trained_mbart(folder: Path) -> nn.Module:
     logging.set_verbosity_error()  # it reports at length that a model without a text head has no text head
     try:
         mbart, report = MBartModel.from_pretrained(
-            str(folder), config=_mbart_config(folder), local_files_only=True, output_loading_info=True,
+            str(folder), config=_mbart_config(folder, dropouts), local_files_only=True, output_loading_info=True,
             dtype=torch.float32, use_safetensors=any(folder.glob("*.safetensors")) or None,
         )
     except (OSError, ValueError, SafetensorError) as error:
@@ -100,7 +121,7 @@ def trained_mbart(folder: Path) -> nn.Module:
     return mbart
 
 
-def _mbart_config(folder: Path) -> Any:
+def _mbart_config(folder: Path, dropouts: Mapping[str, float] | None = None) -> Any:
     """Raises UserError for one that is damaged, or names code by which the model is to be computed: kernels of the hub,
     which transformers would fetch and run."""
     from transformers import MBartConfig
@@ -112,7 +133,7 @@ def _mbart_config(folder: Path) -> Any:
     if named:
         raise UserError(f"{path} names code to be run, {named[0]}={content[named[0]]!r}: remove the key; {remedy}")
     try:
-        return MBartConfig.from_dict(content)
+        return MBartConfig.from_dict({**content, **(dropouts or {})})
     except Exception as error:  # of any wrong value
         raise UserError(f"{path} is no configuration of an mBART ({str(error).splitlines()[0]}); {remedy}") from error
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from soke.errors import UserError
-from soke.generator.files import MBART, WEIGHTS, read_settings, untrained_mbart
+from soke.generator.files import MBART, read_settings, saved_weights, untrained_mbart
 from soke.generator.model import SignGenerator
 from soke.generator.retrieval import Keywords, Signs
 from soke.generator.schemes import SCHEMES
@@ -25,7 +25,8 @@ def untrained(folder: Path, spec: GeneratorSpec, signs: Signs, keywords: Keyword
     """A generator of random weights with the mBART, and the text tokenizer, of the trained one in a folder. Raises
     UserError where there is none."""
     read_settings(folder)
-    return SignGenerator(spec, untrained_mbart(folder / MBART), load_text_tokenizer(folder / MBART), signs, keywords)
+    mbart = untrained_mbart(folder / MBART, spec.settings.dropouts)
+    return SignGenerator(spec, mbart, load_text_tokenizer(folder / MBART), signs, keywords)
 
 
 @torch.no_grad()
@@ -39,8 +40,6 @@ def begin_from(generator: SignGenerator, folder: Path, streams: Collection[str] 
     tokens' rows are. Raises UserError for a generator that speaks the codes of another tokenizer, if `streams` is None,
     whose text tokenizer is another, or whose mBART has another width, and where there is none.
     """
-    from safetensors.torch import load_file
-
     folder = Path(folder)
     spec, _, _ = read_settings(folder)
     _check(generator, spec, folder, streams is None)
@@ -48,7 +47,7 @@ def begin_from(generator: SignGenerator, folder: Path, streams: Collection[str] 
         name for name, size in spec.streams.items()
         if generator.spec.streams.get(name) == size and (streams is None or name in streams)
     ]
-    theirs, ours = load_file(folder / WEIGHTS), generator.state_dict()
+    theirs, ours = saved_weights(folder), generator.state_dict()
     table = generator.mbart.shared.weight
     covered: set[int] = set()
     left = []

@@ -383,7 +383,7 @@ class SignGenerator(nn.Module):
     ) -> SignGenerator:
         """A generator to be trained, from a folder in mBART's format. Raises UserError when files are missing."""
         text_tokenizer = load_text_tokenizer(folder)
-        return cls(spec, trained_mbart(folder), text_tokenizer, signs, keywords)
+        return cls(spec, trained_mbart(folder, spec.settings.dropouts), text_tokenizer, signs, keywords)
 
 
 @contextmanager

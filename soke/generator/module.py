@@ -16,6 +16,7 @@ from soke import __version__
 from soke.data.dataset import CodeBatch
 from soke.errors import UserError
 from soke.evaluation.validation import GENERATED, GenerationScore
+from soke.generator.adapters import merged
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.run import processes, sharding
@@ -56,6 +57,8 @@ class GeneratorModule(pl.LightningModule):
             mbart = generator.mbart  # transformers has renamed it since 5.17
             enable = getattr(mbart, "activation_checkpointing_enable", None) or mbart.gradient_checkpointing_enable
             enable({"use_reentrant": False})  # the other kind needs inputs with gradients, and fails with DDP
+        mbart = generator.mbart.config
+        self._drops_layers = mbart.encoder_layerdrop > 0 or mbart.decoder_layerdrop > 0
         names = [f"{kind}_{stream}" for kind in ("loss", "accuracy") for stream in generator.spec.streams]
         names += ["loss", "translation_loss", "translation_accuracy"]
         self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
@@ -93,7 +96,10 @@ class GeneratorModule(pl.LightningModule):
             self.generator = twin
 
     def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor:
-        return self._drawn()(batch, "train")
+        loss = self._drawn()(batch, "train")
+        if self._drops_layers:
+            loss = loss + no_loss(self.generator.mbart)  # DDP waits for the gradients of layers that were left out, too
+        return loss
 
     @in_float32
     def validation_step(self, batch: CodeBatch, batch_index: int) -> None:
@@ -188,7 +194,8 @@ class GeneratorModule(pl.LightningModule):
     def export(self, folder: Path) -> None:
         """Writes generator and tokenizer for `SignProducer.from_pretrained`; of several processes, the first does."""
         if self.global_rank == 0:
-            self._producer.save_pretrained(folder)
+            with merged(self.generator):
+                self._producer.save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
         """What the run's models are made of, in plain types."""

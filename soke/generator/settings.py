@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 from soke.settings import Settings, near
 
 Method = Literal["greedy", "sample", "beam"]
+DROPOUTS = ("dropout", "attention_dropout", "activation_dropout", "layerdrop")  # of mBART
 REWARDS = ("dtw", "codes", "bleu", "length", "smoothness")  # see soke/generator/policy/rewards.py
 
 
@@ -173,10 +174,15 @@ class Policy(Settings):
 
 @dataclass(frozen=True)
 class Generator(Settings):
+    takes_adapters: ClassVar[bool] = True
     augmented_by: ClassVar[tuple[str, ...]] = ("drop_step",)
     divides: ClassVar[bool] = True
 
     mbart: str
+    dropout: float | None
+    attention_dropout: float | None
+    activation_dropout: float | None
+    layerdrop: float | None
     decoding: Literal["multi_head", "sequential", "parallel"]
     prompts: Literal["language", "language_and_part"]
     heads: Literal["separate", "tied"]
@@ -188,7 +194,19 @@ class Generator(Settings):
     retrieval: Retrieval
 
     def problems(self) -> list[str]:
-        return self.no_share("translation") + self.below(1, "max_steps", "max_source")
+        found = self.no_share("translation") + self.below(1, "max_steps", "max_source")
+        for name in DROPOUTS:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                found.append(f"`{name}` must be at least 0 and below 1, or null, not {value}")
+        return found
+
+    @property
+    def dropouts(self) -> dict[str, float]:
+        """Those that are not mBART's own, under the names of its configuration."""
+        given = {name: getattr(self, name) for name in DROPOUTS[:-1]}
+        given |= dict.fromkeys(("encoder_layerdrop", "decoder_layerdrop"), self.layerdrop)
+        return {name: value for name, value in given.items() if value is not None}
 
     def training_problems(self, config: Any) -> list[str]:
         found, retrieval = config.tokenizer.misfit(config.parts), self.retrieval

@@ -27,10 +27,10 @@ def groups_of(model: nn.Module, settings: Optim) -> list[Any]:
         raise UserError("TRAIN.FREEZE leaves no weight that could learn: name fewer")
     if not settings.factors:
         return list(learning.values())
-    found = {pattern: _matched([pattern], learning, "TRAIN.OPTIM.FACTORS", "weights that learn") for pattern in settings.factors}
     factors = dict.fromkeys(learning, 1.0)
-    for pattern, names in found.items():  # the last that matches counts
-        factors |= dict.fromkeys(names, settings.factors[pattern])
+    for pattern, factor in settings.factors.items():  # the last that matches counts
+        matched = _matched([pattern], learning, "TRAIN.OPTIM.FACTORS", "weights that learn")
+        factors |= dict.fromkeys(matched, factor)
     return [
         {"params": [learning[name] for name in learning if factors[name] == factor], "lr": settings.lr * factor,
          "factor": factor}

@@ -100,4 +100,6 @@ def contradictions(config: Config) -> list[str]:
             f"TRAIN.STRATEGY is fsdp, but a model of stage {config.train.stage} is small: dividing it among processes "
             "saves next to no memory; set it to ddp"
         )
+    if config.train.lora is not None and not getattr(trained, "takes_adapters", False):
+        found.append(f"TRAIN.LORA is for generators, whose mBART is large; set it to null for stage {config.train.stage}")
     return found + (trained.training_problems(config) if isinstance(trained, Settings) else [])

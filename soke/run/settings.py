@@ -94,6 +94,29 @@ class Save(Settings):
 
 
 @dataclass(frozen=True)
+class Lora(Settings):
+    """Low-rank adapters (Hu et al. 2021): beside each target W stands (alpha / rank) B A, which alone is trained of it.
+
+    targets: names of linear layers, or ends of their dotted names
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    targets: list[str] = field(default_factory=lambda: ["q_proj", "v_proj"])
+
+    def problems(self) -> list[str]:
+        found = self.below(1, "rank")
+        if not 0 < self.alpha < math.inf:
+            found.append(f"`alpha` must be a number above 0, not {self.alpha}")
+        if not 0 <= self.dropout < 1:
+            found.append(f"`dropout` must be at least 0 and below 1, not {self.dropout}")
+        if not self.targets:
+            found.append("`targets` must name linear layers; without any nothing is adapted")
+        return found
+
+
+@dataclass(frozen=True)
 class Train(Settings):
     stage: str
     batch_size: int
@@ -112,6 +135,7 @@ class Train(Settings):
     init: str
     init_language: str
     freeze: list[str]
+    lora: Lora | None
     resume: str
     extend: bool
     save: Save

@@ -33,7 +33,8 @@ class StepLog(pl.Callback):
         if (trainer.global_step + 1) % self.every == 0:
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             norm = whole(nn.utils.get_total_norm(gradients))  # in every process, who may have a part each
-            self._logged = {"lr": optimizer.param_groups[0]["lr"] / optimizer.param_groups[0].get("factor", 1.0), "grad_norm": norm}
+            first = optimizer.param_groups[0]
+            self._logged = {"lr": first["lr"] / first.get("factor", 1.0), "grad_norm": norm}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int
