@@ -179,10 +179,6 @@ class Generator(Settings):
     divides: ClassVar[bool] = True
 
     mbart: str
-    dropout: float | None
-    attention_dropout: float | None
-    activation_dropout: float | None
-    layerdrop: float | None
     decoding: Literal["multi_head", "sequential", "parallel"]
     prompts: Literal["language", "language_and_part"]
     heads: Literal["separate", "tied"]
@@ -192,6 +188,10 @@ class Generator(Settings):
     max_source: int
     translation: float
     retrieval: Retrieval
+    dropout: float | None = None  # of mBART in training, as the three below; models of earlier versions do not have them
+    attention_dropout: float | None = None
+    activation_dropout: float | None = None
+    layerdrop: float | None = None
 
     def problems(self) -> list[str]:
         found = self.no_share("translation") + self.below(1, "max_steps", "max_source")

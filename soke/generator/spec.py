@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Mapping
 
 from soke.data.rates import rate_of
-from soke.generator.settings import DROPOUTS, Generator, Retrieval
+from soke.generator.settings import Generator, Retrieval
 from soke.text.locales import canonical, completed
 
 # What files written before the settings were saved whole may lack, and what was so then.
@@ -16,7 +16,7 @@ _ONCE = {
     "retrieval_similar": 0.0, "retrieval_recording": "first", "retrieval_keywords": "", "retrieval_word_codes": "",
     "retrieval_form": "interleaved", "retrieval_drop": 0.0,
 }
-_ADDED = {"prompts": "language", "text_head": "tied", **dict.fromkeys(DROPOUTS)}  # since then, and what was so before
+_ADDED = {"prompts": "language", "text_head": "tied"}  # since then, and what was so before
 
 
 @dataclass(frozen=True)

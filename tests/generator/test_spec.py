@@ -8,7 +8,7 @@ import pytest
 
 from soke.errors import UserError
 from soke.generator.files import read_settings
-from soke.generator.settings import Generator, Retrieval
+from soke.generator.settings import DROPOUTS, Generator, Retrieval
 from soke.generator.spec import GeneratorSpec
 from tests.generator.helpers import make_generator, make_spec
 
@@ -56,7 +56,8 @@ def test_a_generator_written_before_says_the_same(tmp_path):
     old = {
         "tied_heads": settings.pop("heads") == "tied", "max_pieces": settings.pop("max_source"), **settings, **retrieval
     }
-    del old["mbart"], old["prompts"], old["text_head"]
+    for later in ("mbart", "prompts", "text_head", *DROPOUTS):
+        del old[later]
     file.write_text(json.dumps({**saved, "spec": {**saved["spec"], **old}}), encoding="utf-8")
     loaded = type(model).from_pretrained(tmp_path / "now")
     assert loaded.spec == GeneratorSpec.from_plain({**model.spec.to_plain(), "settings": {
