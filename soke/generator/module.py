@@ -77,6 +77,11 @@ class GeneratorModule(pl.LightningModule):
         generator, strategy = self.generator, self.trainer.strategy
         if not isinstance(strategy, ModelParallelStrategy) or self._producer.generator is not generator:
             return
+        if self._drops_layers:
+            raise UserError(
+                "GENERATOR.LAYERDROP leaves out other layers in each process, which TRAIN.STRATEGY=fsdp puts together from "
+                "all: set it to 0, or TRAIN.STRATEGY to ddp"
+            )
         layers = [*generator.mbart.encoder.layers, *generator.mbart.decoder.layers]
         twin = sharding.divide(generator, layers, ["translation", "idle"], strategy.root_device, [generator.source])
         self._producer.generator = twin
