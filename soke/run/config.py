@@ -184,7 +184,7 @@ def _merged(below: DictConfig, layer: DictConfig, source: str) -> DictConfig:
             among = f"{', '.join(names) or 'none'}{near(unknown[0], names)}" if unknown else "entries without a name"
             raise UserError(f"{source}: {key} has no entry {', '.join(unknown)}, but {among}")
         layer[key] = [_changed(entry, changed.get(entry["name"])) for entry in entries]
-    return OmegaConf.merge(below, layer)
+    return OmegaConf.unsafe_merge(below, layer)  # `below` is needed no more, and to copy it takes longest
 
 
 def _changed(entry: DictConfig, change: Any) -> DictConfig:
