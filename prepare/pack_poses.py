@@ -1,8 +1,9 @@
 """Pack the pose frames of corpora: `python -m prepare.pack_poses --cfg configs/soke.yaml`.
 
 Each corpus and lexicon of the configuration gets a store, `packed` in its root (`packed_smplfx` of DATASET.FRAMES
-smplfx) or what its key PACKED names, which training then reads a hundred times faster than frame files. Interrupted, it continues; run again, it packs what is new,
-what has changed or could not be read before. The frame files may then be removed.
+smplfx) or what its key PACKED names, which training then reads a hundred times faster than frame files. Interrupted, it
+continues; run again, it packs what is new, what has changed or could not be read before. The frame files may then be
+removed. Several machines that see the same folders pack together, as they train together: NUM_NODES=2 DEVICE=1.
 """
 from __future__ import annotations
 
@@ -10,16 +11,19 @@ import argparse
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from soke.build.data import corpora_of, lexicon_of
+from soke.build.devices import start_processes
 from soke.data.base import FrameFolderCorpus, frame_files_alone
 from soke.data.clip import SPLITS, Clip
-from soke.data.fingerprints import Watch
+from soke.data.fingerprints import Fingerprint, Watch
 from soke.data.packed import (
     PackedStore,
     Shard,
@@ -32,7 +36,8 @@ from soke.data.packed import (
 )
 from soke.errors import UserError
 from soke.run import cli
-from soke.run.config import load_config
+from soke.run.config import Config, load_config
+from soke.run.processes import World
 
 _log = logging.getLogger(__name__)
 
@@ -54,13 +59,44 @@ class _Shards(Dataset):
             return error
 
 
-def pack(corpus: FrameFolderCorpus, folder: Path, workers: int) -> PackedStore:
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be packed, see `complete_store`; missing: the shards that are not there yet."""
+
+    shards: list[Shard]
+    missing: list[Shard]
+    sources: dict[str, str]
+    dropped: dict[str, Counter[str]]
+    lacking: dict[str, list[tuple[str, str, Fingerprint]]]
+
+
+def pack(corpus: FrameFolderCorpus, folder: Path, workers: int, world: World = World()) -> PackedStore:
     """Pack a corpus into `folder`; shards that are there already are kept where annotation and frame files are the
     same, splits without annotation are left out. A store whose frame files are all gone is left as it is.
+
+    workers: of this process
+    world:   the processes that pack together; every one of them must call it
 
     Raises UserError when there is nothing to pack, when some of a store's clips have no frame files any more, which
     packing would lose, and when a file cannot be written.
     """
+    plan = world.of_first(lambda: _planned(corpus, folder))
+    if plan is None:
+        return PackedStore(folder)
+    own, start = world.own(plan.missing), time.monotonic()
+    frames = sum(world.of_each(lambda: _packed(corpus, folder, own, workers)))
+    if plan.missing and world.rank == 0:
+        seconds = time.monotonic() - start
+        _log.info("%s: %d frames packed, %.0f frames/s", corpus.name, frames, frames / seconds)
+    form = corpus.form
+    rest = plan.shards, form.width, plan.sources, plan.dropped, plan.lacking, form.name
+    world.of_first(lambda: complete_store(folder, corpus.name, *rest) and None)
+    return PackedStore(folder)
+
+
+def _planned(corpus: FrameFolderCorpus, folder: Path) -> _Plan | None:
+    """None for a store that is left as it is; one that is to become another is taken out of use. Raises UserError as
+    `pack` does."""
     shards: list[Shard] = []
     sources: dict[str, str] = {}
     dropped, lacking, absent = {}, {}, []
@@ -83,7 +119,7 @@ def pack(corpus: FrameFolderCorpus, folder: Path, workers: int) -> PackedStore:
     kept = {(shard.split, item.name) for shard in shards for item in shard.items if isinstance(item, Clip)}
     if store is not None and not kept:
         _log.info("%s: no frame files are there any more; %s is left as it is", corpus.name, folder)
-        return store
+        return None
     if not kept:
         raise UserError(f"corpus {corpus.name}: there are no clips to pack in {corpus.root}; {' '.join(absent)}")
     if store is not None:
@@ -93,20 +129,20 @@ def pack(corpus: FrameFolderCorpus, folder: Path, workers: int) -> PackedStore:
     missing = [shard for shard in shards if not is_packed(folder, shard)]
     if missing:
         retire_index(folder)
-    progress = tqdm(total=sum(len(shard.items) for shard in missing), desc=f"pack {corpus.name}", unit="clip")
-    start, frames = time.monotonic(), 0
-    loader = DataLoader(_Shards(corpus, folder, missing), batch_size=None, num_workers=min(workers, len(missing)))
+    return _Plan(shards, missing, sources, dropped, lacking)
+
+
+def _packed(corpus: FrameFolderCorpus, folder: Path, shards: Sequence[Shard], workers: int) -> int:
+    """Packs shards; returns their number of frames."""
+    progress, frames = tqdm(total=sum(len(shard.items) for shard in shards), desc=f"pack {corpus.name}", unit="clip"), 0
+    loader = DataLoader(_Shards(corpus, folder, shards), batch_size=None, num_workers=min(workers, len(shards)))
     with progress:
-        for shard, packed in zip(missing, loader):
+        for shard, packed in zip(shards, loader):
             if isinstance(packed, UserError):
                 raise packed
             frames += packed
             progress.update(len(shard.items))
-    if missing:
-        seconds = time.monotonic() - start
-        _log.info("%s: %d frames packed, %.0f frames/s", corpus.name, frames, frames / seconds)
-    form = corpus.form
-    return complete_store(folder, corpus.name, shards, form.width, sources, dropped, lacking, form.name)
+    return frames
 
 
 def _readable(folder: Path) -> PackedStore | None:
@@ -144,6 +180,12 @@ def summary(store: PackedStore) -> str:
     )
 
 
+def _processes(config: Config) -> tuple[Config, World]:
+    """Starts DEVICE processes on each of NUM_NODES machines, one where it is no number: GPUs have nothing to do here."""
+    config = replace(config, accelerator="cpu", device=config.device if isinstance(config.device, int) else 1)
+    return start_processes(config) if config.device * config.num_nodes > 1 else (config, World())
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="prepare.pack_poses", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -153,14 +195,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; default: all cores")
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value")
     options = parser.parse_intermixed_args(arguments)
-    config = load_config(options.cfg, options.cfg_assets, options.overrides)
+    config, world = _processes(load_config(options.cfg, options.cfg_assets, options.overrides))
+    workers = max(options.workers // config.device, 1) if options.workers else 0
     with frame_files_alone():
         corpora = corpora_of(config, without_sentences=True)
         lexicon = lexicon_of(config, known=[corpus.language for corpus in corpora])
     for corpus in [*corpora, *([] if lexicon is None else [lexicon])]:
         if isinstance(corpus, FrameFolderCorpus):
-            print(summary(pack(corpus, corpus.packed, options.workers)))
-        else:
+            store = pack(corpus, corpus.packed, workers, world)
+            if world.rank == 0:
+                print(summary(store))
+        elif world.rank == 0:
             print(f"{corpus.name}: has no frame files; nothing to pack")
 
 

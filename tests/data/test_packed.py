@@ -39,6 +39,7 @@ from tests.data.writing import (
     write_how2sign_frames,
     write_phoenix,
 )
+from tests.worlds import together
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -487,3 +488,31 @@ def test_the_command_packs_again_after_the_annotation_has_changed(tmp_path, monk
         Phoenix14T(tmp_path / "corpus")
     pack_poses.main(config)
     assert [clip.text for clip in Phoenix14T(tmp_path / "corpus").clips("val")] == ["es schneit"]
+
+
+def test_several_processes_pack_the_bytes_of_one_and_what_one_left_is_continued(tmp_path):
+    """Five shards, of which one has a clip that cannot be read; a process that dies leaves a store that is not in use."""
+    write_phoenix(tmp_path / "corpus", {f"c{i}": 40 + i for i in range(9)})
+    (tmp_path / "corpus/dev/c4/images0003.pkl").write_bytes(b"")
+
+    def content(store: str) -> dict[str, bytes]:
+        folder = tmp_path / store
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def by(processes: int, store: str, killed: int | None = None) -> list[BaseException]:
+        return together(
+            lambda world: pack(Phoenix14T(tmp_path / "corpus"), tmp_path / store, 0, world), processes, killed
+        )
+
+    assert by(1, "alone") == []
+    assert len(content("alone")) == 2 * 5 + 1
+    for processes in (2, 3):
+        assert by(processes, f"by{processes}") == [] and content(f"by{processes}") == content("alone")
+    assert len(by(2, "broken", killed=2)) == 2
+    assert PackedStore.find(tmp_path / "broken") is None and content("broken")
+    for name in list(content("broken"))[:3]:  # as if it had died before
+        (tmp_path / "broken" / name).unlink()
+    assert by(2, "broken") == [] and content("broken") == content("alone")
+    (tmp_path / "corpus/phoenix14t.dev").unlink()
+    ended = by(2, "gone")  # all of them end, with the sentence of the first
+    assert len(ended) == 2 and all("no clips to pack" in str(error) for error in ended)

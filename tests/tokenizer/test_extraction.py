@@ -8,7 +8,6 @@ import pickle
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from threading import Barrier, BrokenBarrierError, Thread
 
 import numpy as np
 import pytest
@@ -30,6 +29,7 @@ from soke.tokenizer.extraction import extract_codes
 from soke.tokenizer.tokenizer import SignTokenizer
 from tests.data.writing import random_motion, write_entries, write_frames, write_how2sign, write_how2sign_frames
 from tests.tokenizer.helpers import small_tokenizer
+from tests.worlds import together
 
 LIMITS = (40, 400)
 FILES = {"train": "train", "val": "dev", "test": "test"}
@@ -290,46 +290,12 @@ def test_an_interrupted_extraction_continues(root, tokenizer, monkeypatch):
     assert len(CodesDataset([Phoenix14T(root / "german")], "val", CodeStore(root / "codes"))) == 2
 
 
-class Lockstep(World):
-    """One of several processes, each of which is a thread; `killed` is the meeting to which it does not come any more."""
-
-    def __init__(self, rank: int, size: int, barrier: Barrier, told: list, killed: int | None = None):
-        super().__init__(rank, size)
-        vars(self).update(barrier=barrier, told=told, killed=killed, meetings=0)
-
-    def gathered(self, items):
-        vars(self)["meetings"] += 1
-        if self.meetings == self.killed:
-            self.barrier.abort()
-            raise SystemExit
-        try:
-            self.told[self.rank] = list(items)
-            self.barrier.wait()
-            everyone = [item for of_one in self.told for item in of_one]
-            self.barrier.wait()
-        except BrokenBarrierError:
-            raise UserError("another process of this command has ended") from None
-        return everyone
-
-
-def together(root: Path, codes: str, processes: int, killed: int | None = None, **options) -> list[BaseException]:
-    """What ended each of them, if anything did."""
-    barrier, told, ended = Barrier(processes), [[]] * processes, []
+def by(root: Path, codes: str, processes: int, killed: int | None = None) -> list[BaseException]:
+    """What ended the processes that extract together, if anything did."""
     tokenizers = [small_tokenizer() for _ in range(processes)]
-
-    def work(rank: int) -> None:
-        world = Lockstep(rank, processes, barrier, told, killed if rank == 1 else None)
-        try:
-            extract(tokenizers[rank], root, codes=codes, batch_size=1, world=world, **options)
-        except (UserError, SystemExit) as error:
-            ended.append(error)
-
-    threads = [Thread(target=work, args=(rank,)) for rank in range(processes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return ended
+    return together(
+        lambda world: extract(tokenizers[world.rank], root, codes=codes, batch_size=1, world=world), processes, killed
+    )
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -338,26 +304,26 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_several_processes_write_the_bytes_of_one(root):
     (root / "german/own-val/images0007.pkl").write_bytes(b"")
-    assert together(root, "alone", 1) == []
+    assert by(root, "alone", 1) == []
     alone = content(root / "alone")
     assert len([name for name in alone if name.endswith(".npy")]) == 8 and "skipped_clips.txt" in alone
     for processes in (2, 3):
-        assert together(root, f"by{processes}", processes) == []
+        assert by(root, f"by{processes}", processes) == []
         assert content(root / f"by{processes}") == alone
 
 
 @pytest.mark.parametrize("killed", [2, 4, 6, 9, 11])
 def test_when_one_of_the_processes_dies_the_others_end_and_what_is_noted_is_whole(root, tokenizer, killed):
     """And however many go on, they write what an uninterrupted process writes, but for the order of what is noted."""
-    together(root, "alone", 1)
-    ended = together(root, "broken", 2, killed)
+    by(root, "alone", 1)
+    ended = by(root, "broken", 2, killed)
     assert sorted(type(error).__name__ for error in ended) == ["SystemExit", "UserError"]
     store = CodeStore(root / "broken")
     for corpus in (Phoenix14T(root / "german"), How2Sign(root / "american")):
         for clip in (clip for split in SPLITS for clip in corpus.clips(split)):
             if store.is_noted(clip):
                 assert torch.equal(store.read(clip), CodeStore(root / "alone").read(clip))
-    assert together(root, "broken", 2) == []
+    assert by(root, "broken", 2) == []
     alone, found = content(root / "alone"), content(root / "broken")
     assert {name: sorted(lines.split(b"\n")) for name, lines in found.items()} == {
         name: sorted(lines.split(b"\n")) for name, lines in alone.items()
