@@ -16,6 +16,7 @@ from soke.build.stages import Stage
 from soke.build.strategies import strategy_of
 from soke.errors import UserError
 from soke.run import folders
+from soke.run.accumulation import WeightedAccumulation
 from soke.run.averaging import MovingAverage
 from soke.run.callbacks import BatchSeed, FiniteWeights, StepSchedule
 from soke.run.config import Config, to_plain
@@ -68,6 +69,8 @@ def new_trainer(
         StepSchedule(config.train.optim, run.debug), Checkpoints(run.checkpoints / folders.LAST, config.train.save),
         TQDMProgressBar(refresh_rate=_BAR_BATCHES), *callbacks,
     ]
+    if config.train.accumulate > 1:
+        callbacks.insert(0, WeightedAccumulation(config.train.accumulate))  # before what looks at the gradients
     callbacks.append(Selection(score, config.train.optim, bool(config.eval.monitor)))
     if config.train.average:
         callbacks.append(MovingAverage(config.train.average))

@@ -188,6 +188,10 @@ class GeneratorModule(pl.LightningModule):
             if name.startswith("loss_"):
                 self.log(f"{stage}/perplexity_{name.removeprefix('loss_')}", mean.exp())
 
+    def size_of(self, batch: CodeBatch) -> torch.Tensor:
+        """Token steps, with the end of each clip."""
+        return (batch.lengths + 1).sum()
+
     @property
     def trained(self) -> nn.Module:
         """What the names of TRAIN.FREEZE are of."""

@@ -77,6 +77,10 @@ class RecognitionModule(pl.LightningModule):
             top.reset()
         self.log_dict(scores)
 
+    def size_of(self, batch: SignBatch) -> Tensor:
+        """Clips."""
+        return torch.tensor(len(batch.names))
+
     @property
     def trained(self) -> nn.Module:
         """What the names of TRAIN.FREEZE are of."""

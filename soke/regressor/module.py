@@ -115,6 +115,10 @@ class RegressorModule(pl.LightningModule):
             scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
             self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
 
+    def size_of(self, batch: MotionBatch) -> Tensor:
+        """Frames."""
+        return batch.lengths.sum()
+
     @property
     def trained(self) -> nn.Module:
         """What the names of TRAIN.FREEZE are of."""

@@ -124,6 +124,10 @@ class TokenizerModule(pl.LightningModule):
             self.log_dict({f"val/part_error_{part}": value for part, value in self._of_parts(self.part_errors).items()})
             self.part_errors.reset()
 
+    def size_of(self, batch: MotionBatch) -> Tensor:
+        """Frames."""
+        return batch.lengths.sum()
+
     @property
     def trained(self) -> nn.Module:
         """What the names of TRAIN.FREEZE are of."""

@@ -105,6 +105,10 @@ class TranslationModule(pl.LightningModule):
         if wer is not None:
             self.log("val/WER", wer)
 
+    def size_of(self, batch: MotionBatch) -> Tensor:
+        """Clips."""
+        return torch.tensor(len(batch.clips))
+
     @property
     def trained(self) -> nn.Module:
         """What the names of TRAIN.FREEZE are of."""

@@ -1,0 +1,50 @@
+"""Gradients of several batches, accumulated to those of one batch with all that they have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from soke.run import processes
+
+
+class WeightedAccumulation(pl.Callback):
+    """Weighs every batch of a step of the optimiser by its size; Lightning takes all for equal, and those that an epoch's
+    last step lacks for empty ones.
+
+    batches: of a step, TRAIN.ACCUMULATE
+
+    The module has `size_of(batch)`, [] what the loss of a batch is a mean of: frames, token steps or clips. Sizes are
+    those of all processes. The gradients are put right before they are clipped; the device is not waited for.
+    """
+
+    def __init__(self, batches: int):
+        self.batches = batches
+        self._begin()
+
+    def _begin(self) -> None:
+        self._first: Tensor | None = None  # size of the step's first batch that has one, the unit of the weights
+        self._sum: Tensor | float = 0.0
+        self._weight: Tensor | float = 0.0
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: int) -> None:
+        size = processes.mean_over_all(torch.as_tensor(module.size_of(batch), device=module.device).float())
+        unit = size if self._first is None else torch.where(self._first > 0, self._first, size)
+        self._first, self._weight = unit, size / unit.clamp(min=1.0)
+        self._sum = self._sum + self._weight
+
+    def on_before_backward(self, trainer: pl.Trainer, module: pl.LightningModule, loss: Tensor) -> None:
+        weight = self._weight
+        loss.register_hook(lambda gradient: gradient * weight.to(gradient))
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        factor = self.batches / torch.as_tensor(self._sum).clamp(min=1e-9)
+        if gradients:
+            torch._foreach_mul_(gradients, factor)
+        self._begin()
