@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import unicodedata
 from contextlib import contextmanager, suppress
@@ -64,7 +65,7 @@ def new_file(path: Path) -> Iterator[Path]:
     Raises UserError when it cannot be written: a full disk, a read-only folder.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")  # libraries choose the format by the suffix
+    temporary = path.with_name(f".{path.stem}.{_mark()}{path.suffix}")  # libraries choose the format by the suffix
     with _explained(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,9 +83,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises UserError when it cannot be written: a full disk, a read-only folder.
     """
     path = Path(path)
-    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{role}") for role in ("new", "old"))
-    for folder in (temporary, old):
-        shutil.rmtree(folder, ignore_errors=True)
+    temporary, old = (path.with_name(f".{path.name}.{_mark()}.{role}") for role in ("new", "old"))
     with _explained(path):
         try:
             temporary.mkdir(parents=True)
@@ -132,6 +131,11 @@ def program_hash() -> str:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _mark() -> str:
+    """Of this writing alone, among the processes of all machines that share a folder, whose numbers may be the same."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 @contextmanager

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from typing import Any
 
 import torch
 
+from soke.errors import UserError
 from soke.run.config import Config
 from soke.run.processes import World
 
@@ -16,8 +19,7 @@ def start_processes(config: Config) -> tuple[Config, World]:
     from lightning_fabric import Fabric  # seconds, which commands of one process do without
     from lightning_fabric.strategies import DDPStrategy
 
-    accelerator, devices = lightning_devices(config)
-    settings = {"accelerator": accelerator, "devices": devices, "num_nodes": config.num_nodes}
+    settings = lightning_devices(config)
     fabric = Fabric(**settings)
     if fabric.world_size > 1:  # what is exchanged is small and lies on the CPU
         fabric = Fabric(**settings, strategy=DDPStrategy(process_group_backend="gloo"))
@@ -34,9 +36,36 @@ def device_of(config: Config) -> str:
     return f"cuda:{config.device[0]}" if isinstance(config.device, list) and config.device else "cuda"
 
 
-def lightning_devices(config: Config) -> tuple[str, list[int] | int | str]:
-    """Lightning's accelerator and devices; on the CPU a list of ids means one process."""
+def lightning_devices(config: Config) -> dict[str, Any]:
+    """Lightning's accelerator, devices and num_nodes; on the CPU a list of ids means one process.
+
+    Processes that torchrun or srun has started are as many as it has started. Raises UserError where the configuration
+    asks for others.
+    """
     on_gpu = config.accelerator not in ("auto", "cpu") or (config.accelerator == "auto" and torch.cuda.is_available())
-    if not on_gpu and isinstance(config.device, list):
-        return "cpu", 1
-    return config.accelerator, config.device
+    listed = isinstance(config.device, list)
+    accelerator, devices = ("cpu", 1) if listed and not on_gpu else (config.accelerator, config.device)
+    found = _started()
+    if found is None:
+        return {"accelerator": accelerator, "devices": devices, "num_nodes": config.num_nodes}
+    starter, each, nodes = found
+    asked = len(config.device) if listed else config.device
+    if asked not in ("auto", each) or config.num_nodes not in (1, nodes):
+        raise UserError(
+            f"{starter} has started {each} processes on each of {nodes} machines, but DEVICE asks for {asked} and "
+            f"NUM_NODES for {config.num_nodes}: leave DEVICE=auto and NUM_NODES=1, which follow {starter}"
+        )
+    return {"accelerator": accelerator, "devices": devices if listed and on_gpu else each, "num_nodes": nodes}
+
+
+def _started() -> tuple[str, int, int] | None:
+    """Who has started this process as one of several, how many on each machine, on how many machines; None: nobody."""
+    from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
+    if TorchElasticEnvironment.detect():
+        world, each = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        return "torchrun", each, world // each
+    if SLURMEnvironment.detect():
+        nodes = int(os.environ.get("SLURM_NNODES", 1))
+        return "srun", int(os.environ["SLURM_NTASKS"]) // nodes, nodes
+    return None

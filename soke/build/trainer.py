@@ -20,9 +20,10 @@ from soke.run.accumulation import WeightedAccumulation
 from soke.run.averaging import MovingAverage
 from soke.run.callbacks import BatchSeed, FiniteWeights, StepSchedule
 from soke.run.config import Config, to_plain
+from soke.run.ending import ending_together
 from soke.run.parameters import Still, freeze
 from soke.run.precision import FastSteps
-from soke.run.saving import BestCheckpoint, Checkpoints, MidEpoch
+from soke.run.saving import BestCheckpoint, Checkpoints, MidEpoch, WholeFiles
 from soke.run.selecting import Patience, Selection, select
 from soke.run.watching import StepLog
 
@@ -45,9 +46,10 @@ def train(stage: Stage, config: Config, debug: bool) -> None:
         still = freeze(module.trained, run.config.train.freeze) if run.config.train.freeze else []
         folders.record(run.folder, "provenance", module.provenance())
         trainer = new_trainer(run, module, [Still(still)] if still else [])
-        folders.fit(run, trainer, module, data)
-        folders.record(run.folder, "data", data.facts())
-        folders.export(run, module, trainer)
+        with ending_together(trainer):
+            folders.fit(run, trainer, module, data)
+            folders.record(run.folder, "data", data.facts())
+            folders.export(run, module, trainer)
 
 
 def new_trainer(
@@ -79,10 +81,9 @@ def new_trainer(
     for submodule, monitor in folders.monitors(module).items():
         name = Path(folders.best_file(submodule)).stem
         callbacks.append(BestCheckpoint(run.checkpoints, name, monitor, module.monitor_mode))
-    accelerator, devices = lightning_devices(config)
     batches = dict.fromkeys(("limit_train_batches", "limit_val_batches"), folders.TRIAL_BATCHES) if run.debug else {}
     return pl.Trainer(
-        accelerator=accelerator, devices=devices, num_nodes=config.num_nodes, strategy=strategy_of(config),
+        **lightning_devices(config), strategy=strategy_of(config), plugins=[WholeFiles()],
         precision=config.train.precision, default_root_dir=run.folder,
         max_epochs=config.train.end_epoch, gradient_clip_val=config.train.grad_clip or None,
         accumulate_grad_batches=config.train.accumulate,

@@ -5,11 +5,13 @@ import argparse
 import logging
 import os
 import sys
+import time
 from typing import Callable, Sequence
 
 from soke.errors import UserError
 from soke.run.config import Config, keyed, load_config
 
+_FIRST_SPEAKS = 3.0  # seconds that other processes wait: those that end in the same error are ended by then
 _BATCH_SIZE_OF = {"train": "TRAIN.BATCH_SIZE", "test": "TEST.BATCH_SIZE"}
 
 
@@ -52,6 +54,12 @@ def parse(arguments: argparse.ArgumentParser, argv: Sequence[str] | None) -> tup
     return load_config(args.cfg, args.cfg_assets, overrides), args
 
 
+def _is_first() -> bool:
+    """Of the processes that Lightning, torchrun or srun has started."""
+    ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((rank for rank in ranks if rank), "0") == "0"
+
+
 def run(main: Callable[[], None]) -> None:
     """Runs an entry point: what the user can mend ends in one sentence and exit status 2, without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
@@ -61,6 +69,7 @@ def run(main: Callable[[], None]) -> None:
         with keyed():
             main()
     except UserError as error:
+        time.sleep(0 if _is_first() else _FIRST_SPEAKS)
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

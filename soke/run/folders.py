@@ -98,7 +98,7 @@ def open_run(config: Config, trained_by: Sequence[str], debug: bool) -> Iterator
     with _locked(folder) if first else nullcontext():
         if debug and first:
             _clear(folder)
-        resume = _resume_from(config, folder, trained_by)
+        resume = None if debug else _resume_from(config, folder, trained_by)
         if first:
             if resume is None:
                 _drop_statistics(config)

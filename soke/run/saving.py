@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import move_data_to_device
 
 from soke.errors import UserError
 from soke.run import processes
 from soke.run.averaging import averages_in
 from soke.run.settings import Save
+from soke.storage import new_file
 
 
 class Checkpoints(Checkpoint):
@@ -100,6 +103,15 @@ class BestCheckpoint(ModelCheckpoint):
         if self.monitor in trainer.callback_metrics:  # ModelCheckpoint raises an error where there was no score yet
             with averages_in(trainer):
                 super().on_validation_end(trainer, module)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and puts it there when it is complete. Lightning would bring it there from the
+    machine's own folder for temporary files, byte by byte."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        with new_file(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 class Running(Protocol):
