@@ -10,6 +10,7 @@ from typing import Sequence
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from soke.build.devices import lightning_devices
 from soke.build.stages import Stage
@@ -83,7 +84,7 @@ def new_trainer(
         callbacks.append(BestCheckpoint(run.checkpoints, name, monitor, module.monitor_mode))
     batches = dict.fromkeys(("limit_train_batches", "limit_val_batches"), folders.TRIAL_BATCHES) if run.debug else {}
     return pl.Trainer(
-        **lightning_devices(config), strategy=strategy_of(config), plugins=[WholeFiles()],
+        **lightning_devices(config), strategy=strategy_of(config), plugins=[WholeFiles(), *_cluster()],
         precision=config.train.precision, default_root_dir=run.folder,
         max_epochs=config.train.end_epoch, gradient_clip_val=config.train.grad_clip or None,
         accumulate_grad_batches=config.train.accumulate,
@@ -91,6 +92,12 @@ def new_trainer(
         logger=loggers, callbacks=callbacks, log_every_n_steps=config.logger.every_steps,
         num_sanity_val_steps=0, enable_model_summary=False, use_distributed_sampler=False, **batches,
     )
+
+
+def _cluster() -> list[SLURMEnvironment]:
+    """Under SLURM, without Lightning's answer to SIGUSR1: a checkpoint in the middle of a step, in which the processes
+    would wait for each other at different places. The batch script queues the job again."""
+    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
 
 
 def _wandb(run: folders.Run) -> WandbLogger:
