@@ -119,3 +119,18 @@ def test_a_test_that_was_killed_ends_with_the_table_of_one_that_was_not(shop):
     for name in ("table.json", "clips.csv"):
         assert (results["killed"] / name).read_bytes() == (results["whole"] / name).read_bytes()
     assert len(json.loads((results["whole"] / "table.json").read_text())) > 1
+
+
+def test_two_processes_pack_the_bytes_of_one(shop):
+    stores = []
+    for processes in (1, 2):
+        stores.append({corpus: shop.folder(f"packed{processes}", corpus) for corpus in ("csl", "phoenix")})
+        more = [f"DATASET.CORPORA.{corpus}.PACKED={folder}" for corpus, folder in stores[-1].items()]
+        status, errors = ended(start(shop, "prepare.pack_poses", f"DEVICE={processes}", "--workers=2", *more))
+        assert status == 0, errors
+    for corpus, folder in stores[0].items():
+        one, two = (
+            {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+            for root in (folder, stores[1][corpus])
+        )
+        assert one == two and "index.parquet" in one
