@@ -21,9 +21,11 @@ from soke.build import devices, trainer
 from soke.generator import Search, SignProducer
 from soke.metrics.dtw_torch import dtw_jpe_batch
 from soke.report.results import read_results
+from soke.run.averaging import MovingAverage
 from soke.run.callbacks import FiniteWeights
 from soke.run.config import ROOT
 from soke.run.training import EpochMeans
+from soke.run.watching import StepLog
 from tests.recognition.test_stage import write_shop
 from tests.simulated_gpu import DEVICE, Simulation, waits
 from tests.test_chain import Workshop
@@ -147,6 +149,32 @@ def test_training_steps_do_not_wait_for_what_is_logged_and_watched():
         log = SimpleNamespace(device=DEVICE, log_dict=lambda values: None)
         found = {name: mean.item() for name, mean in means.log(log).items()}
     assert found == {"loss": 2.0, "text": 1.0, "ctc": 3.0}
+
+
+def test_training_steps_do_not_wait_for_the_average_and_for_the_clock():
+    """But at the steps that are logged."""
+    average, log, lines = MovingAverage(0.9), StepLog(10), []
+    logger = SimpleNamespace(log_metrics=lambda values, step: lines.append(values))
+    trainer = SimpleNamespace(global_step=0, current_epoch=0, is_global_zero=True, world_size=1, loggers=[logger])
+    with Simulation():
+        module = torch.nn.Linear(3, 2).to(DEVICE)
+        module.register_buffer("counter", torch.zeros((), dtype=torch.int64, device=DEVICE))
+        module.device, optimizer = DEVICE, torch.optim.SGD(module.parameters(), lr=0.1)
+        batch = SimpleNamespace(lengths=torch.tensor([3, 4]).to(DEVICE), unit="frames")
+        for callback in (average, log):
+            callback.on_train_start(trainer, module)
+        waits.clear()
+        for step in range(1, 11):
+            for name in ("[Strategy]S.training_step", "[Strategy]S.backward"):
+                with log.clock.profile(name):
+                    pass
+            log.on_before_optimizer_step(trainer, module, optimizer)
+            trainer.global_step = step
+            average.on_train_batch_end(trainer, module, None, batch, step)
+            if step == 10:
+                assert not sum(waits.values())
+            log.on_train_batch_end(trainer, module, None, batch, step)
+    assert len(lines) == 1 and lines[0]["train/frames_per_second"] > 0 and sum(waits.values()) > 0
 
 
 def test_weights_are_hashed_once(shop):

@@ -68,7 +68,7 @@ def new_trainer(
     score = select(module, config.eval)
     callbacks = [
         FastSteps(config.train.tf32, config.train.compile), BatchSeed(config.seed), FiniteWeights(),
-        StepLog(config.logger.every_steps), MidEpoch(),
+        watch := StepLog(config.logger.every_steps), MidEpoch(),
         StepSchedule(config.train.optim, run.debug), Checkpoints(run.checkpoints / folders.LAST, config.train.save),
         TQDMProgressBar(refresh_rate=_BAR_BATCHES), *callbacks,
     ]
@@ -89,7 +89,7 @@ def new_trainer(
         max_epochs=config.train.end_epoch, gradient_clip_val=config.train.grad_clip or None,
         accumulate_grad_batches=config.train.accumulate,
         check_val_every_n_epoch=min(config.eval.every_epochs, config.train.end_epoch),
-        logger=loggers, callbacks=callbacks, log_every_n_steps=config.logger.every_steps,
+        logger=loggers, callbacks=callbacks, profiler=watch.clock, log_every_n_steps=config.logger.every_steps,
         num_sanity_val_steps=0, enable_model_summary=False, use_distributed_sampler=False, **batches,
     )
 

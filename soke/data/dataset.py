@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -67,6 +67,7 @@ class MotionBatch:
     skipped: list[SkippedClip]
     rows: dict[str, Tensor] | None = None
     masked: Tensor | None = None
+    unit: ClassVar[str] = "frames"  # of `lengths`
 
     @property
     def frames(self) -> list[int]:
@@ -120,6 +121,7 @@ class CodeBatch:
     languages: list[str]
     clips: list[Clip]
     skipped: list[SkippedClip]
+    unit: ClassVar[str] = "token_steps"  # of `lengths`
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> CodeBatch:
         moved = (tensor.to(device, non_blocking=non_blocking) for tensor in (self.codes, self.lengths))

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -51,6 +51,7 @@ class SignBatch:
     lengths: Tensor
     signs: Tensor
     names: list[str]
+    unit: ClassVar[str] = "steps"  # of `lengths`
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> SignBatch:
         moved = {k: getattr(self, k).to(device, non_blocking=non_blocking) for k in ("states", "lengths", "signs")}

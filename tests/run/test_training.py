@@ -9,7 +9,6 @@ import math
 import re
 from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -19,7 +18,6 @@ from torch.utils.data import DataLoader
 
 from soke.build.trainer import new_trainer
 from soke.errors import UserError
-from soke.run import watching
 from soke.run.config import load_config
 from soke.run.folders import Run, export
 from soke.run.optim import optimizers_of
@@ -265,26 +263,6 @@ def test_rate_norm_and_speed_are_logged_every_so_many_steps(tmp_path):
     assert [int(line["step"]) for line in lines] == [2, 4, 6, 8, 10, 12] and module.norms  # 4 steps per epoch
     assert min(logged(tmp_path, "train/grad_norm")) > 1  # not what clipping leaves of it
     assert min(logged(tmp_path, "train/samples_per_second")) > 0
-
-
-def test_accumulated_batches_are_one_step_and_all_samples_count(monkeypatch):
-    times = iter(range(100))
-    monkeypatch.setattr(watching.time, "perf_counter", lambda: float(next(times)))
-    log, lines = watching.StepLog(2), []
-    logger = SimpleNamespace(log_metrics=lambda values, step: lines.append((step, values)))
-    trainer = SimpleNamespace(global_step=0, is_global_zero=True, world_size=3, loggers=[logger], current_epoch=7)
-    weight = nn.Parameter(torch.zeros(2))
-    weight.grad = torch.tensor([3.0, 4.0])
-    optimizer = torch.optim.SGD([weight], lr=0.5)
-    log.on_train_epoch_start(trainer, None)  # at 0 s
-    for index in range(6):  # two batches of 5 a step
-        if index % 2:
-            log.on_before_optimizer_step(trainer, None, optimizer)
-            trainer.global_step += 1
-        log.on_train_batch_end(trainer, None, None, SimpleNamespace(lengths=torch.ones(5)), index)
-    speed = 3 * 20 / 1  # four batches until the second step, at 1 s
-    values = {"train/lr": 0.5, "train/grad_norm": 5.0, "train/samples_per_second": speed, "epoch": 7}
-    assert lines == [(2, values)]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="wandb is installed")
