@@ -1,4 +1,4 @@
-"""Training: from a configuration to an exported model; the trainer and its loggers."""
+"""Training: from a configuration to an exported model; the trainer."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Sequence
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 
+from soke.build.body import scored_body
 from soke.build.devices import lightning_devices
+from soke.build.loggers import SamplePictures, loggers_of
 from soke.build.stages import Stage
 from soke.build.strategies import strategy_of
-from soke.errors import UserError
 from soke.run import folders
 from soke.run.accumulation import WeightedAccumulation
 from soke.run.averaging import MovingAverage
 from soke.run.callbacks import BatchSeed, FiniteWeights, StepSchedule
-from soke.run.config import Config, to_plain
+from soke.run.config import Config
 from soke.run.ending import ending_together
 from soke.run.parameters import Still, freeze
 from soke.run.precision import FastSteps
@@ -59,12 +59,6 @@ def new_trainer(
     """callbacks: further ones; module: has, besides, `monitor`, the score by which the exported checkpoint is chosen, see
     `folders.monitors`, and `monitor_mode`, min or max"""
     config = run.config
-    continued = len(list(run.folder.glob("csv*")))  # a logger would delete the lines of the run that it continues
-    loggers = [CSVLogger(run.folder, name="", version=f"csv.{continued}" if continued else "csv")]
-    if config.logger.tensorboard:
-        loggers.append(TensorBoardLogger(run.folder, name="", version="tensorboard"))
-    if config.logger.wandb:
-        loggers.append(_wandb(run))
     score = select(module, config.eval)
     callbacks = [
         FastSteps(config.train.tf32, config.train.compile), BatchSeed(config.seed), FiniteWeights(),
@@ -77,6 +71,8 @@ def new_trainer(
     callbacks.append(Selection(score, config.train.optim, bool(config.eval.monitor)))
     if config.train.average:
         callbacks.append(MovingAverage(config.train.average))
+    if config.logger.pictures and hasattr(module, "generation"):
+        callbacks.append(SamplePictures(scored_body(config, "cpu"), config.logger.pictures))
     if config.eval.patience:
         callbacks.append(Patience(score, module.monitor_mode, config.eval.patience))
     for submodule, monitor in folders.monitors(module).items():
@@ -89,7 +85,7 @@ def new_trainer(
         max_epochs=config.train.end_epoch, gradient_clip_val=config.train.grad_clip or None,
         accumulate_grad_batches=config.train.accumulate,
         check_val_every_n_epoch=min(config.eval.every_epochs, config.train.end_epoch),
-        logger=loggers, callbacks=callbacks, profiler=watch.clock, log_every_n_steps=config.logger.every_steps,
+        logger=loggers_of(run), callbacks=callbacks, profiler=watch.clock, log_every_n_steps=config.logger.every_steps,
         num_sanity_val_steps=0, enable_model_summary=False, use_distributed_sampler=False, **batches,
     )
 
@@ -98,10 +94,3 @@ def _cluster() -> list[SLURMEnvironment]:
     """Under SLURM, without Lightning's answer to SIGUSR1: a checkpoint in the middle of a step, in which the processes
     would wait for each other at different places. The batch script queues the job again."""
     return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
-
-
-def _wandb(run: folders.Run) -> WandbLogger:
-    try:
-        return WandbLogger(run.config.name, run.folder, project="soke", config=to_plain(run.config))
-    except ImportError as error:
-        raise UserError("LOGGER.WANDB=true needs wandb: `pip install wandb`, or set it to false") from error

@@ -227,7 +227,9 @@ class Test(Settings):
 class Logger(Settings):
     tensorboard: bool
     wandb: bool
+    mlflow: bool
     every_steps: int
+    pictures: int
 
     def problems(self) -> list[str]:
-        return self.below(1, "every_steps")
+        return self.below(1, "every_steps") + self.below(0, "pictures")

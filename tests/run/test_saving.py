@@ -50,6 +50,9 @@ class Noisy(pl.LightningModule):
         self.means.add({"loss": loss}, len(batch))
         return loss
 
+    def size_of(self, batch: torch.Tensor) -> int:
+        return len(batch)
+
     def on_train_epoch_end(self) -> None:
         self.logged.append(float(self.means.log(self)["loss"]))
 
