@@ -11,7 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+import get_motion_code
+import train
 from soke.build.stages import stage_of
 from soke.run.config import ROOT, keyed, load_config
 from soke.run.folders import export_folder
@@ -119,6 +122,38 @@ def test_a_test_that_was_killed_ends_with_the_table_of_one_that_was_not(shop):
     for name in ("table.json", "clips.csv"):
         assert (results["killed"] / name).read_bytes() == (results["whole"] / name).read_bytes()
     assert len(json.loads((results["whole"] / "table.json").read_text())) > 1
+
+
+AUGMENTED = {
+    "deto": ["AUGMENT.SPEED=0.1", "AUGMENT.ROTATION_NOISE=1", "AUGMENT.MIRROR={csl: 0.5, phoenix: 0.5}"],
+    "soke": ["AUGMENT.DROP_STEP=0.3333"],
+    "back_translation": ["AUGMENT.SPEED=0.1", "AUGMENT.TIME_MASK=0.3", "AUGMENT.MIRROR.csl=0.5"],
+    "progressive_transformer": ["AUGMENT.SPEED=0.1", "AUGMENT.ROTATION_NOISE=1"],
+}
+
+
+def test_stages_train_with_augmentation_on_the_statistics_of_what_is_there(shop):
+    """And learn something else than without."""
+    if not shop.folder("codes").is_dir():
+        shop.run(get_motion_code, "soke")
+    weights, more = {}, ["TRAIN.NUM_WORKERS=1", "TRAIN.END_EPOCH=1", "REGRESSOR.WIDTH=16", "REGRESSOR.FEEDFORWARD=16"]
+    for file, overrides in AUGMENTED.items():
+        for name, own in (("plain", []), ("augmented", overrides)):
+            shop.run(train, file, f"NAME={name}", *more, *own)
+            config = load_config(f"configs/demo/{file}.yaml", overrides=[*shop.overrides, f"NAME={name}"])
+            for checkpoint in config.run_folder.rglob("last.ckpt"):
+                key = file, checkpoint.relative_to(config.run_folder).as_posix()
+                weights.setdefault(key, []).append(torch.load(checkpoint, weights_only=True)["state_dict"])
+    assert len(weights) == 5
+    for key, (plain, augmented) in weights.items():
+        assert any(not torch.equal(value, augmented[name]) for name, value in plain.items()), key
+        assert all(torch.isfinite(value).all() for value in augmented.values() if value.is_floating_point()), key
+    for folder in ("tokenizer/{}", "regressor/{}", "translation/{}/csl"):
+        plain, augmented = (
+            json.loads(shop.folder("experiments", folder.format(name), "statistics.json").read_text())
+            for name in ("plain", "augmented")
+        )
+        assert plain == augmented
 
 
 def test_two_processes_pack_the_bytes_of_one(shop):

@@ -105,16 +105,18 @@ class World:
             ) from error
 
     def of_each(self, make: Callable[[], _Made]) -> list[_Made]:
-        """What `make` gives each process, process by process. Every process must call it; a UserError that one of them
-        raises is raised in all."""
+        """What `make` gives each process, process by process. Every process must call it; what a UserError of one of them
+        says is raised in all."""
+        if self.size == 1:
+            return [make()]
         try:
-            own = make(), None
+            own = make(), ""
         except UserError as error:
-            own = None, error
+            own = None, str(error)
         everyone = self.gathered([own])
-        for _, error in everyone:
-            if error is not None:
-                raise error
+        for _, message in everyone:
+            if message:
+                raise UserError(message)
         return [made for made, _ in everyone]
 
     def of_first(self, make: Callable[[], _Made]) -> _Made:

@@ -176,6 +176,8 @@ def _each_block(
 ) -> Iterator[tuple[dict[int, Any], list[SkippedClip]]]:
     """Of each block that has a missing clip, {clip: what `use` makes of its codes [K, S]} of these, and those of them that
     cannot be read. Every process must walk through all; each has encoded, and used, its share."""
+    if not missing:
+        return
     lengths = fitted_lengths(np.array([_length(dataset, clip) for clip in dataset.clips], dtype=int), *dataset.limits)
     blocks = [b for b in SortedBatches(lengths, work.batch_size) if any(i in missing for i in b)]
     own = _Blocks(dataset, work.world.own(blocks), missing)
