@@ -51,7 +51,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> list[nn.Module]:
     for name in frozen & parameters.keys():
         parameters[name].requires_grad_(False)
     still = [module for name, module in model.named_modules() if _stays(name, module, frozen)]
-    fresh = sorted(frozen & set(getattr(model, "fresh", ())))
+    fresh = sorted(frozen & set(getattr(model, "fresh", frozen)))  # it knows where it begins from a trained one
     if fresh:
         log.warning(
             "TRAIN.FREEZE keeps %d weights as they are that nothing has trained yet, %s among them", len(fresh), fresh[0]

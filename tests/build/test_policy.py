@@ -6,11 +6,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from soke.build import policy
 from soke.errors import UserError
+from soke.generator.producer import SignProducer
 from soke.run.config import load_config
 from tests.generator.helpers import make_generator
+from tests.tokenizer.helpers import small_tokenizer
 
 FILE = "configs/soke_grpo.yaml"
 
@@ -84,6 +87,30 @@ def test_what_does_not_fit_is_an_error_for_learning_by_reward_and_a_warning_else
     assert "GENERATOR.DECODING: multi_head -> sequential" in caplog.text and "the tokens of CSL" in caplog.text
     with pytest.raises(UserError, match="is not the one that would learn by reward: .*multi_head -> sequential.*of CSL"):
         policy.begin(other, rewarded)
+
+
+def test_codes_are_kept_of_the_parts_that_another_tokenizer_began_from(tmp_path, caplog):
+    old = small_tokenizer()
+    streams = old.streams
+    trained = make_generator(5, streams=streams, tokenizer_hash=old.hash)
+    SignProducer(trained, old).save_pretrained(tmp_path / "generator")
+    plain = load_config("configs/soke.yaml", overrides=[f"TRAIN.INIT={tmp_path / 'generator'}"])
+    new = small_tokenizer()
+    with torch.no_grad():
+        for name, value in new.named_parameters():  # body stays as it was, lhand is fine-tuned, rhand is another
+            if not name.startswith("autoencoders.body."):
+                value.add_(0.1)
+    new.begun = {"lhand": [old.part_hash("lhand"), "an older one"]}
+    generator = make_generator(6, streams=streams, tokenizer_hash=new.hash)
+    policy.begin(generator, plain, new)
+    assert f"the tokenizer is another, {old.hash} -> {new.hash}, in which the codes of body, lhand mean what they" in caplog.text
+    rows = generator.vocabulary.first_codes.tolist()
+    ours, theirs = generator.mbart.shared.weight, trained.mbart.shared.weight
+    assert torch.equal(ours[: rows[2]], theirs[: rows[2]]) and not torch.equal(ours[rows[2] :], theirs[rows[2] :])
+    assert generator.fresh == ("mbart.shared.weight", "heads.linear.rhand.weight", "heads.linear.rhand.bias")
+    rewarded = load_config(FILE, overrides=[f"TRAIN.INIT={tmp_path / 'generator'}"])
+    with pytest.raises(UserError, match="is not the one that would learn by reward: the tokenizer is another"):
+        policy.begin(generator, rewarded, new)
 
 
 @pytest.mark.parametrize(("overrides", "message"), [

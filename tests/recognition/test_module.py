@@ -186,6 +186,12 @@ def test_it_begins_from_a_trained_one_sign_by_sign_and_part_by_part(tmp_path, ca
         assert torch.equal(ours[name][1], theirs[name][0]) and torch.equal(ours[name][0], before[name][0])
     assert torch.equal(ours["classifier.encoder.layers.0.linear1.weight"], theirs["classifier.encoder.layers.0.linear1.weight"])
     assert "classifier.parts (1 of its 2 rows)" in caplog.text and "3 begin anew" in caplog.text
+    same = made_module(recognition_data(tmp_path, corpus, parts=("rhand", "face"))).recognizer
+    with torch.no_grad():
+        for parameter in same.parameters():
+            parameter.add_(1.0)
+    begin(same, tmp_path / "model")
+    assert all(torch.equal(value, same.state_dict()[name]) for name, value in theirs.items())
     module.recognizer.made_with["tokenizer"] = "another"
     with pytest.raises(UserError, match="reads the states of tokenizer .*, this run those of another: name one"):
         begin(module.recognizer, tmp_path / "model")

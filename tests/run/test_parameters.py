@@ -103,6 +103,8 @@ def test_frozen_weights_that_nothing_has_trained_are_told(caplog):
     freeze(model, ["first.*"])
     assert not caplog.text
     freeze(model, ["last.*"])
+    freeze(Model(), ["first.*"])
+    assert "keeps 2 weights as they are that nothing has trained yet, first.bias among them" in caplog.text
     assert "keeps 2 weights as they are that nothing has trained yet, last.bias among them" in caplog.text
 
 
