@@ -19,11 +19,10 @@ from soke.build.strategies import strategy_of
 from soke.run import folders
 from soke.run.accumulation import WeightedAccumulation
 from soke.run.averaging import MovingAverage
-from soke.run.callbacks import BatchSeed, FiniteWeights, StepSchedule
+from soke.run.callbacks import BatchSeed, FastSteps, FiniteWeights, StepSchedule
 from soke.run.config import Config
 from soke.run.ending import ending_together
 from soke.run.parameters import Still, freeze
-from soke.run.precision import FastSteps
 from soke.run.saving import BestCheckpoint, Checkpoints, MidEpoch, WholeFiles
 from soke.run.selecting import Patience, Selection, select
 from soke.run.watching import StepLog

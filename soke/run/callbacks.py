@@ -1,23 +1,51 @@
-"""What the trainer calls besides the modules: seeds, lengths of schedules, an end for weights that are no numbers."""
+"""What the trainer calls besides the modules: how products are computed, seeds, lengths of schedules, an end for weights
+that are no numbers."""
 
 from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from soke.errors import UserError
-from soke.run import processes
+from soke.run import precision, processes
 from soke.run.optim import set_steps
 from soke.run.settings import Optim
 from soke.run.sharding import own_part
 
 log = logging.getLogger(__name__)
+
+
+class FastSteps(pl.Callback):
+    """Multiplies in TF32 and runs compiled layers, while a training lasts.
+
+    tf32:     on GPUs, products of float32 matrices round their factors to 10 bits
+    compiled: what lies in a list of layers of the trained model is compiled, each kind once for all shapes
+    """
+
+    def __init__(self, tf32: bool, compiled: bool):
+        self.tf32, self.compiled = tf32, compiled
+
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        self._before = precision.products()
+        precision.multiply(*(("high", "tf32") if self.tf32 else ("highest", "ieee")))
+        for layer in layers_of(module.trained) if self.compiled else ():
+            layer.compile()
+
+    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        precision.multiply(*self._before)
+
+
+def layers_of(model: nn.Module) -> Iterator[nn.Module]:
+    """The entries of a model's module lists, the outermost ones."""
+    for child in model.children():
+        yield from child if isinstance(child, nn.ModuleList) else layers_of(child)
 
 
 class FiniteWeights(pl.Callback):

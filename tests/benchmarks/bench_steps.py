@@ -36,8 +36,8 @@ from soke.regressor.module import RegressorModule  # noqa: E402
 from soke.regressor.objectives import Objectives  # noqa: E402
 from soke.regressor.regressor import PoseRegressor  # noqa: E402
 from soke.run import optim  # noqa: E402
+from soke.run.callbacks import FastSteps  # noqa: E402
 from soke.run.config import load_config  # noqa: E402
-from soke.run.precision import FastSteps  # noqa: E402
 from soke.run.settings import Optim  # noqa: E402
 from soke.tokenizer.module import TokenizerModule  # noqa: E402
 from soke.tokenizer.settings import Loss  # noqa: E402

@@ -7,7 +7,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from soke.run.precision import FastSteps, in_float32, layers_of, whole_float32
+from soke.run.callbacks import FastSteps, layers_of
+from soke.run.precision import in_float32, whole_float32
 
 
 class Small(pl.LightningModule):
