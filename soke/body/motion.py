@@ -80,26 +80,33 @@ class Motion:
         Frame i shows the moment i / fps, and the last frame holds until the end. As many frames as come nearest to the
         duration.
         """
-        if fps == self.fps:
-            return self
-        before, after, share = _between(_moments(len(self), self.fps, fps), self.rotations)
-        start, end = self.frames(before), self.frames(after)
-        return replace(
-            start,
-            rotations=slerp_axis_angle(start.rotations, end.rotations, share[:, None]),
-            expression=torch.lerp(start.expression, end.expression, share),
-            eyelids=None if self.eyelids is None else torch.lerp(start.eyelids, end.eyelids, share),
-            fps=fps,
-        )
+        return self if fps == self.fps else self._in_between(fps, slerp_axis_angle)
 
     def at_speed(self, factor: float) -> Motion:
         """Signed `factor` times as fast, at the same frame rate: `resampled`, with rotations in the axis-angle form of the
         frames that they lie between."""
         if factor == 1:
             return self
-        changed, near = self.resampled(self.fps / factor), _moments(len(self), self.fps, self.fps / factor).round().long()
-        rotations = nearest_axis_angle(changed.rotations, self.rotations[near.to(self.device)])
-        return replace(changed, rotations=rotations, fps=self.fps)
+        moving = (self.rotations != self.rotations[:1]).any(dim=0).any(dim=-1)  # [55], for slerp takes long
+
+        def turned(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+            found, start, end = start.clone(), start[:, moving], end[:, moving]
+            found[:, moving] = nearest_axis_angle(slerp_axis_angle(start, end, share), start.lerp(end, share.round()))
+            return found
+
+        return replace(self._in_between(self.fps / factor, turned), fps=self.fps)
+
+    def _in_between(self, fps: float, turned: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Motion:
+        """As `resampled`; turned: (rotations before, after, share of the way) -> those between"""
+        before, after, share = _between(_moments(len(self), self.fps, fps), self.rotations)
+        start, end = self.frames(before), self.frames(after)
+        return replace(
+            start,
+            rotations=turned(start.rotations, end.rotations, share[:, None]),
+            expression=torch.lerp(start.expression, end.expression, share),
+            eyelids=None if self.eyelids is None else torch.lerp(start.eyelids, end.eyelids, share),
+            fps=fps,
+        )
 
     def mirrored(self) -> Motion:
         """The same signing by the other hand: left and right swapped, rotations mirrored.

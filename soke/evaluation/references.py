@@ -122,13 +122,18 @@ class References:
         return self.by_block(lambda block: unfinished.produced(producer, *zip(*block)), pairs, work)
 
     def translated_by(
-        self, name: str, translate: Callable[[Sequence[Motion]], list[str]], unfinished: Unfinished | None
+        self, name: str, translate: Callable[[Sequence[Motion]], list[str]], motions: Sequence[Motion], work: str,
+        unfinished: Unfinished | None = None,
     ) -> list[str]:
-        """A translator's text for each of the motions; name: of its row. unfinished: as of `produced_by`"""
+        """A translator's text for each of the motions, one per clip.
+
+        name:       of the translator
+        unfinished: as of `produced_by`
+        """
         if unfinished is None:
-            return self.by_block(translate, self.motions, "translate")
-        pairs = list(zip(self.clips, self.motions))
-        return self.by_block(lambda block: unfinished.translated(name, translate, *zip(*block)), pairs, "translate")
+            return self.by_block(translate, motions, work)
+        pairs = list(zip(self.clips, motions, strict=True))
+        return self.by_block(lambda block: unfinished.translated(name, translate, *zip(*block)), pairs, work)
 
 
 def read_references(corpus: Corpus, layout: MotionLayout, setting: Setting) -> References:

@@ -61,7 +61,10 @@ def generation(
         reader = _reader_of(corpus, setting)
         if reader is not None:
             read = {GROUND_TRUTH: references.motions, producer.name: produced, **upper, **lower}
-            texts = {row: references.by_block(reader.translate, motions, "read") for row, motions in read.items()}
+            texts = {
+                row: references.translated_by(f"reader {reader.hash}", reader.translate, motions, "read", setting.unfinished)
+                for row, motions in read.items()
+            }
             texts[shuffled] = _shuffled(references, texts[producer.name], setting.world)
             score_texts(references, texts, reader.hash, setting, evaluation)
         evaluation.keep(references.clips, produced)
@@ -86,7 +89,9 @@ def translation(
         references = read_references(corpus, layout, setting)
         evaluation.skipped += references.skipped
         log.info("translating %d clips of %s", len(references.clips), corpus.name)
-        texts = references.translated_by(name, translators[corpus.name], setting.unfinished)
+        texts = references.translated_by(
+            name, translators[corpus.name], references.motions, "translate", setting.unfinished
+        )
         rows = {name: texts, SHUFFLED.format(name): _shuffled(references, texts, setting.world)}
         score_texts(references, rows, None, setting, evaluation)
     return evaluation

@@ -1,4 +1,4 @@
-"""What a test has produced so far, so that one that was broken off goes on with the clips that it has not."""
+"""What a test has produced, and read, so far, so that one that was broken off goes on with the clips that it has not."""
 from __future__ import annotations
 
 import hashlib
@@ -65,20 +65,20 @@ class Unfinished:
 
     def translated(
         self, name: str, translate: Callable[[Sequence[Motion]], list[str]], clips: Sequence[Clip],
-        signed: Sequence[Motion | JointMotion],
+        motions: Sequence[Motion | JointMotion],
     ) -> list[str]:
-        """The texts of a translator of this name for the motions of a block of clips, made now or before."""
-        file = self._file(clips, signed, [name], ".json")
+        """The texts of a translator of this name for these very motions of a block of clips, made now or before."""
+        file = self._file(clips, motions, [name], ".json")
         found = self._found(file, lambda: (read_json(file, "")["texts"], {}), len(clips))
         if found is not None:
             return found[0]
-        texts = translate(signed)
+        texts = translate(motions)
         write_json(file, {"texts": texts})
         return texts
 
-    def _file(self, clips: Sequence[Clip], signed: Sequence[Motion | JointMotion], maker: list[Any], suffix: str) -> Path:
+    def _file(self, clips: Sequence[Clip], motions: Sequence[Motion | JointMotion], maker: list[Any], suffix: str) -> Path:
         facts = [[c.corpus, c.name, c.split, c.language, c.text, c.gloss, c.signer, c.prompt, c.fps] for c in clips]
-        return self._own / f"{digest([maker, facts, [_hash(motion) for motion in signed]])}{suffix}"
+        return self._own / f"{digest([maker, facts, [_hash(motion) for motion in motions]])}{suffix}"
 
     def _found(self, file: Path, read: Callable[[], tuple[list[Any], Mapping[str, int]]], count: int) -> Any:
         """What `read` gives of a file that is there and whole; else None."""

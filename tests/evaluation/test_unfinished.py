@@ -70,9 +70,13 @@ DEPENDS = {"model": "0123"}
 
 
 @pytest.mark.parametrize("breaks_at", [0, 2])
-def test_a_test_that_was_broken_off_ends_with_the_same_table(body, system, tmp_path, breaks_at, caplog):
-    whole = Counted(system)
+def test_a_test_that_was_broken_off_ends_with_the_same_table(body, system, tmp_path, breaks_at, caplog, monkeypatch):
+    whole, read = Counted(system), []
+    monkeypatch.setattr(LengthReader, "translate", lambda self, motions: read.append(len(motions)) or [
+        f"rain {len(motion)}" for motion in motions
+    ])
     expected = evaluated(body, whole, None)
+    assert len(read) == 3 * 3  # of signers, of what was produced, and of the ceiling
     assert [len(batch) for batch in whole.made] == [2, 2, 1]
     first, second = Counted(system, breaks_at), Counted(system)
     with pytest.raises(Broken):
@@ -83,7 +87,9 @@ def test_a_test_that_was_broken_off_ends_with_the_same_table(body, system, tmp_p
         assert evaluated(body, second, again) == expected
     assert first.made + second.made == whole.made and second.counts == whole.counts
     assert ("goes on where it was broken off" in caplog.text) == (breaks_at > 0)
+    assert len(read) == 2 * 3 * 3
     assert evaluated(body, Counted(system, 0), Unfinished(tmp_path, DEPENDS)) == expected  # all is there now
+    assert len(read) == 2 * 3 * 3
     again.end()
     assert not list(tmp_path.glob("*"))
 
