@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Sequence
@@ -47,8 +48,11 @@ def loggers_of(run: Run) -> list[Logger]:
 
 
 def _mlflow(run: Run) -> MLFlowLogger:
-    """To MLFLOW_TRACKING_URI or, where that is not set, into the run's folder."""
-    logger = MLFlowLogger("soke", run.config.name, save_dir=str(run.folder / "mlflow"))
+    """To MLFLOW_TRACKING_URI or, where that is not set, into a database in the run's folder, with pictures beside it."""
+    server, files = os.environ.get("MLFLOW_TRACKING_URI"), run.folder / "mlflow"
+    here = {} if server else {"artifact_location": files.absolute().as_uri()}
+    address = server or f"sqlite:///{run.folder.absolute() / 'mlflow.db'}"
+    logger = MLFlowLogger("soke", run.config.name, address, **here)
     logger.log_hyperparams(to_plain(run.config))
     return logger
 
