@@ -36,16 +36,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     if bool(args.repo) == (args.to is not None):
         raise UserError("name either --repo user/name, of the hub, or --to, a new folder")
 
-    from soke.build.cards import described, models_in
+    from soke.build.cards import check_whole, described, models_in
     from soke.hub import push, safe_files
     from soke.report.model_card import model_card
     from soke.storage import new_folder, read_text
 
     models = models_in(args.model)
+    for path in models.values():
+        check_whole(path)
     text = read_text(args.text) if args.text else ""
     repo = args.repo.partition("@")[0] or args.to.name
     card = model_card([described(path, name, args.results) for name, path in models.items()], repo, args.license, text)
-    files = [str(Path(name) / file) for name, path in models.items() for file in safe_files(path)]
+    files = [f"{name}/{file}" if name else file for name, path in models.items() for file in safe_files(path)]
     if args.repo:
         print(f"{args.repo}: {push(args.model, files, args.repo, card, args.private)}")
         return

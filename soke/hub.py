@@ -105,12 +105,15 @@ def explained(repo: str, revision: str | None = None, before: str = "") -> Itera
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         said = f"the hub refuses {where} ({status}): " + (login if status in (401, 403) else "try again later")
-    except errors.HTTPError as error:
+    except (errors.HTTPError, errors.FileMetadataError) as error:
         said = f"{constants.ENDPOINT} cannot be reached for {where} ({type(error).__name__}): check the network"
     except ValueError as error:  # of names, among them those of files that would lie outside of the cache
         said = f"{where} is refused: {str(error).splitlines()[0]}"
     except OSError as error:
         said = f"{where} cannot be written to {constants.HF_HUB_CACHE}: {error.strerror or error}"
+    except Exception as error:  # what transfers large files raises kinds of its own
+        reason = (str(error).splitlines() or [""])[0]
+        said = f"{where} did not get through ({type(error).__name__}: {reason}): try again"
     else:
         return
     raise UserError(before + said)

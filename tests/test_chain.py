@@ -23,20 +23,24 @@ import get_motion_code
 import test as test_entry
 import train
 import vis_mesh
-from prepare import keywords, small_mbart, synthetic_corpora
+from prepare import keywords, push_to_hub, small_mbart, synthetic_corpora
 from soke.build.cards import described
 from soke.build.data import corpora_of
+from soke.build.generator import trained_producer
 from soke.build.stages import stage_of
+from soke.build.tokenizer import named_tokenizer
 from soke.build.translation import readers_of
 from soke.data.annotations import read_entries, read_table
 from soke.data.phoenix14t import Phoenix14T
 from soke.data.saved import read_motion
 from soke.errors import UserError
+from soke.evaluation.protocols import Typed
 from soke.report.model_card import model_card
 from soke.report.tables import Cell
 from soke.run.config import ROOT, keyed, load_config
 from soke.storage import folder_hash
 from tests.data.writing import write_frames
+from tests.loopback_hub import hub, no_outside_address  # noqa: F401
 
 CORPORA = {"how2sign": "How2Sign", "csl": "CSL-Daily", "phoenix": "Phoenix_2014T"}
 
@@ -171,6 +175,29 @@ def test_the_card_of_a_model_holds_the_numbers_of_its_run(shop):
         assert counts[corpus.name] == {"languages": [corpus.language], "clips": clips}
         line = f"| {corpus.name} (an invented sign language) | {corpus.language} | {clips['train']} | {clips['val']} |"
         assert line in card
+
+
+def test_every_model_of_a_configuration_may_come_from_the_hub(shop, hub):  # noqa: F811
+    runs = shop.folder("experiments")
+    pushed = {"tok": "tokenizer/toy/tokenizer", "gen": "generator/toy/generator", "read": "translation/toy"}
+    for name, model in pushed.items():
+        push_to_hub.main(["--model", str(runs / model), "--repo", f"me/{name}"])
+    hub.put("me/mbart", {p.name: p.read_bytes() for p in shop.folder("mbart").iterdir()})
+    named = ["TOKENIZER.PATH=me/tok", "TEST.CHECKPOINT=me/gen@main", "METRIC.BACK_TRANSLATION=me/read"]
+    named.append("GENERATOR.MBART=me/mbart")
+    here, there = (load_config("configs/demo/soke.yaml", overrides=[*shop.overrides, *more]) for more in ([], named))
+    sentences = [Typed("the dog sleeps", "ASL"), Typed("morgen regen", "DGS")]
+    for ours, theirs in zip(*(trained_producer(config).produce(sentences) for config in (here, there))):
+        assert torch.equal(ours.rotations, theirs.rotations)
+    assert named_tokenizer(there).hash == named_tokenizer(here).hash
+    readers = [readers_of(config, corpora_of(here)) for config in (here, there)]
+    hashes = [{name: reader.hash for name, reader in of.items()} for of in readers]
+    assert hashes[0] == hashes[1] and set(hashes[0]) == set(CORPORA)
+    data = stage_of(there).data(there, shop.folder("nowhere"))
+    new = [stage_of(config).module(config, data).generator for config in (here, there)]
+    for name, value in new[0].mbart.state_dict().items():
+        if "shared" not in name and "embed_tokens" not in name:  # whose rows of codes are random
+            assert torch.equal(value, new[1].mbart.state_dict()[name]), name
 
 
 def test_a_test_ends_with_one_screen_and_says_what_it_depends_on(shop, capsys):

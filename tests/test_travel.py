@@ -172,12 +172,20 @@ def test_of_an_mbart_with_safetensors_nothing_else_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_a_truncated_file_is_named(saved, tmp_path, kind):
-    folder = shutil.copytree(saved[kind], tmp_path / kind)
-    file = next(folder.rglob("model.safetensors"))
-    file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(UserError, match="cannot be read"):
-        CLASSES[kind].from_pretrained(folder)
+def test_no_file_is_cut_off_or_gone_without_a_sentence(saved, tmp_path, kind):
+    free = {"keywords.json", "mbart/tokenizer_config.json"}  # of which all is known without
+    for name in [path.relative_to(saved[kind]).as_posix() for path in saved[kind].rglob("*") if path.is_file()]:
+        for content in (lambda whole: whole[: len(whole) // 2], lambda whole: b"[]", lambda whole: None):
+            folder = shutil.copytree(saved[kind], tmp_path / "model", dirs_exist_ok=True)
+            changed = content((folder / name).read_bytes())
+            (folder / name).unlink() if changed is None else (folder / name).write_bytes(changed)
+            if name in free and changed is None:
+                continue
+            with pytest.raises(UserError, match=str(folder)) as raised:
+                CLASSES[kind].from_pretrained(folder)
+            assert "\n" not in str(raised.value)
+            with pytest.raises(UserError):  # nor is it pushed
+                push_to_hub.main(["--model", str(folder), "--to", str(tmp_path / "out")])
 
 
 def test_what_is_no_model_says_what_to_name(tmp_path, saved):

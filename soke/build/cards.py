@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from soke.data.packed import PackedStore
 from soke.data.synthetic.files import STAMP
 from soke.errors import UserError
 from soke.report.data_card import Counted
-from soke.report.model_card import Described, TrainedOn, licences
+from soke.report.model_card import CLASSES, Described, TrainedOn, licences
+from soke.report.results import read_results
 from soke.run import changes
 from soke.run.config import resolve
 from soke.run.folders import CONFIG
@@ -41,6 +43,12 @@ def models_in(folder: Path) -> dict[str, Path]:
     return found
 
 
+def check_whole(folder: Path) -> None:
+    """Loads the model once. Raises UserError for one that cannot be."""
+    module, _, name = CLASSES[kind_of(folder)].rpartition(".")
+    getattr(importlib.import_module(module), name).from_pretrained(folder)
+
+
 def described(folder: Path, name: str = "", results: Sequence[Path] = ()) -> Described:
     """A saved model with what the folder above it, of its run, and the results of its tests say.
 
@@ -48,11 +56,11 @@ def described(folder: Path, name: str = "", results: Sequence[Path] = ()) -> Des
     results: folders of tests; those of the run's own name count besides, where they are of this very model
     Raises UserError for results of other models, and for records that cannot be read.
     """
-    run, hashed = folder.parent, folder_hash(folder)
-    if not (run / CONFIG).is_file():
+    run, hashed = folder.resolve().parent, folder_hash(folder)
+    saved = changes.recorded(run / CONFIG) if (run / CONFIG).is_file() else {}
+    stage, provenance = STAGES.get(saved.get("TRAIN.STAGE")), _record(run, "provenance")
+    if stage is None:  # it is the file of something else
         return Described(folder, name, results=_scores(results, (), hashed))
-    saved = changes.recorded(run / CONFIG)
-    stage, provenance = STAGES[saved["TRAIN.STAGE"]], _record(run, "provenance")
     named = [key.split(".")[2] for key in saved if key.startswith("DATASET.CORPORA.") and key.endswith(".ROOT")]
     data = _record(run, "data") or {corpus: {"languages": (), "clips": {}} for corpus in named}
     corpora = [_trained_on(corpus, facts, saved) for corpus, facts in data.items()]
@@ -111,13 +119,17 @@ def _scores(named: Sequence[Path], own: Sequence[Path], hashed: str) -> list[dic
     found = []
     for folder in dict.fromkeys((*own, *named)):
         path = folder / "table.json"
-        content = read_json(path, _AGAIN) if path.is_file() or folder in named else {}
-        of = [key for key, model in content.get("conditions", {}).get("models", {}).items() if model["hash"] == hashed]
+        if not path.is_file() and folder not in named:
+            continue
+        read_results(folder)  # which says what is wrong with it
+        content = read_json(path, _AGAIN)
+        models = content.get("conditions", {}).get("models", {})
+        of = [key for key, model in models.items() if model.get("hash") == hashed]
         if of:
             mine = [cell for cell in content["cells"] if cell["corpus"] in of]  # of one corpus's model
             found.append({**content, "cells": mine or content["cells"]})
         elif folder in named:
             raise UserError(f"{path} holds the scores of another model than {hashed}: test this one, or name its results")
-        elif content:
+        else:
             log.warning("%s holds the scores of another model than is exported now: the card goes without", path)
     return found

@@ -149,6 +149,10 @@ def _facts(folder: Path) -> dict[str, Any]:
             path = within(folder / "data", name.removeprefix("data/"))
             if not path.is_file() or _hash(path) != of["sha256"]:
                 raise UserError(f"{path} is missing, cut off, or not the file that {_STORE} names; {_COPY}")
+        texts = [facts["corpus"], facts["content"], *(n for of in facts["splits"].values() for n in of["left_out"])]
+        tables = [facts["sources"], *(of["dropped"] for of in facts["splits"].values())]
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(table, dict) for table in tables):
+            raise TypeError("what should be texts and tables is not")
         known = {"splits": set(facts["splits"]), "files": {of["split"] for of in facts["files"].values()}}
         if not known["files"] <= known["splits"] <= set(SPLITS):
             raise ValueError(f"its splits are {', '.join(sorted(known['splits'] | known['files']))}")

@@ -21,6 +21,7 @@ from soke.storage import read_json
 
 WEIGHTS, MBART = "model.safetensors", "mbart"
 _SETTINGS, _LEXICON, _KEYWORDS = "generator.json", "lexicon.json", "keywords.json"
+_COPY = "copy or fetch it again"
 _HOW_TO_TRAIN = "train one with `python -m train --cfg configs/soke.yaml --nodebug`"
 
 
@@ -52,11 +53,16 @@ def read_settings(folder: Path) -> tuple[GeneratorSpec, Signs, Keywords]:
             f"{folder / _SETTINGS} cannot be read by version {__version__} ({type(error).__name__}: {error}): it is "
             f"damaged, or of another version (it names {version}), which reads it; or train the generator again"
         ) from error
-    keywords = _content(folder / _KEYWORDS) if (folder / _KEYWORDS).is_file() else {}  # which older ones do not have
-    signs = {
-        language: {word: _recordings(plain) for word, plain in entries.items()}
-        for language, entries in _content(folder / _LEXICON).items()
-    }
+    older = not (folder / _KEYWORDS).is_file()  # which have none
+    keywords = {} if older else read_json(folder / _KEYWORDS, _COPY)
+    try:
+        signs = {
+            language: {word: _recordings(plain) for word, plain in entries.items()}
+            for language, entries in read_json(folder / _LEXICON, _COPY).items()
+        }
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{folder / _LEXICON} is not the lexicon of a generator ({reason}): {_COPY}") from error
     return spec, signs, keywords
 
 
@@ -84,7 +90,7 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]  # torch lists every weight that does not fit
-        raise UserError(f"{path} cannot be read ({reason}): copy or fetch it again") from error
+        raise UserError(f"{path} cannot be read ({reason}): {_COPY}") from error
 
 
 def untrained_mbart(folder: Path, dropouts: Mapping[str, float] | None = None) -> nn.Module:

@@ -19,7 +19,7 @@ from soke.saved import KINDS, kind_of
 from soke.storage import folder_hash, read_json
 from soke.text.locales import TEXT_LOCALE
 
-_CLASSES = {
+CLASSES = {
     "tokenizer": "soke.tokenizer.tokenizer.SignTokenizer", "generator": "soke.generator.producer.SignProducer",
     "regressor": "soke.regressor.regressor.PoseRegressor",
     "back-translation model": "soke.translation.translator.BackTranslator",
@@ -133,7 +133,7 @@ def _score(found: Mapping[str, Cell], rows: Sequence[str]) -> list[str]:
 
 
 def _use(models: Sequence[Described], repo: str) -> list[str]:
-    module, _, name = _CLASSES[models[0].kind].rpartition(".")
+    module, _, name = CLASSES[models[0].kind].rpartition(".")
     lines = [f"In a configuration of soke: `{_KEYS[models[0].kind]}={repo}`."]
     if not models[0].name:
         lines += ["", "```python", f"from {module} import {name}", "", f'model = {name}.from_pretrained("{repo}")', "```"]
@@ -180,7 +180,7 @@ def _facts(model: Described, config: Mapping[str, Any]) -> dict[str, Any]:
         "hash of the files": folder_hash(model.folder),
         "parts": ", ".join(part["name"] for part in config.get("layout", [])) or ", ".join(config.get("parts", [])),
         "hash of the layout": known.get("layout_hash", ""), "hash of the statistics": known.get("statistics_hash", ""),
-        "form of the frames": known.get("form_of_frames", "soke"),
+        "form of the frames": _form(config, known),
         "codes": ", ".join(f"{stream} {size}" for stream, size in config.get("streams", {}).items()),
         "frames per second": ", ".join(f"{corpus} {rate:g}" for corpus, rate in fps.items()),
         "sign languages, and languages of the texts": ", ".join(f"{k} ({v})" for k, v in _locales(config).items()),
@@ -190,8 +190,15 @@ def _facts(model: Described, config: Mapping[str, Any]) -> dict[str, Any]:
     }
     if model.kind == "sign recognizer":
         found["hash of the tokenizer whose features it reads"] = found.pop("hash")
-        del found["form of the frames"]
     return {key: value for key, value in found.items() if value != ""}
+
+
+def _form(config: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    """Of the frames, as DATASET.FRAMES; "positions" of joints alone; "" where the folder does not tell."""
+    layout = config.get("layout", [])
+    if any(part.get("rotation") == "position" for part in layout):
+        return "positions"
+    return known.get("form_of_frames", "soke") if layout else ""
 
 
 def parameters_of(folder: Path) -> int:
@@ -231,7 +238,7 @@ def _terms(models: Sequence[Described], configs: Sequence[Mapping[str, Any]]) ->
     known = licences()
     rows = {(f"{c.name} ({c.title})", "trained on", c.terms) for model in models for c in model.corpora}
     for model, config in zip(models, configs):
-        form = _facts(model, config).get("form of the frames", "soke")
+        form = _facts(model, config).get("form of the frames", "")
         rows |= {(body, "the body of these poses", terms) for body, terms in known["bodies"].get(form, {}).items()}
         began = str(config.get("settings", {}).get("mbart", ""))
         if began:

@@ -216,6 +216,8 @@ def test_damage_is_named(store, tmp_path):
         (lambda folder: edit(folder, version=9), "store.json is of version 9 of its format, this is 1: take a newer"),
         (lambda folder: edit(folder, form="other"), "store.json is damaged .ValueError: frames other of"),
         (lambda folder: edit(folder, files={"data/../x": {"split": "train", "sha256": ""}}), "leads out of the folder"),
+        (lambda folder: edit(folder, corpus=3), "store.json is damaged .TypeError"),
+        (lambda folder: edit(folder, splits={"train": {}}), "store.json is damaged .KeyError"),
         (lambda folder: edit(folder, splits={"../x": {"dropped": {}, "left_out": []}}), "store.json is damaged"),
     ):
         with pytest.raises(UserError, match=sentence) as raised:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from soke.body.layout import MotionLayout, PartSpec
 from soke.build.cards import described
 from soke.errors import UserError
 from soke.metrics.clips import Score
@@ -91,7 +92,7 @@ def test_scores_of_another_model_do_not_get_into_the_card(run, tmp_path, caplog)
     assert "holds the scores of another model" in caplog.text
     with pytest.raises(UserError, match="table.json holds the scores of another model"):
         described(run / "regressor", results=[tmp_path / "results" / "toy"])
-    with pytest.raises(UserError, match="table.json does not exist"):
+    with pytest.raises(UserError, match="holds no table.json"):
         described(run / "regressor", results=[tmp_path / "nowhere"])
     own = results(tmp_path / "others", {"csl": folder_hash(run / "regressor"), "how2sign": "0123456789ab"})
     card = model_card([described(run / "regressor", results=[own])], "me/signer")  # of one corpus's model, its rows alone
@@ -103,6 +104,22 @@ def test_without_a_run_the_card_says_so(tmp_path):
     card = model_card([described(tmp_path / "model")], "me/signer")
     assert "What it was trained on is not recorded" in card and "How it was trained is not recorded" in card
     assert "license" not in yaml.safe_load(card.split("---\n")[1]) and "the author has not stated one" in card
+
+
+def test_of_positions_no_body_has_a_say(tmp_path):
+    layout = MotionLayout([PartSpec("arm", ("skeleton_body",), rotation="position")])
+    model = regressor()
+    model.save_pretrained(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "regressor.json").read_text(encoding="utf-8"))
+    write_json(tmp_path / "model" / "regressor.json", {**config, "layout": layout.to_list()})
+    card = model_card([described(tmp_path / "model")], "me/signer")
+    assert row_of(card, "form of the frames") == ["positions"] and "SMPL-X" not in card
+
+
+def test_results_that_are_damaged_are_named(run, tmp_path):
+    (tmp_path / "results" / "toy" / "table.json").write_text('{"cells": [{}]}')
+    with pytest.raises(UserError, match="table.json is damaged or of another version"):
+        described(run / "regressor")
 
 
 def test_a_run_from_before_the_record_of_its_data_names_its_corpora(run):
