@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from soke.hub import push, safe_files
-from soke.report.model_card import Described, model_card
 
 
 class Shared:
@@ -20,6 +19,8 @@ class Shared:
         text:    for the card, in Markdown
         Raises UserError for what the hub refuses.
         """
+        from soke.report.model_card import Described, model_card  # which signing a sentence does without
+
         with TemporaryDirectory() as temporary:
             folder = Path(temporary) / "model"
             self.save_pretrained(folder)
