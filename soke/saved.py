@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +11,65 @@ from soke import __version__
 from soke.errors import UserError
 
 FORMAT = 1  # of all kinds; raised when earlier versions would read wrongly what is written now
-KINDS = {  # of model -> the file that tells it
-    "generator": "generator.json", "regressor": "regressor.json", "back-translation model": "translator.json",
-    "sign recognizer": "recognizer.json", "tokenizer": "config.json",
-}
 
 
-def kind_of(folder: Path) -> str:
-    """What a folder holds, "" for no model."""
-    for kind, file in KINDS.items():
-        if kind != "tokenizer" and (folder / file).is_file():
+@dataclass(frozen=True)
+class Kind:
+    """A kind of saved model.
+
+    name:  what it is called
+    file:  in its folder, the one that tells it; of config.json, which others have too, what it holds tells it
+    loads: the class that loads it
+    does:  what for
+    key:   of a configuration, that names its folder
+    """
+
+    name: str
+    file: str
+    loads: str = ""
+    does: str = ""
+    key: str = "TEST.CHECKPOINT"
+
+
+_TOKENIZER = Kind(
+    "tokenizer", "config.json", "soke.tokenizer.tokenizer.SignTokenizer",
+    "turns motion of a signing body into codes and back", "TOKENIZER.PATH",
+)
+KINDS = (
+    _TOKENIZER,
+    Kind(
+        "generator", "generator.json", "soke.generator.producer.SignProducer", "signs sentences, by codes of motion",
+    ),
+    Kind("regressor", "regressor.json", "soke.regressor.regressor.PoseRegressor", "signs sentences, pose by pose"),
+    Kind(
+        "back-translation model", "translator.json", "soke.translation.translator.BackTranslator",
+        "reads signed motion as text", "METRIC.BACK_TRANSLATION",
+    ),
+    Kind(
+        "sign recognizer", "recognizer.json", "soke.recognition.recognizer.SignRecognizer",
+        "tells isolated signs apart",
+    ),
+)
+
+
+def kind_of(folder: Path) -> Kind | None:
+    """What a folder holds, one of `KINDS` or another's model; None for no model."""
+    for kind in KINDS:
+        if kind is not _TOKENIZER and (folder / kind.file).is_file():
             return kind
     try:
-        config = json.loads((folder / KINDS["tokenizer"]).read_text(encoding="utf-8"))
-        return str(config.get("model_type", "")) or ("tokenizer" if "layout" in config else "")  # mbart has one, too
+        config = json.loads((folder / _TOKENIZER.file).read_text(encoding="utf-8"))
+        other = config.get("model_type")
+        return Kind(str(other), _TOKENIZER.file) if other else _TOKENIZER if "layout" in config else None
     except (OSError, ValueError, AttributeError):
-        return ""
+        return None
 
 
 def require(folder: Path, kind: str, files: Sequence[str], remedy: str) -> None:
     """Raises UserError unless the folder holds these files, and no model of another kind."""
     found = kind_of(folder)
-    if found not in ("", kind):
-        raise UserError(f"{folder} holds a model of another kind, {found}, and no {kind}; {remedy}")
+    if found is not None and found.name != kind:
+        raise UserError(f"{folder} holds a model of another kind, {found.name}, and no {kind}; {remedy}")
     if not all((folder / file).is_file() for file in files):
         raise UserError(f"no {kind} in {folder} ({' and '.join(files)}): {remedy}")
 

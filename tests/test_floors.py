@@ -16,7 +16,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("soke.build",),
     ("soke.generator", "soke.regressor", "soke.recognition"),
     ("soke.tokenizer", "soke.translation", "soke.render"),
-    ("soke.evaluation",),
+    ("soke.evaluation", "soke.sharing"),
     ("soke.report",),
     ("soke.metrics",),
     ("soke.data",),

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from soke.build.stages import STAGES
+from soke.build.stages import STAGES, Late
 from soke.data.clip import SPLITS
 from soke.data.packed import PackedStore
 from soke.data.synthetic.files import STAMP
 from soke.errors import UserError
 from soke.report.data_card import Counted
-from soke.report.model_card import CLASSES, Described, TrainedOn, licences
+from soke.report.model_card import Described, TrainedOn, licences
 from soke.report.results import read_results
 from soke.run import changes
 from soke.run.config import resolve
@@ -24,7 +23,6 @@ from soke.storage import folder_hash, read_json
 
 log = logging.getLogger(__name__)
 _AGAIN = "train or test again, or remove it"
-_READER = "back-translation model"
 
 
 def models_in(folder: Path) -> dict[str, Path]:
@@ -32,8 +30,8 @@ def models_in(folder: Path) -> dict[str, Path]:
     Raises UserError for a folder that is neither."""
     if kind_of(folder) in KINDS:
         return {"": folder}
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.glob("*/translation"))}
-    found = {name: path for name, path in found.items() if kind_of(path) == _READER}
+    places = [path for path in sorted(folder.glob("*/translation")) if kind_of(path) in KINDS]
+    found = {path.relative_to(folder).as_posix(): path for path in places}
     if not found:
         inside = [str(path) for path in sorted(folder.glob("*")) if path.is_dir() and kind_of(path) in KINDS]
         raise UserError(
@@ -45,8 +43,7 @@ def models_in(folder: Path) -> dict[str, Path]:
 
 def check_whole(folder: Path) -> None:
     """Loads the model once. Raises UserError for one that cannot be."""
-    module, _, name = CLASSES[kind_of(folder)].rpartition(".")
-    getattr(importlib.import_module(module), name).from_pretrained(folder)
+    Late(kind_of(folder).loads).resolve().from_pretrained(folder)
 
 
 def described(folder: Path, name: str = "", results: Sequence[Path] = ()) -> Described:

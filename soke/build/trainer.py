@@ -48,7 +48,6 @@ def train(stage: Stage, config: Config, debug: bool) -> None:
         trainer = new_trainer(run, module, [Still(still)] if still else [])
         with ending_together(trainer):
             folders.fit(run, trainer, module, data)
-            folders.record(run.folder, "data", data.facts())
             folders.export(run, module, trainer)
 
 

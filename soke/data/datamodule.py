@@ -21,8 +21,9 @@ from soke.data.lengths import measured
 from soke.data.sampling import GroupedBatches, SortedBatches, fitted_lengths
 from soke.data.settings import Augment
 from soke.errors import UserError
-from soke.storage import new_file
+from soke.storage import new_file, write_json
 
+DATA = "data.json"  # of a run folder: what its training and validation have had
 _log = logging.getLogger(__name__)
 
 
@@ -63,7 +64,8 @@ class SignDataModule(pl.LightningDataModule):
     group_by_length: False: training batches are random, others in order
     weights:      corpus -> how often its clips are drawn in training, in relation to those of others; default 1
     workers:      worker processes per loader
-    folder:       run folder, where `skipped_clips.txt` is written (corpus/name TAB split TAB reason); None: nowhere
+    folder:       run folder, where `skipped_clips.txt` is written (corpus/name TAB split TAB reason), and after training
+                  `data.json`, see `facts`; None: nowhere
     min_frames, max_frames, multiple: length rules of motions
     min_steps, max_steps: length rules of codes
     strict:       a bad clip ends the run
@@ -227,6 +229,8 @@ class SignDataModule(pl.LightningDataModule):
                 temporary.write_text("".join(clip.line for clip in self.skipped.values()), encoding="utf-8")
 
     def teardown(self, stage: str) -> None:
+        if stage == "fit" and self.folder is not None and (self.trainer is None or self.trainer.is_global_zero):
+            write_json(Path(self.folder) / DATA, self.facts())
         if len(self.skipped) > self._reported:
             self._reported = len(self.skipped)
             where = f"; {self._record_file()} lists them" if self.folder is not None else ""

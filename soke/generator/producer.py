@@ -16,7 +16,7 @@ from soke.generator.model import SignGenerator
 from soke.generator.retrieval import explained
 from soke.generator.settings import Search
 from soke.hub import model_folder
-from soke.report.sharing import Shared
+from soke.sharing import Shared
 from soke.storage import new_folder
 from soke.text.locales import canonical
 from soke.tokenizer.tokenizer import SignTokenizer

@@ -17,13 +17,13 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from soke.data.clip import SkippedClip
-from soke.data.datamodule import ResumableLoader
+from soke.data.datamodule import DATA, ResumableLoader
 from soke.data.labels import LabelledCorpus, SignLabel
 from soke.data.sampling import GroupedBatches, SortedBatches
 from soke.data.share import TrainingShare
 from soke.errors import UserError
 from soke.recognition.features import FeatureFile
-from soke.storage import new_file
+from soke.storage import new_file, write_json
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ class RecognitionData(pl.LightningDataModule):
     corpus:     of isolated signs
     train, val: the features of these splits; val None: validation clips are taken out of train, see `held_out`
     parts:      those that are seen
-    folder:     run folder, where `skipped_clips.txt` is written
+    folder:     run folder, where `skipped_clips.txt` and `data.json`, see `facts`, are written
     share:      of the training clips of every sign that training has, once validation has its own
 
     rule:       the share of train that validates, and the seed that it depends on; empty: the corpus has a val split
@@ -210,6 +210,8 @@ class RecognitionData(pl.LightningDataModule):
         self.val = SignDataset(val, chosen, self.parts)
         self.skipped += strange
         self._tell(folder)
+        if folder is not None:
+            write_json(Path(folder) / DATA, self.facts())
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """As of `SignDataModule`."""

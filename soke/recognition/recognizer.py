@@ -19,9 +19,9 @@ from soke.errors import UserError
 from soke.hub import model_folder
 from soke.recognition.model import SignClassifier
 from soke.recognition.settings import ClassifierSettings
-from soke.report.sharing import Shared
 from soke.saved import FORMAT, check_format, require
 from soke.settings import SettingsError
+from soke.sharing import Shared
 from soke.starting import Begun, take
 from soke.storage import new_folder
 

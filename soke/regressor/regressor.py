@@ -24,9 +24,9 @@ from soke.hub import model_folder
 from soke.regressor.group import Group, RegressorOutput
 from soke.regressor.settings import Regressor
 from soke.regressor.unroll import Guide
-from soke.report.sharing import Shared
 from soke.saved import FORMAT, check_format, require, within
 from soke.settings import SettingsError
+from soke.sharing import Shared
 from soke.storage import new_folder
 
 CONFIG_FILE, STATISTICS_FILE, GROUPS_FOLDER = "regressor.json", "statistics.safetensors", "groups"

@@ -15,25 +15,9 @@ from soke import __version__
 from soke.hub import safe_files
 from soke.metrics.clips import LEVEL
 from soke.report.tables import ABSENT, Cell
-from soke.saved import KINDS, kind_of
+from soke.saved import Kind, kind_of
 from soke.storage import folder_hash, read_json
 from soke.text.locales import TEXT_LOCALE
-
-CLASSES = {
-    "tokenizer": "soke.tokenizer.tokenizer.SignTokenizer", "generator": "soke.generator.producer.SignProducer",
-    "regressor": "soke.regressor.regressor.PoseRegressor",
-    "back-translation model": "soke.translation.translator.BackTranslator",
-    "sign recognizer": "soke.recognition.recognizer.SignRecognizer",
-}
-_DOES = {
-    "tokenizer": "turns motion of a signing body into codes and back",
-    "generator": "signs sentences, by codes of motion", "regressor": "signs sentences, pose by pose", "back-translation model": "reads signed motion as text",
-    "sign recognizer": "tells isolated signs apart",
-}
-_KEYS = {
-    "tokenizer": "TOKENIZER.PATH", "generator": "TEST.CHECKPOINT", "regressor": "TEST.CHECKPOINT",
-    "back-translation model": "METRIC.BACK_TRANSLATION", "sign recognizer": "TEST.CHECKPOINT",
-}
 
 
 @dataclass(frozen=True)
@@ -71,8 +55,10 @@ class Described:
     results: Sequence[Mapping[str, Any]] = ()
 
     @property
-    def kind(self) -> str:
-        return kind_of(self.folder)
+    def kind(self) -> Kind:
+        found = kind_of(self.folder)
+        assert found is not None, f"{self.folder} holds no model"
+        return found
 
 
 def model_card(models: Sequence[Described], repo: str, licence: str = "", text: str = "") -> str:
@@ -90,11 +76,11 @@ def model_card(models: Sequence[Described], repo: str, licence: str = "", text: 
     data = ModelCardData(
         language=sorted({locale.split("_")[0] for config in configs for locale in _locales(config).values()}) or None,
         license=licence or None, library_name="soke",
-        tags=["sign-language", "sign-language-production", kind.replace(" ", "-"), *languages],
+        tags=["sign-language", "sign-language-production", kind.name.replace(" ", "-"), *languages],
     )
     lines = ["---", data.to_yaml().strip(), "---", f"# {repo.split('/')[-1]}", ""]
     of = f" ({', '.join(languages)})" if languages else ""
-    lines += [f"A {kind} that {_DOES[kind]}{of}.", "", *_use(models, repo), ""]
+    lines += [f"A {kind.name} that {kind.does}{of}.", "", *_use(models, repo), ""]
     lines += [text.strip(), ""] if text.strip() else []
     for model, config in zip(models, configs):
         lines += [f"## {model.name or 'Model'}", "", *table(("", ""), _facts(model, config).items()), ""]
@@ -133,8 +119,9 @@ def _score(found: Mapping[str, Cell], rows: Sequence[str]) -> list[str]:
 
 
 def _use(models: Sequence[Described], repo: str) -> list[str]:
-    module, _, name = CLASSES[models[0].kind].rpartition(".")
-    lines = [f"In a configuration of soke: `{_KEYS[models[0].kind]}={repo}`."]
+    kind = models[0].kind
+    module, _, name = kind.loads.rpartition(".")
+    lines = [f"In a configuration of soke: `{kind.key}={repo}`."]
     if not models[0].name:
         lines += ["", "```python", f"from {module} import {name}", "", f'model = {name}.from_pretrained("{repo}")', "```"]
     return lines
@@ -142,8 +129,8 @@ def _use(models: Sequence[Described], repo: str) -> list[str]:
 
 def _config(model: Described) -> dict[str, Any]:
     """What the folder says; of a generator with what its tokenizer's says."""
-    config = read_json(model.folder / KINDS[model.kind], "save the model again")
-    if model.kind == "generator":
+    config = read_json(model.folder / model.kind.file, "save the model again")
+    if "spec" in config:
         tokenizer = read_json(model.folder / "tokenizer" / "config.json", "save the model again")
         spec = config["spec"]
         return {**tokenizer, **spec, "code_version": config["version"], "hash": spec["tokenizer_hash"]}
@@ -176,7 +163,7 @@ def _facts(model: Described, config: Mapping[str, Any]) -> dict[str, Any]:
         fps |= group["fps"]
     known = {**model.facts, **made, **config}
     found = {
-        "hash of the tokenizer" if model.kind == "generator" else "hash": config.get("hash", made.get("tokenizer", "")),
+        "hash of the tokenizer" if "tokenizer_hash" in config else "hash": config.get("hash", made.get("tokenizer", "")),
         "hash of the files": folder_hash(model.folder),
         "parts": ", ".join(part["name"] for part in config.get("layout", [])) or ", ".join(config.get("parts", [])),
         "hash of the layout": known.get("layout_hash", ""), "hash of the statistics": known.get("statistics_hash", ""),
@@ -188,7 +175,7 @@ def _facts(model: Described, config: Mapping[str, Any]) -> dict[str, Any]:
         "numbers in its weights": f"{parameters:,}", "size": f"{size:,} bytes",
         "version of soke": config.get("code_version", ""),
     }
-    if model.kind == "sign recognizer":
+    if "made_with" in config:
         found["hash of the tokenizer whose features it reads"] = found.pop("hash")
     return {key: value for key, value in found.items() if value != ""}
 

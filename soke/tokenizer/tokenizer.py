@@ -24,10 +24,10 @@ from soke.data.statistics import Statistics
 from soke.errors import UserError
 from soke.hashing import StateHash
 from soke.hub import model_folder
-from soke.report.sharing import Shared
 from soke.run.precision import whole_float32
 from soke.saved import FORMAT, check_format, require
 from soke.settings import SettingsError
+from soke.sharing import Shared
 from soke.storage import new_folder
 from soke.tokenizer.codes import Codes
 from soke.tokenizer.output import TokenizerOutput

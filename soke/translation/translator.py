@@ -22,10 +22,10 @@ from soke.data.formats import SOKE_FRAMES
 from soke.data.statistics import Statistics
 from soke.errors import UserError
 from soke.hub import model_folder
-from soke.report.sharing import Shared
 from soke.run import processes
 from soke.saved import FORMAT, check_format, require
 from soke.settings import SettingsError, TransformerSettings
+from soke.sharing import Shared
 from soke.starting import Begun, take
 from soke.storage import new_folder
 from soke.text.locales import ENGLISH, TEXT_LOCALE, canonical
