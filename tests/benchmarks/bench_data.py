@@ -36,7 +36,7 @@ WORKERS = 2
 EPOCHS = 3
 MIN_RATIO = 50.0  # clips per second, warm, against frame files
 MIN_FRAMES_PER_WORKER = 20_000.0  # per second, of the whole training loader
-MIN_AUGMENTED = 2_000.0  # the same with every augmentation, of which rotations between frames take nearly all the time
+MIN_AUGMENTED = 1_000.0  # the same with every augmentation, of which rotations between frames take nearly all the time
 MAX_GROWTH = 50.0  # MiB of resident memory per loader process, first epoch to last
 
 
