@@ -20,15 +20,17 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 class Hub:
     """What the stand-in keeps.
 
-    commits:  repository -> revision -> its files; a repository of data is named as datasets/user/name
+    commits:  repository -> revision -> its files
     fetched:  names of the files that were asked for
-    refusing: repository -> status and X-Error-Code with which the hub answers for it
+    refusing: repository -> status and X-Error-Code with which the hub answers for it; refusing_files: for its
+              files alone
     """
 
     def __init__(self) -> None:
         self.commits: dict[str, dict[str, dict[str, bytes]]] = {}
         self.fetched: list[str] = []
         self.refusing: dict[str, tuple[int, str]] = {}
+        self.refusing_files: dict[str, tuple[int, str]] = {}
         self.private: dict[str, bool] = {}
         self.url = ""
 
@@ -77,8 +79,7 @@ class _Answers(BaseHTTPRequestHandler):
             return self._answer({"error": "who are you?"}, 401)
         if path == "/api/repos/create":
             asked = json.loads(body)
-            kind = "datasets/" if asked.get("type") == "dataset" else ""
-            repo = f"{kind}{asked['organization']}/{asked['name']}"
+            repo = f"{asked['organization']}/{asked['name']}"
             if repo in self.hub.commits:
                 return self._answer({"error": "it is there", "url": f"{self.hub.url}/{repo}"}, 409)
             self.hub.put(repo, {})
@@ -104,9 +105,9 @@ class _Answers(BaseHTTPRequestHandler):
     @staticmethod
     def _repo(path: str) -> tuple[str, str, str]:
         """/api/models/user/name/action/revision -> user/name, action, revision"""
-        kind, user, name, *rest = path.removeprefix("/api/").split("/")
+        user, name, *rest = path.removeprefix("/api/models/").split("/")
         action, revision = (rest[0], "/".join(rest[1:])) if rest else ("", "main")
-        return ("" if kind == "models" else f"{kind}/") + f"{user}/{name}", action, revision
+        return f"{user}/{name}", action, revision
 
     def _tell(self, path: str) -> None:
         """Of a repository: its commit and its files."""
@@ -131,6 +132,9 @@ class _Answers(BaseHTTPRequestHandler):
         """/user/name/resolve/commit/file"""
         repo, _, rest = path.partition("/resolve/")
         revision, _, name = rest.partition("/")
+        if repo in self.hub.refusing_files:
+            status, code = self.hub.refusing_files[repo]
+            return self._answer({"error": code}, status, {"X-Error-Code": code})
         found = self.hub.found(repo, revision) if repo in self.hub.commits else None
         if found is None or name not in found[1]:
             return self._answer({"error": "no such file"}, 404, {"X-Error-Code": "EntryNotFound"})

@@ -68,6 +68,25 @@ def test_what_the_hub_refuses_is_one_sentence(hub, status, code, sentence):  # n
     assert "\n" not in str(raised.value)
 
 
+def test_files_of_a_gated_model_are_refused_alike(hub):  # noqa: F811
+    hub.put("user/name", FILES)
+    hub.refusing_files["user/name"] = 403, "GatedRepo"
+    with pytest.raises(UserError, match="the hub gives user/name only to those whom its author admits"):
+        model_folder("user/name")
+    hub.refusing_files.clear()
+    assert content(model_folder("user/name")) == FILES
+
+
+def test_what_is_half_there_is_fetched_to_the_end(hub):  # noqa: F811
+    hub.put("user/name", FILES)
+    hub.refusing_files["user/name"] = 404, "EntryNotFound"
+    with pytest.raises(UserError, match="user/name") as raised:
+        model_folder("user/name")
+    assert "\n" not in str(raised.value)
+    hub.refusing_files.clear()
+    assert content(model_folder("user/name")) == FILES
+
+
 def test_no_network_is_one_sentence(tmp_path, monkeypatch, no_outside_address):  # noqa: F811
     turn_to("http://127.0.0.1:9", tmp_path / "hf", monkeypatch)  # where nothing listens
     with pytest.raises(UserError, match="user/name is not, .* in .*hf/hub, and http://127.0.0.1:9 cannot be reached"):
