@@ -15,7 +15,6 @@ import train
 from soke.body.joints import SKELETON_50
 from soke.body.motion import JointMotion
 from soke.build.stages import stage_of
-from soke.data.skels import SkelsCorpus
 from soke.errors import UserError
 from soke.regressor.source import language_token
 from soke.run.config import load_config
@@ -23,23 +22,10 @@ from soke.tokenizer.tokenizer import SignTokenizer
 from tests.data.skels_writing import write_split
 
 SIZES = {"train": 4, "val": 2, "test": 1}
-
-
-class AslSkels(SkelsCorpus):
-    name, language = "asl", "ASL"
-
-
-class DgsSkels(SkelsCorpus):
-    name, language = "dgs", "DGS"
-
-
-class LsaSkels(SkelsCorpus):
-    name, language = "lsa", "LSA"
-
-
+READERS = "tests.prepare.test_add_language"  # AslSkels, DgsSkels and LsaSkels
 YAML = {
     "tokenizer": "BASE: [configs/skels/tokenizer.yaml]\nTOKENIZER: {CODE_DIM: 8, WIDTH: 8, DEPTH: 1}\n"
-                 "PARTS: {body: {quantizer: {codes: 16}}, lhand: {quantizer: {codes: 16}}, rhand: {quantizer: {codes: 16}}}\n",
+                 "PARTS: {" + ", ".join(f"{part}: {{quantizer: {{codes: 16}}}}" for part in ("body", "lhand", "rhand")) + "}\n",
     "regressor": "BASE: [configs/progressive_transformer.yaml, configs/parts/skeleton_50.yaml]\n"
                  "REGRESSOR: {WIDTH: 16, HEADS: 2, FEEDFORWARD: 32, FUTURE: 2, GROUPS: per_language}\n",
     "translation": "BASE: [configs/skels/back_translation.yaml]\n"
@@ -78,7 +64,7 @@ def root(tmp_path_factory) -> Path:
 
 
 def overrides(root: Path, name: str, corpora: list[str], *more: str) -> list[str]:
-    readers = {c: json.dumps({"ROOT": str(root / c), "READER": f"{__name__}.{c.capitalize()}Skels"}) for c in corpora}
+    readers = {c: json.dumps({"ROOT": str(root / c), "READER": f"{READERS}.{c.capitalize()}Skels"}) for c in corpora}
     return [f"NAME={name}", f"FOLDER={root}/runs", *(f"DATASET.CORPORA.{c}={r}" for c, r in readers.items()), *more]
 
 
@@ -191,7 +177,8 @@ def test_a_regressor_goes_on_with_a_language_adds_another_and_leaves_the_third(r
 @pytest.mark.parametrize(("corpora", "more", "fault"), [
     (["dgs"], ["TRAIN.INIT_LANGUAGE=ASL"], "no language is added that could start from ASL"),
     (["dgs"], ["REGRESSOR.GROUPS=shared"], "has a group for each of ASL, DGS: set REGRESSOR.GROUPS=per_language"),
-    (["dgs"], ["DATASET.STATISTICS={root}/runs/regressor/third/statistics.json"], "its groups of ASL would sign other motions"),
+    (["dgs"], ["DATASET.STATISTICS={root}/runs/regressor/third/statistics.json"],
+     "its groups of ASL would sign other motions"),
 ])
 def test_what_contradicts_the_trained_regressor_is_named(root, corpora, more, fault):
     module(root, "regressor", "third", ["dgs"])  # writes the statistics of dgs
@@ -223,7 +210,8 @@ def test_a_back_translation_takes_the_words_that_both_have(root, caplog):
     assert "it reads ASL, dgs is DGS: words that both have are taken" in caplog.text
     theirs = weights(folder / "asl" / "translation")
     ours, words = made.model.state_dict(), made.targets.texts
-    rows, of = words.shared(type(words)(json.loads((folder / "asl/translation/translator.json").read_text())["targets"]["texts"]))
+    saved = json.loads((folder / "asl" / "translation" / "translator.json").read_text(encoding="utf-8"))
+    rows, of = words.shared(type(words)(saved["targets"]["texts"]))
     assert torch.equal(ours["text_embedding.weight"][rows], theirs["./text_embedding.weight"][of]) and len(rows) > 6
     assert torch.equal(ours["frame_embedding.weight"], theirs["./frame_embedding.weight"])
     assert torch.equal(ours["mean"], theirs["./mean"])
