@@ -68,7 +68,8 @@ class Numbers(pl.LightningDataModule):
     numbers = torch.randn(2 * BATCHES, 3, generator=torch.Generator().manual_seed(0)) * 10
 
     def train_dataloader(self) -> ResumableLoader:
-        batches = GroupedBatches([1] * len(self.numbers), 2, seed=3)
+        place = {"processes": self.trainer.world_size, "rank": self.trainer.global_rank}
+        batches = GroupedBatches([1] * len(self.numbers), 2, seed=3, **place)
         return ResumableLoader(list(self.numbers), batch_sampler=batches, trainer=self.trainer)
 
     def val_dataloader(self) -> torch.utils.data.DataLoader:

@@ -178,3 +178,42 @@ def test_what_is_nested_counts_for_the_innermost(monkeypatch):
     assert clock.read(wait=True) == {
         "data": 0, "forward": 4, "backward": 0, "optimizer": 10, "validation": 16, "saving": 32, "other": 1,
     }
+
+
+class Event:
+    """A GPU's, which has done what it was asked for until `Event.done`, in seconds; the host is ahead of it."""
+
+    now, done, waited, made = 0.0, 0.0, 0, 0
+
+    def __init__(self, enable_timing: bool):
+        assert enable_timing
+        Event.made += 1
+
+    def record(self) -> None:
+        self.at = Event.now
+
+    def query(self) -> bool:
+        return self.at <= Event.done
+
+    def synchronize(self) -> None:
+        Event.waited, Event.done = Event.waited + 1, Event.now
+
+    def elapsed_time(self, other: Event) -> float:
+        assert self.query() and other.query()
+        return 1000 * (other.at - self.at)
+
+
+def test_a_gpu_is_read_later_and_not_waited_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    clock = Clock()
+    clock.begin(torch.device("cuda"))
+    for step in range(100):
+        for part, action in (("forward", "[Strategy]S.training_step"), ("backward", "[Strategy]S.backward")):
+            with clock.profile(action):
+                Event.now += {"forward": 1.0, "backward": 2.0}[part]
+        Event.done = Event.now - 4.0  # a step and a third behind
+        found = clock.read()
+    assert Event.waited == 0 and Event.made < 12  # the same ones are used again and again
+    assert (found["forward"], found["backward"]) == (99, 196)  # up to the last mark that has been reached
+    found = clock.read(wait=True)
+    assert (found["forward"], found["backward"], found["other"], Event.waited) == (100, 200, 0, 1)
