@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +19,8 @@ from soke.report.tables import ABSENT, Cell
 from soke.saved import Kind, kind_of
 from soke.storage import folder_hash, read_json
 from soke.text.locales import TEXT_LOCALE
+
+_FOLDERS = re.compile(r"(?<!\S)/(?:[^\s/]+/)+")  # above a file, which are this machine's affair
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def scores(content: Mapping[str, Any]) -> list[str]:
     if any(cell.score.intervals for cell in cells):
         lines += [f"Ranges: {LEVEL} % bootstrap intervals, over the clips, of the first unit.", ""]
     asked = {key: value for key, value in content.get("conditions", {}).items() if key != "models"}
-    lines += [f"- {note}" for note in (*content.get("notes", ()), f"Conditions: `{json.dumps(asked)}`")]
+    notes = [_FOLDERS.sub("", note) for note in content.get("notes", ())]
+    lines += [f"- {note}" for note in (*notes, f"Conditions: `{json.dumps(asked)}`")]
     lines += [f"- `{signature}`" for signature in dict.fromkeys(str(cell.score.signature) for cell in cells)]
     return [*lines, ""]
 
@@ -113,9 +117,13 @@ def _score(found: Mapping[str, Cell], rows: Sequence[str]) -> list[str]:
     """A line of the table: metric and part, clips that were scored, units, then the values of every row."""
     first = next(iter(found.values()))
     arrow = {True: " ↑", False: " ↓", None: ""}[first.score.higher_is_better]
-    values = [found[row].text().replace("\n", "<br>") if row in found else ABSENT for row in rows]
-    name, clips = " ".join(filter(None, first.metric)), f"{first.score.clips} of {first.total}"
-    return [f"{name}{arrow}", clips, " / ".join(first.score.values), *values]
+    counts = {row: f"{cell.score.clips} of {cell.total}" for row, cell in found.items()}
+    texts = {row: cell.text().replace("\n", "<br>") for row, cell in found.items()}
+    if len(set(counts.values())) > 1:
+        texts = {row: f"{text}<br>{counts[row]}" for row, text in texts.items()}
+        counts = {"": "see below each"}
+    name, clips = " ".join(filter(None, first.metric)), next(iter(counts.values()))
+    return [f"{name}{arrow}", clips, " / ".join(first.score.values), *(texts.get(row, ABSENT) for row in rows)]
 
 
 def _use(models: Sequence[Described], repo: str) -> list[str]:

@@ -48,7 +48,8 @@ def results(folder: Path, models: dict[str, str]) -> Path:
         values, ranges = {"m": value, "mm": 20 * value}, {"m": (1.0, 3.0)}
         table.add(row, "how2sign", Score(SIGNATURE, values, ranges, 39, False, "c0"), 40)
         table.add(row, "csl", Score(replace(SIGNATURE, fps=30.0), {"m": 2 * value, "mm": 9.0}, {}, 4, False, "c1"))
-    table.notes.append("one clip was cut")
+    table.add("told", "csl", Score(replace(SIGNATURE, fps=30.0), {"m": 3.0, "mm": 8.0}, {}, 3, False, "c2"), 4)
+    table.notes.append("1 clip was cut; clip a: /home/me/data/a.pkl is damaged")
     table.save(folder)
     return folder
 
@@ -78,9 +79,9 @@ def test_the_card_of_a_run_holds_its_data_settings_and_scores(run):
     rows = [line for line in tables.splitlines() if line.startswith("| DTW-JPE hand ↓ |")]
     assert [row.split(" | ")[1:] for row in rows] == [
         ["39 of 40", "m / mm", "1.235 / 24.7<br>1.000–3.000", "2.500 / 50.0<br>1.000–3.000 |"],
-        ["4 of 4", "m / mm", "2.469 / 9.0", "5.000 / 9.0 |"],
+        ["see below each", "m / mm", "2.469 / 9.0<br>4 of 4", "5.000 / 9.0<br>4 of 4", "3.000 / 8.0<br>3 of 4 |"],
     ]
-    assert f"`{SIGNATURE}`" in tables and "fps:30" in tables and "one clip was cut" in tables
+    assert f"`{SIGNATURE}`" in tables and "fps:30" in tables and "1 clip was cut; clip a: a.pkl is damaged" in tables
     assert "no signer, no recording" in card.split("## Terms")[1]
     assert "may not be passed on" in card and "SMPL-X" in card and "cc-by-nc-4.0" in card.split("## Terms")[1]
     assert str(run.parent.parent) not in card and "/home/me" not in card  # no place of the machine is told
