@@ -73,9 +73,10 @@ def _write(trainer: pl.Trainer, file: Path, weights_only: bool) -> None:
 
 
 def kept(folder: Path) -> list[Path]:
-    """The earlier checkpoints of a run, the oldest first."""
-    found = {path: re.fullmatch(r"epoch_\d+\.step_(\d+)\.ckpt", path.name) for path in folder.iterdir()}
-    return sorted((path for path, match in found.items() if match), key=lambda path: int(found[path][1]))
+    """The earlier checkpoints of a run, the oldest first, by when they were written: a training may have gone on from one
+    of them."""
+    found = [path for path in folder.iterdir() if re.fullmatch(r"epoch_\d+\.step_\d+\.ckpt", path.name)]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
 
 def _link(file: Path, copy: Path) -> None:

@@ -44,7 +44,8 @@ class Selection(pl.Callback):
         self.score, self.optim, self.unseen = score, optim, stated
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        follow(module, None, self.optim)
+        if trainer.global_step:  # a plateau that had ended the training is over
+            follow(module, None, self.optim)
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         for name in (self.score, *folders.monitors(module).values()):

@@ -180,6 +180,15 @@ def test_a_resumed_run_keeps_as_many_and_goes_on_from_any_of_them(tmp_path):
     assert files(tmp_path) == ["best.ckpt", "epoch_3.step_18.ckpt", "epoch_3.step_20.ckpt", "last.ckpt"]
 
 
+def test_what_is_written_last_is_kept_where_a_run_goes_on_from_an_earlier_one(tmp_path):
+    every = "TRAIN.SAVE.KEEP=2", "TRAIN.SAVE.EVERY_STEPS=6", "TRAIN.SAVE.EVERY_EPOCHS=0"
+    trained(tmp_path, *every[1:], "TRAIN.SAVE.KEEP=-1")
+    with pytest.raises(RuntimeError, match="power cut"):
+        trained(tmp_path, *every, resume="epoch_1.step_6.ckpt", broken_at=14)
+    names = [path.name for path in saving.kept(tmp_path / "checkpoints")]
+    assert names == ["epoch_3.step_20.ckpt", "epoch_2.step_12.ckpt"]
+
+
 @pytest.mark.parametrize("which", ["all", "last", "none"])
 def test_checkpoints_have_the_optimisers_state_where_it_is_asked_for(tmp_path, which):
     trained(tmp_path, "TRAIN.SAVE.KEEP=1", f"TRAIN.SAVE.OPTIMIZER={which}")

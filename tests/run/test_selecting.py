@@ -129,6 +129,12 @@ def test_a_plateau_at_its_lowest_rate_is_over_when_it_is_continued(tmp_path):
     assert trained(tmp_path, *plateau, loss=LOSS, resume=True).rates == []
 
 
+def test_a_plateau_that_begins_at_its_lowest_rate_is_no_end(tmp_path):
+    plateau = [f"TRAIN.OPTIM.{s}" for s in ("SCHEDULE=plateau", "LR=0.1", "ETA_MIN=0.1")]
+    trained(tmp_path, *plateau, loss=LOSS)
+    assert epochs(tmp_path) == (1, 1)  # after the first validation
+
+
 def test_a_score_that_is_never_logged_is_an_error_that_lists_what_is(tmp_path):
     sentence = "EVAL.MONITOR=val/BLEU is no score of this training's validations: it is one of val/BLEU-4, val/loss"
     with pytest.raises(UserError, match=sentence):
