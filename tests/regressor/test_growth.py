@@ -15,9 +15,10 @@ from soke.data.dataset import MotionBatch, MotionSample
 from soke.errors import UserError
 from soke.evaluation.protocols import Typed
 from soke.regressor.group import specs_of
-from soke.regressor.growth import assembled, only, start_from, with_languages
+from soke.regressor.growth import assembled, learning, only, start_from, with_languages
 from soke.regressor.module import RegressorModule
 from soke.regressor.regressor import PoseRegressor
+from soke.regressor.settings import LangGloss
 from soke.run.settings import Optim
 from tests.regressor import helpers
 from tests.regressor.helpers import FPS, LOCALES, SENTENCES, batch_of, objectives, regressor, sample, samples
@@ -246,3 +247,24 @@ def test_groups_that_do_not_belong_together_are_refused():
     other = only(regressor(moved, groups="per_language"), ["DGS"])
     with pytest.raises(UserError, match="of ASL and of DGS do not belong together: their statistics differ"):
         assembled([only(model, ["ASL"]), other])
+
+
+# --- groups that go on
+
+
+@pytest.mark.parametrize("settings", [{}, {"lang_gloss": LangGloss(layers=1, weight=1.0, max_tokens=9)}], ids=str)
+def test_a_group_of_all_goes_on_as_it_was_and_new_words_move_none(settings):
+    """Those of LangGloss stand language by language, so that new ones come between."""
+    model, items = regressor(**settings), samples()
+    shared = replace(helpers.SETTINGS, **settings)
+    same, begun = learning(model, specs_of(shared, [item.clip for item in items], LOCALES, FPS))
+    assert begun.anew == {} and begun.unused == []
+    assert_same(state_of(model, "all"), state_of(same, "all"))
+    more = [*items, sample("hail tomorrow", "ASL", 9, gloss="HAIL TOMORROW")]
+    grown, begun = learning(model, specs_of(shared, [item.clip for item in more], LOCALES, FPS))
+    assert any("network.token_embedding.weight" in name for name in begun.anew)
+    assert len(begun.anew) == (4 if settings else 1)
+    batch = batch_of(items)
+    one, other = (m.eval()(batch.clips, batch.features, batch.lengths).errors for m in (model, grown))
+    torch.testing.assert_close(one, other)
+    assert all(parameter.requires_grad for parameter in grown.parameters())
