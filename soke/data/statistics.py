@@ -153,6 +153,7 @@ def load_or_compute_statistics(
     if path.exists():
         found = Statistics.load(path, dataset.layout)
         if found.fits(data, poses) and found.form == form:
+            torch.empty((), dtype=torch.int64).random_()  # as the loader below does: later draws are the same without it
             return found
         _log.warning("%s was computed from other clips, frames or settings: it is computed again", path)
     _log.info("computing mean and standard deviation of %d clips, to be saved in %s", len(dataset), path)

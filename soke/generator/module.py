@@ -160,11 +160,11 @@ class GeneratorModule(pl.LightningModule):
     def _idle(self, counts: int, stage: str) -> torch.Tensor:
         """The loss of a batch without clips, while others count `counts` numbers of things of theirs. A generator that is
         divided computes with them, who need its part of the weights."""
+        divided = self._producer.generator is not self.generator
+        nothing = self.generator.idle() if divided else no_loss(self)
         if stage == "train":
             processes.share(torch.zeros(counts, device=self.device))
-        if self._producer.generator is self.generator:
-            return no_loss(self)
-        return self.generator.idle() + no_loss(self.generator.heads) + no_loss(self.generator.text_head)
+        return nothing + no_loss(self.generator.heads) + no_loss(self.generator.text_head) if divided else nothing
 
     def on_train_epoch_end(self) -> None:
         self._log_means("train")

@@ -72,7 +72,8 @@ class RegressorModule(pl.LightningModule):
         self.regressor.epoch = self.current_epoch
         kind = self.objectives.draw(self.trainer.strategy.broadcast)  # a step of all processes has one
         if not batch.clips:  # all were unreadable, but the other processes ask for rewards
-            self.objectives(kind, *torch.zeros(3, 0, device=self.device), self.current_epoch)
+            chosen = self.objectives(kind, *torch.zeros(3, 0, device=self.device), self.current_epoch)
+            self.means["train"].add({"loss": chosen.loss}, chosen.frames)
             processes.share(torch.zeros((), device=self.device))
             return no_loss(self)
         output = self.regressor(batch.clips, batch.features, batch.lengths)

@@ -155,13 +155,24 @@ class Train(Settings):
             found.append(
                 f"`init_language` is {self.init_language}, of whose model nothing is said: name its folder in `init`"
             )
-        if self.strategy == "fsdp" and self.precision == "16-mixed":
-            found.append("`strategy`=fsdp needs `precision`=32-true or bf16-mixed, not 16-mixed")
+        if self.strategy == "fsdp":
+            found += self._undivided()
         if self.extend and not self.optim.ends:
             found.append(
                 f"`extend` is for `optim.schedule`=cosine or linear: with {self.optim.schedule} the learning rate does "
                 "not depend on `end_epoch`, which may change without it"
             )
+        return found
+
+    def _undivided(self) -> list[str]:
+        """What cannot be had of a model that is divided among processes."""
+        found = []
+        if self.precision == "16-mixed":
+            found.append("`strategy`=fsdp needs `precision`=32-true or bf16-mixed, not 16-mixed")
+        if self.average:
+            found.append("`average` needs `strategy`=ddp: each process would average another part of the weights")
+        if self.lora is not None:
+            found.append("`lora` needs `strategy`=ddp: what its few weights need is not worth being divided")
         return found
 
 

@@ -86,8 +86,10 @@ class TokenizerModule(pl.LightningModule):
         if not batch.clips:
             for part, autoencoder in self.tokenizer.autoencoders.items():  # as the other processes do with their clips
                 autoencoder.quantizer(torch.zeros(0, self.tokenizer.settings[part].code_dim, 1, device=self.device))
-            for numbers in self._counted:
-                processes.mean_over_all(torch.zeros(numbers, device=self.device))
+            counts = [processes.mean_over_all(torch.zeros(n, device=self.device)) for n in self._counted]
+            terms = ["loss", "feature", *["velocity"] * bool(self.loss.velocity)]
+            terms += [f"commitment_{part}" for part in self.tokenizer.autoencoders]
+            self.means["train"].add(dict.fromkeys(terms, torch.zeros((), device=self.device)), counts[1][0])
             return no_loss(self)
         output = self.tokenizer(batch.features, batch.lengths, batch.frames, batch.rows)
         loss = self._loss(output, "train", len(batch.lengths))

@@ -1,0 +1,344 @@
+"""Several processes and several machines train as one process that has all of their batches, FSDP as DDP; a machine that
+goes down and an error of one process end the others within seconds, and what was broken off goes on to the same numbers.
+
+Machines are simulated: processes that share a folder, and else reach each other by sockets on the loopback device.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import get_motion_code
+import train
+from soke.build import devices
+from soke.errors import UserError
+from soke.generator.producer import SignProducer
+from soke.run.config import ROOT, load_config
+from tests.recognition.test_stage import write_shop
+from tests.test_chain import Workshop
+
+SECONDS = 600  # after which processes are taken to be waiting for each other
+LOSS, GRADIENT = 1e-5, 1e-4  # greatest relative differences between numbers of processes, in float32
+STAGES = ("tokenizer", "generator", "translation/csl", "regressor", "grpo", "recognition")
+GENERATOR = ["EVAL.GENERATE_CLIPS=2", "GENERATOR.TRANSLATION=0.4", "GENERATOR.RETRIEVAL.DROP=0", "TRAIN.GRAD_CLIP=0.5"]
+
+slow = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Workshop:
+    """Nine training clips, so that one process has none in the last batch; a trained tokenizer, codes, mBART without
+    dropout."""
+    more = (
+        "DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.phoenix=null", "TRAIN.NUM_WORKERS=0", "TRANSLATION.BEAMS=[1]",
+        "DATASET.TRAIN_CLIPS=9", "EVAL.GENERATE_CLIPS=2", "LOGGER.EVERY_STEPS=1", "DEVICE=1", "TRAIN.BATCH_SIZE=4",
+    )
+    shop = Workshop(tmp_path_factory.mktemp("many"), *more)
+    shop.overrides = [o for o in shop.overrides if "how2sign.ROOT" not in o and "phoenix.ROOT" not in o]
+    shop.furnish()
+    model = shop.folder("mbart", "config.json")
+    settings = json.loads(model.read_text())
+    model.write_text(json.dumps(settings | {name: 0.0 for name in settings if name.endswith("dropout")}))
+    shop.run(train, "deto", "TRAIN.END_EPOCH=1")
+    shop.run(get_motion_code, "soke")
+    return shop
+
+
+def environment(**more: str) -> dict[str, str]:
+    left = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "TORCHELASTIC_"))}
+    return {**left, "OMP_NUM_THREADS": "1", **more}
+
+
+def started(command: list[str], **more: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment(**more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )
+
+
+def ended(running: list[subprocess.Popen]) -> list[tuple[int, str]]:
+    """Exit status and what was said of each."""
+    try:
+        return [(process.returncode, said) for process in running for said in [process.communicate(timeout=SECONDS)[0]]]
+    finally:
+        for process in running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def succeeded(running: list[subprocess.Popen]) -> None:
+    for status, said in ended(running):
+        assert status == 0, said[-4000:]
+
+
+def on_machines(arguments: list[str], program: str = "train", **more: str) -> list[subprocess.Popen]:
+    """A process on each of two machines."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    machine = {"NODES": "2", "PROCESSES": "1", "ADDRESS": "127.0.0.1", "PORT": port, "PROGRAM": program, **more}
+    command = ["bash", "prepare/cluster/torchrun.sh", *arguments]
+    return [started(command, NODE=str(node), **machine) for node in range(2)]
+
+
+def trained(shop: Workshop, name: str, *more: str) -> list[str]:
+    """The arguments of the generator's training."""
+    return ["--cfg", "configs/demo/soke.yaml", "--nodebug", *shop.overrides, *GENERATOR, f"NAME={name}", *more]
+
+
+def logged(run: Path, pattern: str = "loss") -> dict[tuple[str, str], float]:
+    """(Step, name) -> every loss of a run's log."""
+    with (run / "csv" / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    return {(row["step"], key): float(value) for row in rows for key, value in row.items() if value and pattern in key}
+
+
+def run_of(shop: Workshop, stage: str, name: str) -> Path:
+    if stage == "grpo":
+        return shop.folder("experiments", "grpo", "generator", name)
+    if stage == "recognition":
+        return shop.folder("signs", "experiments", "recognition", name)
+    kind, *corpus = stage.split("/")
+    return shop.folder("experiments", kind, name, *corpus)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+TWO = ["DEVICE=2", "TRAIN.BATCH_SIZE=2"]
+
+
+@pytest.fixture(scope="module")
+def generators(shop) -> Workshop:
+    """Trained by one process, and divided among two."""
+    train_module = [sys.executable, "-m", "train"]
+    succeeded([started([*train_module, *trained(shop, "one")])])
+    succeeded([started([*train_module, *trained(shop, "fsdp", *TWO, "TRAIN.STRATEGY=fsdp")])])
+    return shop
+
+
+@slow
+def test_a_divided_generator_is_trained_as_by_one_process(generators):
+    """Relative differences: of losses 1e-5, of gradients, before they are clipped, and of scores of motion 1e-4."""
+    one, divided = (run_of(generators, "generator", name) for name in ("one", "fsdp"))
+    assert logged(one) == pytest.approx(logged(divided), rel=LOSS)
+    assert len(logged(one)) >= 12
+    for name in ("grad_norm", "JPE"):
+        assert logged(one, name) == pytest.approx(logged(divided, name), rel=GRADIENT) and len(logged(one, name)) >= 2
+
+
+@slow
+def test_what_is_exported_of_a_divided_generator_is_that_of_one_process(generators):
+    """1e-6 at weights of size 1; and it signs."""
+    one, divided = (run_of(generators, "generator", name) for name in ("one", "fsdp"))
+    ours, theirs = (load_file(run / "generator" / "model.safetensors") for run in (one, divided))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    assert (divided / "generator" / "model.safetensors").stat().st_size == (one / "generator" / "model.safetensors").stat().st_size
+    SignProducer.from_pretrained(divided / "generator").generate(["the dog sleeps"], ["CSL"])
+
+
+@slow
+@pytest.mark.parametrize("first, then", [("fsdp", ["DEVICE=1"]), ("one", [*TWO, "TRAIN.STRATEGY=fsdp"])], ids=["to one", "from one"])
+def test_a_divided_training_goes_on_in_one_process_and_the_other_way_round(generators, tmp_path, first, then):
+    """With the optimiser's state: two epochs here and one there are three epochs here, 1e-6. The batch of one process is
+    that of two together."""
+    shop, extended = generators, ["TRAIN.OPTIM.SCHEDULE=constant", "TRAIN.END_EPOCH=3"]
+    start = {"one": ["TRAIN.BATCH_SIZE=4"], "fsdp": [*TWO, "TRAIN.STRATEGY=fsdp"]}[first]
+    name = f"first-{first}"
+    whole = [sys.executable, "-m", "train", *trained(shop, f"whole-{first}", *start, *extended)]
+    begun = [sys.executable, "-m", "train", *trained(shop, name, *start, extended[0])]
+    succeeded([started(whole)])
+    succeeded([started(begun)])
+    saved = run_of(shop, "generator", name) / "config.yaml"
+    size = "BATCH_SIZE: 4" if "DEVICE=1" in then else "BATCH_SIZE: 2"  # of each process: together as many as before
+    saved.write_text(re.sub(r"(?<=TRAIN:\n  STAGE: generator\n  )BATCH_SIZE: \d", size, saved.read_text()))
+    size = size.replace(": ", "=")
+    again = trained(shop, name, *then, *extended, f"TRAIN.{size}", "TRAIN.RESUME=auto")
+    succeeded([started([sys.executable, "-m", "train", *again])])
+    ours, theirs = (weights(run_of(shop, "generator", which)) for which in (f"whole-{first}", name))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def stages(shop) -> Workshop:
+    """Every stage trained by one process, by two, and by one on each of two machines."""
+    shop.folder("signs").mkdir()
+    write_shop(shop.folder("signs"))
+    shop.run(train, "soke", "NAME=start", "TRAIN.END_EPOCH=1")
+    program = "tests.on_many_processes"
+    for name, size, command in (
+        ("one", 4, lambda arguments, **more: [started([sys.executable, "-m", program, *arguments], **more)]),
+        ("two", 2, lambda arguments, **more: [started([sys.executable, "-m", program, *arguments, "DEVICE=2"], **more)]),
+        ("machines", 2, lambda arguments, **more: on_machines([*arguments, "DEVICE=auto"], program, **more)),
+    ):
+        succeeded(command([*shop.overrides, f"NAME={name}", f"TRAIN.BATCH_SIZE={size}"], SHOP=str(shop.root)))
+    return shop
+
+
+@slow
+@pytest.mark.parametrize("name", ["two", "machines"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_is_trained_as_by_one_process(stages, stage, name):
+    """All losses, per step of the log and per epoch, of training and of validation."""
+    for what, tolerance in (("loss", LOSS), ("grad_norm", GRADIENT)):
+        one, many = (logged(run_of(stages, stage, which), what) for which in ("one", name))
+        assert many == pytest.approx(one, rel=tolerance, abs=1e-7)
+    assert len(logged(run_of(stages, stage, "one"))) >= 4
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(shop) -> dict[str, torch.Tensor]:
+    """Weights of a generator that two machines have trained."""
+    succeeded(on_machines(trained(shop, "whole", "DEVICE=auto", "TRAIN.BATCH_SIZE=2")))
+    return weights(run_of(shop, "generator", "whole"))
+
+
+@slow
+def test_a_machine_goes_down_the_other_ends_and_both_go_on_to_the_same_numbers(shop, uninterrupted):
+    arguments = trained(shop, "down", "DEVICE=auto", "TRAIN.BATCH_SIZE=2")
+    running = on_machines(arguments, "tests.on_failing_processes", FAILS="1 kill")
+    running[1].wait(SECONDS)
+    since = time.monotonic()
+    (first, said), _ = ended(running)
+    assert first != 0 and time.monotonic() - since < 60
+    assert said.count("error: another process of this training has ended") == 1 and "TRAIN.RESUME=auto" in said
+    run = run_of(shop, "generator", "down")
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 0
+    assert not [path for path in run.rglob(".*") if path.is_file()]
+    succeeded(on_machines(arguments))
+    torch.testing.assert_close(weights(run), uninterrupted, rtol=0, atol=0)
+
+
+SRUN = """#!/usr/bin/env bash
+# stands in for srun: a task on each of two machines; --kill-on-bad-exit
+shift
+export SLURM_NTASKS=2 SLURM_NNODES=2 SLURM_NTASKS_PER_NODE=1 SLURM_NODELIST=127.0.0.1 SLURM_LOCALID=0 SLURM_JOB_NAME=soke
+SLURM_PROCID=0 SLURM_NODEID=0 "$@" &
+first=$!
+SLURM_PROCID=1 SLURM_NODEID=1 "$@" &
+second=$!
+wait -n || { status=$?; sleep 5; kill -9 $first $second 2> /dev/null; exit $status; }
+wait -n
+"""
+SCONTROL = """#!/usr/bin/env bash
+echo "$@" >> "$ASKED"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, shop) -> dict[str, str]:
+    """The environment of a job."""
+    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    return {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "4217", "SLURM_SUBMIT_DIR": str(ROOT), "MASTER_PORT": port,
+        "ASKED": str(tmp_path / "asked"),
+    }
+
+
+@slow
+def test_a_job_of_two_machines_that_loses_one_goes_on_to_the_same_numbers(shop, slurm, uninterrupted):
+    """The batch script as it is, with stand-ins for srun and scontrol; its job is then sent again."""
+    arguments = trained(shop, "job", "DEVICE=auto", "TRAIN.BATCH_SIZE=2")
+    script = ["bash", "prepare/cluster/slurm.sbatch", *arguments]
+    ((status, said),) = ended([started(script, **slurm, PROGRAM="tests.on_failing_processes", FAILS="1 die")])
+    assert status != 0 and said.count("error: another process of this training has ended") <= 1
+    succeeded([started(script, **slurm)])
+    run = run_of(shop, "generator", "job")
+    torch.testing.assert_close(weights(run), uninterrupted, rtol=0, atol=0)
+    assert not list(run.rglob("hpc_ckpt*"))
+
+
+@slow
+def test_a_job_whose_time_is_over_is_queued_again(shop, slurm):
+    running = started(["bash", "prepare/cluster/slurm.sbatch", *trained(shop, "over", "DEVICE=auto")], **slurm)
+    while not (run_of(shop, "generator", "over") / "config.yaml").is_file():
+        assert running.poll() is None
+        time.sleep(0.2)
+    running.send_signal(signal.SIGUSR1)
+    succeeded([running])
+    assert Path(slurm["ASKED"]).read_text() == "requeue 4217\n"
+
+
+@slow
+@pytest.mark.parametrize("fails, error", [
+    ("0 user", "error: clip seven is broken"), ("1 user", "error: clip seven is broken"),
+    ("all user", "error: clip seven is broken"), ("1 bug", "ValueError: a bug of ours"),
+])
+def test_an_error_of_one_process_ends_all_and_is_said_once(shop, fails, error):
+    name = f"fails-{fails.replace(' ', '-')}"
+    arguments = trained(shop, name, *TWO)
+    running = started([sys.executable, "-m", "tests.on_failing_processes", *arguments], FAILS=fails)
+    ((status, said),) = ended([running])
+    assert status in (1, 2) and said.count(error) == 1
+    assert said.count("Traceback") == ("bug" in fails) and said.count("error: ") == ("user" in fails)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(running.pid, 0)  # nobody of them is left
+
+
+def started_by(monkeypatch, **variables: str) -> None:
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "SLURM_NNODES", "SLURM_JOB_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "2"}
+JOB = {"SLURM_NTASKS": "6", "SLURM_NNODES": "3", "SLURM_JOB_NAME": "soke"}
+
+
+@pytest.mark.parametrize("variables", [TORCHRUN, JOB], ids=["torchrun", "srun"])
+@pytest.mark.parametrize("asked", [[], ["DEVICE=2"], ["DEVICE=2", "NUM_NODES=3"]])
+def test_processes_are_as_many_as_torchrun_or_srun_has_started(monkeypatch, variables, asked):
+    started_by(monkeypatch, **variables)
+    config = load_config("configs/soke.yaml", overrides=["ACCELERATOR=cpu", *asked])
+    assert devices.lightning_devices(config) == {"accelerator": "cpu", "devices": 2, "num_nodes": 3}
+
+
+@pytest.mark.parametrize("variables", [TORCHRUN, JOB], ids=["torchrun", "srun"])
+@pytest.mark.parametrize("asked", ["DEVICE=3", "NUM_NODES=2"])
+def test_others_than_were_started_are_refused(monkeypatch, variables, asked):
+    started_by(monkeypatch, **variables)
+    config = load_config("configs/soke.yaml", overrides=["ACCELERATOR=cpu", asked])
+    with pytest.raises(UserError, match="has started 2 processes on each of 3 machines.*leave DEVICE=auto"):
+        devices.lightning_devices(config)
+
+
+@pytest.mark.parametrize("file", ["deto", "back_translation", "progressive_transformer", "recognition"])
+def test_models_that_are_small_are_not_divided(file):
+    with pytest.raises(UserError, match="TRAIN.STRATEGY is fsdp, but a model of stage .* is small"):
+        load_config(f"configs/{file}.yaml", overrides=["TRAIN.STRATEGY=fsdp"])
+
+
+@pytest.mark.parametrize("override, told", [
+    ("TRAIN.PRECISION=16-mixed", "needs TRAIN.PRECISION=32-true or bf16-mixed"),
+    ("TRAIN.AVERAGE=0.9", "TRAIN.AVERAGE needs TRAIN.STRATEGY=ddp"),
+    ("TRAIN.LORA={RANK: 2}", "TRAIN.LORA needs TRAIN.STRATEGY=ddp"),
+])
+def test_what_a_divided_model_cannot_have_is_refused(override, told):
+    with pytest.raises(UserError, match=told):
+        load_config("configs/soke.yaml", overrides=["TRAIN.STRATEGY=fsdp", override])
+    load_config("configs/soke.yaml", overrides=[override])
+
+
+def test_learning_by_reward_is_not_divided():
+    with pytest.raises(UserError, match="POLICY.SHARE needs TRAIN.STRATEGY=ddp"):
+        load_config("configs/soke_grpo.yaml", overrides=["TRAIN.STRATEGY=fsdp"])
