@@ -24,7 +24,7 @@ class Small(pl.LightningModule):
     def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
         self.seen["train"] = torch.get_float32_matmul_precision()
         loss = self.layer(batch).pow(2).mean()
-        self.losses.append(float(loss))
+        self.losses.append(loss.item())
         return loss
 
     @in_float32
