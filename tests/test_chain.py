@@ -459,7 +459,7 @@ def test_search_is_configured(shop, search):
         shop.run(vis_mesh, "soke", "--text=the dog sleeps", "--language=ASL", "TEST.SEARCH.MIN_STEPS=50")
 
 
-@pytest.mark.parametrize("decoding", ["sequential", "parallel"])
+@pytest.mark.parametrize("decoding", ["sequential", pytest.param("parallel", marks=pytest.mark.slow)])
 def test_other_decoding_modes_train_and_sign(shop, decoding):
     changes = [f"GENERATOR.DECODING={decoding}", f"NAME={decoding}", "TRAIN.END_EPOCH=1"]
     shop.run(train, "soke", *changes)
@@ -560,6 +560,7 @@ def test_a_finished_run_is_not_overwritten(shop):
         shop.run(train, "deto")
 
 
+@pytest.mark.slow  # tests/run/test_saving.py does so with a small model
 @pytest.mark.parametrize(("stage", "config"), [("tokenizer", "deto"), ("generator", "soke")])
 def test_a_broken_off_run_continues_to_the_same_weights(shop, monkeypatch, stage, config):
     from soke.generator.module import GeneratorModule

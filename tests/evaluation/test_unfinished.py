@@ -69,7 +69,7 @@ def evaluated(body, producer: Counted, unfinished: Unfinished | None, size: int 
 DEPENDS = {"model": "0123"}
 
 
-@pytest.mark.parametrize("breaks_at", [0, 2])
+@pytest.mark.parametrize("breaks_at", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_a_test_that_was_broken_off_ends_with_the_same_table(body, system, tmp_path, breaks_at, caplog, monkeypatch):
     whole, read = Counted(system), []
     monkeypatch.setattr(LengthReader, "translate", lambda self, motions: read.append(len(motions)) or [

@@ -203,7 +203,8 @@ def test_loss_of_a_batch_is_that_of_its_samples(decoding, system):
 @pytest.mark.parametrize("decoding", SCHEMES)
 @pytest.mark.parametrize("settings", [
     {}, pytest.param({"heads": "tied"}, marks=pytest.mark.slow),
-    pytest.param({"retrieval_form": "fused", "retrieval_drop": 0.5}, marks=pytest.mark.slow), M3T,
+    pytest.param({"retrieval_form": "fused", "retrieval_drop": 0.5}, marks=pytest.mark.slow),
+    pytest.param(M3T, marks=pytest.mark.slow),
 ])
 def test_learns_a_sentence(decoding, settings):
     model = make_generator(5, decoding=decoding, **settings).train()

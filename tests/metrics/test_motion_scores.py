@@ -330,6 +330,7 @@ def _score_ranks(rank: int, address: str, results: mp.SimpleQueue) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow  # tests/test_two_processes.py compares whole tables
 @pytest.mark.skipif(not dist.is_available(), reason="torch was built without distributed")
 def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
     results = mp.get_context("spawn").SimpleQueue()

@@ -241,7 +241,7 @@ with folders.open_run(config, stage_of(config).trained_by, debug=sys.argv[2] == 
 """
 
 
-@pytest.mark.parametrize("kind", ["fork", "debug"])
+@pytest.mark.parametrize("kind", ["fork", pytest.param("debug", marks=pytest.mark.slow)])
 def test_a_second_run_is_refused_while_the_first_lives_and_no_longer(tmp_path, monkeypatch, kind):
     """Another process that has the run open is killed, and leaves a worker."""
     other = subprocess.Popen(

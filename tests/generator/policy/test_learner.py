@@ -131,7 +131,9 @@ def fit(module: PolicyModule, epochs: int, folder=None, train=6, **options) -> p
     return trainer
 
 
-@pytest.mark.parametrize(("objective", "more"), [("reinforce", {}), ("grpo", {"updates": 2})])
+@pytest.mark.parametrize(("objective", "more"), [
+    pytest.param("reinforce", {}, marks=pytest.mark.slow), ("grpo", {"updates": 2}),
+])
 def test_a_run_that_goes_on_is_the_run_that_was_not_interrupted(body, tmp_path, objective, more):
     settings = {"objective": objective, "samples": 2, "share": 0.7, **more}
     whole = fit(make_module(body, **settings), 2, train=3)
