@@ -126,7 +126,7 @@ TWO = ["DEVICE=2", "TRAIN.BATCH_SIZE=2"]
 def generators(shop) -> Workshop:
     """Trained by one process, and divided among two."""
     train_module = [sys.executable, "-m", "train"]
-    succeeded([started([*train_module, *trained(shop, "one")])])
+    succeeded([started([*train_module, *trained(shop, "undivided")])])
     succeeded([started([*train_module, *trained(shop, "fsdp", *TWO, "TRAIN.STRATEGY=fsdp")])])
     return shop
 
@@ -134,7 +134,7 @@ def generators(shop) -> Workshop:
 @slow
 def test_a_divided_generator_is_trained_as_by_one_process(generators):
     """Relative differences: of losses 1e-5, of gradients, before they are clipped, and of scores of motion 1e-4."""
-    one, divided = (run_of(generators, "generator", name) for name in ("one", "fsdp"))
+    one, divided = (run_of(generators, "generator", name) for name in ("undivided", "fsdp"))
     assert logged(one) == pytest.approx(logged(divided), rel=LOSS)
     assert len(logged(one)) >= 12
     for name in ("grad_norm", "JPE"):
@@ -144,7 +144,7 @@ def test_a_divided_generator_is_trained_as_by_one_process(generators):
 @slow
 def test_what_is_exported_of_a_divided_generator_is_that_of_one_process(generators):
     """1e-6 at weights of size 1; and it signs."""
-    one, divided = (run_of(generators, "generator", name) for name in ("one", "fsdp"))
+    one, divided = (run_of(generators, "generator", name) for name in ("undivided", "fsdp"))
     ours, theirs = (load_file(run / "generator" / "model.safetensors") for run in (one, divided))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
     assert (divided / "generator" / "model.safetensors").stat().st_size == (one / "generator" / "model.safetensors").stat().st_size
