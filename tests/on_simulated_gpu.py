@@ -41,7 +41,7 @@ class Accelerator(CPUAccelerator):
         pass
 
 
-def on_sim(*args, accelerator, devices, **settings) -> Trainer:
+def on_sim(*args, accelerator, devices, strategy="auto", **settings) -> Trainer:
     return Trainer(*args, strategy=SingleDeviceStrategy(DEVICE, Accelerator()), **settings)
 
 
