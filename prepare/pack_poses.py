@@ -28,7 +28,6 @@ from soke.data.packed import (
     PackedStore,
     Shard,
     complete_store,
-    file_hash,
     is_packed,
     pack_shard,
     plan_shards,
@@ -38,6 +37,7 @@ from soke.errors import UserError
 from soke.run import cli
 from soke.run.config import Config, load_config
 from soke.run.processes import World
+from soke.storage import file_hash
 
 _log = logging.getLogger(__name__)
 

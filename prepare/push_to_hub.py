@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from soke.build.cards import check_whole, described, models_in
     from soke.hub import push, safe_files
     from soke.report.model_card import model_card
-    from soke.storage import new_folder, read_text
+    from soke.storage import new_folder, read_text, require_new
 
     models = models_in(args.model)
     for path in models.values():
@@ -51,8 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.repo:
         print(f"{args.repo}: {push(args.model, files, args.repo, card, args.private)}")
         return
-    if args.to.exists() and (not args.to.is_dir() or any(args.to.iterdir())):
-        raise UserError(f"{args.to} is there already: choose a new folder")
+    require_new(args.to)
     with new_folder(args.to) as target:
         for file in files:
             (target / file).parent.mkdir(parents=True, exist_ok=True)

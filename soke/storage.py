@@ -76,6 +76,12 @@ def new_file(path: Path) -> Iterator[Path]:
                 temporary.unlink()
 
 
+def require_new(folder: Path) -> None:
+    """Raises UserError for a folder that is there and holds anything."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already: choose a new folder")
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yields an empty folder beside `path`, which replaces `path` when the block succeeds and vanishes otherwise.
@@ -119,10 +125,22 @@ def folder_hash(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / "README.md"):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
+        _feed(digest, path)
     return digest.hexdigest()[:12]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hex digits."""
+    digest = hashlib.sha256()
+    _feed(digest, path)
+    return digest.hexdigest()
+
+
+def _feed(digest: hashlib._Hash, path: Path) -> None:
+    """A file's content, which need not fit into memory."""
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
 
 
 def program_hash() -> str:

@@ -21,7 +21,6 @@ from soke.data.codes import REMEDY, CodeStore
 from soke.data.fingerprints import Watch
 from soke.data.keyword_lists import check_keywords, read_keyword_lists
 from soke.data.lexicon import SentenceClips, annotated_clips, german_glosses
-from soke.data.packed import file_hash
 from soke.data.recordings import published_recordings, read_recordings, without_held_out
 from soke.errors import UserError
 from soke.generator.files import read_settings
@@ -32,6 +31,7 @@ from soke.generator.retrieval import Keywords, Signs
 from soke.generator.spec import GeneratorSpec
 from soke.run.config import Config, keyed, model_folder, resolve
 from soke.run.processes import World
+from soke.storage import file_hash
 from soke.tokenizer.tokenizer import SignTokenizer
 
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do

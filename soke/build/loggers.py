@@ -12,7 +12,6 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
-from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed
@@ -20,6 +19,7 @@ from soke.data.clip import Clip
 from soke.errors import UserError
 from soke.render.figure import figures_of
 from soke.render.sheet import contact_sheet
+from soke.run.averaging import has_whole_weights
 from soke.run.config import to_plain
 from soke.run.folders import Run
 from soke.run.precision import in_float32
@@ -72,7 +72,7 @@ class SamplePictures(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         """Raises UserError where no process has a whole model, and where no sentences are signed in validation."""
-        if not isinstance(trainer.strategy, (SingleDeviceStrategy, DDPStrategy)):
+        if not has_whole_weights(trainer):
             raise UserError("LOGGER.PICTURES needs the whole model in one process: set TRAIN.STRATEGY=ddp, or it to 0")
         if module.generation is None:
             raise UserError("LOGGER.PICTURES draws what EVAL.GENERATE_EVERY scores: set that above 0, or it to 0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +33,6 @@ if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.evaluation.unfinished import Unfinished
     from soke.regressor.module import RegressorModule
 
-log = logging.getLogger(__name__)
 
 def trained_producer(config: Config) -> RegressorProducer:
     """The exported regressor of this run, with the timing that REGRESSOR.TIMING names."""

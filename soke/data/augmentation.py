@@ -17,7 +17,7 @@ from soke.body.joints import mirrored_name
 from soke.body.motion import JointMotion, Motion
 from soke.body.rotations import turned_axis_angle
 from soke.data.clip import SkippedClip
-from soke.data.dataset import CodeSample, CodesDataset, MotionDataset, MotionSample
+from soke.data.dataset import CodeSample, CodesDataset, FrameCache, MotionDataset, MotionSample
 from soke.data.settings import Augment
 from soke.errors import UserError
 
@@ -33,8 +33,7 @@ class AugmentedMotions(Dataset):
 
     def __init__(self, dataset: MotionDataset, settings: Augment, seed: int):
         self.dataset, self.settings, self.seed = dataset, settings, seed
-        self._loaded: dict[int, Motion | JointMotion] = {}
-        self._frames_left = dataset.cache_frames
+        self._cache = FrameCache(dataset.cache_frames)
         self._require_mirrors()
 
     def __len__(self) -> int:
@@ -42,7 +41,7 @@ class AugmentedMotions(Dataset):
 
     def __getitem__(self, drawn: Drawn) -> MotionSample | SkippedClip:
         index, clip = drawn[0], self.dataset.clips[drawn[0]]
-        motion = self._load(index)
+        motion = self._cache.get(index, lambda: self.dataset.load(index), len)
         if isinstance(motion, SkippedClip):
             return motion
         draw = _drawing(self.seed, drawn)
@@ -57,15 +56,6 @@ class AugmentedMotions(Dataset):
         if not s.time_mask or isinstance(sample, SkippedClip):
             return sample
         return replace(sample, masked=_run(len(sample.motion), share * s.time_mask, place))
-
-    def _load(self, index: int) -> Motion | JointMotion | SkippedClip:
-        motion = self._loaded.get(index)
-        if motion is None:
-            motion = self.dataset.load(index)
-            if not isinstance(motion, SkippedClip) and len(motion) <= self._frames_left:
-                self._frames_left -= len(motion)
-                self._loaded[index] = motion
-        return motion
 
     def _require_mirrors(self) -> None:
         """Tries it on one clip of each corpus."""

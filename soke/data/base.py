@@ -20,9 +20,9 @@ from soke.data.formats import MIN_FRAMES, SOKE_FRAMES, FrameFormat, Stored, chec
 from soke.data.lengths import downsampled_indices
 from soke.data.listing import FEW_FRAMES, MAX_FPS, MIN_FPS, Listing, nothing_left, report, with_frames
 from soke.data.loading import FrameFiles
-from soke.data.packed import REMEDY, PackedStore, file_hash
+from soke.data.packed import REMEDY, PackedStore
 from soke.errors import UserError
-from soke.storage import existing
+from soke.storage import existing, file_hash
 
 _log = logging.getLogger(__name__)
 # A clip may last so many times as long as its annotation says, and half a second more or less: annotated ends are

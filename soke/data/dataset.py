@@ -186,6 +186,25 @@ class _ClipDataset(Dataset):
         return SkippedClip(clip.corpus, clip.name, str(error), self.split)
 
 
+class FrameCache:
+    """Keeps what is made of clips until it holds so many frames; of clips that are skipped, nothing."""
+
+    def __init__(self, frames: int):
+        self._left = frames
+        self._kept: dict[int, Any] = {}
+
+    def get(self, index: int, make: Callable[[], Any], frames: Callable[[Any], int]) -> Any:
+        """What is kept of a clip, or what `make` makes of it. frames: how many that has"""
+        found = self._kept.get(index)
+        if found is not None:
+            return found
+        made = make()
+        if not isinstance(made, SkippedClip) and frames(made) <= self._left:
+            self._left -= frames(made)
+            self._kept[index] = made
+        return made
+
+
 class MotionDataset(_ClipDataset):
     """Item i is a `MotionSample` or, for a clip that cannot be used, a `SkippedClip`.
 
@@ -213,8 +232,7 @@ class MotionDataset(_ClipDataset):
         self._require_clips("has no clips; check `corpora`")
         self.layout, self.partial, self.cache_frames = layout, partial, cache_frames
         self.limits = (min_frames, max_frames, multiple)
-        self._cache: dict[int, MotionSample] = {}
-        self._frames_left = cache_frames
+        self._cache = FrameCache(cache_frames)
 
     def require_readable(self) -> None:
         """Raises UserError for a corpus of which not one clip can be read; reads one of each where all is well."""
@@ -232,15 +250,11 @@ class MotionDataset(_ClipDataset):
                 raise UserError(f"not one clip of split {self.split} of {name} can be read; the first: {fault}")
 
     def __getitem__(self, index: int) -> MotionSample | SkippedClip:
-        cached = self._cache.get(index)
-        if cached is not None:
-            return cached
+        return self._cache.get(index, lambda: self._sample(index), lambda sample: len(sample.motion))
+
+    def _sample(self, index: int) -> MotionSample | SkippedClip:
         motion = self.load(index)
-        sample = motion if isinstance(motion, SkippedClip) else self.sample(self.clips[index], motion)
-        if isinstance(sample, MotionSample) and len(sample.motion) <= self._frames_left:
-            self._frames_left -= len(sample.motion)
-            self._cache[index] = sample
-        return sample
+        return motion if isinstance(motion, SkippedClip) else self.sample(self.clips[index], motion)
 
     def load(self, index: int) -> Motion | JointMotion | SkippedClip:
         """The motion of a clip, of all its frames."""

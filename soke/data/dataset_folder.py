@@ -21,7 +21,7 @@ from soke.data.formats import FORMATS, Stored
 from soke.data.packed import CLIPS_PER_SHARD, PackedStore, Shard, complete_store, pack_shard, retire_index
 from soke.errors import UserError
 from soke.saved import within
-from soke.storage import new_folder, read_json, write_json
+from soke.storage import file_hash, new_folder, read_json, require_new, write_json
 
 VERSION = 1
 CLIPS_PER_FILE = 4096
@@ -54,8 +54,7 @@ def write_dataset(
     progress: wraps the groups of clips that become a file each
     Raises UserError when the folder holds anything, and when a clip of the store cannot be read.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is there already: choose a new folder")
+    require_new(folder)
     facts = {
         "version": VERSION, "corpus": store.corpus, "form": store.form, "width": FORMATS[store.form].width,
         "content": _content(store), "sources": store.sources, "files": {}, "splits": {},
@@ -69,7 +68,7 @@ def write_dataset(
             for number, part in enumerate(progress(parts)):
                 name = f"data/{split}-{number:05}-of-{len(parts):05}.parquet"
                 _write(target / name, store, part, facts["width"])
-                facts["files"][name] = {"split": split, "sha256": _hash(target / name)}
+                facts["files"][name] = {"split": split, "sha256": file_hash(target / name)}
         write_json(target / _STORE, facts)
         (target / _CARD).write_text(card, encoding="utf-8")
 
@@ -147,7 +146,7 @@ def _facts(folder: Path) -> dict[str, Any]:
             raise ValueError(f"frames {facts['form']} of {facts['width']} numbers are unknown")
         for name, of in facts["files"].items():
             path = within(folder / "data", name.removeprefix("data/"))
-            if not path.is_file() or _hash(path) != of["sha256"]:
+            if not path.is_file() or file_hash(path) != of["sha256"]:
                 raise UserError(f"{path} is missing, cut off, or not the file that {_STORE} names; {_COPY}")
         texts = [facts["corpus"], facts["content"], *(n for of in facts["splits"].values() for n in of["left_out"])]
         tables = [facts["sources"], *(of["dropped"] for of in facts["splits"].values())]
@@ -199,10 +198,3 @@ def _stored(row: Mapping[str, Any]) -> Stored:
     shape = None if row["shape"] is None else np.array(row["shape"], np.float32)
     return Stored(row["frames"], row["missing"], row["made_by"] or "", shape, frozenset(row["lacking"] or ()))
 
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

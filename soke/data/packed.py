@@ -303,11 +303,6 @@ def retire_index(folder: Path) -> None:
         index.unlink()
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hex digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _place(row: Mapping[str, Any]) -> Place:
     shape, lacking = row.get("shape"), row.get("lacking") or ()
     return Place(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from soke.run import processes
+from soke.run.optim import gradients_of
 
 
 class WeightedAccumulation(pl.Callback):
@@ -43,7 +44,7 @@ class WeightedAccumulation(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        gradients = gradients_of(optimizer)
         factor = self.batches / torch.as_tensor(self._sum).clamp(min=1e-9)
         if gradients:
             torch._foreach_mul_(gradients, factor)

@@ -18,6 +18,11 @@ from soke.errors import UserError
 log = logging.getLogger(__name__)
 
 
+def has_whole_weights(trainer: pl.Trainer) -> bool:
+    """Whether every process has all of the model."""
+    return isinstance(trainer.strategy, (SingleDeviceStrategy, DDPStrategy))
+
+
 class MovingAverage(pl.Callback):
     """Follows the weights that learn, and the buffers that are saved, step by step of the optimiser: from those after the
     first step on, average = decay * average + (1 - decay) * weight. What does not change is its own average to the last
@@ -37,7 +42,7 @@ class MovingAverage(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         """Raises UserError where processes hold parts of the weights."""
-        if not isinstance(trainer.strategy, (SingleDeviceStrategy, DDPStrategy)):
+        if not has_whole_weights(trainer):
             raise UserError("TRAIN.AVERAGE needs whole weights in every process: set TRAIN.STRATEGY=ddp, or TRAIN.AVERAGE=0")
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

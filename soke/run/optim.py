@@ -9,7 +9,7 @@ from typing import Any, Iterable
 
 import pytorch_lightning as pl
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
     LambdaLR,
@@ -49,6 +49,11 @@ def optimizers_of(
         # Lightning would step it after the epoch's checkpoint, which a resumed run could not make up for: never by it.
         schedule = {**schedule, "monitor": "never", "frequency": sys.maxsize}
     return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def gradients_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Those that there are, of the parameters that it moves."""
+    return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
 
 
 def follow(module: pl.LightningModule, score: float | None, settings: Optim) -> None:

@@ -1,4 +1,4 @@
-"""What the steps of all trained models share: means over an epoch, the loss of a batch without clips, float32."""
+"""What the steps of all trained models share: means over an epoch, the loss of a batch without clips."""
 
 from __future__ import annotations
 

@@ -12,6 +12,9 @@ import torch
 from pytorch_lightning.profilers import Profiler
 from torch import nn
 
+from soke.run.optim import gradients_of
+from soke.run.sharding import whole
+
 PARTS = ("data", "forward", "backward", "optimizer", "validation", "saving", "other")
 _ENDS = {  # of Lightning's names of what it does -> part
     "].train_dataloader_next": "data", ".batch_to_device": "data", ".training_step": "forward", ".backward": "backward",
@@ -120,10 +123,8 @@ class StepLog(pl.Callback):
     ) -> None:
         if (trainer.global_step + 1) % self.every:
             return
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of shards, by all processes
-        self._logged = {"grad_norm": norm, **_rates(optimizer)}
+        norm = nn.utils.get_total_norm(gradients_of(optimizer))
+        self._logged = {"grad_norm": whole(norm), **_rates(optimizer)}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int

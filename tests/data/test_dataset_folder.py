@@ -177,7 +177,7 @@ def edit(folder: Path, **changes) -> None:
 
 def rehash(folder: Path, name: str) -> None:
     facts = json.loads((folder / "store.json").read_text())
-    facts["files"][name]["sha256"] = dataset_folder._hash(folder / name)
+    facts["files"][name]["sha256"] = dataset_folder.file_hash(folder / name)
     edit(folder, files=facts["files"])
 
 

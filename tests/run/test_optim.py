@@ -18,13 +18,14 @@ from tests.run.test_saving import BATCHES, trained
 LR, LOWEST, STEPS = 0.5, 0.02, 12
 
 
-def rates(settings: Optim, steps: int = STEPS, factor: float | None = None) -> list[float]:
-    """Of the first `steps` steps, and the one after; factor: of a parameter group."""
-    made = optimizers_of([nn.Parameter(torch.zeros(1))], settings, 3)
+def rates(settings: Optim, epochs: int, steps: int | None = None) -> list[float]:
+    """Of so many epochs, or of so many steps where the schedule is told them, and the one after."""
+    made = optimizers_of([nn.Parameter(torch.zeros(1))], settings, epochs)
     optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
-    set_steps(schedule, settings, steps)
+    if steps is not None:
+        set_steps(schedule, settings, steps)
     found = []
-    for _ in range(steps + 1):
+    for _ in range((epochs if steps is None else steps) + 1):
         found.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
@@ -52,7 +53,33 @@ def test_rates_by_the_step_are_those_of_the_formula(schedule, warmup):
             Optim(schedule=schedule, every="step")
         return
     settings = Optim(lr=LR, eta_min=LOWEST, schedule=schedule, every="step", warmup_steps=warmup)
-    assert rates(settings) == pytest.approx([expected(schedule, s, warmup) for s in range(STEPS + 1)], rel=1e-12)
+    assert rates(settings, 3, STEPS) == pytest.approx([expected(schedule, s, warmup) for s in range(STEPS + 1)], rel=1e-12)
+
+
+def test_warm_up_rises_linearly_then_the_cosine_falls():
+    found = rates(Optim(lr=1.0, eta_min=0.2, warmup_epochs=3), 7)
+    cosine = [0.2 + 0.8 * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(5)]
+    assert found == pytest.approx([0.25, 0.5, 0.75, *cosine])
+    assert (found[3], found[5], found[7]) == pytest.approx((1.0, 0.6, 0.2))
+
+
+def test_without_warm_up_the_cosine_covers_all_epochs():
+    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=1.0)
+    plain = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 5, 1e-6)
+    made = optimizers_of([nn.Parameter(torch.zeros(1))], Optim(lr=1.0), 5)
+    assert made["lr_scheduler"]["scheduler"].state_dict() == plain.state_dict()
+    assert rates(Optim(lr=1.0, eta_min=0.0), 4) == pytest.approx(
+        [(1 + math.cos(math.pi * e / 4)) / 2 for e in range(5)], abs=1e-9
+    )
+
+
+def test_a_trial_shorter_than_its_warm_up_runs():
+    assert rates(Optim(lr=1.0, warmup_epochs=3), 1) == pytest.approx([0.25, 0.5])
+
+
+def test_a_constant_rate_stays_after_its_warm_up():
+    assert rates(Optim(lr=1.0, schedule="constant"), 3) == [1.0] * 4
+    assert rates(Optim(lr=1.0, schedule="constant", warmup_epochs=3), 5) == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
 
 
 def test_a_line_by_the_epoch():

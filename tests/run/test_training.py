@@ -22,6 +22,7 @@ from soke.run.config import load_config
 from soke.run.folders import Run, export
 from soke.run.optim import optimizers_of
 from soke.run.settings import Optim
+from tests.run.test_optim import rates
 
 
 class Line(pl.LightningModule):
@@ -84,38 +85,6 @@ def broken_and_resumed(folder: Path, broken_at: int, *overrides: str, scores: di
     with pytest.raises(RuntimeError, match="power cut"):
         run(folder, *overrides, scores=scores, broken_at=broken_at)
     return run(folder, *overrides, scores=scores, resume=True)
-
-
-def rates(settings: Optim, epochs: int) -> list[float]:
-    made = optimizers_of([nn.Parameter(torch.zeros(1))], settings, epochs)
-    optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
-    found = []
-    for _ in range(epochs + 1):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    return found
-
-
-def test_warm_up_rises_linearly_then_the_cosine_falls():
-    found = rates(Optim(lr=1.0, eta_min=0.2, warmup_epochs=3), 7)
-    cosine = [0.2 + 0.8 * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(5)]
-    assert found == pytest.approx([0.25, 0.5, 0.75, *cosine])
-    assert (found[3], found[5], found[7]) == pytest.approx((1.0, 0.6, 0.2))
-
-
-def test_without_warm_up_the_cosine_covers_all_epochs():
-    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=1.0)
-    plain = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 5, 1e-6)
-    made = optimizers_of([nn.Parameter(torch.zeros(1))], Optim(lr=1.0), 5)
-    assert made["lr_scheduler"]["scheduler"].state_dict() == plain.state_dict()
-    assert rates(Optim(lr=1.0, eta_min=0.0), 4) == pytest.approx(
-        [(1 + math.cos(math.pi * e / 4)) / 2 for e in range(5)], abs=1e-9
-    )
-
-
-def test_a_trial_shorter_than_its_warm_up_runs():
-    assert rates(Optim(lr=1.0, warmup_epochs=3), 1) == pytest.approx([0.25, 0.5])
 
 
 def test_clipping_bounds_the_norm(tmp_path):
@@ -295,11 +264,6 @@ def test_impossible_settings_are_named(override, expected):
 
 def test_a_tokenizer_has_no_generation_to_time():
     load_config("configs/deto.yaml", overrides=["EVAL.EVERY_EPOCHS=7"])
-
-
-def test_a_constant_rate_stays_after_its_warm_up():
-    assert rates(Optim(lr=1.0, schedule="constant"), 3) == [1.0] * 4
-    assert rates(Optim(lr=1.0, schedule="constant", warmup_epochs=3), 5) == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
 
 
 @pytest.mark.parametrize(("kind", "made"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam)])
