@@ -10,6 +10,7 @@ from torch import Tensor
 
 from soke.body.head import Head
 from soke.body.motion import JointMotion, Motion
+from soke.body.rig import Rig
 
 METRES = "m"
 WHOLE = "whole"  # point set of all joints
@@ -95,6 +96,10 @@ class Posed(Protocol):
 
     def surface(self, motion: Motion | JointMotion) -> Tensor | None:
         """[T, V, 3] metres, y up, facing +z; None for a body without a surface."""
+        ...
+
+    def rig(self, motion: Motion | JointMotion) -> Rig | None:
+        """The surface as a skinned figure, nearly; None for a body without a surface."""
         ...
 
     def sticks(self, motion: Motion | JointMotion) -> Sticks | None:

@@ -109,6 +109,9 @@ class Skeleton:
     def surface(self, motion: Motion | JointMotion) -> None:
         """None: there are bones alone."""
 
+    def rig(self, motion: Motion | JointMotion) -> None:
+        """None: positions of joints have no skin."""
+
     def sticks(self, motion: Motion | JointMotion) -> Sticks:
         """The bones, to each joint from the next one towards the root, and a dot, a bone without a length, for each
         joint that has none; raises as `track`."""

@@ -17,6 +17,7 @@ from soke.body.head import Head, head_of
 from soke.body.joints import LEFT_HAND, RIGHT_HAND, joint_indices
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import METRES, JointSet
+from soke.body.rig import Rig, rig_of
 from soke.body.skinning import Skin
 
 log = logging.getLogger(__name__)
@@ -162,6 +163,14 @@ class SkinnedBody(ABC):
 
     def sticks(self, motion: Motion | JointMotion) -> None:
         """None: it has a surface."""
+
+    def rig(self, motion: Motion | JointMotion) -> Rig:
+        """The surface as a skinned figure."""
+        motion = self._own(motion)
+        return rig_of(
+            self._skin, self._parents, self._full_pose(motion), self._coefficients(motion), self.faces, self.colors,
+            motion.fps,
+        )
 
     def _own(self, motion: Motion | JointMotion) -> Motion:
         if isinstance(motion, JointMotion):

@@ -29,7 +29,7 @@ def test_members_and_shapes(posed):
         name: (3, joints.total, 3) for name, joints in body.point_sets.items()
     }
     surface, sticks = body.surface(motion), body.sticks(motion)
-    assert (surface is None) != (sticks is None)
+    assert (surface is None) == (body.rig(motion) is None) != (sticks is None)
     if surface is None:
         assert body.faces is body.colors is body.face_vertices is body.head is None and not body.hand_vertices
         assert sticks.starts.shape == sticks.ends.shape == (3, len(sticks.colors), 3)
