@@ -5,19 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from prepare.ablation import Plan, _run, read_plan, results_table, row_config, scores
+from prepare import plans
+from prepare.leaderboard import ordered, write_picture
+from prepare.plans import Plan, _run, read_plan, results_table, row_config, scores
 from soke.build.body import layout_of, scored_body
 from soke.errors import UserError
 from soke.evaluation.references import ALL_CORPORA
 from soke.metrics.clips import Score
 from soke.metrics.signature import Signature
 from soke.report.tables import ResultTable
-from soke.run.config import load_config
+from soke.run.config import load_config, resolve
 from soke.run.folders import export_folder
 
 
@@ -152,8 +156,8 @@ def results(folder, cells, clips=()):
     return folder
 
 
-def plan_of(*names, system="generated"):
-    return Plan("p", "base", [1], {}, system, names)
+def plan_of(*names):
+    return Plan("p", "base", [1], {}, scores=names)
 
 
 def test_scores_are_means_over_corpora_and_of_the_rare_alone(tmp_path):
@@ -166,11 +170,11 @@ def test_scores_are_means_over_corpora_and_of_the_rare_alone(tmp_path):
     ]
     folder = results(tmp_path, cells, clips)
     plan = plan_of("DTW-JPE body", "DTW-JPE body mm", "DTW-JPE body rare", "s/video")
-    assert scores(folder, plan, {("csl", "b")}) == {
+    assert scores(folder, plan, {("csl", "b")}, "generated") == {
         "DTW-JPE body": 6.0, "DTW-JPE body mm": 60.0, "DTW-JPE body rare": 3.0, "s/video": 0.25
     }
-    assert scores(folder, plan, {("csl", "b"), ("phoenix", "a")})["DTW-JPE body rare"] == 6.5
-    assert "DTW-JPE body rare" not in scores(folder, plan, set())
+    assert scores(folder, plan, {("csl", "b"), ("phoenix", "a")}, "generated")["DTW-JPE body rare"] == 6.5
+    assert "DTW-JPE body rare" not in scores(folder, plan, set(), "generated")
 
 
 def test_what_is_of_all_corpora_together_is_no_mean_over_them(tmp_path):
@@ -178,27 +182,127 @@ def test_what_is_of_all_corpora_together_is_no_mean_over_them(tmp_path):
         ("tokenizer reconstruction", corpus, "codebook-use", "face", {"percent": percent, "codes": 7.0})
         for corpus, percent in (("csl", 40.0), ("phoenix", 50.0), (ALL_CORPORA, 80.0))
     ]
-    plan = plan_of("codebook-use face", "codebook-use face codes", system="tokenizer reconstruction")
-    found = scores(results(tmp_path, cells), plan, set())
+    plan = plan_of("codebook-use face", "codebook-use face codes")
+    found = scores(results(tmp_path, cells), plan, set(), "tokenizer reconstruction")
     assert found == {"codebook-use face": 80.0, "codebook-use face codes": 7.0}
 
 
 def test_a_score_that_no_test_has_given_is_named(tmp_path):
     folder = results(tmp_path, [("generated", "csl", "DTW-JPE", "body", {"m": 1.0})])
     with pytest.raises(UserError, match="no score DTW-VPE face of the row generated; it has DTW-JPE body, DTW-JPE body"):
-        scores(folder, plan_of("DTW-VPE face"), set())
+        scores(folder, plan_of("DTW-VPE face"), set(), "generated")
     with pytest.raises(UserError, match="no score DTW-JPE body of the row recognised; it has none at all"):
-        scores(folder, plan_of("DTW-JPE body", system="recognised"), set())
+        scores(folder, plan_of("DTW-JPE body"), set(), "recognised")
 
 
 def test_the_table_shows_mean_and_spread_of_what_all_rows_have():
     plan = plan_of("DTW-JPE hand", "DTW-JPE hand rare", "s/video")
     rows = {"a": [{"DTW-JPE hand": 1.0, "s/video": 3.0}, {"DTW-JPE hand": 2.0, "s/video": 3.0}]}
     console = Console(file=io.StringIO(), width=200)
-    console.print(results_table("t", plan, rows))
+    console.print(results_table(plan, rows))
     assert f"1.500 ±{np.std([1, 2], ddof=1):.3f}" in console.file.getvalue() and "rare" not in console.file.getvalue()
 
 
 def test_a_failing_run_is_named():
     with pytest.raises(UserError, match="python -m train --cfg nowhere.yaml` failed"):
-        _run("train", ["--cfg", "nowhere.yaml"])
+        _run(["train", "--cfg", "nowhere.yaml"])
+
+
+def plan_file(folder, text):
+    (folder / "plan.yaml").write_text(f"BASE: configs/demo/soke.yaml\nSEEDS: [1, 2]\n{text}")
+    return str(folder / "plan.yaml")
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ("[OF=b]", "the row r is of the runs of b, which is none of ROWS that has runs of its own"),
+        ("[OF=s]", "the row r is of the runs of s, which is none of ROWS that has runs"),
+        ("[OF=q, SEED=3]", "the row r is of the runs of q, so that it can have no overrides but SYSTEM"),
+    ],
+)
+def test_a_row_of_other_runs_that_makes_no_sense_is_refused(tmp_path, row, fault):
+    with pytest.raises(UserError, match=fault):
+        read_plan(plan_file(tmp_path, f"ROWS: {{q: [], s: [OF=q, SYSTEM=x], r: {row}}}\n"))
+
+
+def stand_in_for_programs(monkeypatch, folder, fails=()):
+    """Programs that note their command and environment, and leave behind what train and test leave; those whose NAME is
+    among `fails` fail."""
+    called = []
+
+    def run(argv, cwd, env, stdout=None, stderr=None):
+        program, arguments = argv[2], argv[3:]
+        called.append((program, arguments, env.get("OMP_NUM_THREADS")))
+        if program not in ("train", "test"):
+            (folder / "made").write_text("")
+            return subprocess.CompletedProcess(argv, 0)
+        config = load_config(arguments[1], overrides=[item for item in arguments[3:] if not item.startswith("--")])
+        if config.name in fails:
+            return subprocess.CompletedProcess(argv, 1)
+        if program == "train":
+            export_folder(config).mkdir(parents=True)
+        else:
+            cells = [("generated", config.seed), ("mean pose", 10.0 * config.seed)]
+            results(plans.results_folder(config), [(r, "csl", "DTW-JPE", "hand", {"m": float(v)}) for r, v in cells])
+        return subprocess.CompletedProcess(argv, 0)
+
+    monkeypatch.setattr(plans.subprocess, "run", run)
+    return called
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_plan_is_run_once_and_goes_on_with_what_is_missing(tmp_path, monkeypatch, jobs):
+    """Rows of another row's runs have no run and no time of their own; what is needed is made first."""
+    plan = read_plan(plan_file(tmp_path, f"""NEEDS: {{"{tmp_path}/made": prepare.something --out it}}
+SCORES: [DTW-JPE hand, s/video]
+OVERRIDES: [FOLDER={tmp_path}/runs, RESULTS={tmp_path}/results]
+ROWS: {{q: [], mean pose: [OF=q, SYSTEM=mean pose], p: [GENERATOR.DECODING=parallel]}}
+"""))
+    called = stand_in_for_programs(monkeypatch, tmp_path)
+    found = plans.results_of(plan, jobs=jobs)
+    assert {row: [of["DTW-JPE hand"] for of in seeds] for row, seeds in found.items()} == {
+        "q": [1.0, 2.0], "mean pose": [10.0, 20.0], "p": [1.0, 2.0]
+    }
+    assert ["s/video" in seeds[0] for seeds in found.values()] == [True, False, True]
+    assert called[0][:2] == ("prepare.something", ["--out", "it"])
+    assert sorted(program for program, *_ in called[1:]) == ["test"] * 4 + ["train"] * 4
+    shares = {threads for _, _, threads in called[1:]}
+    assert shares == ({os.environ.get("OMP_NUM_THREADS")} if jobs == 1 else {str(max(1, (os.cpu_count() or 1) // 3))})
+    del called[:]
+    assert plans.results_of(plan, jobs=jobs) == found and not called
+
+
+def test_the_other_runs_end_before_one_that_failed_is_named(tmp_path, monkeypatch):
+    plan = read_plan(plan_file(tmp_path, f"""SCORES: [DTW-JPE hand]
+OVERRIDES: [FOLDER={tmp_path}/runs, RESULTS={tmp_path}/results]
+ROWS: {{q: [], p: []}}
+"""))
+    called = stand_in_for_programs(monkeypatch, tmp_path, ["ablation-plan-q-1"])
+    with pytest.raises(UserError, match=r"python -m train .*NAME=ablation-plan-q-1 .* failed \(.*q-1.log\); mend that"):
+        plans.results_of(plan, jobs=2)
+    assert sum(program == "test" for program, *_ in called) == 3
+
+
+def test_a_row_that_its_tables_lack_is_named(tmp_path):
+    folder = results(tmp_path, [("generated", "csl", "DTW-JPE", "hand", {"m": 1.0}), ("mean pose", "csl", "WER", "", {"": 1.0})])
+    plan = plan_of("DTW-JPE hand", "WER")
+    assert scores(folder, plan, set(), "mean pose", own=False) == {"WER": 1.0}  # a dash in the table
+    with pytest.raises(UserError, match="no score DTW-JPE hand of the row stitching; it has none at all"):
+        scores(folder, plan, set(), "stitching", own=False)
+
+
+def test_the_leaderboard_is_every_system_on_the_same_clips(tmp_path):
+    """Whatever the frames that a system reads: one reader, the same joints and the same corpora."""
+    plan = read_plan("configs/leaderboard/demo.yaml")
+    configs = {row: row_config(plan, row, 1)[0] for row in plan.rows if plan.run_of(row) == row}
+    assert len({c.metric.back_translation for c in configs.values()}) == 1
+    assert len({tuple(s.root for s in c.dataset.corpora.values()) for c in configs.values()}) == 1
+    for config in configs.values():
+        tokenizer = config.tokenizer.path if config.train.stage == "generator" else ""
+        assert not tokenizer or any(str(resolve(path)) == str(resolve(tokenizer)) for path in plan.needs)
+    rows = {row: [{"DTW-PA-JPE hand": 9.0 - n, **({"s/video": 0.1 + n} if n else {})}] for n, row in enumerate(configs)}
+    best = ordered(plan, rows)
+    assert list(best) == list(rows)[::-1]
+    write_picture(tmp_path / "picture.png", plan, best)
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from prepare.ablation import read_plan, row_config
+from prepare.plans import read_plan, row_config
 from soke.regressor.settings import LangGloss
 from soke.run.config import Config, load_config
 
