@@ -14,6 +14,9 @@ from soke.body.rig import Rig
 
 METRES = "m"
 WHOLE = "whole"  # point set of all joints
+# Name of landmarks -> their point set, and their numbers in it: shoulders and wrists, left and right; lips, the middle of
+# the inner edge of the upper and of the lower one; face, points all over it.
+Landmarks = Mapping[str, tuple[str, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Posed(Protocol):
     unit:          of its points: `m`, or the name of another
     device:        where it computes
     point_sets:    name -> the joints that scores are taken over: body, left_hand, right_hand, as far as it has them
+    landmarks:     of the point sets, as far as it has them
     whole:         the joints of a body that has no surface, or None; its point set `whole` holds all of them in their
                    order, whichever part they are of
     face_vertices: [F] vertices of the face, or None; its point set `face` holds the head joint, then these
@@ -72,6 +76,7 @@ class Posed(Protocol):
     label: str
     unit: str
     point_sets: Mapping[str, JointSet]
+    landmarks: Landmarks
     whole: JointSet | None
     face_vertices: Tensor | None
     face_region: str

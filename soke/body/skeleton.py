@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from soke.body.joints import FINGERS
+from soke.body.joints import DWPOSE_FACE, FINGERS
 from soke.body.motion import JointMotion, Motion
-from soke.body.posed import WHOLE, JointSet, Sticks
+from soke.body.posed import WHOLE, JointSet, Landmarks, Sticks
 
 UNKNOWN_UNIT = "unit"  # of positions in a corpus's own unit, which may be anything
 Up = Literal["+y", "-y"]
@@ -31,6 +31,13 @@ for _side in ("left", "right"):
         _PARENTS |= dict(zip(_named[1:], _named))
 _ROOTS = ("pelvis", "neck")  # of the body, the first that is there; else its first joint
 _FEWEST = 3  # joints that are scored together
+# Landmarks -> the joints that they may be, in the order in which they are looked for; all of them for the face.
+_LANDMARKS = {
+    "shoulders": (("left_shoulder",), ("right_shoulder",)),
+    "wrists": (("left_wrist", "left_hand_root"), ("right_wrist", "right_hand_root")),
+    "lips": (("upper_mouth",), ("lower_mouth",)),
+}
+_FACE = {"nose", "left_eye", "right_eye", "left_ear", "right_ear", *DWPOSE_FACE}
 
 _BODY_COLOR = (0.25, 0.28, 0.33)
 _PALM = "root"
@@ -82,6 +89,7 @@ class Skeleton:
             name: JointSet("body" if name == "body" else "hand", len(names), tuple(range(len(names))))
             for name, names in self._parts.items()
         }
+        self.landmarks = _landmarks(self.joints)
         self.whole = JointSet(WHOLE, len(self.joints), tuple(range(len(self.joints))))
         self.bones = [
             (parent, joint) for joint in self.joints for parent in [_parent(joint, self.joints)] if parent is not None
@@ -165,6 +173,18 @@ def _parts(joints: Sequence[str]) -> dict[str, list[str]]:
         if own:
             parts[hand] = own if root is None else [root, *(joint for joint in own if joint != root)]
     return parts
+
+
+def _landmarks(joints: Sequence[str]) -> Landmarks:
+    """Those of which all joints are there."""
+    found = {
+        name: [next((joint for joint in of_one if joint in joints), None) for of_one in wanted]
+        for name, wanted in _LANDMARKS.items()
+    }
+    found["face"] = [joint for joint in joints if joint in _FACE or joint.removeprefix("face").isdecimal()]
+    return {
+        name: (WHOLE, tuple(map(joints.index, named))) for name, named in found.items() if named and None not in named
+    }
 
 
 def _parent(joint: str, joints: Sequence[str]) -> str | None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from soke.body.head import Head, head_of
 from soke.body.joints import LEFT_HAND, RIGHT_HAND, joint_indices
 from soke.body.motion import JointMotion, Motion
-from soke.body.posed import METRES, JointSet
+from soke.body.posed import METRES, JointSet, Landmarks
 from soke.body.rig import Rig, rig_of
 from soke.body.skinning import Skin
 
@@ -35,6 +35,11 @@ BODY_JOINTS = JointSet("body", NUM_BODY_POINTS, (12, 16, 17, 18, 19, 20, 21, 59,
 # Wrist, 15 finger joints, 5 fingertips.
 HAND_JOINTS = JointSet("hand", 21, tuple(range(21)))
 SMPLX_POINT_SETS = {"body": BODY_JOINTS, "left_hand": HAND_JOINTS, "right_hand": HAND_JOINTS}
+_LIPS = (121, 125)  # iBUG's points 63 and 67 of the face, whose 18th is the first of the 68 landmarks
+SMPLX_LANDMARKS: Landmarks = {
+    "shoulders": ("body", (16, 17)), "wrists": ("body", (20, 21)), "lips": ("body", _LIPS),
+    "face": ("body", tuple(range(76, NUM_BODY_POINTS))),
+}
 (_HEAD,) = joint_indices(["head"])
 SLIGHT = 0.01  # coefficients up to so much are those of a model that has learnt zeros: nothing is said of them
 _FRAMES_AT_ONCE = 64  # bounds the memory of skinning a whole mesh to some 100 MB
@@ -54,6 +59,7 @@ class SkinnedBody(ABC):
     unit = METRES
     face_region = ""
     point_sets = SMPLX_POINT_SETS
+    landmarks = SMPLX_LANDMARKS
     whole: JointSet | None = None
 
     def __init__(self, file: Path, name: str, flat_hand_mean: bool = False, betas: Tensor | None = None):

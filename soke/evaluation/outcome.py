@@ -25,6 +25,7 @@ class Evaluation:
     skipped:     clips that could not be read
     unscored:    (corpus, clip name, the row that cannot be scored, or "text") -> why no row has scores of its motion,
                  or of its text
+    undefined:   a sentence on a column that no reference defines -> the corpora, of all processes
     files:       name of a file that the test writes besides -> what writes it to a path
     """
 
@@ -34,6 +35,7 @@ class Evaluation:
     predictions: dict[tuple[str, str], Motion] = field(default_factory=dict)
     skipped: list[SkippedClip] = field(default_factory=list)
     unscored: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    undefined: dict[str, list[str]] = field(default_factory=dict)
     files: dict[str, Callable[[Path], None]] = field(default_factory=dict)
 
     def keep(self, clips: Sequence[Clip], motions: Sequence[Motion]) -> None:
@@ -56,8 +58,11 @@ class Evaluation:
                 f"{len(unscored)} clips have no scores of motion, or of text, in any row; the first, {row} on "
                 f"{corpus}: {reason}"
             )
+        self.table.notes += [f"{', '.join(corpora)}: {sentence}" for sentence, corpora in self.undefined.items()]
         predictions = dict(world.gathered(list(self.predictions.items())))
-        return Evaluation(self.table, self.summary, clips, predictions, skipped, unscored, self.files)
+        return Evaluation(
+            self.table, self.summary, clips, predictions, skipped, unscored, self.undefined, self.files
+        )
 
     def save(self, folder: Path, predictions: bool = False) -> None:
         """Writes table.txt, .json, .csv, clips.csv, skipped_clips.txt and unscored_clips.txt if any, the test's own

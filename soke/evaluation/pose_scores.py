@@ -70,7 +70,7 @@ def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
     return Scored(
         [replace(score, signature=replace(score.signature, **conditions)) for score in scores.scores()],
         {name: {"frames": len(pairs[name][0]), **values} for name, values in clips.items()},
-        unscored, len(refs), scores.notes(),
+        unscored, len(refs), [*scores.notes(), *scores.undefined()],
     )
 
 

@@ -111,7 +111,7 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
     return Scored(
         [replace(score, signature=replace(score.signature, **conditions)) for score in scores.values()],
         {name: {"frames": count, **per_clip[name]} for name, count in zip(facts, frames)},
-        unscored, len(refs), [*doubts, *joints.notes()],
+        unscored, len(refs), [*doubts, *joints.notes(), *joints.undefined()],
     )
 
 

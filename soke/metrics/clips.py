@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,12 +157,13 @@ class Scorecard:
         return [score for metric in self.metrics for score in metric.scores()]
 
     def per_clip(self) -> dict[str, dict[str, float]]:
-        """Clip to {"name part unit": value}, of this process."""
+        """Clip to {"name part unit": value}, of this process; what is undefined for a clip is left out."""
         table: dict[str, dict[str, float]] = {}
         for metric in self.metrics:
             labels = [" ".join(filter(None, (s.name, s.part, unit))) for s in metric.signatures for unit in s.units]
             for name, values in metric.per_clip().items():
-                table.setdefault(name, {}).update(zip(labels, values.tolist()))
+                known = {label: v for label, v in zip(labels, values.tolist()) if not math.isnan(v)}
+                table.setdefault(name, {}).update(known)
         return table
 
 

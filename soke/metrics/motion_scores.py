@@ -2,18 +2,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
-from soke.body.posed import METRES, WHOLE, Posed
+from soke.body.posed import METRES, WHOLE, Landmarks, Posed
+from soke.body.skinned import SMPLX_LANDMARKS
 from soke.metrics.clips import Scorecard
+from soke.metrics.contacts import Contact, contacts_of
 from soke.metrics.joint_sets import TRACK_JOINTS, JointSet, Track, thousandth, weights_of
 from soke.metrics.position_scores import DTWMJE, PTDTW
+from soke.metrics.ratios import MotionRatio, MouthOpening, OfReferences, WristPath
 from soke.metrics.signature import Signature
-from soke.metrics.track_metric import Pairs, TrackMetric, as_array, check_tracks, present_parts
+from soke.metrics.track_metric import (
+    Pairs,
+    TrackMetric,
+    as_array,
+    check_tracks,
+    columns_of,
+    label_of,
+    matrix_of,
+    present_parts,
+)
 
 DTW_NAMES = {"root": "DTW-JPE", "procrustes": "DTW-PA-JPE"}
+RATIOS = ("speed", "temporal SD", "jitter")
 _MOMENTS = 8  # of a clip that its diversity is measured at
 
 
@@ -40,13 +54,13 @@ class DTWJPE(TrackMetric):
         self, align: str, *, parts: Sequence[str] | None = None, joints: Mapping[str, JointSet] = TRACK_JOINTS,
         unit: str = METRES, method: str = "exact", **conditions: float | str | None,
     ) -> None:
-        columns, units = _columns(parts, joints), (unit, thousandth(unit))
+        columns, units = columns_of(parts, joints), (unit, thousandth(unit))
         signatures = [
-            Signature(DTW_NAMES[align], column, align, _label(weights, joints), method, units=units, **conditions)
+            Signature(DTW_NAMES[align], column, align, label_of(weights, joints), method, units=units, **conditions)
             for column, weights in columns.items()
         ]
         parts = present_parts(parts, joints)
-        self._weights = _matrix(columns, parts)  # [C, P]
+        self._weights = matrix_of(columns, parts)  # [C, P]
         # fastdtw's scores are followed by the exact ones, in metres.
         super().__init__(signatures, len(columns) * (2 if method == "exact" else 3), parts, joints)
         self.align, self.method = align, method
@@ -121,11 +135,11 @@ class DynamicsError(TrackMetric):
     ) -> None:
         self.order = order
         name, per = {1: ("velocity error", "s"), 2: ("acceleration error", "s²")}[order]
-        columns = {column: w for column, w in _columns(parts, joints).items() if column in ("body", "hand")}
+        columns = {column: w for column, w in columns_of(parts, joints).items() if column in ("body", "hand")}
         parts = [part for part in joints if any(part in weights for weights in columns.values())]
-        self._weights = _matrix(columns, parts)
+        self._weights = matrix_of(columns, parts)
         signatures = [
-            Signature(name, column, "root", _label(weights, joints), "exact", units=(f"{unit}/{per}",), **conditions)
+            Signature(name, column, "root", label_of(weights, joints), "exact", units=(f"{unit}/{per}",), **conditions)
             for column, weights in columns.items()
         ]
         super().__init__(signatures, len(columns), parts, joints)
@@ -163,7 +177,7 @@ class Diversity(TrackMetric):
     def __init__(
         self, *, joints: Mapping[str, JointSet] = TRACK_JOINTS, unit: str = METRES, **conditions: float | str | None
     ) -> None:
-        label, units = _label(joints, joints), (thousandth(unit),)
+        label, units = label_of(joints, joints), (thousandth(unit),)
         signature = Signature("diversity", "avg", "root", label, units=units, **conditions)
         super().__init__([signature], _MOMENTS * sum(weights_of(joints).values()) * 3, joints, joints)
 
@@ -208,6 +222,7 @@ class MotionScores(Scorecard):
     unit:          of the tracks
     method:        of the DTW; "fastdtw" is slow and approximate
     whole:         all joints, of tracks that hold them, see `Posed.whole`
+    landmarks:     see `Posed.landmarks`
     conditions:    fps, body, layout and statistics of the signatures
     """
 
@@ -216,7 +231,7 @@ class MotionScores(Scorecard):
     def __init__(
         self, parts: Sequence[str] | None = None, face_vertices: int = 0, method: str = "exact",
         joints: Mapping[str, JointSet] = TRACK_JOINTS, unit: str = METRES, face_region: str = "",
-        whole: JointSet | None = None, **conditions: float | str | None,
+        whole: JointSet | None = None, landmarks: Landmarks = SMPLX_LANDMARKS, **conditions: float | str | None,
     ) -> None:
         self._parts = tuple((*joints, *["face"] * (face_vertices > 0)) if parts is None else parts)
         self._joints, jointed, of_joints = joints, present_parts(self._parts, joints), {"joints": joints, "unit": unit}
@@ -229,21 +244,35 @@ class MotionScores(Scorecard):
         if "face" in self._parts:
             metrics.append(DTWVPE(vertices=face_vertices, region=face_region, **conditions))
         metrics.append(LengthRatio(**conditions))
-        if {"body", "hand"} & set(_columns(jointed, joints)):
+        if {"body", "hand"} & set(columns_of(jointed, joints)):
             metrics += [DynamicsError(order, parts=jointed, **of_joints, **conditions) for order in (1, 2)]
         if len(jointed) == len(joints):
             metrics.append(Diversity(**of_joints, **conditions))
         self._needed = (*self._parts, *[WHOLE] * (whole is not None))
         self._counted = joints if whole is None else {**joints, WHOLE: whole}
-        super().__init__(metrics)
+        super().__init__([*metrics, *self._of_references(jointed, landmarks, conditions)])
+
+    def _of_references(
+        self, parts: Sequence[str], landmarks: Landmarks, conditions: Mapping[str, float | str | None]
+    ) -> list[TrackMetric]:
+        """Those of `soke.metrics.ratios` and of contacts that the parts and landmarks allow."""
+        known = {name: of for name, of in landmarks.items() if of[0] in (*parts, WHOLE) and of[0] in self._counted}
+        found: list[TrackMetric] = []
+        if {"body", "hand"} & set(columns_of(parts, self._joints)):
+            found += [MotionRatio(what, parts=parts, joints=self._joints, **conditions) for what in RATIOS]
+        of_landmarks = [
+            *(ratio for name, ratio in (("wrists", WristPath), ("lips", MouthOpening)) if name in known),
+            *(partial(Contact, name) for name in contacts_of(known, parts)),
+        ]
+        return found + [metric(known, self._counted, **conditions) for metric in of_landmarks]
 
     @classmethod
     def of(cls, body: Posed, method: str = "exact", **conditions: float | str | None) -> MotionScores:
         """For the tracks that `track_of` makes with a body."""
         vertices = 0 if body.face_vertices is None else len(body.face_vertices)
         return cls(
-            None, vertices, method, body.point_sets, body.unit, body.face_region, body.whole, body=body.label,
-            **conditions,
+            None, vertices, method, body.point_sets, body.unit, body.face_region, body.whole, body.landmarks,
+            body=body.label, **conditions,
         )
 
     def update(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> None:
@@ -276,30 +305,13 @@ class MotionScores(Scorecard):
             for metric in self._dtw if metric.method != "exact" for column, above in metric.deviation().items()
         }
 
+    def undefined(self) -> list[str]:
+        """A sentence on each column that no reference defines; it is the same for all systems."""
+        return [line for metric in self.metrics if isinstance(metric, OfReferences) for line in metric.undefined()]
+
     def notes(self) -> list[str]:
         """A sentence on each of `deviations`."""
         return [
             f"fastdtw's {column} is {mean:.2f} % above the exact cost, at most {most:.2f} %"
             for column, (mean, most) in self.deviations().items()
         ]
-
-
-def _columns(parts: Iterable[str] | None, joints: Mapping[str, JointSet]) -> Mapping[str, dict[str, float]]:
-    """Column -> weight of each part in it, of the columns whose parts are all there."""
-    weights = weights_of(joints)
-    columns = {
-        **{part.replace("_", " "): {part: 1.0} for part in joints},
-        "hand": {"left_hand": 0.5, "right_hand": 0.5},
-        "avg": {part: weight / sum(weights.values()) for part, weight in weights.items()},
-    }
-    there = set(present_parts(parts, joints))
-    return {column: of_parts for column, of_parts in columns.items() if set(of_parts) <= there}
-
-
-def _matrix(columns: Mapping[str, dict[str, float]], parts: Sequence[str]) -> np.ndarray:
-    """[C, P] weights."""
-    return np.array([[weights.get(part, 0.0) for part in parts] for weights in columns.values()])
-
-
-def _label(parts: Iterable[str], joints: Mapping[str, JointSet]) -> str:
-    return "+".join(dict.fromkeys(joints[part].label for part in parts))

@@ -10,7 +10,7 @@ from soke.body.posed import WHOLE
 from soke.metrics.clips import ClipMetric
 from soke.metrics.dtw import DtwResult, dtw_jpe_pairs, dtw_of_frames_pairs
 from soke.metrics.dtw_torch import dtw_jpe_batch
-from soke.metrics.joint_sets import TRACK_JOINTS, Array, JointSet, Track
+from soke.metrics.joint_sets import TRACK_JOINTS, Array, JointSet, Track, weights_of
 from soke.metrics.signature import Signature
 
 _FPS_TOLERANCE = 1e-3
@@ -122,3 +122,24 @@ def present_parts(parts: Iterable[str] | None, joints: Mapping[str, JointSet]) -
 def as_array(track: Array) -> np.ndarray:
     """On the CPU."""
     return track.detach().cpu().numpy() if isinstance(track, torch.Tensor) else np.asarray(track)
+
+
+def columns_of(parts: Iterable[str] | None, joints: Mapping[str, JointSet]) -> Mapping[str, dict[str, float]]:
+    """Column -> weight of each part in it, of the columns whose parts are all there."""
+    weights = weights_of(joints)
+    columns = {
+        **{part.replace("_", " "): {part: 1.0} for part in joints},
+        "hand": {"left_hand": 0.5, "right_hand": 0.5},
+        "avg": {part: weight / sum(weights.values()) for part, weight in weights.items()},
+    }
+    there = set(present_parts(parts, joints))
+    return {column: of_parts for column, of_parts in columns.items() if set(of_parts) <= there}
+
+
+def matrix_of(columns: Mapping[str, dict[str, float]], parts: Sequence[str]) -> np.ndarray:
+    """[C, P] weights."""
+    return np.array([[weights.get(part, 0.0) for part in parts] for weights in columns.values()])
+
+
+def label_of(parts: Iterable[str], joints: Mapping[str, JointSet]) -> str:
+    return "+".join(dict.fromkeys(joints[part].label for part in parts))
