@@ -9,6 +9,7 @@ from typing import Callable, Sequence
 from soke.body.motion import Motion
 from soke.data.clip import Clip, SkippedClip
 from soke.data.saved import write_motion
+from soke.metrics.ratios import UNDEFINED
 from soke.report.tables import ResultTable, write_clips
 from soke.run.processes import World
 from soke.storage import new_file
@@ -25,7 +26,7 @@ class Evaluation:
     skipped:     clips that could not be read
     unscored:    (corpus, clip name, the row that cannot be scored, or "text") -> why no row has scores of its motion,
                  or of its text
-    undefined:   a sentence on a column that no reference defines -> the corpora, of all processes
+    undefined:   a column that no reference defines -> the corpora, of all processes
     files:       name of a file that the test writes besides -> what writes it to a path
     """
 
@@ -58,7 +59,9 @@ class Evaluation:
                 f"{len(unscored)} clips have no scores of motion, or of text, in any row; the first, {row} on "
                 f"{corpus}: {reason}"
             )
-        self.table.notes += [f"{', '.join(corpora)}: {sentence}" for sentence, corpora in self.undefined.items()]
+        if self.undefined:
+            columns = (f"{column} ({', '.join(corpora)})" for column, corpora in self.undefined.items())
+            self.table.notes.append(UNDEFINED + ", ".join(columns))
         predictions = dict(world.gathered(list(self.predictions.items())))
         return Evaluation(
             self.table, self.summary, clips, predictions, skipped, unscored, self.undefined, self.files

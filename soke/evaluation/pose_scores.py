@@ -15,7 +15,7 @@ from soke.body.skeleton import Skeleton
 from soke.data.pose_files import SUFFIX, flattened, read_pose
 from soke.errors import UserError
 from soke.evaluation.predictions import clip_files
-from soke.evaluation.scored import Scored, reason_of, unpaired
+from soke.evaluation.scored import Scored, reason_of, undefined_note, unpaired
 from soke.metrics.joint_sets import track_of
 from soke.metrics.motion_scores import MotionScores
 
@@ -70,7 +70,7 @@ def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
     return Scored(
         [replace(score, signature=replace(score.signature, **conditions)) for score in scores.scores()],
         {name: {"frames": len(pairs[name][0]), **values} for name, values in clips.items()},
-        unscored, len(refs), [*scores.notes(), *scores.undefined()],
+        unscored, len(refs), [*scores.notes(), *undefined_note(scores.undefined())],
     )
 
 

@@ -40,7 +40,7 @@ from soke.data.statistics import read_statistics
 from soke.errors import UserError
 from soke.evaluation.pose_scores import holds_poses, score_poses
 from soke.evaluation.predictions import DERIVED_HANDS, NORMALISED, TrackReader, clip_files, read_texts
-from soke.evaluation.scored import Scored, reason_of, unpaired
+from soke.evaluation.scored import Scored, reason_of, undefined_note, unpaired
 from soke.metrics.joint_sets import TRACK_JOINTS, Track
 from soke.metrics.motion_scores import MotionScores
 from soke.metrics.plausible import doubt_of_statistics
@@ -111,7 +111,7 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
     return Scored(
         [replace(score, signature=replace(score.signature, **conditions)) for score in scores.values()],
         {name: {"frames": count, **per_clip[name]} for name, count in zip(facts, frames)},
-        unscored, len(refs), [*doubts, *joints.notes(), *joints.undefined()],
+        unscored, len(refs), [*doubts, *joints.notes(), *undefined_note(joints.undefined())],
     )
 
 

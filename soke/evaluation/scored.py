@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from soke.metrics.clips import Score
+from soke.metrics.ratios import UNDEFINED
 
 
 @dataclass
@@ -23,6 +24,11 @@ class Scored:
     unscored: dict[str, str]
     total: int
     notes: Sequence[str] = ()
+
+
+def undefined_note(columns: Sequence[str]) -> list[str]:
+    """A sentence on columns that are left out, if there are any."""
+    return [UNDEFINED + ", ".join(columns)] if columns else []
 
 
 def unpaired(preds: Iterable[str], refs: Iterable[str]) -> dict[str, str]:

@@ -56,8 +56,8 @@ def score_motions(
             scores = per_clip.get(name, {})
             evaluation.clips.append({"corpus": corpus, "clip": name, "row": row, "frames": len(motion)} | scores)
         evaluation.table.notes += [f"{corpus}, {row}: {note}" for note in of_row.notes()]
-    for sentence in next(iter(metrics.values())).undefined():  # the references are those of all rows
-        evaluation.undefined.setdefault(sentence, []).append(corpus)
+    for column in next(iter(metrics.values())).undefined():  # the references are those of all rows
+        evaluation.undefined.setdefault(column, []).append(corpus)
     for score in truth_diversity.scores():
         evaluation.table.add(GROUND_TRUTH, corpus, score, references.total)
     return set(names) - set(faults)

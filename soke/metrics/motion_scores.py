@@ -306,8 +306,8 @@ class MotionScores(Scorecard):
         }
 
     def undefined(self) -> list[str]:
-        """A sentence on each column that no reference defines; it is the same for all systems."""
-        return [line for metric in self.metrics if isinstance(metric, OfReferences) for line in metric.undefined()]
+        """The columns that no reference defines; they are the same for all systems."""
+        return [name for metric in self.metrics if isinstance(metric, OfReferences) for name in metric.undefined()]
 
     def notes(self) -> list[str]:
         """A sentence on each of `deviations`."""

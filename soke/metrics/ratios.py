@@ -12,6 +12,7 @@ from soke.metrics.joint_sets import TRACK_JOINTS, Array, JointSet, Track
 from soke.metrics.signature import Signature
 from soke.metrics.track_metric import Pairs, TrackMetric, as_array, columns_of, label_of, matrix_of
 
+UNDEFINED = "undefined, for no reference has any: "
 _ROUNDING = 10 * np.finfo(np.float32).eps  # of positions, in relation to the farthest: less is no movement [A]
 
 
@@ -24,15 +25,12 @@ class OfReferences(TrackMetric):
         return [score for score in super().scores() if all(map(math.isfinite, score.values.values()))]
 
     def undefined(self) -> list[str]:
-        """A sentence for each column that is not, over all processes."""
+        """The columns that are not, over all processes."""
         with self.sync_context():
             statistics = self._all()
         values = iter(np.isfinite(self._aggregate(statistics, np.ones((1, len(statistics))))[0]).tolist())
         defined = {s: all([next(values) for _ in s.units]) for s in self.signatures}
-        return [
-            f"{' '.join(filter(None, (s.name, s.part)))} is undefined: no reference has any"
-            for s, finite in defined.items() if not finite
-        ]
+        return [" ".join(filter(None, (s.name, s.part))) for s, finite in defined.items() if not finite]
 
 
 class Ratio(OfReferences):
