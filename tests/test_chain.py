@@ -126,14 +126,17 @@ def test_codes_are_kept_when_nothing_changed(shop):
     assert file.stat().st_mtime_ns == before
 
 
-def test_table_holds_the_generator_its_floor_and_its_ceiling(shop, capsys):
-    shop.run(test_entry, "soke", "TEST.SAVE_PREDICTIONS=true")
+def test_table_holds_the_generator_its_floors_and_its_ceiling(shop, capsys):
+    shop.run(test_entry, "soke", "TEST.SAVE_PREDICTIONS=true", "TEST.BASELINES=[nearest_sentence,predicted_stitching]")
     printed = capsys.readouterr().out
     results = shop.folder("results", "toy")
     cells = json.loads((results / "table.json").read_text(encoding="utf-8"))["cells"]
-    made = {"generated", "generated, shuffled", "tokenizer reconstruction"}
-    assert {cell["row"] for cell in cells} == {"ground truth", *made}
+    made = {"generated", "generated, shuffled", "tokenizer reconstruction", "nearest training sentence"}
+    with_glosses = "stitched signs, predicted glosses"
+    assert {cell["row"] for cell in cells} == {"ground truth", *made, with_glosses}
+    assert {cell["corpus"] for cell in cells if cell["row"] == with_glosses} == {"csl", "phoenix"}
     assert {cell["corpus"] for cell in cells} == set(CORPORA)
+    made.add(with_glosses)
     metrics = {(cell["metric"], cell["part"]): set() for cell in cells}
     for cell in cells:
         metrics[cell["metric"], cell["part"]].add(cell["row"])

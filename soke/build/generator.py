@@ -70,13 +70,15 @@ def scores(
     producer: SignProducer, config: Config, world: World, unfinished: Unfinished | None = None
 ) -> Evaluation:
     """Of text to motion."""
+    from soke.build.baselines import floors_of
     from soke.build.policy import examiners
     from soke.build.testing import evaluation_setting
     from soke.evaluation.rows import generation
     from soke.tokenizer.reconstruction import Reconstruction
 
     setting = evaluation_setting(config, world, examiners(producer.generator.spec), unfinished)
-    return generation(producer, setting, partial(Reconstruction, producer.tokenizer))
+    floors = floors_of(config, config.test.baselines, producer, producer.tokenizer.statistics.mean)
+    return generation(producer, setting, partial(Reconstruction, producer.tokenizer), floors)
 
 
 def translation_scores(

@@ -138,16 +138,15 @@ def training_module(config: Config, data: SignDataModule) -> RegressorModule:
 def scores(
     producer: RegressorProducer, config: Config, world: World, unfinished: Unfinished | None = None
 ) -> Evaluation:
-    """Of text to motion, with a mean pose as a floor."""
+    """Of text to motion, with a mean pose as a floor, whatever other baselines there are."""
+    from soke.build.baselines import floors_of
     from soke.build.testing import evaluation_setting
     from soke.build.translation import readers_of
-    from soke.evaluation.baselines import MeanPose
     from soke.evaluation.rows import generation
 
-    def mean_pose(signers):
-        return MeanPose(producer.regressor.statistics.mean, producer.layout, producer.conditions, signers)
-
-    evaluation = generation(producer, evaluation_setting(config, world, readers_of, unfinished), floor=mean_pose)
+    names = dict.fromkeys(["mean_pose", *config.test.baselines])
+    floors = floors_of(config, list(names), producer, producer.regressor.statistics.mean)
+    evaluation = generation(producer, evaluation_setting(config, world, readers_of, unfinished), floors=floors)
     made, cut = (sum(world.gathered([count])) for count in map(producer.counts.get, ("made", "cut")))
     if cut:
         evaluation.table.notes.append(

@@ -31,15 +31,16 @@ _OF_TEXTS = ((("BLEU-4", ""), ("ROUGE-L", ""), ("WER", "")),)
 
 def generation(
     producer: Producer, setting: Setting, ceiling: Callable[[Producer], Producer] | None = None,
-    floor: Callable[[Producer], Producer] | None = None,
+    floors: Sequence[Callable[[References], Producer | str]] = (),
 ) -> Evaluation:
     """Scores of produced motion; beside it the same motions shuffled between sentences, a floor that any use of the
-    text must beat, and, where there are such, the producer's ceiling and a floor of its own. A corpus's reader reads
+    text must beat, and, where there are such, the producer's ceiling and floors of its own. A corpus's reader reads
     all of them, and the references.
 
     ceiling: makes of the signers, as a producer, the best that this producer could be, such as a tokenizer's
              reconstruction of what was signed
-    floor:   as `ceiling`, what the producer must beat, such as a mean pose
+    floors:  each makes, as `ceiling` does, what the producer must beat, such as a mean pose; or says why there is none
+             of this corpus, in the same words in all processes
 
     Raises UserError when no clip of a corpus can be read or scored.
     """
@@ -53,9 +54,13 @@ def generation(
         if ceiling is not None:
             best = _comparable(ceiling(references), producer)
             table.first, upper = (GROUND_TRUTH, best.name), {best.name: references.produced_by(best, "reconstruct")}
-        if floor is not None:
-            least = _comparable(floor(references), producer)
-            lower = {least.name: references.produced_by(least)}
+        for floor in floors:
+            least = floor(references)
+            if isinstance(least, str):
+                table.notes.append(f"{corpus.name}: {least}")
+                continue
+            lower[_comparable(least, producer).name] = references.produced_by(least)
+            table.notes += _counted(least, corpus, setting.world)
         rows = {producer.name: produced, shuffled: _shuffled(references, produced, setting.world), **upper, **lower}
         score_motions(references, rows, producer.conditions, setting, evaluation)
         reader = _reader_of(corpus, setting)
@@ -128,6 +133,15 @@ def _comparable(bound: Producer, producer: Producer) -> Producer:
             "it must have another name, and the same layout and statistics"
         )
     return bound
+
+
+def _counted(producer: Producer, corpus: Corpus, world: World) -> list[str]:
+    """A note of what a producer has counted, in all processes together."""
+    counts: Counter[str] = Counter()
+    for of_one in world.gathered([getattr(producer, "counts", Counter())]):
+        counts.update(of_one)
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return [f"{corpus.name}, {producer.name}: {told}"] if told else []
 
 
 def _reader_of(corpus: Corpus, setting: Setting) -> Reader | None:

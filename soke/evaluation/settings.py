@@ -7,6 +7,10 @@ from typing import Literal
 
 from soke.settings import Settings
 
+# Names of TEST.BASELINES; what makes them is in soke/build/baselines.py.
+BASELINES = ("mean_pose", "nearest_sentence", "stitching", "gloss_stitching", "predicted_stitching")
+OF_LEXICON = BASELINES[2:]  # these take signs from DATASET.LEXICON
+
 
 @dataclass(frozen=True)
 class Metric(Settings):

@@ -121,12 +121,16 @@ class ChrF(TextMetric):
 
     def _values(self, sums: np.ndarray, clips: int) -> np.ndarray:
         written, wanted, common = np.moveaxis(sums.reshape(*sums.shape[:-1], CHRF_ORDER, 3), -1, 0)  # [..., 6] each
-        orders = np.maximum(((written > 0) & (wanted > 0)).sum(axis=-1), 1)
-        precision = (common / np.maximum(written, 1)).sum(axis=-1) / orders
-        recall = (common / np.maximum(wanted, 1)).sum(axis=-1) / orders
-        weighted = CHRF_BETA**2 * precision + recall
-        score = (1 + CHRF_BETA**2) * precision * recall / np.where(weighted > 0, weighted, 1.0)
-        return 100.0 * score[..., None]
+        return 100.0 * chrf(written, wanted, common)[..., None]
+
+
+def chrf(written: np.ndarray, wanted: np.ndarray, common: np.ndarray) -> np.ndarray:
+    """The F-scores [...], 0 to 1, of n-grams [..., 6] of hypotheses, of references, and common ones, by their order."""
+    orders = np.maximum(((written > 0) & (wanted > 0)).sum(axis=-1), 1)
+    precision = (common / np.maximum(written, 1)).sum(axis=-1) / orders
+    recall = (common / np.maximum(wanted, 1)).sum(axis=-1) / orders
+    weighted = CHRF_BETA**2 * precision + recall
+    return (1 + CHRF_BETA**2) * precision * recall / np.where(weighted > 0, weighted, 1.0)
 
 
 class RougeL(TextMetric):

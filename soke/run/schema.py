@@ -7,7 +7,7 @@ from pathlib import Path
 
 from soke.body.settings import Body
 from soke.data.settings import Augment, Dataset
-from soke.evaluation.settings import Metric
+from soke.evaluation.settings import OF_LEXICON, Metric
 from soke.generator.settings import Generator, Policy
 from soke.recognition.settings import Recognition
 from soke.regressor.settings import Priority, Regressor
@@ -86,6 +86,9 @@ def contradictions(config: Config) -> list[str]:
         found.append(
             f"TEST.SEARCH.MIN_STEPS is {least}, above the longest output of {most} steps, GENERATOR.MAX_STEPS"
         )
+    stitched = [name for name in config.test.baselines if name in OF_LEXICON]
+    if stitched and dataset.lexicon is None:
+        found.append(f"TEST.BASELINES: {stitched[0]} takes signs from DATASET.LEXICON, which is null: name a lexicon")
     trained = getattr(config, config.train.stage, None)  # the section of the stage's name
     if config.train.init_language and not getattr(trained, "adds_languages", False):
         found.append(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from soke.evaluation.settings import BASELINES
 from soke.generator.settings import Search
 from soke.settings import Settings, near
 
@@ -229,9 +230,14 @@ class Test(Settings):
     weights: Literal["float32", "bfloat16"]
     compile: bool
     search: Search
+    baselines: list[str]
 
     def problems(self) -> list[str]:
-        return self.below(1, "batch_size")
+        unknown = [
+            f"`baselines` must be of {', '.join(BASELINES)}, not {name}{near(name, BASELINES)}"
+            for name in self.baselines if name not in BASELINES
+        ]
+        return self.below(1, "batch_size") + unknown
 
 
 @dataclass(frozen=True)

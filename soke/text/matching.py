@@ -80,25 +80,46 @@ class TokenMatcher:
     def find(self, text: str, language: str) -> list[Match]:
         if language not in self._words:
             return []
-        if language not in self._indices:
-            self._indices[language] = _Index(*self._words[language], nearest=self.similar > 0)
-        index = self._indices[language]
+        index, read = self._index(language), self._read(text, language)
+        exact = _first_of_each(match for match in read if isinstance(match, Match))
+        left = [token for token in read if isinstance(token, str)]
+        similar = [Match(language, word, token, "similar", score) for word, token, score in index.similar(left)]
+        near = sorted((m for m in similar if m.score >= self.similar), key=lambda match: match.score, reverse=True)
+        near = [match for match in _first_of_each(near).values() if match.word not in exact]
+        return sorted(exact.values(), key=lambda match: len(match.word), reverse=True) + near
+
+    def in_order(self, text: str, language: str) -> list[str | None]:
+        """The entries that a sentence consists of, in its order and as often as they come; None for each word of none.
+
+        language: one of `words`
+        """
+        return [match.word if isinstance(match, Match) else None for match in self._read(text, language)]
+
+    def entry(self, word: str, language: str) -> str | None:
+        """The entry that is a word, or a gloss, as a whole; None where there is none. language: one of `words`"""
+        index = self._index(language)
+        tokens = words_of(word, index.locale)
+        return index.exact(tokens)[0] if tokens else None
+
+    def _read(self, text: str, language: str) -> list[Match | str]:
+        """A sentence's entries, and its words that are in none, in its order."""
+        index = self._index(language)
         tokens = words_of(text, index.locale)
+        read: list[Match | str | None] = list(tokens)
         free = [True] * len(tokens)
-        found: dict[int, Match] = {}  # by position in the sentence
         for count in range(min(index.longest, len(tokens)), 0, -1):
             for start in range(len(tokens) - count + 1):
                 span = slice(start, start + count)
                 word, how = index.exact(tokens[span]) if all(free[span]) else (None, "")
                 if word is not None:
                     free[span] = [False] * count
-                    found[start] = Match(language, word, index.joined(tokens[span]), how)
-        exact = _first_of_each(found[start] for start in sorted(found))
-        left = [token for token, unused in zip(tokens, free) if unused]
-        similar = [Match(language, word, token, "similar", score) for word, token, score in index.similar(left)]
-        near = sorted((m for m in similar if m.score >= self.similar), key=lambda match: match.score, reverse=True)
-        near = [match for match in _first_of_each(near).values() if match.word not in exact]
-        return sorted(exact.values(), key=lambda match: len(match.word), reverse=True) + near
+                    read[span] = [Match(language, word, index.joined(tokens[span]), how), *[None] * (count - 1)]
+        return [match for match in read if match is not None]
+
+    def _index(self, language: str) -> _Index:
+        if language not in self._indices:
+            self._indices[language] = _Index(*self._words[language], nearest=self.similar > 0)
+        return self._indices[language]
 
 
 class _Index:

@@ -115,11 +115,16 @@ class SignTokenizer(Shared, nn.Module):
         return next(self.buffers()).device
 
     @property
-    def statistics_hash(self) -> str:
-        """12 hex digits, those of the `Statistics` that normalise the features."""
+    def statistics(self) -> Statistics:
+        """Mean and standard deviation by which the features are normalised."""
         used = {part: self.autoencoders[distinct] for part, distinct in self.layout.distinct.items()}
         mean, std = ({part: getattr(a, kind) for part, a in used.items()} for kind in ("mean", "std"))
-        return Statistics(mean, std, self.layout.hash).hash
+        return Statistics(mean, std, self.layout.hash)
+
+    @property
+    def statistics_hash(self) -> str:
+        """12 hex digits."""
+        return self.statistics.hash
 
     @property
     def conditions(self) -> dict[str, str]:

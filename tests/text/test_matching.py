@@ -367,3 +367,21 @@ def test_words_match_however_they_are_composed_and_spaced(text, entry, language)
 
 def test_published_substrings_match_however_they_are_composed():
     assert words_found(SubstringMatcher({"DGS": ["u\u0308ber"]}, LOCALES), "h\u00fcber", "DGS") == ["u\u0308ber"]
+
+
+def test_a_sentence_in_its_own_order():
+    """Entries as often as they come, the longest first to be found; None for what is in none."""
+    matcher = TokenMatcher(WORDS, LOCALES)
+    assert matcher.in_order("Good afternoon, houses run; a house is good", "ASL") == [
+        "good afternoon", "House", "run", None, "House", None, "good",
+    ]
+    assert matcher.in_order("我今天高兴", "CSL") == [None, "今天", None] and matcher.in_order("", "DGS") == []
+
+
+@pytest.mark.parametrize(
+    ("gloss", "language", "entry"),
+    [("UEBERSCHWEMMUNG", "DGS", "ueberschwemmung"), ("good afternoon", "ASL", "good afternoon"), ("今天下雨", "CSL", "今天下雨"),
+     ("good house", "ASL", None), ("HÄUSER", "DGS", "haus"), ("$", "DGS", None)],
+)
+def test_a_gloss_is_an_entry_as_a_whole(gloss, language, entry):
+    assert TokenMatcher(WORDS, LOCALES).entry(gloss, language) == entry

@@ -1,4 +1,4 @@
-"""Baselines: producers that use nothing of a sentence."""
+"""The mean pose: what is signed where nothing is."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,0 +1,1 @@
+"""Baselines: producers that are as cheap as can be, which a system must beat."""

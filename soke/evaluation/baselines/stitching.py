@@ -1,0 +1,92 @@
+"""Stitching: the signs of a dictionary one after the other."""
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from soke.body.motion import JointMotion, Motion
+from soke.body.rotations import nearest_axis_angle, slerp_axis_angle
+from soke.evaluation.baselines.dictionary import Dictionary
+from soke.evaluation.protocols import Producer, Sentence
+
+STITCHED, OF_GLOSSES, OF_PREDICTED = "stitched signs", "stitched signs, signers' glosses", "stitched signs, predicted glosses"
+TRANSITION = 0.2  # s from one sign to the next [A]
+
+Order = Callable[[Sentence], Sequence["str | None"]]  # the lexicon's words in the order in which they are signed
+
+
+class Stitching:
+    """A `Producer`: the dictionary's signs, at the speed at which they were recorded, each without the way from the
+    waiting posture and back (the first begins with it, the last ends with it), with `TRANSITION` s between two.
+
+    name:       of the row
+    order:      sentence -> words of the dictionary, in order, and None for what it lacks
+    conditions: of the producer that it is a floor of
+    still:      signs in its place where a sentence has no sign at all
+
+    counts: of `words`, of those that the lexicon lacks, of those whose sign cannot be used, of `sentences`, and of those
+            without a sign
+    """
+
+    def __init__(
+        self, name: str, dictionary: Dictionary, order: Order, conditions: Mapping[str, str], still: Producer
+    ):
+        self.name, self.dictionary, self.order, self.still = name, dictionary, order, still
+        self.layout, self.conditions, self.counts = dictionary.layout, dict(conditions), Counter[str]()
+
+    def produce(self, sentences: Sequence[Sentence]) -> list[Motion | JointMotion]:
+        return [self._signed(sentence) for sentence in sentences]
+
+    def _signed(self, sentence: Sentence) -> Motion | JointMotion:
+        words = self.order(sentence)
+        signs = [self.dictionary.sign(word) for word in words if word is not None]
+        found = [sign for sign in signs if sign is not None]
+        self.counts.update({
+            "words": len(words), "words that the lexicon lacks": len(words) - len(signs),
+            "words whose sign cannot be used": len(signs) - len(found), "sentences": 1,
+            "sentences without any sign, for which the mean pose stands": int(not found),
+        })
+        if not found:
+            return self.still.produce([sentence])[0]
+        last = len(found) - 1
+        pieces = [
+            sign.motion.frames(slice(sign.core.start if i else 0, sign.core.stop if i < last else len(sign.motion)))
+            for i, sign in enumerate(found)
+        ]
+        return replace(joined(pieces, TRANSITION), made_by=self.name)
+
+
+def joined(motions: Sequence[Motion | JointMotion], seconds: float) -> Motion | JointMotion:
+    """Motions of one frame rate and form, one after the other.
+
+    seconds: from the last frame of each to the first of the next; between them rotations turn evenly on the shorter way
+             (slerp), all else goes in a straight line
+    """
+    steps = max(round(seconds * motions[0].fps), 1)
+    share = torch.arange(1, steps) / steps
+    values = {}
+    for name, frames in _frames(motions[0]).items():
+        of_each = [_frames(motion)[name] for motion in motions]
+        start, end = (torch.stack([v[i] for v in part])[:, None] if part else frames[:0, None]
+                      for i, part in ((-1, of_each[:-1]), (0, of_each[1:])))  # [M - 1, 1, ...]
+        shape = [-1, *[1] * (frames.ndim - 1)]
+        way = _turned(start, end, share.reshape(shape)) if name == "rotations" else start.lerp(end, share.reshape(shape))
+        values[name] = torch.cat([piece for i, v in enumerate(of_each) for piece in (v, *way[i : i + 1])])
+    return replace(motions[0], **values)
+
+
+def _frames(motion: Motion | JointMotion) -> dict[str, Tensor]:
+    """What changes from frame to frame, by its name."""
+    names = ("positions",) if isinstance(motion, JointMotion) else ("rotations", "expression", "eyelids")
+    return {name: getattr(motion, name) for name in names if getattr(motion, name) is not None}
+
+
+def _turned(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    """[M, 1, J, 3], [M, 1, J, 3], [K, 1, 1] -> [M, K, J, 3], in the axis-angle form of the nearer end."""
+    start, end = torch.broadcast_tensors(start, end)
+    start, end = (r.expand(-1, len(share), -1, -1) for r in (start, end))
+    return nearest_axis_angle(slerp_axis_angle(start, end, share.expand(*start.shape[:-1], 1)), start.lerp(end, share.round()))
