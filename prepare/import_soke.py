@@ -360,7 +360,7 @@ def summary(tokenizer: SignTokenizer) -> str:
             f"{part}: {settings.quantizer.codes} codes of {settings.code_dim} numbers, width {settings.width}, "
             f"{settings.depth} blocks per stage, {settings.downsample} frames per code, {count:,} parameters"
         )
-    return "\n".join([*lines, f"tokenizer {tokenizer.hash}, statistics {tokenizer.statistics_hash}"])
+    return "\n".join([*lines, f"tokenizer {tokenizer.hash}, statistics {tokenizer.statistics.hash}"])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -100,7 +100,7 @@ def _start(tokenizer: SignTokenizer, corpora: Sequence[Corpus], store: CodeStore
             log.warning("the %d codes of %s are made again: %s", store.clear(corpus.name), corpus.name, reason)
     store.write_provenance(
         Provenance(
-            tokenizer=tokenizer.hash, layout=tokenizer.layout.hash, statistics=tokenizer.statistics_hash,
+            tokenizer=tokenizer.hash, layout=tokenizer.layout.hash, statistics=tokenizer.statistics.hash,
             streams=tokenizer.streams, downsample=tokenizer.frames(1),
             fps=(earlier.fps if earlier else {}) | {corpus.name: corpus.fps for corpus in corpora},
             code_version=__version__,

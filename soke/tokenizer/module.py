@@ -59,7 +59,7 @@ class TokenizerModule(pl.LightningModule):
         super().__init__()
         self.tokenizer = tokenizer.train()  # Lightning would leave a loaded one in evaluation mode, its codebook fixed
         self.loss, self.optim = loss, optim
-        hashes = {"layout": tokenizer.layout.hash, "statistics": tokenizer.statistics_hash}
+        hashes = {"layout": tokenizer.layout.hash, "statistics": tokenizer.statistics.hash}
         self.motion_errors = MotionErrors(body, **hashes)
         self.part_errors: PartErrors | None = None
         self.monitor: str | dict[str, str] = "val/loss"

@@ -122,14 +122,9 @@ class SignTokenizer(Shared, nn.Module):
         return Statistics(mean, std, self.layout.hash)
 
     @property
-    def statistics_hash(self) -> str:
-        """12 hex digits."""
-        return self.statistics.hash
-
-    @property
     def conditions(self) -> dict[str, str]:
         """What scores of its motions depend on, for their signatures."""
-        return {"layout": self.layout.hash, "statistics": self.statistics_hash}
+        return {"layout": self.layout.hash, "statistics": self.statistics.hash}
 
     @property
     def hash(self) -> str:
@@ -156,7 +151,7 @@ class SignTokenizer(Shared, nn.Module):
         """What weights must agree with to be loaded into this tokenizer: entry -> value, all plain."""
         return {
             "layout_hash": self.layout.hash,
-            "statistics_hash": self.statistics_hash,
+            "statistics_hash": self.statistics.hash,
             **self._form,
             **{f"{key} of {part}": v for part, settings in self._settings().items() for key, v in settings.items()},
         }
@@ -338,7 +333,7 @@ class SignTokenizer(Shared, nn.Module):
         return tokenizer
 
     def _hashes(self) -> dict[str, str]:
-        return {"layout_hash": self.layout.hash, "statistics_hash": self.statistics_hash, "hash": self.hash}
+        return {"layout_hash": self.layout.hash, "statistics_hash": self.statistics.hash, "hash": self.hash}
 
     @property
     def _form(self) -> dict[str, str]:

@@ -291,7 +291,7 @@ def test_a_checkpoint_of_something_else_is_refused_in_one_sentence(
     elif change == "statistics":
         other = fresh_tokenizer()
         other.autoencoders["body"].mean += 1
-        mentioned = [module.tokenizer.statistics_hash, other.statistics_hash]
+        mentioned = [module.tokenizer.statistics.hash, other.statistics.hash]
     else:
         other = fresh_tokenizer(num_codes={"body": 13, "lhand": 20, "rhand": 20})
         mentioned = ["num codes of body", "12", "13"]

@@ -253,7 +253,7 @@ def test_saving_and_loading(tmp_path: Path):
     tokenizer.save_pretrained(tmp_path / "deep" / "folder")
     loaded = SignTokenizer.from_pretrained(tmp_path / "deep" / "folder")
     assert not loaded.training
-    assert (loaded.hash, loaded.statistics_hash) == (tokenizer.hash, tokenizer.statistics_hash)
+    assert (loaded.hash, loaded.statistics.hash) == (tokenizer.hash, tokenizer.statistics.hash)
     assert loaded.layout == MIRRORED and loaded.settings == tokenizer.settings
     batch = random_features(LENGTHS, MIRRORED)
     assert torch.equal(loaded.encode(*batch).values, tokenizer.encode(*batch).values)
@@ -267,7 +267,7 @@ def test_the_hash_changes_with_weights_codebook_and_statistics():
         if name != "nothing":
             tokenizer.autoencoders["lhand"].state_dict()[name][0] += 0.1
         hashes.add(tokenizer.hash)
-        statistics.add(tokenizer.statistics_hash)
+        statistics.add(tokenizer.statistics.hash)
     assert len(hashes) == 5 and len(statistics) == 3
     assert small_tokenizer().hash == small_tokenizer().hash and len(small_tokenizer().hash) == 12
 
@@ -289,7 +289,7 @@ def test_the_statistics_hash_is_that_of_the_statistics(layout):
     mean, std = ({name: of[part] for name, part in layout.distinct.items()} for of in given)
     statistics = Statistics(mean, std, layout.hash)
     settings = {part: ema(4, code_dim=8, width=8) for part in given[0]}
-    assert SignTokenizer(layout, statistics.mean, statistics.std, settings).statistics_hash == statistics.hash
+    assert SignTokenizer(layout, statistics.mean, statistics.std, settings).statistics.hash == statistics.hash
 
 
 def test_a_missing_tokenizer_says_how_to_make_one(tmp_path: Path):
