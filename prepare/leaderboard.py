@@ -1,7 +1,7 @@
 """All systems beside each other: every row of a plan for several seeds, one table and one picture, the best row first.
 
     python -m prepare.leaderboard
-    python -m prepare.leaderboard --cfg configs/leaderboard/demo.yaml --jobs 8
+    python -m prepare.leaderboard --cfg configs/ablation/leaderboard.yaml --jobs 8
 
 What the rows start from (corpora, tokenizers, codes, readers) is made where it is missing. Broken off and run again, it
 goes on. A plan is one of prepare/plans.py; its first column orders the rows, from the lowest value.
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="prepare.leaderboard", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cfg", default="configs/leaderboard/demo.yaml", help="plan (configs/leaderboard/demo.yaml)")
+    parser.add_argument("--cfg", default="configs/ablation/leaderboard.yaml", help="plan (configs/ablation/leaderboard.yaml)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on a GPU of its own where there are (1)")
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value", help="of every row")
     options = parser.parse_intermixed_args(arguments)

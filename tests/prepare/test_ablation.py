@@ -294,7 +294,7 @@ def test_a_row_that_its_tables_lack_is_named(tmp_path):
 
 def test_the_leaderboard_is_every_system_on_the_same_clips(tmp_path):
     """Whatever the frames that a system reads: one reader, the same joints and the same corpora."""
-    plan = read_plan("configs/leaderboard/demo.yaml")
+    plan = read_plan("configs/ablation/leaderboard.yaml")
     configs = {row: row_config(plan, row, 1)[0] for row in plan.rows if plan.run_of(row) == row}
     assert len({c.metric.back_translation for c in configs.values()}) == 1
     assert len({tuple(s.root for s in c.dataset.corpora.values()) for c in configs.values()}) == 1
