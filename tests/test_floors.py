@@ -14,6 +14,7 @@ from soke.run.config import ROOT
 FLOORS: list[tuple[str, ...]] = [
     ("prepare",),
     ("soke.build",),
+    ("soke.viewer",),
     ("soke.generator", "soke.regressor", "soke.recognition"),
     ("soke.tokenizer", "soke.translation", "soke.render"),
     ("soke.evaluation", "soke.sharing"),
@@ -40,6 +41,8 @@ SOURCES = [path for folder in ("soke", "prepare") for path in sorted((ROOT / fol
 def room_of(module: str) -> str | None:
     """The longest room that a module lies in, or None for a package of others; settings are a room of their own."""
     parts = module.split(".")
+    if parts[-1] == "__main__":  # an entry point, as those beside soke
+        return "prepare"
     if parts[0] == "soke" and "settings" in parts[1:3]:
         return "settings"
     names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -21,12 +22,14 @@ def write_video(
     size: tuple[int, int] = (512, 512),
     backend: str = "auto",
     progress: bool = True,
+    beside: Sequence[Figure] = (),
 ) -> Path:
     """Write an mp4 (H.264, yuv420p): the figures side by side under their labels, the caption below.
 
     Close-ups stand beside their figure, together as high as it. One camera serves all figures, and one all close-ups of
     the same part. A clip that is shorter than the longest holds its last frame.
     size: (width, height) in pixels of each figure's picture; backend: see `make_renderer`.
+    beside: figures that are not drawn here, but in other videos that shall have the same cameras.
     The file appears under its name only when it is complete. Returns the path.
     Raises ValueError without figures or when their frame rates differ, UserError for a backend that cannot draw.
     """
@@ -39,7 +42,7 @@ def write_video(
     (width, height), of_close_up = size, close_up_size(figures[0], size, axis=1)
     block = width + GAP + of_close_up[0] if figures[0].close_ups else width  # what is shown of a figure
     canvas, top = _canvas(figures, caption, block, height)
-    pictures = Pictures(figures, size, of_close_up, backend)
+    pictures = Pictures([*figures, *beside], size, of_close_up, backend)
     frames = max(len(figure) for figure in figures)
     try:
         with new_file(path) as part:
@@ -78,9 +81,9 @@ def _canvas(figures: list[Figure], caption: str, width: int, height: int) -> tup
     """
     left = _left_edges(len(figures), width)
     label_size = max(12, height // 22)
-    labels = [text_strip(figure.label, width, label_size) for figure in figures]
+    labels = [_strip(figure.label, width, label_size) for figure in figures]
     top = max(len(label) for label in labels)
-    foot = text_strip(caption, left[-1] + width, max(14, height // 18))
+    foot = _strip(caption, left[-1] + width, max(14, height // 18))
     total_height, total_width = top + height + len(foot), left[-1] + width
     # even sizes, as yuv420p halves the colour planes
     canvas = np.full((total_height + total_height % 2, total_width + total_width % 2, 3), PAPER, dtype=np.uint8)
@@ -88,3 +91,8 @@ def _canvas(figures: list[Figure], caption: str, width: int, height: int) -> tup
         canvas[: len(label), x : x + width] = label
     canvas[top + height : total_height, :total_width] = foot
     return canvas, top
+
+
+def _strip(text: str, width: int, size: int) -> np.ndarray:
+    """As of `text_strip`, no rows high where there is no text."""
+    return text_strip(text, width, size) if text.strip() else np.zeros((0, width, 3), dtype=np.uint8)

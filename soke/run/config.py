@@ -13,7 +13,7 @@ import types
 import typing
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Literal
+from typing import Any, Callable, Iterable, Iterator, Literal, TypeVar
 
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -28,6 +28,7 @@ from soke.storage import read_text
 
 DEFAULTS = ROOT / "configs" / "default.yaml"
 _BAD: Any = object()  # what is no section at all
+_Settings = TypeVar("_Settings")
 
 
 def load_config(file: str | Path, assets: str | Path | None = None, overrides: Iterable[str] = ()) -> Config:
@@ -52,6 +53,20 @@ def load_config(file: str | Path, assets: str | Path | None = None, overrides: I
     if problems:
         raise UserError(f"{file}: " + "; ".join(problems))
     return config
+
+
+def read_settings(file: str | Path, kind: type[_Settings]) -> _Settings:
+    """A file of its own, whose keys are the fields of `kind` in capitals. Raises UserError that lists everything that is
+    wrong."""
+    path = _find(file)
+    problems: list[str] = []
+    try:
+        settings = _checked(OmegaConf.to_container(_read(path), resolve=True), kind, "", problems)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    if problems:
+        raise UserError(f"{path}: " + "; ".join(problems))
+    return settings
 
 
 def model_folder(name: str | Path) -> Path:

@@ -1,0 +1,1 @@
+"""Signing in the browser: to be looked at and judged by people."""

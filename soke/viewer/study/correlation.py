@@ -1,0 +1,66 @@
+"""Whether scores go with what people say: Pearson's and Spearman's correlation, with intervals over the sentences."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 1000
+LEVEL = 95  # percent
+LEAST_POINTS = 10
+LEAST_CLIPS = 6
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """pearson, spearman: value, low, high; points: how many signed clips, of how many sentences `clips`"""
+
+    pearson: tuple[float, float, float]
+    spearman: tuple[float, float, float]
+    points: int
+    clips: int
+
+
+def correlation(scores: np.ndarray, judged: np.ndarray, clips: np.ndarray, seed: int = 0) -> Correlation | str:
+    """Of scores [N] and people's judgement [N] of signed clips, or why there is too little data for one.
+
+    clips: [N] number of the sentence, of which several systems' signings are one draw of the resamples
+    """
+    known = np.isfinite(scores) & np.isfinite(judged)
+    scores, judged, clips = scores[known], judged[known], clips[known]
+    sentences, place = np.unique(clips, return_inverse=True)
+    if len(scores) < LEAST_POINTS or len(sentences) < LEAST_CLIPS:
+        return (
+            f"too little data: {len(scores)} signed clips of {len(sentences)} sentences, {LEAST_POINTS} of "
+            f"{LEAST_CLIPS} are needed"
+        )
+    if np.ptp(scores) == 0 or np.ptp(judged) == 0:
+        return "undefined: all values are the same"
+    rng, count = np.random.default_rng(seed), len(sentences)
+    weights = np.concatenate([np.ones((1, count)), rng.multinomial(count, np.full(count, 1 / count), RESAMPLES)])
+    weights = weights[:, place]  # [1 + R, N], the first of what was found
+    found = []
+    for x, y in ((scores, judged), (ranks(scores, weights), ranks(judged, weights))):
+        values = weighted(np.broadcast_to(x, weights.shape), np.broadcast_to(y, weights.shape), weights)
+        low, high = np.nanpercentile(values[1:], [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
+        found.append((float(values[0]), float(low), float(high)))
+    return Correlation(found[0], found[1], len(scores), len(sentences))
+
+
+def ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Ranks [R, N] of the values [N] in samples that hold each so many times, weights [R, N]; equal values share the
+    mean of theirs. All are less by a half, which no correlation sees."""
+    _, place = np.unique(values, return_inverse=True)
+    groups = np.zeros((len(weights), place.max() + 1))
+    np.add.at(groups, (slice(None), place), weights)
+    return (np.cumsum(groups, axis=1) - groups / 2)[:, place]
+
+
+def weighted(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Pearson's correlation in every row of [R, N]; NaN where a row has one value alone."""
+    total = weights.sum(axis=1, keepdims=True)
+    least = [1e-12 * (weights * v * v).sum(axis=1) for v in (x, y)]  # of one value alone, but for rounding
+    x, y = (v - (weights * v).sum(axis=1, keepdims=True) / total for v in (x, y))
+    xy, xx, yy = ((weights * product).sum(axis=1) for product in (x * y, x * x, y * y))
+    varied = (xx > least[0]) & (yy > least[1])
+    return np.where(varied, xy / np.sqrt(np.where(varied, xx * yy, 1.0)), np.nan)

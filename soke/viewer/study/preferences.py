@@ -1,0 +1,88 @@
+"""What pairwise preferences say: shares, exact tests, and scores of the systems (Bradley and Terry 1952)."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, sparse, stats
+from scipy.special import expit, log_expit
+
+LEVEL = 0.95
+RESAMPLES = 1000
+LEAST_DECIDED = 6  # with fewer, even unanimous answers have an exact p above 0.05
+LEAST_PEOPLE = 6  # likewise; and what resamples of fewer people spread is no interval
+_LEAST_CONNECTED = 0.99  # of the resamples: with fewer, an interval would be of those alone that favour nobody
+
+
+def share_interval(successes: int, total: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of independent answers."""
+    interval = stats.binomtest(successes, total).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def exact_p(successes: int, total: int, chance: float = 0.5) -> float:
+    """Two-sided exact binomial test against chance."""
+    return float(stats.binomtest(successes, total, chance).pvalue)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p values adjusted for how many there are (Holm 1979)."""
+    order = np.argsort(values)
+    steps = np.asarray(values, dtype=float)[order] * np.arange(len(values), 0, -1)
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted.tolist()
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Bradley–Terry scores: log-odds, of mean 0.
+
+    values:    [S], or None where none can be told
+    intervals: [S, 2], or None likewise
+    problem:   why there are none
+    """
+
+    values: np.ndarray | None
+    intervals: np.ndarray | None
+    problem: str = ""
+
+
+def bradley_terry(wins: np.ndarray, seed: int = 0) -> Scores:
+    """Scores from wins of each participant, a tie being half a win of both.
+
+    wins: [N, S, S] how often participant n has preferred system i to j
+
+    Intervals are of 95 % of resamples of the participants.
+    """
+    if len(wins) == 0 or not connected(wins.sum(axis=0)):
+        return Scores(None, None, "some systems have only won, or only lost, against the others: no finite score fits")
+    values = maximum(wins.sum(axis=0), np.zeros(wins.shape[1]))
+    if len(wins) < LEAST_PEOPLE:
+        return Scores(values, None, f"too little data for intervals: {len(wins)} participants, {LEAST_PEOPLE} are needed")
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(len(wins), np.full(len(wins), 1 / len(wins)), RESAMPLES)  # [R, N]
+    resampled = np.tensordot(counts, wins, axes=1)  # [R, S, S]
+    fitted = [maximum(sample, values) for sample in resampled if connected(sample)]
+    if len(fitted) < _LEAST_CONNECTED * RESAMPLES:
+        return Scores(values, None, "too little data for intervals: in resamples some system has only won, or only lost")
+    tail = (1 - LEVEL) / 2
+    return Scores(values, np.quantile(fitted, [tail, 1 - tail], axis=0).T)
+
+
+def connected(wins: np.ndarray) -> bool:
+    """Whether wins [S, S] lead from every system to every other, without which there is no maximum (Ford 1957)."""
+    return sparse.csgraph.connected_components(sparse.csr_array(wins > 0), connection="strong")[0] == 1
+
+
+def maximum(wins: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Scores [S] of greatest likelihood, of mean 0; wins: [S, S]; start: [S]"""
+
+    def loss(scores: np.ndarray) -> tuple[float, np.ndarray]:
+        differences = scores[:, None] - scores[None, :]
+        slope = wins * expit(-differences)
+        return -float((wins * log_expit(differences)).sum()), slope.sum(axis=0) - slope.sum(axis=1)
+
+    found = optimize.minimize(loss, start, jac=True, method="BFGS").x
+    return found - found.mean()
