@@ -128,7 +128,7 @@ class Skeleton:
         # Half a turn about z: a mere reflection of y would show the signer in a mirror, left-handed.
         upright = torch.tensor([1.0, 1.0, 1.0] if self.up == "+y" else [-1.0, -1.0, 1.0], device=self.device)
         starts, ends = (self._positions(motion, joints) * upright for joints in zip(*bones))
-        hands = [_hand_of(joint) for _, joint in bones]
+        hands = [hand_of(joint) for _, joint in bones]
         colors = [_color(hand, joint) for hand, (_, joint) in zip(hands, bones)]
         widths = [_BODY_WIDTH if hand is None else _HAND_WIDTH for hand in hands]
         return Sticks(
@@ -139,7 +139,7 @@ class Skeleton:
         """See `Sticks.hands`."""
         found: dict[str, list[int]] = {}
         for number, (_, joint) in enumerate(bones):
-            hand = _hand_of(joint)
+            hand = hand_of(joint)
             if hand in self._parts and joint != f"{hand}_root":
                 found.setdefault(hand, []).append(number)
         return {hand: torch.tensor(numbers, device=self.device) for hand, numbers in found.items()}
@@ -153,7 +153,7 @@ class Skeleton:
         return motion.positions[:, [motion.joints.index(joint) for joint in joints]].float().to(self.device)
 
 
-def _hand_of(joint: str) -> str | None:
+def hand_of(joint: str) -> str | None:
     """`left_hand` of left_index1, left_hand_index1 and left_hand_root; None of all that is no hand's."""
     side, _, rest = joint.partition("_")
     rest = rest.removeprefix("hand_")
@@ -162,13 +162,13 @@ def _hand_of(joint: str) -> str | None:
 
 def _parts(joints: Sequence[str]) -> dict[str, list[str]]:
     """Name of a point set -> its joints, the root first."""
-    body = [joint for joint in joints if _hand_of(joint) is None]
+    body = [joint for joint in joints if hand_of(joint) is None]
     parts = {}
     if body:
         root = next((root for root in _ROOTS if root in body), body[0])
         parts["body"] = [root, *(joint for joint in body if joint != root)]
     for hand, side in (("left_hand", "left"), ("right_hand", "right")):
-        own = [joint for joint in joints if _hand_of(joint) == hand]
+        own = [joint for joint in joints if hand_of(joint) == hand]
         root = next((root for root in (f"{side}_hand_root", f"{side}_wrist") if root in joints), None)
         if own:
             parts[hand] = own if root is None else [root, *(joint for joint in own if joint != root)]

@@ -14,7 +14,7 @@ from soke.build import agreement, devices
 from soke.build.body import layout_of
 from soke.build.data import corpora_of, lexicon_of, limits_of
 from soke.build.starting import init_folder
-from soke.build.tokenizer import export_folder_of, named_tokenizer
+from soke.build.tokenizer import coder_of, export_folder_of, named_tokenizer
 from soke.build.validation import generation_score
 from soke.data.clip import Corpus, locales_of
 from soke.data.codes import REMEDY, CodeStore
@@ -76,7 +76,8 @@ def scores(
     from soke.evaluation.rows import generation
     from soke.tokenizer.reconstruction import Reconstruction
 
-    setting = evaluation_setting(config, world, examiners(producer.generator.spec), unfinished)
+    coder = coder_of(config) or producer.tokenizer
+    setting = evaluation_setting(config, world, examiners(producer.generator.spec), unfinished, coder)
     floors = floors_of(config, config.test.baselines, producer, producer.tokenizer.statistics.mean)
     return generation(producer, setting, partial(Reconstruction, producer.tokenizer), floors)
 

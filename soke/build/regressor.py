@@ -12,7 +12,7 @@ from soke.build import agreement, devices
 from soke.build.body import layout_of
 from soke.build.data import corpora_of, limits_of, statistics_of
 from soke.build.starting import init_folder, kept_statistics, tell
-from soke.build.tokenizer import export_folder_of
+from soke.build.tokenizer import coder_of, export_folder_of
 from soke.build.validation import generation_score
 from soke.data.clip import Clip, locales_of
 from soke.data.lengths import fitted_indices
@@ -146,7 +146,8 @@ def scores(
 
     names = dict.fromkeys(["mean_pose", *config.test.baselines])
     floors = floors_of(config, list(names), producer, producer.regressor.statistics.mean)
-    evaluation = generation(producer, evaluation_setting(config, world, readers_of, unfinished), floors=floors)
+    setting = evaluation_setting(config, world, readers_of, unfinished, coder_of(config))
+    evaluation = generation(producer, setting, floors=floors)
     made, cut = (sum(world.gathered([count])) for count in map(producer.counts.get, ("made", "cut")))
     if cut:
         evaluation.table.notes.append(

@@ -32,11 +32,11 @@ def tell(begun: Begun, folder: Path, model: nn.Module, *more: str) -> None:
     model.fresh = tuple(begun.anew)
 
 
-def check_form(config: Config, form: str, folder: Path) -> None:
-    """Raises UserError for a model of other frames than the configuration's."""
+def check_form(config: Config, form: str, folder: Path, key: str = "TRAIN.INIT") -> None:
+    """Raises UserError for a model, which a key names, of other frames than the configuration's."""
     if form != config.dataset.frames:
         raise UserError(
-            f"TRAIN.INIT: the model in {folder} is for the frames {form}, DATASET.FRAMES is {config.dataset.frames}: name "
+            f"{key}: the model in {folder} is for the frames {form}, DATASET.FRAMES is {config.dataset.frames}: name "
             "one for these"
         )
 

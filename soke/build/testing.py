@@ -14,7 +14,7 @@ from soke.build.devices import device_of, start_processes
 from soke.build.stages import Stage, Task, stage_of
 from soke.data.clip import Corpus
 from soke.errors import UserError
-from soke.evaluation.protocols import Reader
+from soke.evaluation.protocols import Coder, Reader
 from soke.evaluation.references import Setting
 from soke.evaluation.unfinished import Unfinished
 from soke.run import folders
@@ -76,11 +76,11 @@ def _circumstances(config: Config) -> dict[str, object]:
 def evaluation_setting(
     config: Config, world: World = World(),
     readers: Callable[[Config, Sequence[Corpus]], Mapping[str, Reader]] = lambda config, corpora: {},
-    unfinished: Unfinished | None = None,
+    unfinished: Unfinished | None = None, coder: Coder | None = None,
 ) -> Setting:
-    """readers: corpora -> what reads the motions that are made for them; unfinished: see `Setting`"""
+    """readers: corpora -> what reads the motions that are made for them; unfinished, coder: see `Setting`"""
     chosen = corpora_of(config)
     return Setting(
         chosen, scored_body(config), config.dataset, config.metric, config.test, config.tokenizer.frames(1),
-        readers(config, chosen), world, unfinished,
+        readers(config, chosen), world, unfinished, coder,
     )

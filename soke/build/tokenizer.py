@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soke.body.layout import MotionLayout
 from soke.build import agreement, devices
 from soke.build.body import body_model, layout_of
 from soke.build.data import statistics_of
@@ -35,6 +36,29 @@ def named_tokenizer(config: Config, device: str | None = None) -> SignTokenizer:
     if not config.tokenizer.path:
         raise UserError("TOKENIZER.PATH is empty: set it to the folder of a trained tokenizer")
     return _trained(config, model_folder(config.tokenizer.path), device)
+
+
+def coder_of(config: Config) -> SignTokenizer | None:
+    """The tokenizer that METRIC.TOKENIZER names, if it names one. Raises UserError for one that sees what the
+    configuration's motions do not have, or frames of another format."""
+    if not config.metric.tokenizer:
+        return None
+    folder, seen = model_folder(config.metric.tokenizer), layout_of(config)
+    tokenizer = SignTokenizer.from_pretrained(folder)
+    check_form(config, tokenizer.form, folder, "METRIC.TOKENIZER")
+    more = sorted(tokenizer.layout.covers - seen.covers)
+    if tokenizer.layout.of_positions != seen.of_positions or more or _expressions(tokenizer.layout) > _expressions(seen):
+        more = more or ["more expression coefficients"]
+        others = f" and {len(more) - 1} others" * (len(more) > 1)
+        raise UserError(
+            f"METRIC.TOKENIZER: the tokenizer in {folder} sees {more[0]}{others}, which PARTS does not have: name one of "
+            "such parts"
+        )
+    return tokenizer.to(devices.device_of(config))
+
+
+def _expressions(layout: MotionLayout) -> int:
+    return max(part.expression for part in layout.parts)
 
 
 def _trained(config: Config, folder: Path, device: str | None) -> SignTokenizer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping, Protocol, Sequence
 
+from torch import Tensor
+
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.text.locales import canonical
@@ -72,4 +74,26 @@ class Reader(Protocol):
 
     def translate(self, motions: Sequence[Motion]) -> list[str]:
         """One text per motion, in their order."""
+        ...
+
+
+class Coder(Protocol):
+    """Motion to codes: a tokenizer.
+
+    hash:    12 hex digits that change with anything that changes its codes
+    layout:  what it sees of a motion
+    streams: name -> number of codes: a part's name, or its name and a number where it has several
+    """
+
+    @property
+    def hash(self) -> str: ...
+
+    @property
+    def layout(self) -> MotionLayout: ...
+
+    @property
+    def streams(self) -> Mapping[str, int]: ...
+
+    def encode_motions(self, motions: Sequence[Motion]) -> list[Tensor]:
+        """The codes [K, S] of each motion."""
         ...

@@ -15,7 +15,7 @@ from soke.data.clip import Clip, Corpus, SkippedClip
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.data.settings import Dataset
 from soke.errors import UserError
-from soke.evaluation.protocols import Producer, Reader, Sentence
+from soke.evaluation.protocols import Coder, Producer, Reader, Sentence
 from soke.evaluation.settings import Metric
 from soke.evaluation.unfinished import Unfinished
 from soke.run.processes import World
@@ -41,6 +41,7 @@ class Setting:
     multiple: every reference's length is a multiple of it: of a tokenizer's frames per step, so that it can keep them
               all
     readers:  corpus -> what reads the motions that are made for it
+    coder:    whose codes of the motions are compared; None: nobody's
     unfinished: what this test has produced before it was broken off, and where it keeps what it produces; None: nowhere
     world:    the processes that test together, and which of them this is
     """
@@ -54,6 +55,7 @@ class Setting:
     readers: Mapping[str, Reader] = field(default_factory=dict)
     world: World = World()
     unfinished: Unfinished | None = None
+    coder: Coder | None = None
 
     @property
     def split(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.clip import Corpus
+from soke.evaluation.coding import score_codes
 from soke.evaluation.outcome import Evaluation
 from soke.evaluation.protocols import Producer, Reader
 from soke.evaluation.references import GROUND_TRUTH, References, Setting, read_references
@@ -62,7 +63,9 @@ def generation(
             lower[_comparable(least, producer).name] = references.produced_by(least)
             table.notes += _counted(least, corpus, setting.world)
         rows = {producer.name: produced, shuffled: _shuffled(references, produced, setting.world), **upper, **lower}
-        score_motions(references, rows, producer.conditions, setting, evaluation)
+        scored = score_motions(references, rows, producer.conditions, setting, evaluation)
+        if setting.coder is not None:
+            score_codes(references, rows, scored, setting.coder, evaluation)
         reader = _reader_of(corpus, setting)
         if reader is not None:
             read = {GROUND_TRUTH: references.motions, producer.name: produced, **upper, **lower}

@@ -17,3 +17,4 @@ class Metric(Settings):
     dtw: Literal["exact", "fastdtw"]
     level: Literal["auto", "word", "char", "jieba"]
     back_translation: str
+    tokenizer: str

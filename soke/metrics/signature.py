@@ -24,6 +24,7 @@ class Signature:
     level:      what a text's tokens are: "word", "char" or "jieba"
     library:    signature of the library that computed it, with its version
     judge:      hash of the back-translation model that read the motion
+    tokenizer:  hash of the tokenizer whose codes are compared
     inputs:     what given files were taken for, with units: "133 rad", "joints m"
     classes:    number of signs of which one is recognised
     version:    of the metric's definition
@@ -42,6 +43,7 @@ class Signature:
     level: str | None = None
     library: str | None = None
     judge: str | None = None
+    tokenizer: str | None = None
     inputs: str | None = None
     classes: int | None = None
     version: str = METRICS_VERSION
@@ -59,6 +61,7 @@ class Signature:
             "stats": self.statistics,
             "level": self.level,
             "judge": self.judge,
+            "tokenizer": self.tokenizer,
             "lib": self.library,
             "in": self.inputs,
             "classes": None if self.classes is None else str(self.classes),

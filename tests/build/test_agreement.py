@@ -11,6 +11,7 @@ import torch
 
 from soke.build import agreement
 from soke.build.body import layout_of
+from soke.build.tokenizer import coder_of
 from soke.errors import UserError
 from soke.run.changes import flat
 from soke.run.config import Config, load_config, to_plain
@@ -158,3 +159,22 @@ def test_a_translator_s_settings(override, told):
     agreement.check_translator(config("back_translation"), parts, translator, FOLDER)
     with refused(told):
         agreement.check_translator(config("back_translation", override), parts, translator, FOLDER)
+
+
+def test_the_tokenizer_of_sibleu_sees_what_motions_have(tokenizer, tmp_path):
+    """Whatever its sizes, its parts or its codes are; one that sees more would compare codes of what stands still."""
+    tokenizer.save_pretrained(tmp_path / "t")
+
+    def coder(file: str, *overrides: str):
+        overrides = (f"METRIC.TOKENIZER={tmp_path}/t", "ACCELERATOR=cpu", *overrides)
+        return coder_of(load_config(f"configs/{file}.yaml", overrides=overrides))
+
+    assert coder("soke").hash == tokenizer.hash
+    assert coder("soke", "PARTS.lhand.quantizer.codes=8").hash == tokenizer.hash
+    assert coder("soke", "METRIC.TOKENIZER=''") is None
+    with pytest.raises(UserError, match=r"METRIC.TOKENIZER: the tokenizer in .*/t sees .*, which PARTS does not have"):
+        coder("soke", "PARTS.body.jaw=false")
+    with pytest.raises(UserError, match="METRIC.TOKENIZER: the tokenizer in .*/t sees expression and 34 others, which PARTS"):
+        coder("skels/soke")
+    with pytest.raises(UserError, match="METRIC.TOKENIZER: .*is for the frames soke, DATASET.FRAMES is smplfx"):
+        coder("m3t")

@@ -1,0 +1,67 @@
+"""Scores of the codes of motions, of whatever tokenizer they are, and whoever made the motions."""
+
+from __future__ import annotations
+
+from typing import Collection, Mapping, Sequence
+
+from torch import Tensor
+
+from soke.body.layout import MotionLayout
+from soke.body.motion import Motion
+from soke.body.skeleton import hand_of
+from soke.evaluation.outcome import Evaluation
+from soke.evaluation.protocols import Coder
+from soke.evaluation.references import References
+from soke.metrics.clips import Scorecard
+from soke.metrics.sibleu import SiBLEU
+
+
+def score_codes(
+    references: References, rows: Mapping[str, Sequence[Motion]], scored: Collection[str], coder: Coder,
+    evaluation: Evaluation,
+) -> None:
+    """Adds SiBLEU of every row to the table and to the clips; motions are encoded at the corpus's frame rate.
+
+    scored: this process's clips whose motions have scores, of every row
+    """
+    corpus, fps = references.corpus.name, float(references.corpus.fps)
+    chosen = [clip.name in scored for clip in references.clips]
+
+    def encode(motions: Sequence[Motion | None]) -> list[Tensor | None]:
+        known = [motion.resampled(fps) for motion in motions if motion is not None]
+        found = iter(coder.encode_motions(known))
+        return [None if motion is None else next(found).cpu() for motion in motions]
+
+    def codes_of(motions: Sequence[Motion]) -> list[Tensor | None]:
+        known = [motion if good else None for motion, good in zip(motions, chosen)]
+        return references.by_block(encode, known, "encode")
+
+    entries = {(entry["row"], entry["clip"]): entry for entry in evaluation.clips if entry["corpus"] == corpus}
+    given = codes_of(references.motions)
+    for row, motions in rows.items():
+        metric = SiBLEU(_sizes(coder), _hands(coder.layout), coder.hash, fps=fps)
+        for clip, made, wanted in zip(references.clips, codes_of(motions), given):
+            if wanted is not None and len(wanted):
+                metric.update(clip.name, made, wanted)
+            elif wanted is not None:
+                reason = "its reference is shorter than a step of the tokenizer whose codes SiBLEU counts"
+                evaluation.unscored[corpus, clip.name, "codes"] = reason
+        scores = Scorecard([metric])
+        for score in scores.scores():
+            evaluation.table.add(row, corpus, score, references.total)
+        for name, values in scores.per_clip().items():
+            entries[row, name] |= values
+
+
+def _sizes(coder: Coder) -> dict[str, list[int]]:
+    """Part -> number of codes of each of its streams."""
+    sizes: dict[str, list[int]] = {}
+    for stream, size in coder.streams.items():
+        sizes.setdefault(stream if stream in coder.layout.names else stream.rpartition(".")[0], []).append(size)
+    return sizes
+
+
+def _hands(layout: MotionLayout) -> list[str]:
+    """The parts that are joints of one hand each, left and right."""
+    sides = {part.name: {hand_of(joint) for joint in part.rotated_joints} for part in layout.parts}
+    return [name for name, of_part in sides.items() if of_part in ({"left_hand"}, {"right_hand"})]
