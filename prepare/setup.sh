@@ -12,9 +12,9 @@ stamp=.venv/.requirements
 if ! cmp -s requirements.txt "$stamp"; then
   echo "installing what requirements.txt names into .venv"
   if ! .venv/bin/python -c 'import torch' 2>/dev/null && ! command -v nvidia-smi >/dev/null; then
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+    .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check torch==2.13.0
   fi
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+  .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
   cp requirements.txt "$stamp"
 fi
 PATH="$PWD/.venv/bin:$PATH"
