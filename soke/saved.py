@@ -49,6 +49,14 @@ KINDS = (
         "sign recognizer", "recognizer.json", "soke.recognition.recognizer.SignRecognizer",
         "tells isolated signs apart",
     ),
+    Kind(
+        "retrieval model", "retriever.json", "soke.embedding.retriever.TextMotionRetriever",
+        "finds signed motion by its sentence, and sentences by their motion", "METRIC.RETRIEVAL",
+    ),
+    Kind(
+        "motion auto-encoder", "motion_autoencoder.json", "soke.embedding.autoencoder.MotionAutoencoder",
+        "gives chunks of signed motion latents, for Fréchet distances", "METRIC.FRECHET",
+    ),
 )
 
 

@@ -16,7 +16,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("soke.build",),
     ("soke.viewer",),
     ("soke.generator", "soke.regressor", "soke.recognition"),
-    ("soke.tokenizer", "soke.translation", "soke.render"),
+    ("soke.tokenizer", "soke.translation", "soke.embedding", "soke.render"),
     ("soke.evaluation", "soke.sharing"),
     ("soke.report",),
     ("soke.metrics",),

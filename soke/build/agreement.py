@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soke.body.layout import MotionLayout
+from soke.data.clip import Corpus
+from soke.data.fingerprints import annotation_hashes, other_data
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
 from soke.generator.settings import DROPOUTS, Generator
@@ -18,9 +21,13 @@ from soke.tokenizer.settings import Networks, written_as
 from soke.tokenizer.tokenizer import SignTokenizer
 
 if TYPE_CHECKING:
+    from soke.embedding.autoencoder import MotionAutoencoder, Seen
+    from soke.embedding.retriever import TextMotionRetriever
     from soke.recognition.recognizer import SignRecognizer
     from soke.regressor.regressor import PoseRegressor
     from soke.translation import BackTranslator
+
+log = logging.getLogger(__name__)
 
 
 def check_tokenizer(config: Config, parts: MotionLayout, tokenizer: SignTokenizer, folder: Path) -> None:
@@ -98,6 +105,66 @@ def check_translator(config: Config, parts: MotionLayout, translator: BackTransl
     for key, chosen in (("BEAMS", translator.beams), ("LENGTH_PENALTIES", translator.alpha)):
         if chosen not in getattr(t, key.lower()):  # training has chosen it from the range
             pairs[f"TRANSLATION.{key}"] = (chosen, getattr(t, key.lower()))
+    _require(pairs, folder)
+
+
+def check_scorer(
+    config: Config, parts: MotionLayout, model: BackTranslator | TextMotionRetriever, corpus: Corpus, folder: Path,
+    kind: str,
+) -> None:
+    """Raises UserError where a model that scores the motions of a corpus reads another sign language, other frames, or
+    parts of the body that the configuration's layout leaves at rest; warns when it was trained on other data.
+
+    kind: what it is called
+    """
+    where = f"the {kind} in {folder}"
+    if model.language != corpus.language:
+        raise UserError(
+            f"{where} reads {model.language}, but {corpus.name} is {corpus.language}; train one on {corpus.name}"
+        )
+    if model.form != config.dataset.frames:
+        raise UserError(
+            f"{where} was trained on the frames {model.form}, DATASET.FRAMES is {config.dataset.frames}; train one with "
+            "these"
+        )
+    unseen = model.layout.covers - parts.covers
+    if unseen:
+        raise UserError(
+            f"{where} reads {', '.join(sorted(unseen))}, which PARTS leaves out; train one with these PARTS"
+        )
+    reason = other_data(model.provenance, corpus.name, annotation_hashes(corpus))
+    if reason:
+        log.warning("%s %s: train one on this %s", where, reason, corpus.name)
+
+
+def check_retriever(config: Config, parts: MotionLayout, retriever: TextMotionRetriever, folder: Path) -> None:
+    """Raises UserError as `check_tokenizer` does. Where the learnt temperature began does not matter."""
+    pairs = {"DATASET.FRAMES": (retriever.form, config.dataset.frames)} | _of_layout(parts, retriever.layout)
+    pairs |= _of_section("RETRIEVAL", retriever.model.settings, config.retrieval)
+    if config.retrieval.level != "auto":  # which depends on the texts that it was trained on
+        pairs["RETRIEVAL.LEVEL"] = (retriever.level, config.retrieval.level)
+    _require(pairs, folder)
+
+
+def check_autoencoder(config: Config, seen: Seen, autoencoder: MotionAutoencoder, folder: Path) -> None:
+    """Raises UserError as `check_tokenizer` does.
+
+    seen: what an auto-encoder of this configuration sees
+    """
+    _require(_of_section("MOTION_AUTOENCODER", autoencoder.settings, config.motion_autoencoder), folder)
+    check_seen(config, seen, autoencoder, folder)
+
+
+def check_seen(config: Config, seen: Seen, autoencoder: MotionAutoencoder, folder: Path) -> None:
+    """Raises UserError for an auto-encoder of other joints, body or frames than those that are scored."""
+    pairs = {"DATASET.FRAMES": (autoencoder.form, config.dataset.frames), "BODY": (autoencoder.seen.body, seen.body)}
+    pairs |= {
+        "joints that PARTS moves": tuple(", ".join(of.covers) for of in (autoencoder.seen, seen)),
+        "scored joints": tuple(
+            ", ".join(f"{joints.label} {name}" for name, joints in of.joints.items()) for of in (autoencoder.seen, seen)
+        ),
+        "unit": (autoencoder.seen.unit, seen.unit),
+    }
     _require(pairs, folder)
 
 

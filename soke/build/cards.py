@@ -26,11 +26,12 @@ _AGAIN = "train or test again, or remove it"
 
 
 def models_in(folder: Path) -> dict[str, Path]:
-    """The saved model that a folder is, as "", or the back-translation models of a run's corpora, by their place in it.
+    """The saved model that a folder is, as "", or the models of a run's corpora, by their place in it.
     Raises UserError for a folder that is neither."""
     if kind_of(folder) in KINDS:
         return {"": folder}
-    places = [path for path in sorted(folder.glob("*/translation")) if kind_of(path) in KINDS]
+    one_of_each = sorted(path for stage in ("translation", "retrieval") for path in folder.glob(f"*/{stage}"))
+    places = [path for path in one_of_each if kind_of(path) in KINDS]
     found = {path.relative_to(folder).as_posix(): path for path in places}
     if not found:
         inside = [str(path) for path in sorted(folder.glob("*")) if path.is_dir() and kind_of(path) in KINDS]

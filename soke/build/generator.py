@@ -71,6 +71,7 @@ def scores(
 ) -> Evaluation:
     """Of text to motion."""
     from soke.build.baselines import floors_of
+    from soke.build.embedding import with_embeddings
     from soke.build.policy import examiners
     from soke.build.testing import evaluation_setting
     from soke.evaluation.rows import generation
@@ -78,6 +79,7 @@ def scores(
 
     coder = coder_of(config) or producer.tokenizer
     setting = evaluation_setting(config, world, examiners(producer.generator.spec), unfinished, coder)
+    setting = with_embeddings(setting, config)
     floors = floors_of(config, config.test.baselines, producer, producer.tokenizer.statistics.mean)
     return generation(producer, setting, partial(Reconstruction, producer.tokenizer), floors)
 

@@ -140,6 +140,7 @@ def scores(
 ) -> Evaluation:
     """Of text to motion, with a mean pose as a floor, whatever other baselines there are."""
     from soke.build.baselines import floors_of
+    from soke.build.embedding import with_embeddings
     from soke.build.testing import evaluation_setting
     from soke.build.translation import readers_of
     from soke.evaluation.rows import generation
@@ -147,6 +148,7 @@ def scores(
     names = dict.fromkeys(["mean_pose", *config.test.baselines])
     floors = floors_of(config, list(names), producer, producer.regressor.statistics.mean)
     setting = evaluation_setting(config, world, readers_of, unfinished, coder_of(config))
+    setting = with_embeddings(setting, config)
     evaluation = generation(producer, setting, floors=floors)
     made, cut = (sum(world.gathered([count])) for count in map(producer.counts.get, ("made", "cut")))
     if cut:

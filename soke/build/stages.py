@@ -165,6 +165,29 @@ STAGES: dict[str, Stage] = {
         ),
         model_keys=("PARTS*", "TOKENIZER.*", *_RECOGNITION),
     ),
+    "retrieval": Stage(
+        data=Late("soke.build.data.motion_data"),
+        module=Late("soke.build.embedding.retrieval_module"),
+        test=Task(Late("soke.build.embedding.trained_retrievers"), Late("soke.build.embedding.retrieval_scores")),
+        exports=Late("soke.build.embedding.retrieval_exports"),
+        trained_by=(
+            "SEED", "TRAIN.*", "DATASET.*", "AUGMENT.*", *_LAYOUT, "TOKENIZER.DOWNSAMPLE", "RETRIEVAL.*",
+            "EVAL.EVERY_EPOCHS",
+        ),
+        model_keys=(*_LAYOUT, "RETRIEVAL.*"),
+        models=Late("soke.build.embedding.retrieval_models"),
+    ),
+    "motion_autoencoder": Stage(
+        data=Late("soke.build.data.motion_data"),
+        module=Late("soke.build.embedding.autoencoder_module"),
+        test=Task(Late("soke.build.embedding.trained_autoencoder"), Late("soke.build.embedding.autoencoder_scores")),
+        exports=Late("soke.build.tokenizer.exports"),
+        trained_by=(
+            "SEED", "TRAIN.*", "DATASET.*", *_LAYOUT, "TOKENIZER.DOWNSAMPLE", "MOTION_AUTOENCODER.*",
+            "EVAL.EVERY_EPOCHS", "BODY.*",
+        ),
+        model_keys=(*_LAYOUT, "MOTION_AUTOENCODER.*"),
+    ),
 }
 
 

@@ -91,25 +91,7 @@ def back_translator(config: Config, folder: Path, corpus: Corpus, device: str | 
     device: None: where single-process work runs
     """
     translator = BackTranslator.from_pretrained(folder, device or devices.device_of(config))
-    if translator.language != corpus.language:
-        raise UserError(
-            f"the back-translation model in {folder} reads {translator.language}, but {corpus.name} is "
-            f"{corpus.language}; train one on {corpus.name}"
-        )
-    if translator.form != config.dataset.frames:
-        raise UserError(
-            f"the back-translation model in {folder} was trained on the frames {translator.form}, DATASET.FRAMES is "
-            f"{config.dataset.frames}; train one with these"
-        )
-    unseen = translator.layout.covers - layout_of(config).covers
-    if unseen:
-        raise UserError(
-            f"the back-translation model in {folder} reads {', '.join(sorted(unseen))}, which PARTS leaves out; train "
-            "one with these PARTS"
-        )
-    reason = translator.other_data(corpus.name, annotation_hashes(corpus))
-    if reason:
-        log.warning("the back-translation model in %s %s: train one on this %s", folder, reason, corpus.name)
+    agreement.check_scorer(config, layout_of(config), translator, corpus, folder, "back-translation model")
     return translator
 
 

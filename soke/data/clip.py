@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -114,6 +114,19 @@ class Corpus(Protocol):
     def load(self, clip: Clip) -> Motion | JointMotion:
         """The motion of one clip at the corpus's working frame rate. Raises ClipError."""
         ...
+
+
+def require_signers(motions: Iterable[tuple[Clip, Motion | JointMotion]], kind: str) -> None:
+    """Raises UserError for motion that a model has made, on which what scores motion is not trained.
+
+    kind: of the model that is trained
+    """
+    for clip, motion in motions:
+        if motion.made_by:
+            raise UserError(
+                f"clip {clip.corpus}/{clip.name} holds motion made by {motion.made_by}, but a {kind} is trained on "
+                "reference motion alone: give it a corpus of signers' motion"
+            )
 
 
 def one_code(corpus: str, language: str, locale: str | None) -> str:

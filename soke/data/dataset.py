@@ -4,7 +4,7 @@ A clip that cannot be used gives a `SkippedClip` in its place, which the batch l
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -191,9 +191,9 @@ class FrameCache:
 
     def __init__(self, frames: int):
         self._left = frames
-        self._kept: dict[int, Any] = {}
+        self._kept: dict[Hashable, Any] = {}
 
-    def get(self, index: int, make: Callable[[], Any], frames: Callable[[Any], int]) -> Any:
+    def get(self, index: Hashable, make: Callable[[], Any], frames: Callable[[Any], int]) -> Any:
         """What is kept of a clip, or what `make` makes of it. frames: how many that has"""
         found = self._kept.get(index)
         if found is not None:

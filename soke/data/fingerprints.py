@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,19 @@ def annotation_hashes(corpus: Corpus) -> dict[str, str]:
     except UserError:  # a test needs no training clips
         return {}
     return {"train": digest([[clip.name, clip.language, clip.text, clip.gloss, clip.fps] for clip in clips])}
+
+
+def other_data(provenance: Mapping[str, Any], corpus: str, annotations: Mapping[str, str]) -> str:
+    """What a model was trained on, where that is not this corpus with these annotation files (their hashes); else empty.
+    A file that only one of them has says nothing.
+
+    provenance: of the model: `corpora`, and `annotations`, file -> hash
+    """
+    trained_on, theirs = provenance.get("corpora", []), provenance.get("annotations", {})
+    if corpus not in trained_on:
+        return f"was trained on {', '.join(trained_on) or 'no corpus that it names'}, not on {corpus}"
+    other = [file for file, found in annotations.items() if theirs.get(file, found) != found]
+    return f"was trained with another {', '.join(other)}, so its words may be others" if other else ""
 
 
 def evidence(prints: Iterable[Fingerprint | None]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping, Protocol, Sequence
 
+import numpy as np
 from torch import Tensor
 
 from soke.body.layout import MotionLayout
@@ -96,4 +97,48 @@ class Coder(Protocol):
 
     def encode_motions(self, motions: Sequence[Motion]) -> list[Tensor]:
         """The codes [K, S] of each motion."""
+        ...
+
+
+class Retriever(Protocol):
+    """Motions and sentences of one sign language in one space, near each other where they belong together.
+
+    hash:     12 hex digits that change with anything that changes an embedding
+    language: sign language
+    """
+
+    @property
+    def hash(self) -> str: ...
+
+    @property
+    def language(self) -> str: ...
+
+    def embed_motions(self, motions: Sequence[Motion]) -> Tensor:
+        """[N, D] of length 1, on the CPU, of motions of at least one frame."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """[N, D] of length 1, on the CPU."""
+        ...
+
+
+class ChunkEncoder(Protocol):
+    """Chunks of motion to latents, whose distribution tells one set of motions from another.
+
+    hash:  12 hex digits that change with anything that changes a latent
+    chunk: frames that are one latent
+    fps:   frames per second of the chunks
+    """
+
+    @property
+    def hash(self) -> str: ...
+
+    @property
+    def chunk(self) -> int: ...
+
+    @property
+    def fps(self) -> float: ...
+
+    def encode(self, chunks: Tensor) -> np.ndarray:
+        """[N, chunk, J, 3] scored joints, each relative to its set's root -> [N, D] float64"""
         ...

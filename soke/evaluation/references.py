@@ -15,7 +15,7 @@ from soke.data.clip import Clip, Corpus, SkippedClip
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.data.settings import Dataset
 from soke.errors import UserError
-from soke.evaluation.protocols import Coder, Producer, Reader, Sentence
+from soke.evaluation.protocols import ChunkEncoder, Coder, Producer, Reader, Retriever, Sentence
 from soke.evaluation.settings import Metric
 from soke.evaluation.unfinished import Unfinished
 from soke.run.processes import World
@@ -42,6 +42,8 @@ class Setting:
               all
     readers:  corpus -> what reads the motions that are made for it
     coder:    whose codes of the motions are compared; None: nobody's
+    retrievers: corpus -> what tells how well the motions that are made for it fit their sentences
+    frechet:  whose latents Fréchet distances are taken over; None: there are none
     unfinished: what this test has produced before it was broken off, and where it keeps what it produces; None: nowhere
     world:    the processes that test together, and which of them this is
     """
@@ -56,6 +58,8 @@ class Setting:
     world: World = World()
     unfinished: Unfinished | None = None
     coder: Coder | None = None
+    retrievers: Mapping[str, Retriever] = field(default_factory=dict)
+    frechet: ChunkEncoder | None = None
 
     @property
     def split(self) -> str:

@@ -13,8 +13,9 @@ from soke.body.motion import Motion
 from soke.data.clip import Corpus
 from soke.evaluation.coding import score_codes
 from soke.evaluation.outcome import Evaluation
-from soke.evaluation.protocols import Producer, Reader
+from soke.evaluation.protocols import Producer
 from soke.evaluation.references import GROUND_TRUTH, References, Setting, read_references
+from soke.evaluation.retrieval import score_retrieval
 from soke.evaluation.scoring import score_motions, score_texts
 from soke.report.tables import ResultTable
 from soke.run.processes import World
@@ -26,6 +27,7 @@ SHUFFLED = "{}, shuffled"
 _OF_MOTIONS = (
     (("DTW-PA-JPE", "hand"), ("DTW-PA-JPE", "body"), ("BLEU-4", ""), ("length", "")), (("DTW-VPE", "face"),),
     (("PT-DTW", ""), ("DTW-MJE", "")),
+    (("similarity", "to its sentence"), ("R@1", "text→motion"), ("R@1", "motion→text"), ("Fréchet distance", "latents")),
 )
 _OF_TEXTS = ((("BLEU-4", ""), ("ROUGE-L", ""), ("WER", "")),)
 
@@ -62,18 +64,21 @@ def generation(
                 continue
             lower[_comparable(least, producer).name] = references.produced_by(least)
             table.notes += _counted(least, corpus, setting.world)
-        rows = {producer.name: produced, shuffled: _shuffled(references, produced, setting.world), **upper, **lower}
+        rows = {producer.name: produced, shuffled: of_other_clips(references, produced, setting.world), **upper, **lower}
         scored = score_motions(references, rows, producer.conditions, setting, evaluation)
         if setting.coder is not None:
             score_codes(references, rows, scored, setting.coder, evaluation)
-        reader = _reader_of(corpus, setting)
+        retriever = _of_language(corpus, setting.retrievers, "retrieval model")
+        if retriever is not None:
+            score_retrieval(references, rows, retriever, setting, evaluation, scored)
+        reader = _of_language(corpus, setting.readers, "reader")
         if reader is not None:
             read = {GROUND_TRUTH: references.motions, producer.name: produced, **upper, **lower}
             texts = {
                 row: references.translated_by(f"reader {reader.hash}", reader.translate, motions, "read", setting.unfinished)
                 for row, motions in read.items()
             }
-            texts[shuffled] = _shuffled(references, texts[producer.name], setting.world)
+            texts[shuffled] = of_other_clips(references, texts[producer.name], setting.world)
             score_texts(references, texts, reader.hash, setting, evaluation)
         evaluation.keep(references.clips, produced)
     return evaluation
@@ -100,7 +105,7 @@ def translation(
         texts = references.translated_by(
             name, translators[corpus.name], references.motions, "translate", setting.unfinished
         )
-        rows = {name: texts, SHUFFLED.format(name): _shuffled(references, texts, setting.world)}
+        rows = {name: texts, SHUFFLED.format(name): of_other_clips(references, texts, setting.world)}
         score_texts(references, rows, None, setting, evaluation)
     return evaluation
 
@@ -119,7 +124,7 @@ def derangement(texts: Sequence[str]) -> list[int]:
     return moved
 
 
-def _shuffled(references: References, made: Sequence[Any], world: World) -> list[Any]:
+def of_other_clips(references: References, made: Sequence[Any], world: World) -> list[Any]:
     """What was made for other clips of the corpus, of whichever process."""
     everything = world.gathered(list(zip(references.places, (clip.text for clip in references.clips), made)))
     everything.sort(key=lambda entry: entry[0])
@@ -147,9 +152,9 @@ def _counted(producer: Producer, corpus: Corpus, world: World) -> list[str]:
     return [f"{corpus.name}, {producer.name}: {told}"] if told else []
 
 
-def _reader_of(corpus: Corpus, setting: Setting) -> Reader | None:
-    """Raises ValueError for a reader of another sign language."""
-    reader = setting.readers.get(corpus.name)
-    if reader is not None and reader.language != corpus.language:
-        raise ValueError(f"the reader of {corpus.name}, which is {corpus.language}, reads {reader.language}")
-    return reader
+def _of_language(corpus: Corpus, models: Mapping[str, Any], kind: str) -> Any:
+    """The corpus's model, if there is one. Raises ValueError for one of another sign language."""
+    model = models.get(corpus.name)
+    if model is not None and model.language != corpus.language:
+        raise ValueError(f"the {kind} of {corpus.name}, which is {corpus.language}, reads {model.language}")
+    return model

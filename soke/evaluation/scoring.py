@@ -9,6 +9,7 @@ from tqdm import tqdm
 from soke.body.motion import Motion
 from soke.body.posed import METRES, Posed
 from soke.errors import UserError
+from soke.evaluation.frechet import FrechetScores
 from soke.evaluation.outcome import Evaluation
 from soke.evaluation.references import GROUND_TRUTH, References, Setting
 from soke.metrics.joint_sets import Track, thousandth, track_of
@@ -33,6 +34,9 @@ def score_motions(
     """
     corpus, fps, names = references.corpus.name, float(references.corpus.fps), [clip.name for clip in references.clips]
     metrics = {row: MotionScores.of(setting.body, setting.metric.dtw, fps=fps, **conditions) for row in rows}
+    frechet = None if setting.frechet is None else FrechetScores(
+        setting.frechet, setting.body.point_sets, setting.body.unit, body=setting.body.label, **conditions
+    )
     truth_diversity, faults = Diversity.of(setting.body, fps=fps, **conditions), {}
     for part in tqdm(list(_parts(references.blocks)), desc=f"score {corpus}"):
         truth = _tracks(setting.body, references.motions[part], fps)
@@ -45,6 +49,9 @@ def score_motions(
         truth_diversity.update_many(chosen, truth, truth)
         for row, of_row in tracks.items():
             metrics[row].add_checked(chosen, [of_row[i] for i in good], truth)
+        if frechet is not None:
+            kept = {row: [of_row[i] for i in good] for row, of_row in tracks.items()}
+            frechet.add(references.places[part.start], chosen, kept, truth)
     evaluation.unscored |= {(corpus, name, row): reason for name, (row, reason) in faults.items()}
     _require_scores(references, faults, setting)
     _say_unit(setting.body.unit, evaluation.table)
@@ -58,6 +65,8 @@ def score_motions(
         evaluation.table.notes += [f"{corpus}, {row}: {note}" for note in of_row.notes()]
     for column in next(iter(metrics.values())).undefined():  # the references are those of all rows
         evaluation.undefined.setdefault(column, []).append(corpus)
+    if frechet is not None:
+        _add_frechet(frechet, references, setting, evaluation)
     for score in truth_diversity.scores():
         evaluation.table.add(GROUND_TRUTH, corpus, score, references.total)
     return set(names) - set(faults)
@@ -90,6 +99,14 @@ def score_texts(
                 evaluation.clips.append(entry)
             entry |= {"text": clip.text, "translation": text} | per_clip.get(clip.name, {})
     evaluation.unscored |= {(corpus, name, row): reason for name, (row, reason) in faults.items()}
+
+
+def _add_frechet(frechet: FrechetScores, references: References, setting: Setting, evaluation: Evaluation) -> None:
+    scores, notes = frechet.scores(setting.world)
+    for row, of_row in scores.items():
+        for score in of_row:
+            evaluation.table.add(row, references.corpus.name, score, references.total)
+    evaluation.table.notes += [f"{references.corpus.name}: {note}" for note in notes]
 
 
 def _parts(blocks: Sequence[slice]) -> Iterator[slice]:

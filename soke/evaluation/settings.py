@@ -18,3 +18,9 @@ class Metric(Settings):
     level: Literal["auto", "word", "char", "jieba"]
     back_translation: str
     tokenizer: str
+    retrieval: str
+    pool: int
+    frechet: str
+
+    def problems(self) -> list[str]:
+        return self.below(2, "pool")

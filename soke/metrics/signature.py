@@ -23,10 +23,12 @@ class Signature:
     statistics: hash of the normalisation statistics
     level:      what a text's tokens are: "word", "char" or "jieba"
     library:    signature of the library that computed it, with its version
-    judge:      hash of the back-translation model that read the motion
+    judge:      hash of the model that read the motion, or embedded it
     tokenizer:  hash of the tokenizer whose codes are compared
     inputs:     what given files were taken for, with units: "133 rad", "joints m"
     classes:    number of signs of which one is recognised
+    candidates: number of clips among which one is found
+    chunk:      frames that are one feature
     version:    of the metric's definition
     """
 
@@ -46,6 +48,8 @@ class Signature:
     tokenizer: str | None = None
     inputs: str | None = None
     classes: int | None = None
+    candidates: int | None = None
+    chunk: int | None = None
     version: str = METRICS_VERSION
 
     def __str__(self) -> str:
@@ -65,6 +69,8 @@ class Signature:
             "lib": self.library,
             "in": self.inputs,
             "classes": None if self.classes is None else str(self.classes),
+            "of": None if self.candidates is None else str(self.candidates),
+            "chunk": None if self.chunk is None else str(self.chunk),
             "v": self.version,
         }
         plain = [value for value in (self.name, self.part) if value is not None]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from soke.body.settings import Body
 from soke.data.settings import Augment, Dataset
+from soke.embedding.settings import MotionAutoencoderSettings, Retrieval
 from soke.evaluation.settings import OF_LEXICON, Metric
 from soke.generator.settings import Generator, Policy
 from soke.recognition.settings import Recognition
@@ -44,6 +45,8 @@ class Config(Settings):
     priority: Priority
     translation: Translation
     recognition: Recognition
+    retrieval: Retrieval
+    motion_autoencoder: MotionAutoencoderSettings
     metric: Metric
     logger: Logger
     render: Render

@@ -12,7 +12,9 @@ from soke.generator.settings import Search
 from soke.settings import Settings, near
 
 # Each with the section of its name; their rows are in soke/build/stages.py.
-STAGES = ("tokenizer", "generator", "regressor", "translation", "recognition")
+STAGES = (
+    "tokenizer", "generator", "regressor", "translation", "recognition", "retrieval", "motion_autoencoder",
+)
 
 
 @dataclass(frozen=True)
@@ -178,10 +180,10 @@ class Train(Settings):
 
 
 _BETTER = {  # of scores of validations: which end is the better one
-    "max": ("*BLEU*", "*accuracy*", "top-*", "reward*", "*exact", "codebook_percent*"),
+    "max": ("*BLEU*", "*accuracy*", "top-*", "reward*", "*exact", "codebook_percent*", "R@*", "rsum"),
     "min": (
         "loss*", "*_loss*", "*error*", "feature", "velocity", "squared", "counter", "text", "ctc", "kl", "WER", "*JPE*",
-        "*MPVPE*",
+        "*MPVPE*", "median_rank",
     ),
 }
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from soke.body.motion import JointMotion, Motion
-from soke.data.clip import Clip, SkippedClip
+from soke.data.clip import Clip, SkippedClip, require_signers
 from soke.data.dataset import MotionBatch, MotionSample
 from soke.errors import UserError
 from soke.metrics.text_scores import BLEU, WER
@@ -32,6 +31,7 @@ from soke.translation.translator import BackTranslator
 log = logging.getLogger(__name__)
 
 PROVENANCE_KEY = "translator"  # of a checkpoint
+KIND = "back-translation model"
 
 
 class TranslationModule(pl.LightningModule):
@@ -129,7 +129,7 @@ class TranslationModule(pl.LightningModule):
         processes.first_to_all(self.model.state_dict().values())
         samples = [self.validation[i] for i in range(processes.rank(), len(self.validation), processes.count())]
         samples = [sample for sample in samples if isinstance(sample, MotionSample)]
-        self._refuse_generated((sample.clip, sample.motion) for sample in samples)
+        require_signers(((sample.clip, sample.motion) for sample in samples), KIND)
         parts = self.translator.layout.names
         features = [torch.cat([sample.features[part] for part in parts], dim=1) for sample in samples]
         references = [self.translator.targets.tokens_of(sample.clip) for sample in samples]
@@ -158,7 +158,7 @@ class TranslationModule(pl.LightningModule):
 
     def _step(self, batch: MotionBatch, stage: str) -> tuple[Tensor, TranslationOutput]:
         """The weighted loss, which it counts with its terms, and what the model did."""
-        self._refuse_generated(zip(batch.clips, batch.motions))
+        require_signers(zip(batch.clips, batch.motions), KIND)
         features = torch.cat([batch.features[part] for part in self.translator.layout.names], dim=2)
         if batch.masked is not None:
             features = torch.where(batch.masked[..., None], self.model.mean, features)
@@ -201,15 +201,6 @@ class TranslationModule(pl.LightningModule):
             ids = None if glosses is None else targets.glosses.ids(glosses)
             self._ids[clip] = [TextVocabulary.BEGIN, *text, TextVocabulary.END], ids
         return self._ids[clip]
-
-    @staticmethod
-    def _refuse_generated(motions: Iterable[tuple[Clip, Motion | JointMotion]]) -> None:
-        for clip, motion in motions:
-            if motion.made_by:
-                raise UserError(
-                    f"clip {clip.corpus}/{clip.name} holds motion made by {motion.made_by}, but a back-translation "
-                    "model is trained on reference motion alone: give it a corpus of signers' motion"
-                )
 
 
 def _padded(ids: Sequence[Sequence[int]], padding: int) -> Tensor:

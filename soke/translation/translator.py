@@ -146,15 +146,6 @@ class BackTranslator(Shared):
             rows |= {"gloss_head.weight": glosses, "gloss_head.bias": glosses}
         return take(self.model, trained.model.state_dict(), rows, keeps=("mean", "std"))
 
-    def other_data(self, corpus: str, annotations: Mapping[str, str]) -> str:
-        """What it was trained on, where that is not this corpus with these annotation files (their hashes); else empty.
-        A file that only one of them has says nothing."""
-        trained_on, theirs = self.provenance.get("corpora", []), self.provenance.get("annotations", {})
-        if corpus not in trained_on:
-            return f"was trained on {', '.join(trained_on) or 'no corpus that it names'}, not on {corpus}"
-        other = [file for file, found in annotations.items() if theirs.get(file, found) != found]
-        return f"was trained with another {', '.join(other)}, so its words may be others" if other else ""
-
     def features(self, motion: Motion | JointMotion) -> Tensor:
         """Motion of T frames -> [T, F] raw. Raises UserError when it lacks what a part of the layout needs."""
         try:

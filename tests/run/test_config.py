@@ -19,6 +19,7 @@ RUNNABLE = [
     "configs/deto.yaml", "configs/soke.yaml", "configs/soke_grpo.yaml", "configs/back_translation.yaml",
     *(f"configs/{name}.yaml" for name in ("m3t_tokenizer", "m3t", "m3t_back_translation")),
     "configs/recognition.yaml", "configs/progressive_transformer.yaml", "configs/demo/progressive_transformer.yaml",
+    *(f"configs/{folder}{name}.yaml" for folder in ("", "demo/") for name in ("retrieval", "motion_autoencoder")),
     "configs/signllm_prompt2langgloss.yaml", "configs/signllm_back_translation.yaml",
     *(f"configs/demo/{name}.yaml" for name in (
         "back_translation", "deto", "face_back_translation", "face_deto", "face_soke", "recognition", "soke",
@@ -306,7 +307,7 @@ def test_mistakes_within_and_between_sections_are_reported_at_once():
     assert str(error.value) == (
         "configs/soke.yaml: "
         "TRAIN.BATCH_SIZE must be at least 1, not 0; "
-        "TRAIN.STAGE is 'tokeniser', but must be one of tokenizer, generator, regressor, translation, recognition (did you mean tokenizer?); "
+        "TRAIN.STAGE is 'tokeniser', but must be one of tokenizer, generator, regressor, translation, recognition, retrieval, motion_autoencoder (did you mean tokenizer?); "
         "TEST.SEARCH.BEAMS must be at least 1, not 0; "
         "DATASET.CORPORA.how2sing.ROOT is missing; "
         "DATASET.CORPORA.how2sing is none of how2sign, csl, phoenix, nmfs_csl, faces (did you mean how2sign?); a corpus of "
@@ -503,6 +504,7 @@ def test_a_file_changes_entries_of_parts_by_name(tmp_path):
     [
         ("deto", {"SPEED", "ROTATION_NOISE", "MIRROR"}), ("soke", {"DROP_STEP"}),
         ("back_translation", {"SPEED", "ROTATION_NOISE", "MIRROR", "TIME_MASK"}), ("recognition", set()),
+        ("retrieval", {"SPEED", "ROTATION_NOISE", "MIRROR"}), ("motion_autoencoder", set()),
         ("progressive_transformer", {"SPEED", "ROTATION_NOISE", "MIRROR"}),
         ("skels/tokenizer", {"SPEED", "POSITION_NOISE", "MIRROR"}),
     ],

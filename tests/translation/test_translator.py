@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from soke.body.motion import JointMotion, Motion
+from soke.data.fingerprints import other_data
 from soke.data.statistics import compute_statistics
 from soke.errors import UserError
 from soke.text.words import text_tokens
@@ -218,6 +220,7 @@ def test_the_search_with_the_highest_bleu_is_taken():
 def test_other_data_are_told(trained):
     theirs = {"train.csv": "aaa", "val.csv": "bbb"}
     trained.provenance["annotations"], trained.provenance["corpora"] = theirs, ["one"]
-    assert trained.other_data("one", theirs) == trained.other_data("one", {"val.csv": "bbb", "test.csv": "ccc"}) == ""
-    assert trained.other_data("one", {**theirs, "train.csv": "new"}).startswith("was trained with another train.csv,")
-    assert trained.other_data("two", theirs) == "was trained on one, not on two"
+    told = partial(other_data, trained.provenance)
+    assert told("one", theirs) == told("one", {"val.csv": "bbb", "test.csv": "ccc"}) == ""
+    assert told("one", {**theirs, "train.csv": "new"}).startswith("was trained with another train.csv,")
+    assert told("two", theirs) == "was trained on one, not on two"
