@@ -1,8 +1,8 @@
 """Motions as .pose files of pose-format: `python -m prepare.to_poses --cfg configs/soke.yaml --out poses --split test`.
 
 Without --from the clips of the configuration's corpora are written, with --from what TEST.SAVE_PREDICTIONS has saved
-(results/NAME/predictions). Of motions in rotations these are the 50 joints that `prepare.to_skeletons` writes;
-positions must be those of .skels files. `python -m soke.evaluation.score --pred … --ref …` scores one folder against
+(results/NAME/predictions). Of motions in rotations these are the 50 joints that `prepare.to_skeletons` writes, and all
+of SMPL-X; positions must be those of .skels files. `python -m soke.evaluation.score --pred … --ref …` scores one folder against
 another. Clips that cannot be written are listed in OUT/skipped_clips.txt.
 """
 from __future__ import annotations
@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from prepare.to_skeletons import require_whole, seen_by
 from soke.body.motion import JointMotion, Motion
-from soke.body.skeleton import UNKNOWN_UNIT, Skeleton
-from soke.body.skeletonise import skeleton_50
+from soke.body.skeleton import Skeleton
+from soke.body.skeletonise import named_joints
 from soke.build.body import body_model, layout_of
 from soke.build.data import corpora_of
 from soke.data.clip import SPLITS, ClipError, SkippedClip
@@ -31,18 +31,12 @@ Joints = Callable[[Motion | JointMotion], JointMotion]
 
 
 def joints_by(config: Config, file: str) -> Joints:
-    """Makes the 50 joints of a motion that the configuration's body poses. Raises UserError for a body whose joints
-    cannot be brought to them."""
+    """Makes the named joints of a motion that the configuration's body poses; raises UserError where it cannot."""
     layout, body = layout_of(config), body_model(config, "cpu")
     if not isinstance(body, Skeleton):
         require_whole(layout, file)
-        return lambda motion: skeleton_50(body, seen_by(layout, motion))
-    if (body.unit, body.up) != (UNKNOWN_UNIT, "-y"):
-        raise UserError(
-            f"the positions of {file} are in {body.unit}, {body.up} is up: only those of .skels files, whose shoulders "
-            "are about 1 apart and whose y points down, are written"
-        )
-    return lambda motion: motion
+        return lambda motion: named_joints(body, seen_by(layout, motion))
+    return lambda motion: named_joints(body, motion, file)
 
 
 def clip_motions(config: Config, split: str) -> Iterator[tuple[str, str, Callable[[], Motion | JointMotion]]]:

@@ -11,7 +11,7 @@ from soke.body.joints import SMPLX_JOINTS
 from soke.body.skinning import Directions, Skin
 
 INFLUENCES = 4  # joints that move a vertex, which is what formats and engines take
-STILL = 1e-5  # metres: what moves no vertex farther than that in a clip is left out
+STILL = 5e-5  # metres: what moves no vertex farther than that in a clip is left out
 _FRAMES_AT_ONCE = 64
 _POSES = 16  # of a clip, in which joints are compared
 
@@ -39,7 +39,7 @@ class Rig:
     It differs from the exact surface in three things: pose correctives are lost, a vertex that more than four joints
     move follows four of them, and a face that moves joints moves the vertices with them before the joints turn them.
     The joints are exact. Of the stand-in bodies, which have no correctives, in signing no vertex is off by more than
-    3 mm, and they are by less than 0.02 mm on average; `deviation` measures any clip of any body.
+    3 mm, and they are by less than 0.05 mm on average; `deviation` measures any clip of any body.
 
     vertices:     [V, 3] at rest, in the clip's shape
     faces:        [F, 3] counter-clockwise from outside

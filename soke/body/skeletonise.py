@@ -7,11 +7,21 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from soke.body.joints import FINGERS, LEFT_HAND, RIGHT_HAND, SKELETON_50, SKELETON_BODY, UPPER_BODY, joint_indices
+from soke.body.joints import (
+    FINGERS,
+    LEFT_HAND,
+    RIGHT_HAND,
+    SKELETON_50,
+    SKELETON_BODY,
+    SMPLX_JOINTS,
+    UPPER_BODY,
+    joint_indices,
+)
 from soke.body.motion import JointMotion, Motion
-from soke.body.posed import Sticks
-from soke.body.skeleton import Skeleton
+from soke.body.posed import Posed, Sticks
+from soke.body.skeleton import UNKNOWN_UNIT, Skeleton
 from soke.body.skinned import SkinnedBody
+from soke.errors import UserError
 
 # Among the 144 points of a body: joints by SMPL-X's numbers, the nose after them.
 _BODY = [55, *joint_indices(SKELETON_BODY[1:])]
@@ -20,6 +30,11 @@ _SHOULDERS = joint_indices(["left_shoulder", "right_shoulder"])
 _STARTS = {"index": 1, "middle": 4, "pinky": 7, "ring": 10, "thumb": 13}
 _HAND = [0, *(i for tip, f in enumerate(FINGERS) for i in (*range(_STARTS[f], _STARTS[f] + 3), 16 + tip))]
 _AXES = (-1.0, -1.0, 1.0)  # SMPL-X has the signer's left at +x and y up, these files her right and y down
+# Points of OpenPose's body that the 50 joints lack and SMPL-X's joints too, among the 144.
+_MORE = {
+    "right_eye": 56, "left_eye": 57, "right_ear": 58, "left_ear": 59, "left_big_toe": 60, "left_small_toe": 61,
+    "left_heel": 62, "right_big_toe": 63, "right_small_toe": 64, "right_heel": 65,
+}
 # The joints that a motion has to have.
 SKELETON_NEEDS = frozenset((*UPPER_BODY, *LEFT_HAND, *RIGHT_HAND))
 
@@ -36,13 +51,40 @@ def skeleton_50(body: SkinnedBody, motion: Motion) -> JointMotion:
     """
     if lacking := sorted(SKELETON_NEEDS & motion.lacking):
         raise ValueError(f"the motion lacks {lacking[0]}{' and others' * (len(lacking) > 1)}")
+    return _joined(body, motion, SKELETON_50)
+
+
+def named_joints(body: Posed, motion: Motion | JointMotion, source: str = "the motion") -> JointMotion:
+    """What tools know of a motion, in the space of `skeleton_50`: its joints, SMPL-X's 55 by their names, and eyes, ears
+    and feet. Of a motion that lacks joints of SMPL-X the 50 alone, and positions as they are.
+
+    source: of the motion, for errors
+
+    Raises UserError for positions in another space, ValueError as `skeleton_50` does.
+    """
+    if isinstance(body, Skeleton) and (body.unit, body.up) != (UNKNOWN_UNIT, "-y"):
+        raise UserError(
+            f"the positions of {source} are in {body.unit}, {body.up} is up: only those of .skels files, whose shoulders "
+            "are about 1 apart and whose y points down, are written"
+        )
+    body = body.body if isinstance(body, BodySkeleton) else body
+    if isinstance(motion, JointMotion):
+        return motion
+    if motion.lacking & frozenset(SMPLX_JOINTS):
+        return skeleton_50(body, motion)
+    return _joined(body, motion, tuple(dict.fromkeys((*SKELETON_50, *SMPLX_JOINTS, *_MORE))))
+
+
+def _joined(body: SkinnedBody, motion: Motion, names: tuple[str, ...]) -> JointMotion:
+    """As `skeleton_50`, of its joints and others after them."""
     points = body.track(motion, ["body", "left_hand", "right_hand"])
     joints = torch.cat([points["body"][:, _BODY], *(points[f"{side}_hand"][:, _HAND] for side in ("left", "right"))], 1)
+    more = [_MORE[name] if name in _MORE else SMPLX_JOINTS.index(name) for name in names[len(SKELETON_50):]]
     rest = replace(Motion.rest(1, motion.fps), betas=motion.betas)
     left, right = body.track(rest, ["body"])["body"][0, _SHOULDERS]
     neck = SKELETON_50.index("neck")
-    positions = (joints - joints[:, neck, None]) / (left - right).norm() * joints.new_tensor(_AXES)
-    return JointMotion(positions.cpu(), SKELETON_50, motion.fps, motion.made_by)
+    positions = (torch.cat([joints, points["body"][:, more]], 1) - joints[:, neck, None]) / (left - right).norm()
+    return JointMotion((positions * joints.new_tensor(_AXES)).cpu(), names, motion.fps, motion.made_by)
 
 
 class BodySkeleton(Skeleton):

@@ -2,7 +2,7 @@
 
 Written are OpenPose's components, as its tools know them: `pose_keypoints_2d` (25 points of the body, of which those
 that the motion lacks have confidence 0), `hand_left_keypoints_2d` and `hand_right_keypoints_2d` (21 points each), with
-a depth. Read are these and MediaPipe Holistic's `POSE_LANDMARKS`, `LEFT_HAND_LANDMARKS` and `RIGHT_HAND_LANDMARKS`.
+a depth; and after them, of motions that have them, SMPL-X's 55 joints by their names, `SMPLX`. Read are the first and MediaPipe Holistic's `POSE_LANDMARKS`, `LEFT_HAND_LANDMARKS` and `RIGHT_HAND_LANDMARKS`.
 """
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from soke.body.joints import SKELETON_50, SKELETON_LEFT_HAND, SKELETON_RIGHT_HAND
+from soke.body.joints import SKELETON_50, SKELETON_LEFT_HAND, SKELETON_RIGHT_HAND, SMPLX_JOINTS
 from soke.body.motion import JointMotion
+from soke.body.skeleton import Skeleton
 from soke.data.gaps import filled
 from soke.errors import UserError
 from soke.storage import new_file
@@ -24,8 +25,11 @@ _SIDE, _SHOULDERS = 1024, 256.0  # pixels of the picture that is written, and of
 _AXES = np.array([-1.0, 1.0, -1.0], dtype=np.float32)  # pictures have the signer's right at small x, depth grows away
 _ARM = ("Shoulder", "Elbow", "Wrist")
 _OPENPOSE_BODY = {"Nose": "nose", "Neck": "neck"} | {
-    f"{letter}{joint}": f"{side}_{joint.lower()}" for letter, side in (("R", "right"), ("L", "left")) for joint in _ARM
-}
+    f"{letter}{joint}": f"{side}_{name}" for letter, side in (("R", "right"), ("L", "left")) for joint, name in (
+        *((joint, joint.lower()) for joint in _ARM), ("Hip", "hip"), ("Knee", "knee"), ("Ankle", "ankle"), ("Eye", "eye"),
+        ("Ear", "ear"), ("BigToe", "big_toe"), ("SmallToe", "small_toe"), ("Heel", "heel"),
+    )
+} | {"MidHip": "pelvis"}
 _FINGERS = {"THUMB": ("CMC", "MCP", "IP", "TIP")} | {
     f"{finger}_FINGER": ("MCP", "PIP", "DIP", "TIP") for finger in ("INDEX", "MIDDLE", "RING")
 } | {"PINKY": ("MCP", "PIP", "DIP", "TIP")}
@@ -33,6 +37,7 @@ _MEDIAPIPE_BODY = {"NOSE": "nose"} | {
     f"{side}_{joint}".upper(): f"{side}_{joint.lower()}" for side in ("left", "right") for joint in _ARM
 }
 _MEDIAPIPE_HAND = ["WRIST", *(f"{finger}_{joint}" for finger, joints in _FINGERS.items() for joint in joints)]
+_SMPLX, _GREY = "SMPLX", (96, 100, 110)
 # Component -> {name of a point: our name}; None: our names in the order of its 21 points.
 _COMPONENTS: dict[str, dict[str, str] | tuple[str, ...]] = {
     "pose_keypoints_2d": _OPENPOSE_BODY,
@@ -41,13 +46,15 @@ _COMPONENTS: dict[str, dict[str, str] | tuple[str, ...]] = {
     "POSE_LANDMARKS": _MEDIAPIPE_BODY,
     "LEFT_HAND_LANDMARKS": dict(zip(_MEDIAPIPE_HAND, SKELETON_LEFT_HAND)),
     "RIGHT_HAND_LANDMARKS": dict(zip(_MEDIAPIPE_HAND, SKELETON_RIGHT_HAND)),
+    _SMPLX: {joint: joint for joint in SMPLX_JOINTS},
 }
 _WRITTEN = tuple(_COMPONENTS)[:3]
 
 
 def write_pose(path: Path, motion: JointMotion) -> None:
-    """The joints of `SKELETON_50` that a motion has, of shoulders about 1 apart, x to the signer's right, y down and z
-    forward as `soke.body.skeletonise` gives them, as a signer whose neck is in the middle of a picture of 1024 pixels.
+    """The joints that a motion has of OpenPose's and, where it has all of them, SMPL-X's, of shoulders about 1 apart, x to
+    the signer's right, y down and z forward as `soke.body.skeletonise` gives them, as a signer whose neck is in the
+    middle of a picture of 1024 pixels.
 
     Raises UserError where pose-format is not installed; ValueError for a motion without any of these joints.
     """
@@ -63,6 +70,9 @@ def write_pose(path: Path, motion: JointMotion) -> None:
         PoseHeaderComponent(name, c.points, c.limbs, c.colors, "XYZC")
         for name, c in ((name, of_openpose[name]) for name in _WRITTEN)
     ]
+    if set(SMPLX_JOINTS) <= set(motion.joints):
+        bones = [tuple(map(SMPLX_JOINTS.index, bone)) for bone in Skeleton(SMPLX_JOINTS).bones]
+        components.append(PoseHeaderComponent(_SMPLX, list(SMPLX_JOINTS), bones, [_GREY] * len(SMPLX_JOINTS), "XYZC"))
     names = [joint for component in components for joint in _names(component)]
     data = np.zeros((len(motion), 1, len(names), 3), dtype=np.float32)
     confidence = np.zeros(data.shape[:3], dtype=np.float32)

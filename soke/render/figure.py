@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from soke.body.head import Head
 from soke.body.motion import JointMotion, Motion
-from soke.body.posed import METRES, Posed
+from soke.body.posed import METRES, Posed, Sticks
 from soke.render.sticks import stick_colors, stick_mesh, vertices_of
 
 FACE_ASPECT = 0.75  # width / height of a close-up: head and neck are taller than wide
@@ -104,28 +105,43 @@ def figures_of(body: Posed, motions: Mapping[str, Motion | JointMotion], close_u
     Stick figures are as large as the first one's extent makes them, so that all of them can be compared.
     close_ups: whether surfaces get close-ups of their heads
     """
-    figures, scale = [], None
+    figures, sticks = [], scaled_sticks(body, motions)
     for label, motion in motions.items():
-        surface = body.surface(motion)
-        if surface is not None:
-            faces, colors = body.faces.cpu().numpy(), body.colors.cpu().numpy()
-            figures.append(Figure(surface.cpu().numpy(), faces, colors, label, motion.fps))
-            if close_ups:
-                figures[-1].close_ups = (CloseUp.of_head(figures[-1], body.head),)
+        if label in sticks:
+            figures.append(_stick_figure(label, motion.fps, *sticks[label]))
             continue
-        sticks = body.sticks(motion)
-        starts, ends = sticks.starts.cpu().numpy(), sticks.ends.cpu().numpy()
-        if scale is None:
-            extent = _extent(np.concatenate([starts, ends], axis=1))
-            scale, height = (1.0, extent) if body.unit == METRES else (_STICK_HEIGHT / extent, _STICK_HEIGHT)
-        radii = _STICK_RADIUS * height * sticks.widths.cpu().numpy()
-        vertices, faces = stick_mesh(scale * starts, scale * ends, radii)
-        figures.append(Figure(vertices, faces, stick_colors(sticks.colors.cpu().numpy()), label, motion.fps, True))
-        figures[-1].close_ups = tuple(  # the right hand first, as it stands in the picture
-            CloseUp.of_hand(figures[-1], bones, scale * ends[:, bones])
-            for bones in (sticks.hands[hand].cpu().numpy() for hand in sorted(sticks.hands, reverse=True))
-        )
+        surface, faces, colors = body.surface(motion), body.faces.cpu().numpy(), body.colors.cpu().numpy()
+        figures.append(Figure(surface.cpu().numpy(), faces, colors, label, motion.fps))
+        if close_ups:
+            figures[-1].close_ups = (CloseUp.of_head(figures[-1], body.head),)
     return figures
+
+
+def scaled_sticks(body: Posed, motions: Mapping[str, Motion | JointMotion]) -> dict[str, tuple[Sticks, np.ndarray]]:
+    """Label -> the bones in metres, and their radii [B], of a body that has no surface; of another nothing."""
+    found, scale = {}, None
+    for label, motion in motions.items():
+        sticks = body.sticks(motion)
+        if sticks is None:
+            continue
+        if scale is None:
+            extent = _extent(torch.cat([sticks.starts, sticks.ends], dim=1).cpu().numpy())
+            scale, height = (1.0, extent) if body.unit == METRES else (_STICK_HEIGHT / extent, _STICK_HEIGHT)
+        sticks = replace(sticks, starts=(scale * sticks.starts).cpu(), ends=(scale * sticks.ends).cpu())
+        found[label] = sticks, _STICK_RADIUS * height * sticks.widths.cpu().numpy()
+    return found
+
+
+def _stick_figure(label: str, fps: float, sticks: Sticks, radii: np.ndarray) -> Figure:
+    """With close-ups of its hands, the right one first, as it stands in the picture."""
+    ends = sticks.ends.numpy()
+    vertices, faces = stick_mesh(sticks.starts.numpy(), ends, radii)
+    figure = Figure(vertices, faces, stick_colors(sticks.colors.cpu().numpy()), label, fps, True)
+    figure.close_ups = tuple(
+        CloseUp.of_hand(figure, bones, ends[:, bones])
+        for bones in (sticks.hands[hand].cpu().numpy() for hand in sorted(sticks.hands, reverse=True))
+    )
+    return figure
 
 
 def _extent(points: np.ndarray) -> float:

@@ -1,18 +1,25 @@
-"""Figures side by side as a video which browsers play."""
+"""Figures side by side as a video which browsers play, or as a GIF."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from soke.render.figure import Figure
 from soke.render.lettering import PAPER, text_strip
 from soke.render.pictures import GAP, Pictures, arranged, close_up_size
+from soke.render.sheet import sheet_frames
 from soke.storage import new_file
+
+GIF_HEIGHT, GIF_WIDTH = 320, 1024  # pixels of a figure's picture, and of all of them side by side at most
+_GIF_RATE, _GIF_COLORS, _GIF_SAMPLES = 50, 128, 8
 
 
 def write_video(
@@ -34,21 +41,14 @@ def write_video(
     Raises ValueError without figures or when their frame rates differ, UserError for a backend that cannot draw.
     """
     path = Path(path)
-    if not figures:
-        raise ValueError("write_video needs at least one figure")
-    if len({figure.fps for figure in figures}) > 1:
-        rates = ", ".join(f"'{figure.label}' {figure.fps}" for figure in figures)
-        raise ValueError(f"figures side by side need one frame rate, these have: {rates}")
-    (width, height), of_close_up = size, close_up_size(figures[0], size, axis=1)
-    block = width + GAP + of_close_up[0] if figures[0].close_ups else width  # what is shown of a figure
-    canvas, top = _canvas(figures, caption, block, height)
-    pictures = Pictures([*figures, *beside], size, of_close_up, backend)
-    frames = max(len(figure) for figure in figures)
-    try:
+    require_one_rate(figures)
+    title, frames = f"drawing {path.name}" if progress else "", range(max(map(len, figures)))
+    with contextlib.closing(canvases(figures, caption, size, backend, title, frames, beside)) as shown:
+        first = next(shown)
         with new_file(path) as part:
             writer = imageio_ffmpeg.write_frames(
                 str(part),
-                (canvas.shape[1], canvas.shape[0]),
+                (first.shape[1], first.shape[0]),
                 fps=figures[0].fps,
                 codec="libx264",
                 pix_fmt_out="yuv420p",
@@ -59,14 +59,76 @@ def write_video(
             )
             with contextlib.closing(writer):
                 writer.send(None)
-                for t in tqdm(range(frames), desc=f"drawing {path.name}", unit="frame", disable=not progress):
-                    for figure, x in zip(figures, _left_edges(len(figures), block)):
-                        if t < len(figure):
-                            canvas[top : top + height, x : x + block] = arranged(pictures.draw(figure, t), axis=1)
+                for canvas in itertools.chain([first], shown):
                     writer.send(canvas.tobytes())
+    return path
+
+
+def write_gif(
+    path: str | Path, figures: list[Figure], caption: str, height: int = GIF_HEIGHT, backend: str = "auto",
+    progress: bool = True,
+) -> Path:
+    """As `write_video`, an animated GIF that repeats, of one palette of 128 colours.
+
+    Its times are hundredths of a second, so frames are shown for as many as keep the whole duration, and above 50
+    frames/s, which browsers do not show, frames are left out.
+
+    height: pixels of each figure's picture; of figures that are together wider than 1024 pixels less
+    """
+    path = Path(path)
+    require_one_rate(figures)
+    side = min(height, GIF_WIDTH // len(figures))
+    fps, length = figures[0].fps, max(map(len, figures))
+    frames = range(0, length, max(1, math.ceil(fps / _GIF_RATE)))
+    few = canvases(figures, caption, (side, side), backend, "", sheet_frames(length, _GIF_SAMPLES))
+    palette = Image.fromarray(np.concatenate([canvas.copy() for canvas in few])).quantize(_GIF_COLORS)
+    title = f"drawing {path.name}" if progress else ""
+    first, *others = (
+        Image.fromarray(canvas).quantize(palette=palette, dither=Image.Dither.NONE)
+        for canvas in canvases(figures, caption, (side, side), backend, title, frames)
+    )
+    ends = np.rint(100 * np.append(frames[1:], length) / fps).astype(int)
+    with new_file(path) as part:
+        first.save(
+            part, save_all=True, append_images=others, duration=(10 * np.diff(ends, prepend=0)).tolist(), loop=0,
+            disposal=1,
+        )
+    return path
+
+
+def require_one_rate(figures: list[Figure]) -> None:
+    """Raises ValueError without figures or when their frame rates differ."""
+    if not figures:
+        raise ValueError("a video needs at least one figure")
+    if len({figure.fps for figure in figures}) > 1:
+        rates = ", ".join(f"'{figure.label}' {figure.fps}" for figure in figures)
+        raise ValueError(f"figures side by side need one frame rate, these have: {rates}")
+
+
+def canvases(
+    figures: list[Figure], caption: str, size: tuple[int, int], backend: str, title: str, frames: Iterable[int],
+    beside: Sequence[Figure] = (),
+) -> Iterator[np.ndarray]:
+    """Frame after frame what `write_video` shows, [H, W, 3] uint8, in one array that is drawn over.
+
+    title:  of the progress that is shown; "" shows none
+    frames: which, in their order
+    others: as of `write_video`
+    """
+    (width, height), of_close_up = size, close_up_size(figures[0], size, axis=1)
+    block = width + GAP + of_close_up[0] if figures[0].close_ups else width  # what is shown of a figure
+    canvas, top = _canvas(figures, caption, block, height)
+    pictures = Pictures([*figures, *beside], size, of_close_up, backend)
+    try:
+        drawn = [-1] * len(figures)
+        for t in tqdm(frames, desc=title, unit="frame", disable=not title):
+            for i, (figure, x) in enumerate(zip(figures, _left_edges(len(figures), block))):
+                if drawn[i] != (frame := min(t, len(figure) - 1)):
+                    canvas[top : top + height, x : x + block] = arranged(pictures.draw(figure, frame), axis=1)
+                    drawn[i] = frame
+            yield canvas
     finally:
         pictures.close()
-    return path
 
 
 def _left_edges(figures: int, width: int) -> list[int]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from soke.body.joints import SKELETON_50, SKELETON_LEFT_HAND
-from soke.body.motion import JointMotion
+from soke.body.joints import SKELETON_50, SKELETON_LEFT_HAND, SMPLX_JOINTS
+from soke.body.motion import JointMotion, Motion
+from soke.body.skeletonise import named_joints
 from soke.data import pose_files
 from soke.data.pose_files import flattened, read_pose, write_pose
 from soke.errors import UserError
@@ -52,6 +53,31 @@ def test_other_tools_know_what_is_written(tmp_path):
     assert (data[:, body["RShoulder"], 0] < data[:, body["LShoulder"], 0]).all()  # as in a picture of the signer
     assert np.allclose(data[:, body["Neck"]], [512, 512, 0])
     assert not pose.body.confidence[:, 0, body["MidHip"]].any() and pose.body.confidence[:, 0, body["Nose"]].all()
+
+
+def test_smplx_joints_stand_in_the_file_by_name_and_openpose_has_what_it_knows_of_them(body, tmp_path):
+    rotations = 0.1 * torch.randn(4, 55, 3, generator=torch.Generator().manual_seed(1))
+    posed = replace(Motion.rest(4, 30.0), rotations=rotations, betas=torch.linspace(-1, 1, 10))
+    write_pose(tmp_path / "a.pose", named_joints(body, posed))
+    pose = read_raw(tmp_path / "a.pose")
+    sizes = [(component.name, len(component.points)) for component in pose.header.components]
+    assert sizes[3:] == [("SMPLX", 55)] and len(sizes) == 4 and pose.body.confidence.min() == 1 and pose.body.fps == 30
+    smplx = pose.body.data[:, 0, -55:].filled(0)
+    assert pose.header.components[3].points == list(SMPLX_JOINTS)
+    rest = body.joints(replace(Motion.rest(1, 30.0), betas=posed.betas))[0]
+    metres = float((rest[16] - rest[17]).norm()) / 256  # of a pixel
+    read = (smplx - [512, 512, 0]) * metres * [1, -1, -1]
+    joints = body.joints(posed)[:, :55].numpy()
+    assert np.allclose(read, joints - joints[:, 12, None], atol=1e-4)
+    points = dict(zip(pose.header.components[0].points, pose.body.data[:, 0].filled(0).swapaxes(0, 1)))
+    for name, joint in (("MidHip", 0), ("LKnee", 4), ("Neck", 12), ("RWrist", 21)):
+        assert np.allclose(points[name], smplx[:, joint], atol=1e-3)
+    assert (points["REar"][:, 0] < points["LEar"][:, 0]).all() and (points["LHeel"][:, 1] > points["LKnee"][:, 1]).all()
+    limbs = pose.header.components[3].limbs
+    assert (SMPLX_JOINTS.index("left_wrist"), SMPLX_JOINTS.index("left_thumb1")) in [tuple(limb) for limb in limbs]
+    assert read_pose(tmp_path / "a.pose")[0].joints == SKELETON_50
+    partly = replace(posed, lacking=frozenset({"left_hip"}))  # legs that nobody saw are not written
+    assert named_joints(body, partly).joints == SKELETON_50
 
 
 def test_joints_that_are_lacking_have_no_confidence_and_are_read_as_lacking(tmp_path):
