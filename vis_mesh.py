@@ -1,8 +1,9 @@
-"""Shows signing: a video and a contact sheet of test clips beside their references, or of a typed sentence.
+"""Shows signing: a video and a contact sheet, or other files, of test clips beside their references or of a sentence.
 
 python -m vis_mesh --cfg=configs/soke.yaml --demo_dataset=csl
 python -m vis_mesh --cfg=configs/soke.yaml --text "It rains today." --language ASL
 python -m vis_mesh --cfg=configs/soke.yaml --demo_dataset=csl --face
+python -m vis_mesh --cfg=configs/soke.yaml --demo_dataset=csl --format html glb bvh
 python -m vis_mesh --cfg=configs/signllm_prompt2langgloss.yaml --text "It rains today." --language ASL --show_lang_gloss
 """
 
@@ -32,6 +33,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="a close-up of the face with each figure, without forearms and hands; and of a clip with more than ten "
         "expression coefficients also what a fit of SMPL-X with ten would leave of its face",
     )
+    parser.add_argument(
+        "--format", nargs="+", action="extend", default=None, metavar="NAME",
+        help="mp4 and png; or some of mp4, png, gif, poster, glb, html, bvh, pose, npz (soke/render/EXPORTS.md)",
+    )
+    parser.add_argument(
+        "--frames", type=cli.numbers, default=(), metavar="3,10,24", help="of a poster; default: evenly spaced ones"
+    )
     parser.add_argument("--out_dir", help="folder of the pictures; default: <RESULTS>/<NAME>/pictures")
     config, args = cli.parse(parser, argv)
 
@@ -41,7 +49,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from soke.run import folders
 
     folder = folders.results_folder(config, args.out_dir, stage_of(config).model_keys, "pictures")
-    drawn = studio.Studio(scored_body(config), folder, config.render.size, config.render.backend, args.face)
+    drawn = studio.Studio(
+        scored_body(config), folder, config.render.size, config.render.backend, args.face,
+        args.format or studio.USUAL, args.frames,
+    )
     producer = producer_of(config)
     explain = producer.retrieved if args.show_retrieval else producer.lang_gloss if args.show_lang_gloss else None
     if args.text is not None:

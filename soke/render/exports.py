@@ -25,6 +25,7 @@ from soke.render.sheet import contact_sheet
 from soke.render.video import write_gif, write_video
 
 USUAL = ("mp4", "png")
+_OF_RIGS = ("glb", "bvh")
 
 
 @dataclass(frozen=True)
@@ -68,22 +69,27 @@ class Shown:
 
     @cached_property
     def rigs(self) -> dict[str, Rig]:
-        """Label -> rig. Raises UserError for a body that has no surface."""
-        rigs = {label: self.body.rig(motion) for label, motion in self.motions.items()}
-        if None in rigs.values():
-            raise UserError(
-                f"a body of joint positions ({self.body.label}) has neither skin nor angles, which glb and bvh hold: "
-                "choose html, pose, npz or pictures"
-            )
-        return rigs
+        """Label -> rig, of a body that has a surface."""
+        return {label: self.body.rig(motion) for label, motion in self.motions.items()}
 
 
 def write(format: str, stem: Path, shown: Shown) -> list[Path]:
     """Writes `stem`.`format` and returns the paths: one for all motions, of bvh, npz and pose one for each, with its
-    label in the name where there are several; of poster a pdf and an svg. Raises UserError for an unknown format."""
+    label in the name where there are several; of poster a pdf and an svg. Raises UserError as `require_format` does."""
+    require_format(format, shown.body)
+    return FORMATS[format](Path(stem), shown)
+
+
+def require_format(format: str, body: Posed) -> None:
+    """Raises UserError for one that is unknown, or that the body has nothing for."""
     if format not in FORMATS:
         raise UserError(f"unknown format '{format}': choose among {', '.join(FORMATS)}")
-    return FORMATS[format](Path(stem), shown)
+    if format in _OF_RIGS and body.faces is None:
+        others = [name for name in FORMATS if name not in _OF_RIGS]
+        raise UserError(
+            f"{format} holds skin or angles, and a body of joint positions ({body.label}) has neither: choose among "
+            f"{', '.join(others)}"
+        )
 
 
 def file_name(text: str) -> str:

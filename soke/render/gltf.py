@@ -14,7 +14,7 @@ from soke.body.rig import Morph, Rig
 from soke.render.raster import vertex_normals
 from soke.storage import new_file
 
-APART = 1.0  # metres between two figures that stand side by side
+APART = 1.2  # metres between two figures that stand side by side
 _QUANTIZED = "KHR_mesh_quantization"  # lets normals be bytes, and what morph targets add 16-bit numbers
 _TYPES = {"int8": 5120, "uint8": 5121, "int16": 5122, "uint16": 5123, "uint32": 5125, "float32": 5126}
 _SHAPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}

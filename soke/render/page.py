@@ -16,7 +16,7 @@ from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed, Sticks
 from soke.body.rig import Rig
 from soke.render.figure import scaled_sticks
-from soke.render.gltf import APART, byte_shares
+from soke.render.gltf import byte_shares
 from soke.render.sticks import stick_colors, stick_mesh
 from soke.storage import new_file, read_text
 
@@ -32,10 +32,12 @@ def write_page(path: Path, body: Posed, motions: Mapping[str, Motion | JointMoti
     theirs.
     """
     sticks, figures, packed = scaled_sticks(body, motions), [], _Packed()
-    for number, (label, motion) in enumerate(motions.items()):
+    for label, motion in motions.items():
         figure = _of_sticks(*sticks[label]) if label in sticks else _of_rig(body.rig(motion))
-        x = APART * (number - (len(motions) - 1) / 2)
-        figures.append({"label": label, "fps": motion.fps, "frames": len(motion), "x": x} | packed.added(figure))
+        figures.append({"label": label, "fps": motion.fps, "frames": len(motion)} | packed.added(figure))
+    apart = 2 * max(side for *_, side in (figure["view"] for figure in figures))
+    for number, figure in enumerate(figures):
+        figure["x"] = apart * (number - (len(figures) - 1) / 2)
     content = {"caption": caption, "figures": figures}
     data = base64.b64encode(gzip.compress(packed.data, mtime=0)).decode("ascii")
     text = read_text(TEMPLATE)

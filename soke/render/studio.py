@@ -1,7 +1,6 @@
-"""Showing: motions as a video and a contact sheet, dressed and captioned."""
+"""Showing: motions as pictures, videos and other files, dressed and captioned."""
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Callable, Sequence
 
@@ -12,22 +11,30 @@ from soke.data.clip import Corpus
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.errors import UserError
 from soke.evaluation.protocols import Producer, Sentence, Typed
-from soke.render.figure import figures_of
-from soke.render.sheet import contact_sheet
-from soke.render.video import write_video
+from soke.render.exports import USUAL, Shown, file_name, require_format, write
 
 
 class Studio:
-    """Draws motions of one body into a folder.
+    """Writes motions of one body into a folder.
 
     size:    pixels of each figure's picture
     backend: auto, vtk or software
     face:    whether a close-up of the face is shown with each figure
+    formats: of `soke.render.exports.FORMATS`
+    frames:  of a poster, see `Shown`
 
-    Raises UserError for the face of a body that has none.
+    Raises UserError for a format that is unknown or not the body's, and the face of a body that has none.
     """
 
-    def __init__(self, body: Posed, folder: Path, size: int = 512, backend: str = "auto", face: bool = False):
+    def __init__(
+        self, body: Posed, folder: Path, size: int = 512, backend: str = "auto", face: bool = False,
+        formats: Sequence[str] = USUAL, frames: Sequence[int] = (),
+    ):
+        self.formats, self.frames = dict.fromkeys(formats), frames
+        for format in self.formats:
+            require_format(format, body)
+        if frames and "poster" not in self.formats:
+            raise UserError("--frames chooses those of a poster: add poster to --format, or leave it out")
         self.body, self.folder, self.size, self.backend, self.face = body, Path(folder), size, backend, face
         if face and body.head is None:
             raise UserError(
@@ -35,14 +42,9 @@ class Studio:
             )
 
     def draw(self, name: str, motions: dict[str, Motion | JointMotion], caption: str) -> list[Path]:
-        """<name>.mp4 and <name>.png with one labelled figure per motion; returns their paths."""
-        figures = figures_of(self.body, motions, self.face)
-        stem = re.sub(r"[^\w.-]+", "_", name).strip("._") or "clip"
-        size = (self.size, self.size)
-        return [
-            write_video(self.folder / f"{stem}.mp4", figures, caption, size, self.backend),
-            contact_sheet(self.folder / f"{stem}.png", figures, caption, backend=self.backend),
-        ]
+        """<name> in every format, with one labelled figure per motion; returns the paths."""
+        shown = Shown(self.body, motions, caption, self.face, self.size, self.backend, self.frames)
+        return [path for format in self.formats for path in write(format, self.folder / file_name(name), shown)]
 
     def references(self, motion: Motion | JointMotion) -> dict[str, Motion | JointMotion]:
         """The reference under its label and, where faces are shown and it has more expression than SMPL-X's fits, what

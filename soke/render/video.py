@@ -113,7 +113,7 @@ def canvases(
 
     title:  of the progress that is shown; "" shows none
     frames: which, in their order
-    others: as of `write_video`
+    beside: as of `write_video`
     """
     (width, height), of_close_up = size, close_up_size(figures[0], size, axis=1)
     block = width + GAP + of_close_up[0] if figures[0].close_ups else width  # what is shown of a figure

@@ -46,12 +46,23 @@ def parse(arguments: argparse.ArgumentParser, argv: Sequence[str] | None) -> tup
         overrides.append(f"{key}={args.batch_size}")
     if args.num_nodes is not None:
         overrides.append(f"NUM_NODES={args.num_nodes}")
-    if args.device is not None:  # takes the overrides that follow it, too
-        overrides += [item for item in args.device if "=" in item]
-        overrides.append(f"DEVICE=[{','.join(item for item in args.device if '=' not in item)}]")
+    for name in ("device", "format"):  # take the overrides that follow them, too
+        if items := getattr(args, name, None):
+            overrides += [item for item in items if "=" in item]
+            setattr(args, name, [item for item in items if "=" not in item])
+    if args.device is not None:
+        overrides.append(f"DEVICE=[{','.join(args.device)}]")
     if args.use_gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = args.use_gpus
     return load_config(args.cfg, args.cfg_assets, overrides), args
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Of `3,10,24`, for argparse."""
+    try:
+        return tuple(int(item) for item in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers such as 3,10,24") from None
 
 
 def _is_first() -> bool:
