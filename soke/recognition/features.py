@@ -139,7 +139,8 @@ class Extraction:
             if kept is not None:
                 log.warning("the features of %s %s are made again: its clips have changed", corpus.name, split)
             dataset.require_readable()
-            self._write(folder, facts, dataset, prints)
+            with torch.random.fork_rng():  # a loader draws: a first run would begin with other weights than one that finds them
+                self._write(folder, facts, dataset, prints)
             kept = _read(folder, facts)
         if self.strict and kept.faults:
             raise ClipError(next(iter(kept.faults.values())))

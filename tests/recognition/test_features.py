@@ -51,10 +51,14 @@ def test_they_are_of_the_active_window(tmp_path, caplog):
 
 
 def test_they_are_computed_once(tmp_path):
+    """And whether they are found or made, what is drawn afterwards, such as first weights, is the same."""
     corpus = ToySigns({"train": 3})
-    first = features(tmp_path, corpus)
+    torch.manual_seed(5)
+    first, drawn = features(tmp_path, corpus), torch.rand(3)
     reads = corpus.reads.copy()
+    torch.manual_seed(5)
     again = features(tmp_path, corpus)
+    assert torch.equal(torch.rand(3), drawn)
     assert corpus.reads == reads and again.places == first.places
     assert all(torch.equal(first.read(name), again.read(name)) for name in first.places)
 
