@@ -22,7 +22,8 @@ RUNNABLE = [
     *(f"configs/{folder}{name}.yaml" for folder in ("", "demo/") for name in ("retrieval", "motion_autoencoder")),
     "configs/signllm_prompt2langgloss.yaml", "configs/signllm_back_translation.yaml",
     *(f"configs/demo/{name}.yaml" for name in (
-        "back_translation", "deto", "face_back_translation", "face_deto", "face_soke", "recognition", "soke",
+        "back_translation", "deto", "face_back_translation", "face_deto", "face_hands_back_translation",
+        "face_progressive_transformer", "face_s_motiongpt", "face_soke", "face_whole", "recognition", "soke",
         "soke_comparison", "soke_grpo",
     )),
     *(f"configs/ablation/{name}.yaml" for name in (
