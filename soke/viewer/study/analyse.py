@@ -82,7 +82,7 @@ class Study:
             "participants": {
                 "all": len(every), "counted": len(self.people),
                 "finished": sum(n["items"] == len(self.key.forms[form[person]]) for person, n in every.items()),
-                "excluded": {person[:8]: reason for person, reason in self.excluded.items()},
+                "excluded": self.excluded,
             },
             "answers": len(self.counted), "skipped": sum(n["skipped"] for n in every.values()),
             "seconds": statistics.median(a.seconds for a in self.counted) if self.counted else None,
@@ -332,7 +332,8 @@ class Study:
             for answer in own:
                 point = self.items[answer.item]["shown"][0], self.items[answer.item]["clip"]
                 values[COMPREHEND, "chrF"][point].append(of_each[f"{answer.participant} {answer.item}"]["chrF percent"])
-        return {key: {point: float(np.mean(v)) for point, v in points.items()} for key, points in values.items()}
+        in_order = sorted(values, key=lambda key: [PREFER, RATE, COMPREHEND].index(key[0]))
+        return {key: {point: float(np.mean(v)) for point, v in values[key].items()} for key in in_order}
 
 
 def _agreed(counts: np.ndarray, ordered: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import optimize, sparse, stats
-from scipy.special import expit, log_expit
+from scipy.special import expit
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -77,12 +77,26 @@ def connected(wins: np.ndarray) -> bool:
 
 
 def maximum(wins: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Scores [S] of greatest likelihood, of mean 0; wins: [S, S]; start: [S]"""
+    """Scores [S] of greatest likelihood, of mean 0, where its slope is 0; wins: [S, S], `connected`; start: [S]
 
-    def loss(scores: np.ndarray) -> tuple[float, np.ndarray]:
-        differences = scores[:, None] - scores[None, :]
-        slope = wins * expit(-differences)
-        return -float((wins * log_expit(differences)).sum()), slope.sum(axis=0) - slope.sum(axis=1)
+    Raises ArithmeticError where none are found, which no connected wins have shown yet.
+    """
 
-    found = optimize.minimize(loss, start, jac=True, method="BFGS").x
-    return found - found.mean()
+    def differences(scores: np.ndarray) -> np.ndarray:
+        whole = np.concatenate([[0.0], scores])  # the likelihood knows differences alone
+        return whole[:, None] - whole[None, :]
+
+    def slope(scores: np.ndarray) -> np.ndarray:
+        surprising = wins * expit(-differences(scores))
+        return (surprising.sum(axis=1) - surprising.sum(axis=0))[1:]
+
+    def curvature(scores: np.ndarray) -> np.ndarray:
+        d = differences(scores)
+        of_pairs = (wins + wins.T) * expit(d) * expit(-d)
+        return (of_pairs - np.diag(of_pairs.sum(axis=1)))[1:, 1:]
+
+    found = optimize.root(slope, start[1:] - start[0], jac=curvature)
+    if not found.success:
+        raise ArithmeticError(f"no scores fit these wins: {found.message}")
+    scores = np.concatenate([[0.0], found.x])
+    return scores - scores.mean()

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_WIDTH = 118
+_WIDTH = 132
 _CORRELATIONS_DRAWN = 14
 _REFUSED_SHOWN = 10
 Found = Mapping[str, Any]
@@ -46,7 +46,8 @@ def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> I
     """heads: those that end in a blank are of texts, others of numbers"""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for head in heads:
-        table.add_column(Text(head.strip()), justify="left" if head.endswith(" ") else "right")
+        text = head.endswith(" ")
+        table.add_column(Text(head.strip()), justify="left" if text else "right", no_wrap=not text)
     for row in rows:
         table.add_row(*map(Text, row))
     return ["", title, table] if table.row_count else []
@@ -60,7 +61,7 @@ def _people(found: Found) -> Iterable[object]:
         f"{found['answers']} answers, {found['skipped']} skipped, median {_number(found['seconds'], 1)} s each"
     )
     for person, reason in people["excluded"].items():
-        yield f"  excluded: {person} {reason}"
+        yield f"  excluded: {person[:8]} {reason}"
     for name, counts in found["about"].items():
         yield f"  {name}: " + ", ".join(f"{value} {count}" for value, count in counts.items())
     if found["refused"]:
@@ -72,23 +73,22 @@ def _preferences(found: Found) -> Iterable[object]:
     rows = [
         (
             r["question"], " – ".join(r["pair"]), f"{r['first']} : {r['same']} : {r['second']}",
-            _ranged(r["share"], r["interval"]), _p(r["p"]), _p(r["p_holm"]), "{} : {} : {}".format(*r["people"]),
-            _p(r["people_p"]), _p(r["people_p_holm"]),
+            _ranged(r["share"], r["interval"]), f"{_p(r['p'])} ({_p(r['p_holm'])})",
+            "{} : {} : {}".format(*r["people"]), f"{_p(r['people_p'])} ({_p(r['people_p_holm'])})",
         )
         for r in found["preferences"]
     ]
     heads = (
-        "question ", "pair ", "answers\nfirst : same : second", "share of first", "p", "p\nHolm",
-        "people\nfirst : even : second", "p", "p\nHolm",
+        "question ", "pair ", "answers\n1st : same : 2nd", "share of 1st", "p (Holm)", "people\n1st : even : 2nd", "p (Holm)"
     )
     yield from _table("Preferences", heads, rows)
     yield from _problems((f"{r['question']}, {' – '.join(r['pair'])}", r["problem"]) for r in found["preferences"])
     if rows:
         yield (
             "share: of the answers that prefer one, without those that see no difference, with Wilson's 95 % interval; p: "
-            "exact two-sided\nbinomial test of it against one half. Both take all answers for independent, which answers of one "
-            "person are not: trust\nthe test over people, of each of whom counts what was preferred more often, whoever is even "
-            "left out. Holm: adjusted for\nall rows."
+            "exact two-sided binomial test of it against one half. Both take all answers for independent, which answers of "
+            "one person are not: trust the test over people, of each of whom counts what was preferred more often, whoever "
+            "is even left out. Holm: adjusted for all rows."
         )
     if found["sides"]:
         yield "sides: A was preferred {A} times, B {B} times, p {p}".format(**found["sides"] | {"p": _p(found["sides"]["p"])})
@@ -179,7 +179,7 @@ def _correlations(found: Found) -> Iterable[object]:
     if rows:
         yield (
             "of the systems' clips, without anchors; errors and word error rates are better when lower, so that a good one "
-            "correlates\nnegatively; 95 % of resamples of the sentences; nothing is adjusted for how many scores there are"
+            "correlates negatively; 95 % of resamples of the sentences; nothing is adjusted for how many scores there are"
         )
 
 
@@ -188,11 +188,11 @@ def picture(found: Found, path: Path) -> None:
     from matplotlib.figure import Figure as Sheet
 
     panels = (panel(found) for panel in (_shares, _strengths, _means, _understood, _monotone))
-    drawn = [panel for panel in panels if panel] or [("too little data", [], None)]
-    heights = [max(len(rows), 1) * 0.32 + 1.0 for _, rows, _ in drawn]
+    drawn = [panel for panel in panels if panel] or [("too little data", [], None, None)]
+    heights = [max(len(rows), 1) * 0.32 + 1.0 for _, rows, *_ in drawn]
     sheet = Sheet(figsize=(8.5, sum(heights)), layout="constrained")
     axes = sheet.subplots(len(drawn), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-    for axis, (title, rows, middle) in zip(axes, drawn):
+    for axis, (title, rows, middle, ends) in zip(axes, drawn):
         axis.set_title(title, loc="left", fontsize=11, fontweight="bold")
         for place, (_, value, interval) in enumerate(rows):
             if interval is not None and None not in interval:
@@ -200,6 +200,7 @@ def picture(found: Found, path: Path) -> None:
             axis.plot(value, place, "o", color="#0b57a4", markersize=6)
         if middle is not None:
             axis.axvline(middle, color="#888888", linewidth=1, linestyle=":")
+        axis.set_xlim(ends)
         axis.set_yticks(np.arange(len(rows)), [name for name, _, _ in rows], fontsize=9)
         axis.set_ylim(len(rows) - 0.4, -0.6)
         axis.spines[["top", "right"]].set_visible(False)
@@ -207,7 +208,10 @@ def picture(found: Found, path: Path) -> None:
     sheet.savefig(path, dpi=150)
 
 
-Panel = tuple[str, list[tuple[str, float, Sequence[float | None] | None]], float | None]
+# Title; name, value and interval of each row; where nothing is; the ends of the scale.
+Panel = tuple[
+    str, list[tuple[str, float, Sequence[float | None] | None]], float | None, tuple[float, float] | None
+]
 
 
 def _shares(found: Found) -> Panel | None:
@@ -215,7 +219,7 @@ def _shares(found: Found) -> Panel | None:
         (f"{r['question']}: {r['pair'][0]} over {r['pair'][1]}", r["share"], r["interval"])
         for r in found["preferences"] if r["share"] is not None
     ]
-    return ("Share that prefers the first", rows, 0.5) if rows else None
+    return ("Share that prefers the first", rows, 0.5, (0, 1)) if rows else None
 
 
 def _strengths(found: Found) -> Panel | None:
@@ -224,23 +228,23 @@ def _strengths(found: Found) -> Panel | None:
         for question, fit in found["bradley_terry"].items() if fit["scores"]
         for n, system in enumerate(fit["systems"])
     ]
-    return ("Bradley–Terry score", rows, 0.0) if rows else None
+    return ("Bradley–Terry score", rows, 0.0, None) if rows else None
 
 
 def _means(found: Found) -> Panel | None:
     rows = [(f"{r['question']}: {r['system']}", r["mean"], r["interval"]) for r in found["ratings"] if r["mean"] is not None]
-    return ("Mean rating, 0 to 4", rows, None) if rows else None
+    return ("Mean rating, 0 to 4", rows, None, (0, 4)) if rows else None
 
 
 def _understood(found: Found) -> Panel | None:
     of = found["comprehension"]
     if of and "right" in of[0]:
         rows = [(r["system"], r["share"], r["interval"]) for r in of if r["share"] is not None]
-        return ("Share of sentences that were understood", rows, of[0]["chance"]) if rows else None
+        return ("Share of sentences that were understood", rows, of[0]["chance"], (0, 1)) if rows else None
     rows = [
         (f"{r['system']}, {r['corpus']}", r["scores"]["chrF"][0], r["scores"]["chrF"][1:]) for r in of if r["scores"]
     ]
-    return ("chrF of what was understood, in percent", rows, None) if rows else None
+    return ("chrF of what was understood, in percent", rows, None, (0, 100)) if rows else None
 
 
 def _monotone(found: Found) -> Panel | None:
@@ -249,4 +253,4 @@ def _monotone(found: Found) -> Panel | None:
     first = [r for r in known if r["question"] == known[0]["question"]]
     first = sorted(first, key=lambda r: -abs(r["spearman"][0]))[:_CORRELATIONS_DRAWN]
     rows = [(f"{r['question']}: {r['metric']}", r["spearman"][0], r["spearman"][1:]) for r in first]
-    return ("Spearman's correlation with scores, the strongest", rows, 0.0) if rows else None
+    return ("Spearman's correlation with scores, the strongest", rows, 0.0, (-1, 1)) if rows else None
