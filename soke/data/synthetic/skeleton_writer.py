@@ -109,10 +109,10 @@ class _Clips(Dataset):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         corpus, take = self.items[index]
-        return skeleton_50(_body(), corpus.planned.perform(take)).positions
+        return skeleton_50(stand_in(), corpus.planned.perform(take)).positions
 
 
 @cache
-def _body() -> BodyModel:
+def stand_in() -> BodyModel:
     """The stand-in, whatever body the user has; the synthetic signers' fingers are relative to flat hands."""
     return BodyModel(STAND_IN / MODEL_FILE, STAND_IN_NAME, flat_hand_mean=True)
