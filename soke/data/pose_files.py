@@ -6,7 +6,8 @@ a depth; and after them, of motions that have them, SMPL-X's 55 joints by their 
 """
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,26 +99,10 @@ def read_pose(path: Path) -> tuple[JointMotion, bool]:
     Raises UserError that names the file: pose-format is not installed, it cannot be read, has no component that is
     known, no frames, no frame rate, or no shoulders.
     """
-    package = _package(f"reading {path}")
-    try:
-        pose = package.Pose.read(Path(path).read_bytes())
-        values = np.asarray(pose.body.data.filled(0), dtype=np.float32)  # [T, people, points, D]
-        confidence = np.asarray(pose.body.confidence, dtype=np.float32)
-        components, fps = pose.header.components, float(pose.body.fps)
-    except Exception as error:  # damaged bytes can raise nearly anything
-        raise UserError(f"{path} is no .pose file ({type(error).__name__}: {error}); write it again") from error
-    names = [joint for component in components for joint in _names(component)]
-    columns = {joint: column for column, joint in reversed(list(enumerate(names))) if joint is not None}
-    if not columns:
-        found = ", ".join(component.name for component in components)
-        raise UserError(f"{path} has the components {found}; known are {', '.join(_COMPONENTS)}")
-    if not len(values) or not values.shape[1] or not fps > 0:
-        raise UserError(f"{path} holds {len(values)} frames of {values.shape[1]} people at {fps:g} frames/s")
-    joints = [joint for joint in SKELETON_50 if joint in columns]
-    rows = [columns[joint] for joint in joints]
-    depth = values.shape[3] > 2 and _has_depth(components)
-    points = values[:, 0, rows][..., : 3 if depth else 2]
-    seen = (confidence[:, 0, rows] > 0) & np.isfinite(points).all(axis=2)
+    pose = _read(path)
+    joints = [joint for joint in SKELETON_50 if joint in pose.columns]
+    points, seen = pose.of(joints)
+    depth = points.shape[2] > 2
     known, kept = filled(points, seen)
     names = tuple(joints[i] for i in kept)
     positions = np.zeros((*known.shape[:2], 3), dtype=np.float32)
@@ -125,11 +110,43 @@ def read_pose(path: Path) -> tuple[JointMotion, bool]:
     positions *= _AXES
     if not {"left_shoulder", "right_shoulder"} <= set(names):
         raise UserError(f"{path} shows a shoulder in fewer than half of its frames; poses are measured by them")
-    motion = JointMotion(torch.from_numpy(positions), names, fps, lacking=frozenset(joints).difference(names))
+    motion = JointMotion(torch.from_numpy(positions), names, pose.fps, lacking=frozenset(joints).difference(names))
     try:
         return measured_by_shoulders(motion), depth
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+@dataclass(frozen=True)
+class PoseHands:
+    """The keypoints of the hands in a file, in its own space, as they were seen.
+
+    points:    [T, K, D] positions, anything where a point was not seen
+    seen:      [T, K]
+    names:     K of `SKELETON_50`
+    shoulders: [T', 2, D] both shoulders in the frames in which both were seen
+    fps:       frames per second
+    """
+
+    points: np.ndarray
+    seen: np.ndarray
+    names: tuple[str, ...]
+    shoulders: np.ndarray
+    fps: float
+
+
+def read_hands(path: Path) -> PoseHands:
+    """The hands of a file's first person. Raises UserError as `read_pose` does, and where there are no hands."""
+    pose = _read(path)
+    hands = [joint for joint in (*SKELETON_LEFT_HAND, *SKELETON_RIGHT_HAND) if joint in pose.columns]
+    if not hands:
+        raise UserError(f"{path} has no hands among its components")
+    points, seen = pose.of(hands)
+    shoulders = np.zeros((0, 2, points.shape[2]))
+    if {"left_shoulder", "right_shoulder"} <= set(pose.columns):
+        both, known = pose.of(["left_shoulder", "right_shoulder"])
+        shoulders = both[known.all(axis=1)]
+    return PoseHands(points, seen, tuple(hands), shoulders, pose.fps)
 
 
 def flattened(motion: JointMotion) -> JointMotion:
@@ -146,6 +163,43 @@ def measured_by_shoulders(motion: JointMotion) -> JointMotion:
         raise ValueError("both shoulders are at one place, and poses are measured by their distance")
     origin = motion.positions[:, motion.joints.index("neck")] if "neck" in motion.joints else (left + right) / 2
     return replace(motion, positions=(motion.positions - origin[:, None]) / width)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is in a file: values [T, K, D] and confidence [T, K] of its first person, and the column of each joint."""
+
+    values: np.ndarray
+    confidence: np.ndarray
+    columns: dict[str, int]
+    fps: float
+
+    def of(self, joints: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """[T, N, D] positions and [T, N] whether they were seen."""
+        rows = [self.columns[joint] for joint in joints]
+        points = self.values[:, rows]
+        return points, (self.confidence[:, rows] > 0) & np.isfinite(points).all(axis=2)
+
+
+def _read(path: Path) -> _Read:
+    """Raises UserError as `read_pose` does, but for shoulders."""
+    package = _package(f"reading {path}")
+    try:
+        pose = package.Pose.read(Path(path).read_bytes())
+        values = np.asarray(pose.body.data.filled(0), dtype=np.float32)  # [T, people, points, D]
+        confidence = np.asarray(pose.body.confidence, dtype=np.float32)
+        components, fps = pose.header.components, float(pose.body.fps)
+    except Exception as error:  # damaged bytes can raise nearly anything
+        raise UserError(f"{path} is no .pose file ({type(error).__name__}: {error}); write it again") from error
+    names = [joint for component in components for joint in _names(component)]
+    columns = {joint: column for column, joint in reversed(list(enumerate(names))) if joint is not None}
+    if not columns:
+        found = ", ".join(component.name for component in components)
+        raise UserError(f"{path} has the components {found}; known are {', '.join(_COMPONENTS)}")
+    if not len(values) or not values.shape[1] or not fps > 0:
+        raise UserError(f"{path} holds {len(values)} frames of {values.shape[1]} people at {fps:g} frames/s")
+    depth = values.shape[3] > 2 and _has_depth(components)
+    return _Read(values[:, 0, :, : 3 if depth else 2], confidence[:, 0], columns, fps)
 
 
 def _has_depth(components: list[Any]) -> bool:

@@ -17,6 +17,7 @@ from soke.errors import UserError
 from soke.evaluation.predictions import clip_files
 from soke.evaluation.scored import Scored, reason_of, undefined_note, unpaired
 from soke.metrics.joint_sets import track_of
+from soke.metrics.keypoint_dtw import KeypointDTW
 from soke.metrics.motion_scores import MotionScores
 
 UNIT = "shoulders"
@@ -57,6 +58,8 @@ def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
             del pairs[name]
     layout = MotionLayout([PartSpec("all", joints, rotation="position")])
     scores = MotionScores.of(body, method, layout=layout.hash)
+    # What was not seen has been filled here; `keypoint_scores` knows what it was.
+    scores.metrics = [metric for metric in scores.metrics if not isinstance(metric, KeypointDTW)]
     for name, pair in pairs.items():
         tracks = [track_of(body, motion if deep else flattened(motion)) for motion in pair]
         scores.update([name], tracks[:1], tracks[1:])

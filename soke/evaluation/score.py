@@ -38,6 +38,7 @@ from tqdm import tqdm
 from soke.data.frames import NUM_BETAS
 from soke.data.statistics import read_statistics
 from soke.errors import UserError
+from soke.evaluation.keypoint_scores import score_hands
 from soke.evaluation.pose_scores import holds_poses, score_poses
 from soke.evaluation.predictions import DERIVED_HANDS, NORMALISED, TrackReader, clip_files, read_texts
 from soke.evaluation.scored import Scored, reason_of, undefined_note, unpaired
@@ -258,6 +259,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.pred is not None:
         if holds_poses(options.pred):
             results["motion"] = score_poses(options.pred, options.ref, options.dtw)
+            results["hands"] = score_hands(options.pred, options.ref)
         else:
             results["motion"] = score_motion(_reader(options), options.pred, options.ref, options.dtw)
     if options.hyp is not None:

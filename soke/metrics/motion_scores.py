@@ -12,6 +12,7 @@ from soke.body.skinned import SMPLX_LANDMARKS
 from soke.metrics.clips import Scorecard
 from soke.metrics.contacts import Contact, contacts_of
 from soke.metrics.joint_sets import TRACK_JOINTS, JointSet, Track, thousandth, weights_of
+from soke.metrics.keypoint_dtw import DTWP, NDTWP, KeypointDTW
 from soke.metrics.position_scores import DTWMJE, PTDTW
 from soke.metrics.ratios import MotionRatio, MouthOpening, OfReferences, WristPath
 from soke.metrics.signature import Signature
@@ -250,12 +251,12 @@ class MotionScores(Scorecard):
             metrics.append(Diversity(**of_joints, **conditions))
         self._needed = (*self._parts, *[WHOLE] * (whole is not None))
         self._counted = joints if whole is None else {**joints, WHOLE: whole}
-        super().__init__([*metrics, *self._of_references(jointed, landmarks, conditions)])
+        super().__init__([*metrics, *self._of_landmarks(jointed, landmarks, unit, conditions)])
 
-    def _of_references(
-        self, parts: Sequence[str], landmarks: Landmarks, conditions: Mapping[str, float | str | None]
+    def _of_landmarks(
+        self, parts: Sequence[str], landmarks: Landmarks, unit: str, conditions: Mapping[str, float | str | None]
     ) -> list[TrackMetric]:
-        """Those of `soke.metrics.ratios` and of contacts that the parts and landmarks allow."""
+        """Ratios, contacts and DTW of keypoints, as far as the parts and landmarks allow them."""
         known = {name: of for name, of in landmarks.items() if of[0] in (*parts, WHOLE) and of[0] in self._counted}
         found: list[TrackMetric] = []
         if {"body", "hand"} & set(columns_of(parts, self._joints)):
@@ -264,7 +265,10 @@ class MotionScores(Scorecard):
             *(ratio for name, ratio in (("wrists", WristPath), ("lips", MouthOpening)) if name in known),
             *(partial(Contact, name) for name in contacts_of(known, parts)),
         ]
-        return found + [metric(known, self._counted, **conditions) for metric in of_landmarks]
+        found += [metric(known, self._counted, **conditions) for metric in of_landmarks]
+        if {"left_hand", "right_hand"} <= set(parts) and "shoulders" in known:
+            found += [KeypointDTW(variant, known, self._counted, unit=unit, **conditions) for variant in (NDTWP, DTWP)]
+        return found
 
     @classmethod
     def of(cls, body: Posed, method: str = "exact", **conditions: float | str | None) -> MotionScores:
@@ -282,11 +286,13 @@ class MotionScores(Scorecard):
         self.add_checked([names[i] for i in good], [preds[i] for i in good], [refs[i] for i in good])
 
     def faults(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> dict[str, str]:
-        """Clip to what `check_tracks` has to say of it, of those that cannot be scored."""
+        """Clip to what `check_tracks` or a metric's `check` has to say of it, of those that cannot be scored."""
         found = {}
         for name, pred, ref in zip(names, preds, refs, strict=True):
             try:
                 check_tracks(name, pred, ref, self._needed, self._counted)
+                for metric in self.metrics:
+                    metric.check(name, pred, ref)
             except ValueError as error:
                 found[name] = str(error)
         return found

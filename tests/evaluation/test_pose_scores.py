@@ -15,6 +15,7 @@ from soke.errors import UserError
 from soke.evaluation.pose_scores import score_poses
 from soke.evaluation.score import main
 from soke.metrics.joint_sets import track_of
+from soke.metrics.keypoint_dtw import KeypointDTW
 from soke.metrics.motion_scores import MotionScores
 from tests.data.test_pose_files import motion
 
@@ -29,6 +30,7 @@ def test_scores_are_those_of_the_motions(tmp_path, capsys):
             write_pose(tmp_path / folder / f"{name}.pose", each)
     body = Skeleton(SKELETON_50, "shoulders", "-y")
     expected = MotionScores.of(body)
+    expected.metrics = [metric for metric in expected.metrics if not isinstance(metric, KeypointDTW)]  # of files alone
     expected.update(list(refs), *([track_of(body, each[name]) for name in refs] for each in (preds, refs)))
     scored = score_poses(tmp_path / "pred", tmp_path / "ref")
     assert scored.total == len(scored.clips) == 3 and not scored.unscored
