@@ -33,6 +33,38 @@ class Typed:
         object.__setattr__(self, "language", canonical(self.language))
 
 
+@dataclass(frozen=True)
+class RetrievedSign:
+    """A sign of a lexicon that was found in a sentence.
+
+    word:      entry of the lexicon
+    described: for people: for which words, how, and in which recording it was found
+    codes:     [K, S], as the model was given them
+    """
+
+    word: str
+    described: str
+    codes: Tensor
+
+
+@dataclass(frozen=True)
+class Explained:
+    """How a sentence was signed by a producer of codes.
+
+    streams: S names
+    codes:   [K, S] that were generated
+    seconds: of a token step
+    signs:   that were retrieved; note: why there is none
+    """
+
+    motion: Motion
+    streams: tuple[str, ...]
+    codes: Tensor
+    seconds: float
+    signs: tuple[RetrievedSign, ...]
+    note: str = ""
+
+
 class Producer(Protocol):
     """Sentences to motion: a generator and its tokenizer, a regressor, the references themselves, a mean pose.
 
@@ -42,7 +74,8 @@ class Producer(Protocol):
                 normalised `statistics`, the hash of theirs
 
     One that counts what it does, for a test to tell, has `counts`, a Counter, in which a test that goes on adds what it
-    counted before it was broken off. What it makes of a sentence depends on no other that it has made something of.
+    counted before it was broken off. One that generates codes has `explain(sentence) -> Explained`. What it makes of a
+    sentence depends on no other that it has made something of.
     """
 
     @property

@@ -11,9 +11,9 @@ from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.clip import Clip
 from soke.errors import UserError
-from soke.evaluation.protocols import Sentence
+from soke.evaluation.protocols import Explained, RetrievedSign, Sentence
 from soke.generator.model import SignGenerator
-from soke.generator.retrieval import explained
+from soke.generator.retrieval import described, explained
 from soke.generator.settings import Search
 from soke.hub import model_folder
 from soke.sharing import Shared
@@ -114,6 +114,21 @@ class SignProducer(Shared):
     def retrieved(self, sentence: Sentence) -> str:
         """What was found in the lexicon for a sentence, a line per sign."""
         return explained(self.generator.source.lexicon, sentence.text, sentence.language, _clip_of(sentence))
+
+    def explain(self, sentence: Sentence) -> Explained:
+        """What `produce` makes of a sentence, and of what. Raises UserError as `produce` does."""
+        clip, lexicon = _clip_of(sentence), self.generator.source.lexicon
+        text, language = sentence.text, canonical(sentence.language)
+        self.on_one_device()
+        codes = self.generator.generate([text], [language], self.search, [clip])
+        (motion,) = self.decoded(codes, [language], [clip])
+        signs = tuple(
+            RetrievedSign(match.word, described(lexicon, match, clip), lexicon.codes(match, clip).cpu())
+            for match in (lexicon.matches(text, language, clip) if lexicon.words else ())
+        )
+        note = "" if signs else self.retrieved(sentence)
+        seconds = self.tokenizer.frames(1) / motion.fps
+        return Explained(motion.to("cpu"), tuple(self.tokenizer.streams), codes[0].cpu(), seconds, signs, note)
 
     def save_pretrained(self, folder: Path) -> None:
         """Generator and tokenizer in one folder, which appears whole or not at all."""

@@ -107,7 +107,7 @@ def explained(lexicon: Retriever, text: str, language: str, clip: Clip | None = 
         return "no sign is retrieved: this generator was trained without retrieval"
     matches = lexicon.matches(text, language, clip)
     if matches:
-        return "\n".join(_line(lexicon, match, clip) for match in matches)
+        return "\n".join(described(lexicon, match, clip) for match in matches)
     if lexicon.entries(text, language, clip):
         return f"no sign is retrieved: those of the sentence's words are all cut from clip {clip.name}"
     if lexicon.listed(clip) is not None:
@@ -117,7 +117,8 @@ def explained(lexicon: Retriever, text: str, language: str, clip: Clip | None = 
     return f"no sign is retrieved: no word of the sentence is in the lexicon of {language}"
 
 
-def _line(lexicon: Retriever, match: Match, clip: Clip | None) -> str:
+def described(lexicon: Retriever, match: Match, clip: Clip | None = None) -> str:
+    """A sign that was found for a sentence, in a line for people."""
     how = f"{match.how} {match.score:.2f}" if match.how == "similar" else match.how
     recording = lexicon.recording(match, clip)
     kept, recorded = len(lexicon.codes(match, clip)), len(recording.codes)
