@@ -1,6 +1,6 @@
-"""The address of a page: what stands behind its #, read when it is opened, and kept to what it shows.
+"""The address of a page: its query, read when it is opened, and kept to what it shows.
 
-The server never sees that part of an address, and viser does not tell it. A hidden frame in the page, of the same
+viser does not tell which page has which address. A hidden frame in the page, of the same
 origin, therefore hands it over in the browser's storage, which viser lets the server read.
 """
 from __future__ import annotations
@@ -13,12 +13,11 @@ import time
 _PATIENCE = 6.0  # seconds that a page has to tell its address; then it is taken to have none
 _HAND_OVER = """
 for (const key of Object.keys(parent.localStorage)) {
-  if (key.endsWith(KEY)) parent.localStorage.setItem(key, parent.location.hash || "#");
+  if (key.endsWith(KEY)) parent.localStorage.setItem(key, parent.location.search || "?");
 }
-parent.addEventListener("hashchange", () => parent.location.reload());
 """
 _REPLACE = """
-parent.history.replaceState(null, "", parent.location.pathname + parent.location.search + "#" + FRAGMENT);
+parent.history.replaceState(null, "", parent.location.pathname + "?" + QUERY);
 """
 
 
@@ -32,13 +31,13 @@ class Address:
         self._now = client.gui.add_html("")
 
     def read(self) -> str:
-        """The part behind the #; "" where the page does not tell it."""
+        """The part behind the ?; "" where the page does not tell it."""
         until = time.monotonic() + _PATIENCE
         try:
             while time.monotonic() < until:
                 found = self._client.local_storage.get_item(self._key, timeout=_PATIENCE)
                 if found:
-                    return found.lstrip("#")
+                    return found.removeprefix("?")
                 time.sleep(0.05)
         except (RuntimeError, TimeoutError):  # the page has gone, or keeps nothing
             return ""
@@ -46,9 +45,9 @@ class Address:
             self._client.local_storage.remove_item(self._key)
         return ""
 
-    def write(self, fragment: str) -> None:
-        """Puts it behind the #, without a new page."""
-        self._now.content = _frame(_REPLACE.replace("FRAGMENT", json.dumps(fragment)))
+    def write(self, query: str) -> None:
+        """Puts it behind the ?, without a new page."""
+        self._now.content = _frame(_REPLACE.replace("QUERY", json.dumps(query)))
 
 
 def _frame(script: str) -> str:

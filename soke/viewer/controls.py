@@ -92,7 +92,7 @@ class Controls:
     def show_moment(self, second: float, text: str, playing: bool) -> None:
         self._place.value = min(second, self._place.max)
         state = "playing" if playing else "paused"
-        self._moment.content = f'<div style="{_INSET}font-size:0.85em" data-state="{state}"><b>{state}</b> · {text}</div>'
+        self._moment.content = f'<div style="{_INSET}font-size:0.85em" data-player="{state}"><b>{state}</b> · {text}</div>'
 
     def show_clock(self, clock: Clock) -> None:
         self._speed.value, self._loop.value = clock.speed, clock.loop

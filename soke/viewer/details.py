@@ -16,11 +16,10 @@ _SIGN_COLORS = ("#b3541e", "#1e6fb3", "#2f7d32", "#7b1fa2", "#00838f", "#9e6a03"
 
 def title(entry: Entry) -> str:
     """The text that is signed, and which clip it is."""
-    language = f" · {escape(entry.language)}" if entry.language else ""
+    where = " · ".join(escape(part) for part in dict.fromkeys((entry.corpus, entry.name, entry.language)) if part)
     return (
         f'<div style="font-size:1.05em;padding:2px 0"><b dir="auto">{escape(entry.text) or "(no text)"}</b></div>'
-        f'<div style="color:#666;font-size:0.8em;overflow-wrap:anywhere">{escape(entry.corpus)} · {escape(entry.name)}'
-        f"{language}</div>"
+        f'<div style="color:#666;font-size:0.8em;overflow-wrap:anywhere">{where}</div>'
     )
 
 
@@ -75,7 +74,8 @@ def how(explained: Explained, second: float | None = None) -> str:
         where = "is not found among the codes that were generated"
         if place.found:
             start, end = place.start * explained.seconds, place.end * explained.seconds
-            where = f"is found at {start:.2f}–{end:.2f} s, {place.agreement:.0%} of its codes"
+            agreeing, every = round(place.agreeing * len(explained.streams)), sign.codes.numel()
+            where = f"is found at {start:.2f}–{end:.2f} s, by {agreeing} of its {every} codes"
         lines.append(
             f'<div><span style="color:{color}">■</span> {escape(sign.described)} <b>{escape(where)}</b></div>'
         )

@@ -1,9 +1,13 @@
-"""Links: what a page shows, as the fragment of its address, and back."""
+"""Links: what a page shows, as the query of its address, and back.
+
+viser's page takes its query apart and puts it together again without escaping it. Here ~ therefore stands for the %
+of escaped characters: ~20 is a blank.
+"""
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 
 @dataclass(frozen=True)
@@ -31,19 +35,19 @@ class View:
     focus: str = ""
     style: str = ""
 
-    def fragment(self) -> str:
-        """As it stands behind the # of an address; only what differs from an empty page."""
+    def query(self) -> str:
+        """As it stands behind the ? of an address; only what differs from an empty page."""
         empty, values = View(), {}
         for field in fields(self):
             value = getattr(self, field.name)
             if value != getattr(empty, field.name):
                 values[field.name] = f"{value:.4f}" if field.name == "second" else value
-        return urlencode(values, doseq=True)
+        return urlencode(values, doseq=True, safe="", quote_via=quote).replace("~", "%7E").replace("%", "~")
 
     @classmethod
-    def of(cls, fragment: str) -> View:
-        """The inverse of `fragment`. What nobody could have written is left out: others may have written the link."""
-        found = parse_qs(fragment.lstrip("#"), errors="replace")
+    def of(cls, query: str) -> View:
+        """The inverse of `query`. What nobody could have written is left out: others may have written the link."""
+        found = parse_qs(query.removeprefix("?").replace("~", "%"), errors="replace")
         values: dict[str, object] = {
             field.name: found[field.name][-1] for field in fields(cls) if field.name in found
         }

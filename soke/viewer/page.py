@@ -290,4 +290,4 @@ class Page:
         self.controls.show_how("" if self.explained is None else details.how(self.explained, second))
         if not self.clock.playing and self.entry is not None:
             self.view = replace(self.view, second=second)
-            self.address.write(self.view.fragment())
+            self.address.write(self.view.query())
