@@ -53,16 +53,14 @@ class Page:
         style = asked.style if asked.style in STYLES else self.view.style
         self.view = replace(self.view, camera=camera, style=style)
         self.controls.show_view()
+        source = self.world.source(asked.source) or (self.world.sources[0] if self.world.sources else None)
+        if source is not None:
+            self.choose_source(source.name)
+        self.tell()
         if asked.source == TYPED and asked.text and self.world.signers:
             self.controls.typed(asked.text, asked.language, asked.signed_by)
             self.sign(asked.text, asked.language, asked.signed_by, asked)
-            return
-        source = self.world.source(asked.source) or (self.world.sources[0] if self.world.sources else None)
-        if source is None:
-            self.tell()
-            return
-        self.choose_source(source.name)
-        if asked.clip and self.source is source:
+        elif asked.clip and source is not None:
             try:
                 entry = source.find(asked.corpus, asked.clip)
             except UserError as error:
@@ -80,8 +78,6 @@ class Page:
         with self._lock:
             self.source = self.world.source(name)
             self.controls.show_source(self.source)
-            if self.entry is None:
-                self.tell()
 
     def open(self, entry: Entry, asked: View = View()) -> None:
         """A clip of the source, at its beginning or as a link says."""
