@@ -12,7 +12,7 @@ from soke.run.config import ROOT
 
 # Highest floor first. Rooms that share a floor know nothing of each other.
 FLOORS: list[tuple[str, ...]] = [
-    ("prepare", "soke.viewer.__main__", "soke.viewer.study.__main__"),
+    ("prepare", "soke.viewer.__main__"),
     ("soke.build",),
     ("soke.viewer",),
     ("soke.generator", "soke.regressor", "soke.recognition"),
