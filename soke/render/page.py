@@ -5,6 +5,7 @@ import base64
 import gzip
 import html
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from soke.storage import new_file, read_text
 
 TEMPLATE = Path(__file__).with_name("page.html")
 _HEADROOM = 0.22  # metres from the head's joint to above the head
-_MARGIN = 0.12  # metres beside what is farthest to the side
+_MARGIN = 0.12  # metres around the joints that are farthest up and to the side
 
 
 def write_page(path: Path, body: Posed, motions: Mapping[str, Motion | JointMotion], caption: str) -> Path:
@@ -40,12 +41,10 @@ def write_page(path: Path, body: Posed, motions: Mapping[str, Motion | JointMoti
         figure["x"] = apart * (number - (len(figures) - 1) / 2)
     content = {"caption": caption, "figures": figures}
     data = base64.b64encode(gzip.compress(packed.data, mtime=0)).decode("ascii")
-    text = read_text(TEMPLATE)
-    for name, value in (
-        ("title", html.escape(caption or "Signing")), ("content", json.dumps(content).replace("<", "\\u003c")),
-        ("data", data),
-    ):
-        text = text.replace(f"{{{{{name}}}}}", value, 1)
+    parts = {
+        "title": html.escape(caption or "Signing"), "content": json.dumps(content).replace("<", "\\u003c"), "data": data,
+    }
+    text = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read_text(TEMPLATE))
     with new_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
@@ -73,7 +72,8 @@ def _of_rig(rig: Rig) -> dict[str, Any]:
     turned, placed = rig.transforms()
     weights = byte_shares(rig.weights.numpy())
     head, pelvis = rig.joints.index("head"), rig.joints.index("pelvis")
-    top, side = float(placed[:, head, 1].max()) + _HEADROOM, float(placed[..., 0].abs().max()) + _MARGIN
+    top = max(float(placed[:, head, 1].max()) + _HEADROOM, float(placed[..., 1].max()) + _MARGIN)
+    side = float(placed[..., 0].abs().max()) + _MARGIN
     scales = [float(morph.directions.abs().max()) for morph in rig.morphs]
     figure = _figure(
         rig.vertices.numpy(), rig.faces.numpy(), rig.colors.numpy(), rig.influences.numpy(), weights,

@@ -40,7 +40,7 @@ def write_poster(
     import matplotlib
     from matplotlib.figure import Figure as Sheet
 
-    rows = _pictures(figures, frames, backend)
+    rows = pictures(figures, frames, backend)
     columns = max(map(len, rows))
     width = (WIDTH - (columns - 1) * _GAP) / columns
     height = max(picture.shape[0] / picture.shape[1] for row in rows for picture, _ in row if picture is not None) * width
@@ -65,7 +65,7 @@ def write_poster(
     return paths
 
 
-def _pictures(
+def pictures(
     figures: list[Figure], frames: Sequence[int], backend: str
 ) -> list[list[tuple[np.ndarray | None, str]]]:
     """A row for each figure: picture and what stands below it; None and "" for a frame that it does not have."""
@@ -74,21 +74,21 @@ def _pictures(
         raise UserError(f"there is no frame {absent[0]}: frames go from 0 to {longest - 1}")
     size = (_SIDE, _SIDE)
     sizes = [(_SCALE * across, _SCALE * down) for across, down in (size, close_up_size(figures[0], size, axis=0))]
-    pictures = Pictures(figures, *sizes, backend)
+    drawing = Pictures(figures, *sizes, backend)
     try:
         return [
             [
-                _cell(pictures, figure, int(frame)) if frame < len(figure) else (None, "")
+                _cell(drawing, figure, int(frame)) if frame < len(figure) else (None, "")
                 for frame in (frames or sheet_frames(len(figure), COLUMNS))
             ]
             for figure in figures
         ]
     finally:
-        pictures.close()
+        drawing.close()
 
 
-def _cell(pictures: Pictures, figure: Figure, frame: int) -> tuple[np.ndarray, str]:
-    drawn = [np.asarray(Image.fromarray(each).reduce(_SCALE)) for each in pictures.draw(figure, frame)]
+def _cell(drawing: Pictures, figure: Figure, frame: int) -> tuple[np.ndarray, str]:
+    drawn = [np.asarray(Image.fromarray(each).reduce(_SCALE)) for each in drawing.draw(figure, frame)]
     return arranged(drawn, axis=0), f"{frame / figure.fps:.2f} s ({frame})"
 
 
