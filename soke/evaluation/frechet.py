@@ -94,18 +94,25 @@ class FrechetScores:
         return Score(signature, {unit: value}, {}, len(names), False, hash_of_clips(names))
 
     def _notes(self, sums: Mapping[tuple[str, str], Moments], short: Counter[str], clips: int) -> list[str]:
-        """A sentence on each set of too few features, or of clips without a chunk."""
+        """A sentence on each kind of which there are too few features, and one on clips without a chunk."""
         notes = []
-        for (row, kind), moments in sums.items():
-            name = row or "the references"
-            if moments.count <= moments.size:
-                outcome = "so it is too large" if moments.count > 1 else "so there is none"
+        for kind in KINDS:
+            few = {row: moments for (row, of), moments in sums.items() if of == kind and moments.count <= moments.size}
+            if few:
+                size = next(iter(few.values())).size
+                outcome = "is too large, and of fewer than two there is none"
                 notes.append(
-                    f"Fréchet distance of {kind}: {name} has {moments.count} for {moments.size} numbers, which is too few "
-                    f"for their covariance, {outcome}: test more clips"
+                    f"Fréchet distance of {kind}: too few for a covariance of {size} numbers "
+                    f"({_listed({row: moments.count for row, moments in few.items()})}), so it {outcome}: test more clips"
                 )
-        return notes + [
-            f"Fréchet distance of latents: {count} of {clips} clips of {row or 'the references'} are shorter than a chunk of "
-            f"{self.encoder.chunk} frames at {self.encoder.fps:g} frames/s and are left out of it"
-            for row, count in short.items() if count
-        ]
+        left_out = {row: count for row, count in short.items() if count}
+        if left_out:
+            notes.append(
+                f"Fréchet distance of latents: of {clips} clips those are left out that are shorter than a chunk of "
+                f"{self.encoder.chunk} frames at {self.encoder.fps:g} frames/s ({_listed(left_out)})"
+            )
+        return notes
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{row or 'references'}: {count}" for row, count in counts.items())

@@ -31,10 +31,15 @@ def score_retrieval(
         for row, motions in {GROUND_TRUTH: references.motions, **rows}.items()
     }
     texts = _by_block(references, retriever.embed_texts, [clip.text for clip in references.clips], chosen, "embed texts")
+    sound = np.isfinite(np.stack([values.sum(axis=1) for values in (texts, *embedded.values())])).all(axis=0)
+    for n, i in enumerate(chosen):
+        if not sound[n]:
+            reason = f"clip {references.clips[i].name} has no embedding: what the retrieval model reads of it is no number"
+            evaluation.unscored[corpus, references.clips[i].name, "retrieval"] = reason
     everyone = world.gathered([
         (references.places[i], world.rank, references.clips[i].name, references.clips[i].text, texts[n],
          {row: of_row[n] for row, of_row in embedded.items()})
-        for n, i in enumerate(chosen)
+        for n, i in enumerate(chosen) if sound[n]
     ])
     everyone.sort(key=lambda entry: entry[0])
     if not everyone:
