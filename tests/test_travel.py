@@ -95,7 +95,10 @@ def test_only_who_has_logged_in_pushes(saved, hub, monkeypatch):  # noqa: F811
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_a_model_of_another_kind_or_of_a_later_version_is_named(saved, tmp_path, kind):
-    names = {"reader": "back-translation model", "recognizer": "sign recognizer"}
+    names = {
+        "reader": "back-translation model", "recognizer": "sign recognizer", "retriever": "retrieval model",
+        "motion_autoencoder": "motion auto-encoder",
+    }
     for other in set(MAKERS) - {kind}:
         with pytest.raises(UserError, match=f"{other} holds a model of another kind, {names.get(other, other)}, and no"):
             CLASSES[kind].from_pretrained(saved[other])

@@ -9,12 +9,15 @@ from typing import Any
 
 import torch
 
+from soke.embedding import MotionAutoencoder, TextMotionRetriever
 from soke.evaluation.protocols import Typed
 from soke.generator.producer import SignProducer
 from soke.recognition.recognizer import SignRecognizer
 from soke.regressor.regressor import PoseRegressor
 from soke.tokenizer.tokenizer import SignTokenizer
 from soke.translation.translator import BackTranslator
+from tests.embedding.helpers import BODY, autoencoder, moving, retriever
+from tests.embedding.helpers import samples as pairs
 from tests.generator.helpers import make_generator
 from tests.recognition.helpers import SIGNS
 from tests.recognition.test_model import classifier
@@ -32,10 +35,11 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "tokenizer": small_tokenizer, "generator": make_producer,
     "regressor": lambda: regressor(groups="per_language"), "reader": lambda: translator(samples()),
     "recognizer": lambda: SignRecognizer(classifier(), SIGNS, ("body", "rhand", "face"), {"tokenizer": "0123"}),
+    "retriever": lambda: retriever(pairs(6)), "motion_autoencoder": autoencoder,
 }
 CLASSES = {
     "tokenizer": SignTokenizer, "generator": SignProducer, "regressor": PoseRegressor, "reader": BackTranslator,
-    "recognizer": SignRecognizer,
+    "recognizer": SignRecognizer, "retriever": TextMotionRetriever, "motion_autoencoder": MotionAutoencoder,
 }
 
 
@@ -64,9 +68,18 @@ def _of_recognizer(model: SignRecognizer) -> list[Any]:
     return [json.dumps(model.provenance(), sort_keys=True), model(states, torch.tensor([5, 3]))]
 
 
+def _of_retriever(model: TextMotionRetriever) -> list[Any]:
+    items = pairs(6)
+    return [model.hash, model.embed_motions([i.motion for i in items]), model.embed_texts([i.clip.text for i in items])]
+
+
+def _of_autoencoder(model: MotionAutoencoder) -> list[Any]:
+    return [model.hash, torch.from_numpy(model.encode(model.chunks(BODY, moving(1, 33).motion)))]
+
+
 _OUTPUTS: dict[str, Callable[[Any], list[Any]]] = {
     "tokenizer": _of_tokenizer, "generator": _of_generator, "regressor": _of_regressor, "reader": _of_reader,
-    "recognizer": _of_recognizer,
+    "recognizer": _of_recognizer, "retriever": _of_retriever, "motion_autoencoder": _of_autoencoder,
 }
 
 

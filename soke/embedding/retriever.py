@@ -146,7 +146,9 @@ class TextMotionRetriever(Shared):
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes weights and configuration; the folder appears whole or not at all."""
-        write(folder, CONFIG_FILE, {**self._config(), "provenance": self.provenance, "hash": self.hash}, self.model.state_dict())
+        fps = dict.fromkeys(self.provenance["corpora"], self.fps)
+        config = {**self._config(), "fps": fps, "provenance": self.provenance, "hash": self.hash}
+        write(folder, CONFIG_FILE, config, self.model.state_dict())
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: torch.device | str = "cpu") -> TextMotionRetriever:
@@ -159,8 +161,8 @@ class TextMotionRetriever(Shared):
             settings, blank = EncoderSettings(**config["settings"]), torch.zeros(sum(layout.sizes.values()))
             model = RetrievalModel(blank, blank, len(texts), settings)
             model.load_state_dict(weights)
-            language = canonical(config["language"])
-            return cls(model.eval().to(device), layout, config["level"], texts, language, config["fps"], config["provenance"])
+            (fps,), language = set(config["fps"].values()), canonical(config["language"])
+            return cls(model.eval().to(device), layout, config["level"], texts, language, fps, config["provenance"])
 
         return read(folder, KIND, CONFIG_FILE, HOW_TO_TRAIN, build)
 

@@ -100,10 +100,9 @@ class FrechetScores:
             few = {row: moments for (row, of), moments in sums.items() if of == kind and moments.count <= moments.size}
             if few:
                 size = next(iter(few.values())).size
-                outcome = "is too large, and of fewer than two there is none"
                 notes.append(
                     f"Fréchet distance of {kind}: too few for a covariance of {size} numbers "
-                    f"({_listed({row: moments.count for row, moments in few.items()})}), so it {outcome}: test more clips"
+                    f"({_listed({row: moments.count for row, moments in few.items()})}), so it is too large (of fewer than two there is none): test more clips"
                 )
         left_out = {row: count for row, count in short.items() if count}
         if left_out:

@@ -69,7 +69,7 @@ def test_it_is_saved_and_loaded(trained, tmp_path: Path):
     assert torch.equal(loaded.embed_texts(texts(5)), model.embed_texts(texts(5)))
     config = json.loads((tmp_path / "model" / CONFIG_FILE).read_text())
     for change, message in (
-        ({"fps": 30.0}, "do not belong together"), ({"texts": []}, "cannot be read"),
+        ({"fps": {"tiny": 30.0}}, "do not belong together"), ({"texts": []}, "cannot be read"),
         ({"provenance": {"trained_on": "motion of generator 12ab"}}, "trained on motion of generator 12ab, but what scores"),
     ):
         (tmp_path / "model" / CONFIG_FILE).write_text(json.dumps({**config, **change}))

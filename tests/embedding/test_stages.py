@@ -1,0 +1,202 @@
+"""Both stages from the command line on a tiny corpus of joint positions, and what a generator's test makes of their models."""
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import test as test_entry
+import train
+from soke.body.joints import SKELETON_50
+from soke.body.motion import JointMotion
+from soke.build.embedding import autoencoder_module, retrieval_models, retrieval_module, with_embeddings
+from soke.build.stages import stage_of
+from soke.build.testing import evaluation_setting
+from soke.embedding import MotionAutoencoder, TextMotionRetriever
+from soke.errors import UserError
+from soke.run.config import Config, load_config
+from tests.data.skels_writing import write_skels_corpus, write_split
+
+FILES = {"retrieval": "configs/retrieval.yaml", "motion_autoencoder": "configs/motion_autoencoder.yaml"}
+MADE = "generated, oracle timing"  # row of the regressor
+SMALL = (
+    "RETRIEVAL.WIDTH=16", "RETRIEVAL.LAYERS=1", "RETRIEVAL.HEADS=2", "RETRIEVAL.FEEDFORWARD=16", "RETRIEVAL.DIMENSION=8",
+    "MOTION_AUTOENCODER.WIDTH=8", "MOTION_AUTOENCODER.DIMENSION=4", "MOTION_AUTOENCODER.CHUNK=10", "TRAIN.NUM_WORKERS=0",
+    "TRAIN.BATCH_SIZE=6", "TRAIN.END_EPOCH=20", "TRAIN.OPTIM.LR=1e-2", "EVAL.EVERY_EPOCHS=1", "ACCELERATOR=cpu", "DEVICE=1",
+    "LOGGER.TENSORBOARD=false", "DATASET.LEXICON=null", "METRIC.BACK_TRANSLATION=''", "DATASET.CACHE_FRAMES=10000",
+)
+
+
+def overrides(root: Path, *more: str) -> list[str]:
+    return [
+        *SMALL, "DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null", "DATASET.CORPORA.phoenix=null",
+        f"DATASET.CORPORA.skels={{ROOT: {root}/data, READER: soke.data.skels.SkelsCorpus}}",
+        f"FOLDER={root}/experiments", f"RESULTS={root}/results", *more,
+    ]
+
+
+def config_of(root: Path, stage: str, *more: str) -> Config:
+    """The shipped one, with parts of positions."""
+    file = root / f"{stage}.yaml"
+    file.write_text(f"BASE: [{FILES[stage]}, configs/parts/skeleton_50.yaml]\nNAME: {stage}\n")
+    return load_config(file, overrides=overrides(root, *more))
+
+
+@pytest.fixture(scope="module")
+def random_corpus(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("random")
+    (root / "data").mkdir()
+    for number, (split, count) in enumerate((("train", 6), ("val", 3), ("test", 3))):
+        generator = torch.Generator().manual_seed(number)
+        motions = [JointMotion(torch.randn(44, 50, 3, generator=generator), SKELETON_50, 25.0) for _ in range(count)]
+        write_split(root / "data", split, motions)
+    return root
+
+
+def built(root: Path, stage: str, *more: str):
+    """A stage's module, of one model."""
+    config = config_of(root, stage, *more)
+    (config,) = stage_of(config).models(config)
+    make = {"retrieval": retrieval_module, "motion_autoencoder": autoencoder_module}[stage]
+    return make(config, stage_of(config).data(config, config.run_folder))
+
+
+def test_models_are_built_of_the_training_clips(random_corpus):
+    retriever = built(random_corpus, "retrieval").retriever
+    assert retriever.provenance["corpora"] == ["skels"] and retriever.provenance["training_clips"] == 6
+    assert (retriever.language, retriever.level, retriever.fps) == ("DGS", "word", 25.0)
+    assert set("012345") <= set(retriever.texts.tokens)  # of its sentences
+    autoencoder = built(random_corpus, "motion_autoencoder").autoencoder
+    assert autoencoder.provenance["corpora"] == ["skels"] and autoencoder.seen.body == "skeleton-50"
+    moving = autoencoder.model.std > 0.5  # of normal numbers, relative to a root's: about 1.4; a root's own stay 0
+    assert int((~moving).sum()) == 9 and autoencoder.model.std[moving].mean() == pytest.approx(2**0.5, rel=0.05)
+    config = config_of(random_corpus, "retrieval")
+    assert [c.name for c in retrieval_models(config)] == ["retrieval/skels"]
+    with pytest.raises(UserError, match="TRAIN.BATCH_SIZE must be at least 2"):
+        config_of(random_corpus, "retrieval", "TRAIN.BATCH_SIZE=1")
+
+
+def test_models_that_do_not_fit_a_test_are_refused(random_corpus, tmp_path, caplog):
+    retriever = built(random_corpus, "retrieval").retriever
+    autoencoder = built(random_corpus, "motion_autoencoder").autoencoder
+    retriever.save_pretrained(tmp_path / "models" / "skels" / "retrieval")
+    autoencoder.save_pretrained(tmp_path / "autoencoder")
+
+    def tested(*more: str):
+        named = (f"METRIC.RETRIEVAL={tmp_path}/models", f"METRIC.FRECHET={tmp_path}/autoencoder")
+        config = config_of(random_corpus, "retrieval", *named, *more)
+        return with_embeddings(evaluation_setting(config), config)
+
+    setting = tested()
+    assert setting.retrievers["skels"].hash == retriever.hash and setting.frechet.hash == autoencoder.hash
+    assert not caplog.records
+    none = tested("METRIC.RETRIEVAL=", "METRIC.FRECHET=")
+    assert none.retrievers == {} and none.frechet is None
+    assert tested(f"METRIC.RETRIEVAL={tmp_path}").retrievers == {}
+    assert "no retrieval of skels: there is no model in" in caplog.text
+    with pytest.raises(UserError, match="no motion auto-encoder in .*configs/motion_autoencoder.yaml"):
+        tested(f"METRIC.FRECHET={tmp_path}/models")
+    with pytest.raises(UserError, match="joints that PARTS moves"):
+        tested("PARTS=[{name: body, joints: skeleton_body, rotation: position, quantizer: {kind: ema, codes: 8}}]",
+               "METRIC.RETRIEVAL=")
+    with pytest.raises(UserError, match="the retrieval model in .* reads .*, which PARTS leaves out"):
+        tested("PARTS=[{name: body, joints: skeleton_body, rotation: position, quantizer: {kind: ema, codes: 8}}]")
+    retriever.language = "ASL"
+    retriever.save_pretrained(tmp_path / "models" / "skels" / "retrieval")
+    with pytest.raises(UserError, match="reads ASL, but skels is DGS; train one on skels"):
+        tested()
+    retriever.language, retriever.provenance["corpora"] = "DGS", ["news"]
+    retriever.save_pretrained(tmp_path / "models" / "skels" / "retrieval")
+    tested()
+    assert "was trained on news, not on skels" in caplog.text
+
+
+def test_a_training_begins_from_a_trained_model(random_corpus, tmp_path, caplog):
+    first = built(random_corpus, "retrieval").retriever
+    first.save_pretrained(tmp_path / "skels" / "retrieval")
+    begun = built(random_corpus, "retrieval", f"TRAIN.INIT={tmp_path}").retriever
+    assert begun.provenance["begun_from"] == [first.hash] and begun.hash == first.hash  # of the same clips
+    encoder = built(random_corpus, "motion_autoencoder").autoencoder
+    encoder.save_pretrained(tmp_path / "autoencoder")
+    begun = built(random_corpus, "motion_autoencoder", f"TRAIN.INIT={tmp_path}/autoencoder").autoencoder
+    assert begun.hash == encoder.hash and begun.provenance["begun_from"] == [encoder.hash]
+    with pytest.raises(UserError, match="TRAIN.INIT: there is no model of skels in"):
+        built(random_corpus, "retrieval", f"TRAIN.INIT={tmp_path}/autoencoder")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, body) -> Path:
+    """Both trained, on the synthetic corpus of German Sign Language, and a regressor."""
+    root = tmp_path_factory.mktemp("embedding")
+    write_skels_corpus(root / "data", body)
+    for stage in FILES:
+        config_of(root, stage)
+        train.main(["--cfg", str(root / f"{stage}.yaml"), "--nodebug", *overrides(root)])
+    (root / "pt.yaml").write_text("BASE: [configs/progressive_transformer.yaml, configs/parts/skeleton_50.yaml]\nNAME: pt\n")
+    small = ("REGRESSOR.WIDTH=16", "REGRESSOR.LAYERS=1", "REGRESSOR.FEEDFORWARD=16", "TRAIN.END_EPOCH=1",
+             "EVAL.GENERATE_EVERY=0", "REGRESSOR.TIMING=oracle")
+    train.main(["--cfg", str(root / "pt.yaml"), "--nodebug", *overrides(root, *small)])
+    test_entry.main(["--cfg", str(root / "pt.yaml"), *overrides(
+        root, *small, f"METRIC.RETRIEVAL={root}/experiments/retrieval/retrieval", "METRIC.POOL=3",
+        f"METRIC.FRECHET={root}/experiments/motion_autoencoder/motion_autoencoder/motion_autoencoder",
+    )])
+    return root
+
+
+def cells(root: Path, name: str) -> dict[tuple[str, str, str], dict]:
+    table = json.loads((root / "results" / name / "table.json").read_text())
+    return {(cell["row"], cell["metric"], cell["part"]): cell for cell in table["cells"]}
+
+
+@pytest.mark.slow
+def test_a_generator_s_table_has_their_scores(shop):
+    found = cells(shop, "pt")
+    retriever = TextMotionRetriever.from_pretrained(shop / "experiments" / "retrieval" / "retrieval" / "skels" / "retrieval")
+    encoder = MotionAutoencoder.from_pretrained(
+        shop / "experiments" / "motion_autoencoder" / "motion_autoencoder" / "motion_autoencoder"
+    )
+    rows = {row for row, metric, _ in found if metric == "R@1"}
+    assert {"ground truth", MADE, f"{MADE}, shuffled", "mean pose"} <= rows
+    recall = found[MADE, "R@5", "motion→text"]["signature"]
+    assert recall["judge"] == retriever.hash and recall["candidates"] == 4
+    assert found[MADE, "R@1", "text→motion, 3"]["signature"]["candidates"] == 3
+    assert found["ground truth", "similarity", "to the signer's"]["values"]["cosine"] == pytest.approx(1.0)
+    latents = found["mean pose", "Fréchet distance", "latents"]
+    assert latents["signature"]["judge"] == encoder.hash and latents["signature"]["chunk"] == 10
+    assert found["mean pose", "Fréchet distance", "poses"]["values"]["unit²"] > 0
+    with (shop / "results" / "pt" / "clips.csv").open() as stream:
+        rows = [row for row in csv.DictReader(stream) if row["row"] == MADE]
+    assert len(rows) == 4 and all(-1 <= float(row["similarity to its sentence cosine"]) <= 1 for row in rows)
+
+
+@pytest.mark.slow
+def test_both_stages_are_tested(shop):
+    for stage in FILES:
+        test_entry.main(["--cfg", str(shop / f"{stage}.yaml"), *overrides(shop)])
+    found = cells(shop, "retrieval")
+    assert {row for row, _, _ in found} == {"ground truth", "ground truth, shuffled"}
+    assert found["ground truth", "R@5", "text→motion"]["values"]["percent"] == 100  # of four clips
+    found = cells(shop, "motion_autoencoder")
+    error = {row: found[row, "reconstruction error", "chunks"]["values"]["milliunit"] for row, m, _ in found if m[0] == "r"}
+    assert error["motion auto-encoder"] < error["mean of the training's poses"]
+    with pytest.raises(UserError, match=r"MOTION_AUTOENCODER.CHUNK: 10 -> 12"):
+        test_entry.main([
+            "--cfg", str(shop / "motion_autoencoder.yaml"), *overrides(shop, "MOTION_AUTOENCODER.CHUNK=12"),
+            f"--out_dir={shop}/other",
+        ])
+
+
+@pytest.mark.slow
+def test_a_run_that_was_broken_off_goes_on(shop, tmp_path):
+    """With one more epoch, from the last checkpoint of both."""
+    for stage in FILES:
+        shutil.copytree(shop / "experiments" / stage, tmp_path / "experiments" / stage)
+        more = [f"FOLDER={tmp_path}/experiments", "TRAIN.RESUME=auto", "TRAIN.END_EPOCH=21", "TRAIN.EXTEND=true"]
+        train.main(["--cfg", str(shop / f"{stage}.yaml"), "--nodebug", *overrides(shop, *more)])
+        (metrics,) = (tmp_path / "experiments" / stage).rglob("csv.1/metrics.csv") or [None]
+        with metrics.open() as stream:
+            assert {row["epoch"] for row in csv.DictReader(stream) if row["val/loss"]} == {"20"}
