@@ -84,7 +84,8 @@ class Still(Signer):
         super().__init__(Positions(CLIPS))
 
     def produce(self, clips: Sequence[Clip]) -> list[JointMotion]:
-        return [JointMotion(torch.ones(20, 50, 3), SKELETON_50, 24.0)] * len(clips)
+        pose = torch.randn(1, 50, 3, generator=torch.Generator().manual_seed(0))
+        return [JointMotion(pose.repeat(20, 1, 1), SKELETON_50, 24.0)] * len(clips)
 
 
 def autoencoder(body: Posed, layout: MotionLayout = POSITIONS, dimension: int = 3) -> MotionAutoencoder:
