@@ -13,6 +13,7 @@ from soke.viewer.cameras import CAMERAS
 from soke.viewer.choosing import PAGE, Entry, Query, page_of
 from soke.viewer.moving import STYLES
 from soke.viewer.playback import FASTEST, SLOWEST, Clock
+from soke.viewer.saving import CHOICES
 from soke.viewer.sources import Source
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 ALL, AS_LISTED = "all", "as listed"
 WORST, BEST = "worst first", "best first"
 _FASTER = 1.25  # factor of the keys that change the speed
+_SAVE_KEYS = "IVSAPGHBEY"  # with shift, in the order of what can be saved
 _INSET = "padding:0 10px;"
 _LABEL = 46  # characters of a clip's button
 
@@ -45,6 +47,10 @@ class Controls:
                 self._add_sentence()
         with tabs.add_tab("View"):
             self._add_view()
+        with tabs.add_tab("Save"):
+            for name, label in CHOICES.items():
+                button = self.gui.add_button(label, color="gray")
+                button.on_click(self._by_hand(functools.partial(page.save, name)))
         self.below = self.gui.add_panel()
         with self.below.add_tab("About the clip"):
             self._notices, self._title = self.gui.add_html(""), self.gui.add_html("")
@@ -301,6 +307,10 @@ class Controls:
              lambda: page.choose_style(STYLES[(STYLES.index(page.view.style) + 1) % len(STYLES)])),
             ("Close-up of the next figure", "F", None, page.next_focus),
             *((f"Camera: {name}", key, None, functools.partial(page.look, name)) for key, name in cameras.items()),
+        ]
+        keys += [
+            (f"Save: {CHOICES[name]}", key, "shift", functools.partial(page.save, name))
+            for name, key in zip(CHOICES, _SAVE_KEYS)
         ]
         if page.world.signers:
             keys.append(("Sign the sentence", "enter", "cmd/ctrl", self.sign))

@@ -119,12 +119,16 @@ def moving_of(posings: Mapping[str, Posing], style: str) -> tuple[dict[str, Movi
     return found, faults
 
 
-def _sticks(label: str, posing: Posing) -> MovingSticks:
+def stick_body(posing: Posing) -> Posed:
+    """The body whose bones are shown of a motion."""
     body, motion = posing.body, posing.motion
     if isinstance(motion, JointMotion) and not isinstance(body, Skeleton):
-        body = Skeleton(motion.joints)
-    elif isinstance(body, SkinnedBody):
-        body = BodySkeleton(body)
+        return Skeleton(motion.joints)
+    return BodySkeleton(body) if isinstance(body, SkinnedBody) else body
+
+
+def _sticks(label: str, posing: Posing) -> MovingSticks:
+    body, motion = stick_body(posing), posing.motion
     with _COMPUTING:
         (figure,) = figures_of(body, {label: motion})
         ends = body.sticks(motion)

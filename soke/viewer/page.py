@@ -10,7 +10,8 @@ from dataclasses import replace
 from soke.body.motion import JointMotion, Motion
 from soke.errors import UserError
 from soke.evaluation.protocols import Explained, Typed
-from soke.viewer import details
+from soke.render import exports
+from soke.viewer import details, saving
 from soke.viewer.address import Address
 from soke.viewer.cameras import CAMERAS
 from soke.viewer.choosing import Entry
@@ -25,6 +26,7 @@ from soke.viewer.world import World
 log = logging.getLogger(__name__)
 
 TYPED = "typed"
+_PATIENCE = 60.0  # seconds that a browser has to draw a picture
 _TICK = 1 / 60  # seconds between looks at the clock while it runs
 _TELL = 0.25  # seconds between two updates of controls while it runs: people read no faster
 
@@ -270,6 +272,27 @@ class Page:
             return ""
         frame = frame_at(second, self.leading.fps, self.leading.count) + 1
         return f"{second:.2f} of {self.clock.duration:.2f} s · frame {frame} of {self.leading.count}"
+
+    # What is kept of it.
+
+    def save(self, format: str) -> None:
+        """Sends a file of what is shown to the browser."""
+        with self._lock:
+            posings, entry = dict(self.posings), self.entry
+        name = "view" if entry is None else entry.text[:40] if entry.corpus == TYPED else f"{entry.corpus}_{entry.name}"
+        self.controls.busy(f"{saving.CHOICES[format]} is being made …")
+        try:
+            if format == saving.VIEW:
+                view = self.client.camera
+                pixels = self.client.get_render(view.image_height, view.image_width, "png", timeout=_PATIENCE)
+                found = f"{exports.file_name(name)}.png", saving.picture_of(pixels)
+            else:
+                caption = "" if entry is None else entry.text
+                found = saving.file_of(format, name, caption, posings, self.view.style, self.world.backend)
+            self.client.send_file_download(*found, save_immediately=True)
+            self.tell()
+        except (UserError, TimeoutError) as error:
+            self.controls.busy(f"{saving.CHOICES[format]}: {error}")
 
     # What is said about it.
 

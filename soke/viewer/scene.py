@@ -12,7 +12,8 @@ from soke.viewer.paint import painted
 from soke.viewer.playback import frame_at
 
 _GAP = 0.12  # metres between two figures' boxes, and room for their names
-_COVERED, _MOST_COVERED = 270, 0.5  # pixels of the picture's lower edge below the panel there, and share of it
+_COVERED = 270  # pixels of the picture's lower edge that the panel there hides,
+_NARROW, _SHEET = 600, 0.6  # and of a picture of fewer pixels' width the share that is below the sheet of all panels
 _BACKGROUND = (244, 244, 242)
 
 
@@ -49,7 +50,7 @@ class Scene:
             self.figures = list(figures)
             self._frames = [frame_at(second, figure.fps, figure.count) for figure in figures]
             if figures:
-                self._offsets = places([figure.seen.body.size + _GAP for figure in figures], self._aspect)
+                self._offsets = places([figure.seen.body.size + _GAP for figure in figures], self._aspect / (1 - self._covered))
             for number, (figure, frame, offset) in enumerate(zip(figures, self._frames, self._offsets)):
                 self._parts.append(self._drawn(number, figure, frame, offset, bool((self._offsets[:, 1] != 0).any())))
 
@@ -88,8 +89,7 @@ class Scene:
             return
         middles = [figure.seen.body.middle * [1.0, 1.0, 0.0] for figure in self.figures]
         seen = [f.seen.moved(offset - middle) for f, offset, middle in zip(self.figures, self._offsets, middles)]
-        covered = min(_COVERED / self._client.camera.image_height, _MOST_COVERED)
-        seen = [Seen(*(_above(box, covered) for box in (_with_label(each.body), each.head, each.hands))) for each in seen]
+        seen = [Seen(*(_above(box, self._covered) for box in (_with_label(each.body), each.head, each.hands))) for each in seen]
         chosen = CAMERAS[camera](seen, min(focus, len(seen) - 1), self._aspect)
         view = self._client.camera
         with self._client.atomic():
@@ -100,6 +100,12 @@ class Scene:
     @property
     def _aspect(self) -> float:
         return float(self._client.camera.aspect)
+
+    @property
+    def _covered(self) -> float:
+        """Share of the picture that panels hide, from below."""
+        camera = self._client.camera
+        return _SHEET if camera.image_width < _NARROW else min(_COVERED / camera.image_height, _SHEET)
 
 
 def _with_label(box: Box) -> Box:
