@@ -35,6 +35,7 @@ _MORE = {
     "right_eye": 56, "left_eye": 57, "right_ear": 58, "left_ear": 59, "left_big_toe": 60, "left_small_toe": 61,
     "left_heel": 62, "right_big_toe": 63, "right_small_toe": 64, "right_heel": 65,
 }
+_LEG = ("hip", "knee", "ankle", "foot")
 # The joints that a motion has to have.
 SKELETON_NEEDS = frozenset((*UPPER_BODY, *LEFT_HAND, *RIGHT_HAND))
 
@@ -49,14 +50,19 @@ def skeleton_50(body: SkinnedBody, motion: Motion) -> JointMotion:
 
     Raises ValueError for a motion that lacks joints of the head, the arms or the hands.
     """
+    _require_seen(motion)
+    return _joined(body, motion, SKELETON_50)
+
+
+def _require_seen(motion: Motion) -> None:
+    """Raises ValueError for a motion that lacks joints of the head, the arms or the hands."""
     if lacking := sorted(SKELETON_NEEDS & motion.lacking):
         raise ValueError(f"the motion lacks {lacking[0]}{' and others' * (len(lacking) > 1)}")
-    return _joined(body, motion, SKELETON_50)
 
 
 def named_joints(body: Posed, motion: Motion | JointMotion, source: str = "the motion") -> JointMotion:
     """What tools know of a motion, in the space of `skeleton_50`: its joints, SMPL-X's 55 by their names, and eyes, ears
-    and feet. Of a motion that lacks joints of SMPL-X the 50 alone, and positions as they are.
+    and feet, but for what a leg moves that nobody saw; of a motion of positions those, as they are.
 
     source: of the motion, for errors
 
@@ -70,9 +76,13 @@ def named_joints(body: Posed, motion: Motion | JointMotion, source: str = "the m
     body = body.body if isinstance(body, BodySkeleton) else body
     if isinstance(motion, JointMotion):
         return motion
-    if motion.lacking & frozenset(SMPLX_JOINTS):
-        return skeleton_50(body, motion)
-    return _joined(body, motion, tuple(dict.fromkeys((*SKELETON_50, *SMPLX_JOINTS, *_MORE))))
+    _require_seen(motion)
+    unseen = {
+        f"{side}_{point}" for side in ("left", "right") if motion.lacking & {f"{side}_{joint}" for joint in _LEG}
+        for point in (*_LEG[1:], "big_toe", "small_toe", "heel")
+    }
+    names = dict.fromkeys((*SKELETON_50, *SMPLX_JOINTS, *_MORE))
+    return _joined(body, motion, tuple(name for name in names if name not in unseen))
 
 
 def _joined(body: SkinnedBody, motion: Motion, names: tuple[str, ...]) -> JointMotion:

@@ -53,8 +53,8 @@ _WRITTEN = tuple(_COMPONENTS)[:3]
 
 
 def write_pose(path: Path, motion: JointMotion) -> None:
-    """The joints that a motion has of OpenPose's and, where it has all of them, SMPL-X's, of shoulders about 1 apart, x to
-    the signer's right, y down and z forward as `soke.body.skeletonise` gives them, as a signer whose neck is in the
+    """The joints that a motion has of OpenPose's and, where it has any but those, SMPL-X's, of shoulders about 1 apart, x
+    to the signer's right, y down and z forward as `soke.body.skeletonise` gives them, as a signer whose neck is in the
     middle of a picture of 1024 pixels.
 
     Raises UserError where pose-format is not installed; ValueError for a motion without any of these joints.
@@ -71,7 +71,7 @@ def write_pose(path: Path, motion: JointMotion) -> None:
         PoseHeaderComponent(name, c.points, c.limbs, c.colors, "XYZC")
         for name, c in ((name, of_openpose[name]) for name in _WRITTEN)
     ]
-    if set(SMPLX_JOINTS) <= set(motion.joints):
+    if set(SMPLX_JOINTS).difference(SKELETON_50) & set(motion.joints):
         bones = [tuple(map(SMPLX_JOINTS.index, bone)) for bone in Skeleton(SMPLX_JOINTS).bones]
         components.append(PoseHeaderComponent(_SMPLX, list(SMPLX_JOINTS), bones, [_GREY] * len(SMPLX_JOINTS), "XYZC"))
     names = [joint for component in components for joint in _names(component)]

@@ -1,6 +1,7 @@
 """One table of what motions can be written as, for `vis_mesh --format` and the viewer's buttons; see EXPORTS.md."""
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,13 @@ from soke.render.figure import Figure, figures_of
 from soke.render.gltf import write_glb
 from soke.render.page import write_page
 from soke.render.poster import write_poster
-from soke.render.sheet import contact_sheet
+from soke.render.sheet import contact_sheet, sheet_frames
 from soke.render.video import write_gif, write_video
 
+log = logging.getLogger(__name__)
+
 USUAL = ("mp4", "png")
+_MEASURED = 8  # frames in which a rig is compared with the surface
 _OF_RIGS = ("glb", "bvh")
 
 
@@ -54,12 +58,10 @@ class Shown:
         for label, motion in self.motions.items():
             if not len(motion):
                 raise UserError(f"the motion '{label}' has no frames, so there is nothing to write")
-            values = [getattr(motion, name, None) for name in ("rotations", "positions", "expression", "eyelids")]
-            finite = torch.stack([v.flatten(1).isfinite().all(dim=1) for v in values if v is not None]).all(dim=0)  # [T]
-            if not finite.all():
+            if broken := _not_finite(motion):
                 raise UserError(
-                    f"the motion '{label}' holds NaN or infinite numbers in frame {int((~finite).nonzero()[0])}, which "
-                    "no file can show: look at what made it"
+                    f"the motion '{label}' holds NaN or infinite numbers in {broken}, which no file can show: look at "
+                    "what made it"
                 )
 
     @cached_property
@@ -69,8 +71,24 @@ class Shown:
 
     @cached_property
     def rigs(self) -> dict[str, Rig]:
-        """Label -> rig, of a body that has a surface."""
+        """Label -> rig, where the body has a surface; the log says how far it is from that."""
+        if self.body.faces is None:
+            return {}
+        for label, motion in self.motions.items():
+            some = motion.frames(torch.from_numpy(sheet_frames(len(motion), _MEASURED)))
+            most, mean = (1000 * off for off in self.body.rig(some).deviation(self.body.surface(some)))
+            log.info("'%s' as a skinned figure: at most %.1f mm off its surface, %.2f mm on average", label, most, mean)
         return {label: self.body.rig(motion) for label, motion in self.motions.items()}
+
+
+def _not_finite(motion: Motion | JointMotion) -> str:
+    """Where a motion holds other numbers, "" where it does not."""
+    shapes = [shape for shape in (motion.betas, motion.head_shape) if shape is not None]
+    if not all(shape.isfinite().all() for shape in shapes):
+        return "its shape"
+    values = [getattr(motion, name, None) for name in ("rotations", "positions", "expression", "eyelids")]
+    finite = torch.stack([v.flatten(1).isfinite().all(dim=1) for v in values if v is not None]).all(dim=0)  # [T]
+    return "" if finite.all() else f"frame {int((~finite).nonzero()[0])}"
 
 
 def write(format: str, stem: Path, shown: Shown) -> list[Path]:
@@ -97,12 +115,21 @@ def file_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text).strip("._") or "clip"
 
 
+def _require_one_rate(format: str, shown: Shown) -> None:
+    rates = {label: motion.fps for label, motion in shown.motions.items()}
+    if len(set(rates.values())) > 1:
+        listed = ", ".join(f"'{label}' {fps:g}" for label, fps in rates.items())
+        raise UserError(f"{format} has one frame rate, these motions have {listed} frames/s: resample them, or choose html")
+
+
 def _mp4(stem: Path, shown: Shown) -> list[Path]:
+    _require_one_rate("mp4", shown)
     path = _with(stem, ".mp4")
     return [write_video(path, shown.figures, shown.caption, (shown.size, shown.size), shown.backend)]
 
 
 def _gif(stem: Path, shown: Shown) -> list[Path]:
+    _require_one_rate("gif", shown)
     return [write_gif(_with(stem, ".gif"), shown.figures, shown.caption, backend=shown.backend)]
 
 
@@ -119,7 +146,7 @@ def _glb(stem: Path, shown: Shown) -> list[Path]:
 
 
 def _html(stem: Path, shown: Shown) -> list[Path]:
-    return [write_page(_with(stem, ".html"), shown.body, shown.motions, shown.caption)]
+    return [write_page(_with(stem, ".html"), shown.body, shown.motions, shown.rigs, shown.caption)]
 
 
 def _bvh(stem: Path, shown: Shown) -> list[Path]:

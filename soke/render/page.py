@@ -26,15 +26,18 @@ _HEADROOM = 0.22  # metres from the head's joint to above the head
 _MARGIN = 0.12  # metres around the joints that are farthest up and to the side
 
 
-def write_page(path: Path, body: Posed, motions: Mapping[str, Motion | JointMotion], caption: str) -> Path:
-    """Label -> motion as figures side by side, rigs or sticks, with play, pause, speed, scrub and orbit.
+def write_page(
+    path: Path, body: Posed, motions: Mapping[str, Motion | JointMotion], rigs: Mapping[str, Rig], caption: str
+) -> Path:
+    """Label -> motion as figures side by side, with play, pause, speed, scrub and orbit: rigs of these labels, or sticks
+    of a body that has none.
 
     Numbers are rounded to what no one sees: positions to 1/32767 of the largest, directions of the face to 1/127 of
     theirs.
     """
     sticks, figures, packed = scaled_sticks(body, motions), [], _Packed()
     for label, motion in motions.items():
-        figure = _of_sticks(*sticks[label]) if label in sticks else _of_rig(body.rig(motion))
+        figure = _of_sticks(*sticks[label]) if label in sticks else _of_rig(rigs[label])
         figures.append({"label": label, "fps": motion.fps, "frames": len(motion)} | packed.added(figure))
     apart = 2 * max(side for *_, side in (figure["view"] for figure in figures))
     for number, figure in enumerate(figures):

@@ -74,7 +74,7 @@ def _is_first() -> bool:
 def run(main: Callable[[], None]) -> None:
     """Runs an entry point: what the user can mend ends in one sentence and exit status 2, without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    for chatty in ("pytorch_lightning", "lightning", "numba", "matplotlib", "jieba", "httpx", "fsspec", "absl"):
+    for chatty in ("pytorch_lightning", "lightning", "numba", "matplotlib", "jieba", "httpx", "fsspec", "absl", "fontTools"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         with keyed():

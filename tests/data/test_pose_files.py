@@ -76,8 +76,17 @@ def test_smplx_joints_stand_in_the_file_by_name_and_openpose_has_what_it_knows_o
     limbs = pose.header.components[3].limbs
     assert (SMPLX_JOINTS.index("left_wrist"), SMPLX_JOINTS.index("left_thumb1")) in [tuple(limb) for limb in limbs]
     assert read_pose(tmp_path / "a.pose")[0].joints == SKELETON_50
-    partly = replace(posed, lacking=frozenset({"left_hip"}))  # legs that nobody saw are not written
-    assert named_joints(body, partly).joints == SKELETON_50
+
+
+def test_a_leg_that_nobody_saw_has_no_confidence(body, tmp_path):
+    partly = replace(Motion.rest(2, 30.0), lacking=frozenset({"left_hip", "left_eye_smplhf", "spine1"}))
+    write_pose(tmp_path / "a.pose", named_joints(body, partly))
+    pose = read_raw(tmp_path / "a.pose")
+    names = [f"{c.name}.{point}" for c in pose.header.components for point in c.points]
+    assert [name for name, seen in zip(names, pose.body.confidence[0, 0]) if not seen] == [
+        *(f"pose_keypoints_2d.{point}" for point in ("LKnee", "LAnkle", "LBigToe", "LSmallToe", "LHeel")),
+        *(f"SMPLX.left_{joint}" for joint in ("knee", "ankle", "foot")),
+    ]
 
 
 def test_joints_that_are_lacking_have_no_confidence_and_are_read_as_lacking(tmp_path):

@@ -15,9 +15,10 @@ import torch
 
 from soke.body.joints import SKELETON_50, SMPLX_JOINTS
 from soke.body.motion import JointMotion, Motion
+from soke.body.posed import Posed
 from soke.body.skeleton import Skeleton
+from soke.render.exports import Shown, write
 from soke.render.figure import figures_of
-from soke.render.page import write_page
 
 
 def signing(frames: int = 20, fps: float = 20.0) -> Motion:
@@ -27,6 +28,10 @@ def signing(frames: int = 20, fps: float = 20.0) -> Motion:
     motion.rotations[:, SMPLX_JOINTS.index("left_shoulder"), 2] = time.cos()
     motion.expression[:, 0] = 3 * time.sin()
     return motion
+
+
+def written(path: Path, body: Posed, motions: dict, caption: str = "") -> Path:
+    return write("html", path, Shown(body, motions, caption))[0]
 
 
 def read(path: Path) -> tuple[dict, list[dict[str, np.ndarray]]]:
@@ -66,7 +71,7 @@ def posed(figure: dict, arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 def test_the_page_holds_the_surface_and_the_face(body, tmp_path):
     motion, caption = signing(4), "größer </script><b> & 今天 {{data}}"
-    path = write_page(tmp_path / "a.html", body, {"<i>": motion, "b": motion.frames(slice(0, 3))}, caption)
+    path = written(tmp_path / "a", body, {"<i>": motion, "b": motion.frames(slice(0, 3))}, caption)
     content, arrays = read(path)
     assert content["caption"] == caption and [f["label"] for f in content["figures"]] == ["<i>", "b"]
     assert [(f["frames"], f["fps"]) for f in content["figures"]] == [(4, 20.0), (3, 20.0)]
@@ -90,7 +95,7 @@ def test_the_page_holds_sticks_as_they_are_drawn(tmp_path):
     positions = torch.randn(3, 50, 3, generator=torch.Generator().manual_seed(0))
     positions[1, 2] = positions[1, 1] - torch.tensor([0.0, 0.7, 0.0])
     body, motion = Skeleton(SKELETON_50, up="-y"), JointMotion(positions, SKELETON_50, 25.0)
-    content, (arrays,) = read(write_page(tmp_path / "a.html", body, {"a": motion}, ""))
+    content, (arrays,) = read(written(tmp_path / "a", body, {"a": motion}))
     (drawn,) = figures_of(body, {"a": motion})
     vertices, expected = (each.reshape(3, -1, 18, 3) for each in (posed(content["figures"][0], arrays), drawn.vertices))
     assert np.abs(vertices[:, :, 16:] - expected[:, :, 16:]).max() < 1e-3  # the tips
@@ -102,7 +107,7 @@ def test_the_page_holds_sticks_as_they_are_drawn(tmp_path):
 
 
 def test_the_page_names_no_address_and_forbids_every_request(body, tmp_path):
-    text = write_page(tmp_path / "a.html", body, {"a": signing(2)}, "a").read_text(encoding="utf-8")
+    text = written(tmp_path / "a", body, {"a": signing(2)}).read_text(encoding="utf-8")
     text = re.sub(r'(id="data">)[^<]*', r"\1", text)
     assert "default-src 'none'" in text
     assert not re.findall(r"https?:|//[a-z]+\.|\bimport\b|fetch\(|XMLHttp|WebSocket|src=|url\(", text)
@@ -124,7 +129,7 @@ def browser():
 
 @pytest.mark.slow
 def test_a_browser_plays_it(browser, body, tmp_path):
-    path = write_page(tmp_path / "a.html", body, {"reference": signing(), "b": signing(10)}, "It rains <today>.")
+    path = written(tmp_path / "a", body, {"reference": signing(), "b": signing(10)}, "It rains <today>.")
     page = browser.new_page(viewport={"width": 800, "height": 600})
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text))
