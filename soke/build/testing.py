@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 from typing import Callable, Mapping, Sequence
 
 import torch
 
 from soke import __version__
-from soke.build.body import scored_body
+from soke.build.body import layout_of, scored_body
 from soke.build.data import corpora_of
 from soke.build.devices import device_of, start_processes
 from soke.build.stages import Stage, Task, stage_of
 from soke.data.clip import Corpus
+from soke.data.synthetic.known import known_corpus
 from soke.errors import UserError
+from soke.evaluation.oracle.features import ARMS_AND_HANDS
+from soke.evaluation.oracle.reader import Oracle
 from soke.evaluation.protocols import Coder, Reader
 from soke.evaluation.references import Setting
 from soke.evaluation.unfinished import Unfinished
@@ -21,6 +25,8 @@ from soke.run import folders
 from soke.run.config import Config, to_plain
 from soke.run.processes import World
 from soke.storage import folder_hash, program_hash
+
+log = logging.getLogger(__name__)
 
 
 def run(config: Config, task_name: str, out_dir: str | None, count_time: bool) -> None:
@@ -83,4 +89,20 @@ def evaluation_setting(
     return Setting(
         chosen, scored_body(config), config.dataset, config.metric, config.test, config.tokenizer.frames(1),
         readers(config, chosen), world, unfinished, coder,
+        oracles=oracles_of(config, chosen) if config.metric.oracle else {},
     )
+
+
+def oracles_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, Oracle]:
+    """Corpus -> what knows the signs of its clips, of the synthetic ones among them. Raises UserError for a layout that
+    does not see arms and hands."""
+    layout, found = layout_of(config), {}
+    if not layout.of_positions and (unseen := sorted(ARMS_AND_HANDS - layout.covers)):
+        raise UserError(f"METRIC.ORACLE=true reads arms and hands, and no part of PARTS sees {unseen[0]}: set it to false")
+    for corpus in corpora:
+        known = known_corpus(corpus.root) if hasattr(corpus, "root") else None
+        if known is None:
+            log.warning("no oracle of %s: it is none of the synthetic corpora, of which alone all signs are known", corpus.name)
+            continue
+        found[corpus.name] = Oracle(known, config.dataset.frames, {"jaw", "expression"} <= layout.covers)
+    return found

@@ -15,6 +15,7 @@ from soke.data.clip import Clip, Corpus, SkippedClip
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.data.settings import Dataset
 from soke.errors import UserError
+from soke.evaluation.oracle.reader import Oracle
 from soke.evaluation.protocols import ChunkEncoder, Coder, Producer, Reader, Retriever, Sentence
 from soke.evaluation.settings import Metric
 from soke.evaluation.unfinished import Unfinished
@@ -43,6 +44,7 @@ class Setting:
     readers:  corpus -> what reads the motions that are made for it
     coder:    whose codes of the motions are compared; None: nobody's
     retrievers: corpus -> what tells how well the motions that are made for it fit their sentences
+    oracles:  corpus -> what knows the signs of its clips, and reads those of motions
     frechet:  whose latents Fréchet distances are taken over; None: there are none
     unfinished: what this test has produced before it was broken off, and where it keeps what it produces; None: nowhere
     world:    the processes that test together, and which of them this is
@@ -60,6 +62,7 @@ class Setting:
     coder: Coder | None = None
     retrievers: Mapping[str, Retriever] = field(default_factory=dict)
     frechet: ChunkEncoder | None = None
+    oracles: Mapping[str, Oracle] = field(default_factory=dict)
 
     @property
     def split(self) -> str:

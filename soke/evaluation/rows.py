@@ -12,6 +12,7 @@ from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.clip import Corpus
 from soke.evaluation.coding import score_codes
+from soke.evaluation.oracle.scoring import score_signs
 from soke.evaluation.outcome import Evaluation
 from soke.evaluation.protocols import Producer
 from soke.evaluation.references import GROUND_TRUTH, References, Setting, read_references
@@ -27,6 +28,7 @@ SHUFFLED = "{}, shuffled"
 _OF_MOTIONS = (
     (("DTW-PA-JPE", "hand"), ("DTW-PA-JPE", "body"), ("BLEU-4", ""), ("length", "")), (("DTW-VPE", "face"),),
     (("PT-DTW", ""), ("DTW-MJE", "")),
+    (("sign error rate", ""),),
     (("similarity", "to its sentence"), ("R@1", "text→motion"), ("R@1", "motion→text"), ("Fréchet distance", "latents")),
 )
 _OF_TEXTS = ((("BLEU-4", ""), ("ROUGE-L", ""), ("WER", "")),)
@@ -65,23 +67,41 @@ def generation(
             lower[_comparable(least, producer).name] = references.produced_by(least)
             table.notes += _counted(least, corpus, setting.world)
         rows = {producer.name: produced, shuffled: of_other_clips(references, produced, setting.world), **upper, **lower}
-        scored = score_motions(references, rows, producer.conditions, setting, evaluation)
-        if setting.coder is not None:
-            score_codes(references, rows, scored, setting.coder, evaluation)
-        retriever = _of_language(corpus, setting.retrievers, "retrieval model")
-        if retriever is not None:
-            score_retrieval(references, rows, retriever, setting, evaluation, scored)
-        reader = _of_language(corpus, setting.readers, "reader")
-        if reader is not None:
-            read = {GROUND_TRUTH: references.motions, producer.name: produced, **upper, **lower}
-            texts = {
-                row: references.translated_by(f"reader {reader.hash}", reader.translate, motions, "read", setting.unfinished)
-                for row, motions in read.items()
-            }
-            texts[shuffled] = of_other_clips(references, texts[producer.name], setting.world)
-            score_texts(references, texts, reader.hash, setting, evaluation)
+        score_rows(references, rows, producer.conditions, setting, evaluation, {shuffled: producer.name})
         evaluation.keep(references.clips, produced)
     return evaluation
+
+
+def score_rows(
+    references: References, rows: Mapping[str, Sequence[Motion]], conditions: Mapping[str, str], setting: Setting,
+    evaluation: Evaluation, shuffled: Mapping[str, str] = {},
+) -> None:
+    """Adds every score of the rows' motions that the setting asks for to the table and to the clips, and of the
+    references what is read from them. Raises as `generation` does.
+
+    conditions: of the rows' producer
+    shuffled:   row whose motions are another's, shuffled between the clips -> that one: it is not read a second time
+    """
+    corpus = references.corpus
+    scored = score_motions(references, rows, conditions, setting, evaluation)
+    if setting.coder is not None:
+        score_codes(references, rows, scored, setting.coder, evaluation)
+    retriever = _of_language(corpus, setting.retrievers, "retrieval model")
+    if retriever is not None:
+        score_retrieval(references, rows, retriever, setting, evaluation, scored)
+    read = {GROUND_TRUTH: references.motions, **{row: of_row for row, of_row in rows.items() if row not in shuffled}}
+    oracle = _of_language(corpus, setting.oracles, "oracle")
+    if oracle is not None:
+        score_signs(references, {**read, **{row: rows[row] for row in shuffled}}, oracle, evaluation)
+    reader = _of_language(corpus, setting.readers, "reader")
+    if reader is not None:
+        texts = {
+            row: references.translated_by(f"reader {reader.hash}", reader.translate, motions, "read", setting.unfinished)
+            for row, motions in read.items()
+        }
+        for row, of in shuffled.items():
+            texts[row] = of_other_clips(references, texts[of], setting.world)
+        score_texts(references, texts, reader.hash, setting, evaluation)
 
 
 def translation(

@@ -21,6 +21,7 @@ class Metric(Settings):
     retrieval: str
     pool: int
     frechet: str
+    oracle: bool
 
     def problems(self) -> list[str]:
         return self.below(2, "pool")

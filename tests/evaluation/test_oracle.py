@@ -4,13 +4,15 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from soke.body.skeletonise import skeleton_50
-from soke.data.clip import SPLITS
+from soke.build.testing import oracles_of
+from soke.data.clip import SPLITS, Clip
 from soke.data.csl_daily import CSLDaily
 from soke.data.how2sign import How2Sign
 from soke.data.phoenix14t import Phoenix14T
@@ -25,7 +27,11 @@ from soke.errors import UserError
 from soke.evaluation.oracle.decoding import cheapest_signs
 from soke.evaluation.oracle.reader import Oracle, SignErrorRate
 from soke.evaluation.protocols import Reader
+from soke.evaluation.rows import generation
 from soke.metrics.text_scores import WER
+from soke.run.config import load_config
+from tests.data.writing import LAYOUT
+from tests.evaluation.helpers import Corpus, MeanPose, setting
 
 
 def named(split: str, number: int, take: int, signer: int) -> tuple[str, float]:
@@ -181,3 +187,45 @@ def test_the_cheapest_signs_are_found(seed):
     assert cost == pytest.approx(expected)
     assert [(f, *s) for f, s in zip(forms.tolist(), spans.tolist())] == signs
     assert all(a[1] < b[0] for a, b in pairwise(spans.tolist()))
+
+
+class Signed(Corpus):
+    """Some of the planned sentences."""
+
+    def __init__(self, known: KnownCorpus):
+        super().__init__(3)
+        self.planned = known.planned
+        self.takes = {take.name: take for take in known.planned.takes if take.split == "test"}
+
+    def clips(self, split):
+        return [Clip(n, "own", split, "ASL", t.sentence.text, Path("nowhere"), 24.0) for n, t in self.takes.items()]
+
+    def load(self, clip):
+        return self.planned.perform(self.takes[clip.name])
+
+
+def test_sign_errors_are_a_column_of_the_table(known, oracle, body):
+    """Of the signers none; of who signs two of three sentences, those that the third has."""
+    corpus, lost = Signed(known), next(t for t in known.planned.takes if t.split == "test")
+
+    class System(MeanPose):
+        name = "system"
+
+        def produce(self, sentences):
+            return [self.motion if s.name == lost.name else LAYOUT.covered(corpus.load(s)) for s in sentences]
+
+    evaluation = generation(System(LAYOUT), setting(body, [corpus], limits=(8, 400), oracles={"own": oracle}))
+    rates = {c.row: c.score for c in evaluation.table.cells if c.metric == ("sign error rate", "")}
+    signs = {take.name: len(take.sentence.words) for take in corpus.takes.values()}
+    assert rates["ground truth"].values["percent"] == 0 and not rates["ground truth"].higher_is_better
+    assert rates["system"].values["percent"] == pytest.approx(100 * signs[lost.name] / sum(signs.values()))
+    assert rates["system, shuffled"].values["percent"] > 60 and rates["system"].signature.judge == oracle.hash
+    of_clips = {c["clip"]: c["sign error rate percent"] for c in evaluation.clips if c["row"] == "system"}
+    assert of_clips == {name: 100.0 * (name == lost.name) for name in signs}
+
+
+def test_an_oracle_needs_arms_and_hands():
+    config = load_config("configs/demo/soke.yaml")
+    config = replace(config, parts=[part for part in config.parts if "hand" not in part.name])
+    with pytest.raises(UserError, match="METRIC.ORACLE=true reads arms and hands, and no part of PARTS sees left_index1"):
+        oracles_of(config, [])

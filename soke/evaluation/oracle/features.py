@@ -14,8 +14,10 @@ from soke.body.joints import (
 )
 from soke.body.motion import JointMotion, Motion
 
-_ARMS = joint_indices([f"{side}_{joint}" for side in ("right", "left") for joint in ("shoulder", "elbow", "wrist")])
-_FINGERS = joint_indices([*RIGHT_HAND, *LEFT_HAND])
+_ARM_JOINTS = [f"{side}_{joint}" for side in ("right", "left") for joint in ("shoulder", "elbow", "wrist")]
+_FINGER_JOINTS = [*RIGHT_HAND, *LEFT_HAND]
+ARMS_AND_HANDS = frozenset((*_ARM_JOINTS, *_FINGER_JOINTS))  # names of the joints whose rotations are seen
+_ARMS, _FINGERS = joint_indices(_ARM_JOINTS), joint_indices(_FINGER_JOINTS)
 _ARM_BONES = [
     (f"{side}_{start}", f"{side}_{end}")
     for side in ("right", "left") for start, end in (("shoulder", "elbow"), ("elbow", "wrist"))

@@ -56,10 +56,11 @@ class Oracle:
     are told apart by head, jaw and expression; in joint positions, which have none of them, they are one.
 
     frames: name of the format of the corpus's frames, soke or smplfx
+    faces:  whether the motions that are read have jaw and expression; signs that differ in them alone are one without
     """
 
-    def __init__(self, known: KnownCorpus, frames: str = "soke"):
-        self.known, self.frames = known, frames
+    def __init__(self, known: KnownCorpus, frames: str = "soke", faces: bool = True):
+        self.known, self.frames, self.faces = known, frames, faces
         self.language = known.planned.spoken.language
         self._same = dict(pair[::-1] for pair in known.planned.spoken.face_pairs)  # second -> first
 
@@ -67,7 +68,7 @@ class Oracle:
     def hash(self) -> str:
         """12 hex digits."""
         forms = self._of_rotations
-        text = f"{self.known.parameters}{self.language}{self.frames}{RATE}{BETWEEN}{BEGIN}{forms.words}"
+        text = f"{self.known.parameters}{self.language}{self.frames}{self.faces}{RATE}{BETWEEN}{BEGIN}{forms.words}"
         return hashlib.sha256(text.encode() + forms.moments.numpy().round(3).tobytes()).hexdigest()[:12]
 
     def signed(self, clip: str) -> list[str] | None:
@@ -83,13 +84,13 @@ class Oracle:
         return [self._read(motion) for motion in motions]
 
     def compared(self, motion: Motion | JointMotion, clip: str) -> tuple[list[str], list[str]]:
-        """The words of the signs that a motion shows, and of those that the clip's signer has made; of joint positions
-        with one word in the place of two whose signs differ in the face alone. Raises KeyError for a clip that is not
+        """The words of the signs that a motion shows, and of those that the clip's signer has made; without
+        faces with one word in the place of two whose signs differ in the face alone. Raises KeyError for a clip that is not
         known."""
         (found,), wanted = self.signs([motion]), self.signed(clip)
         if wanted is None:
             raise KeyError(clip)
-        if isinstance(motion, JointMotion):
+        if isinstance(motion, JointMotion) or not self.faces:
             found, wanted = ([self._same.get(word, word) for word in words] for words in (found, wanted))
         return found, wanted
 
@@ -104,7 +105,7 @@ class Oracle:
             found.append((*cheapest_signs(costs, forms.bounds, BETWEEN, BEGIN), seen))
         _, numbers, spans, seen = min(found, key=lambda reading: reading[0])
         words = [forms.words[number] for number in numbers]
-        if isinstance(seen, JointMotion):
+        if isinstance(seen, JointMotion) or not self.faces:
             return words
         return [self._by_face(word, seen.frames(slice(a, b + 1))) for word, (a, b) in zip(words, spans.tolist())]
 
