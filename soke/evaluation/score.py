@@ -5,7 +5,13 @@
 
 A clip is one file; its name is the path below the folder, without suffix. Where these are .pose files of pose-format,
 on both sides, the joints that all have of head, arms and hands are scored, in widths of each clip's shoulders (unit
-shoulders), in two dimensions where a file has no depth. Else they are .npz, .npy or .pkl files, and hold
+shoulders), in two dimensions where a file has no depth; and the keypoints of the hands as pose-evaluation has it.
+
+    python -m soke.evaluation.score --pred FILE.pt --ref FILE.pt
+
+scores files of the SLRTP 2025 challenge, whose clips are entries; --ref_text may be one, too.
+
+Else clips are .npz, .npy or .pkl files, and hold
 
   parameters   rotations [T,55,3], expression [T,E], betas [10], as TEST.SAVE_PREDICTIONS writes them;
                body_pose, left_hand_pose, right_hand_pose and, if there are any, jaw_pose, leye_pose, reye_pose,
@@ -35,6 +41,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from soke.data import slrtp
 from soke.data.frames import NUM_BETAS
 from soke.data.statistics import read_statistics
 from soke.errors import UserError
@@ -42,6 +49,7 @@ from soke.evaluation.keypoint_scores import score_hands
 from soke.evaluation.pose_scores import holds_poses, score_poses
 from soke.evaluation.predictions import DERIVED_HANDS, NORMALISED, TrackReader, clip_files, read_texts
 from soke.evaluation.scored import Scored, reason_of, undefined_note, unpaired
+from soke.evaluation.slrtp_scores import score_slrtp
 from soke.metrics.joint_sets import TRACK_JOINTS, Track
 from soke.metrics.motion_scores import MotionScores
 from soke.metrics.plausible import doubt_of_statistics
@@ -121,7 +129,7 @@ def score_texts(hyp: Path, ref: Path, level: Level | Literal["auto"] = "auto") -
 
     level: what a token is, see `soke.text.words.level_of`
     """
-    hypotheses, references = read_texts(hyp), read_texts(ref)
+    hypotheses, references = read_texts(hyp), slrtp.texts_of(ref) if ref.suffix == slrtp.SUFFIX else read_texts(ref)
     unscored = unpaired(hypotheses, references)
     metrics = TextScores(level_of(references.values(), level))
     for name in [name for name in references if name in hypotheses]:
@@ -257,7 +265,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _options(argv)
     results: dict[str, Scored] = {}
     if options.pred is not None:
-        if holds_poses(options.pred):
+        if options.pred.suffix == slrtp.SUFFIX:
+            results["motion"] = score_slrtp(options.pred, options.ref, options.dtw)
+        elif holds_poses(options.pred):
             results["motion"] = score_poses(options.pred, options.ref, options.dtw)
             results["hands"] = score_hands(options.pred, options.ref)
         else:
@@ -276,7 +286,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"no clip could be scored; the first, {reasons[0][0]}: {reasons[0][1]}")
 
     folder = options.ref or options.pred
-    corpus = options.ref_text.stem if folder is None else folder.resolve().name
+    corpus = options.ref_text.stem if folder is None else folder.resolve().name.removesuffix(slrtp.SUFFIX)
     table = ResultTable("Scores of given predictions")
     for scored in results.values():
         for score in scored.scores:

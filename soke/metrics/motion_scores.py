@@ -16,6 +16,7 @@ from soke.metrics.keypoint_dtw import DTWP, NDTWP, KeypointDTW
 from soke.metrics.position_scores import DTWMJE, PTDTW
 from soke.metrics.ratios import MotionRatio, MouthOpening, OfReferences, WristPath
 from soke.metrics.signature import Signature
+from soke.metrics.slrtp import slrtp_scores
 from soke.metrics.track_metric import (
     Pairs,
     TrackMetric,
@@ -242,6 +243,7 @@ class MotionScores(Scorecard):
         metrics: list[TrackMetric] = [*self._dtw]
         if whole is not None:
             metrics += [PTDTW(whole, unit=unit, **conditions), DTWMJE(whole, unit=unit, method=method, **conditions)]
+            metrics += slrtp_scores(whole, landmarks, unit, conditions)
         if "face" in self._parts:
             metrics.append(DTWVPE(vertices=face_vertices, region=face_region, **conditions))
         metrics.append(LengthRatio(**conditions))

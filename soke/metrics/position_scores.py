@@ -38,12 +38,14 @@ class DTWMJE(TrackMetric):
     long clips weigh more.
 
     method: of the DTW, "exact" or "fastdtw", which SLRTP takes; whole, unit and conditions as of PTDTW
+    name:   in tables
     """
 
     def __init__(
-        self, whole: JointSet, *, unit: str = METRES, method: str = "exact", **conditions: float | str | None
+        self, whole: JointSet, *, unit: str = METRES, method: str = "exact", name: str = "DTW-MJE",
+        **conditions: float | str | None,
     ) -> None:
-        signature = Signature("DTW-MJE", None, "none", whole.label, method, units=(unit,), **conditions)
+        signature = Signature(name, None, "none", whole.label, method, units=(unit,), **conditions)
         super().__init__([signature], 2, [WHOLE], {WHOLE: whole})
         self.method = method
 

@@ -116,9 +116,7 @@ class WristPath(Ratio):
         super().__init__([signature], 2, [part], joints)
 
     def _of_track(self, track: Track) -> np.ndarray:
-        points = as_array(track.points[self.parts[0]])[:, list(self._wrists)].astype(np.float64)
-        steps = np.linalg.norm(np.diff(points, axis=0), axis=-1)  # [T - 1, 2]
-        return np.array([_mean_above(steps, 2 * rounding_of(points)) * len(steps)])
+        return np.array([wrist_steps(track.points[self.parts[0]], self._wrists).sum(axis=0).mean()])
 
 
 class MouthOpening(Ratio):
@@ -141,6 +139,13 @@ class MouthOpening(Ratio):
         opening = np.linalg.norm(upper - lower, axis=-1)  # [T]
         least = rounding_of(upper)
         return np.array([_mean_above(opening, least), _mean_above(opening.std(keepdims=True), least)])
+
+
+def wrist_steps(points: Array, wrists: Sequence[int]) -> np.ndarray:
+    """[T - 1, W] how far each wrist goes between frames of points [T, N, 3], nothing where that is rounding alone."""
+    places = as_array(points)[:, list(wrists)].astype(np.float64)
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=-1)
+    return steps if _mean_above(steps, 2 * rounding_of(places)) else np.zeros_like(steps)
 
 
 def over(made: np.ndarray, given: np.ndarray) -> np.ndarray:
