@@ -68,7 +68,8 @@ class Seen(Protocol):
 
 class KeypointDTW(TrackMetric):
     """Mean over clips of the mean over the keypoints of both hands of `keypoint_dtw`. It is no mean cost: it grows with
-    the square root of a clip's length. Of tracks no point is ever lost, so that nothing is filled or trimmed.
+    the square root of a clip's length. Of tracks no point is ever lost, so that nothing is trimmed, and filled alone where
+    shoulders in one place make all points invalid.
 
     variant:    `NDTWP` or `DTWP`
     landmarks:  of the body, with shoulders
@@ -88,14 +89,6 @@ class KeypointDTW(TrackMetric):
             dict.fromkeys((*HANDS, landmarks["shoulders"][0])), joints,
         )
 
-    def check(self, name: str, pred: Track, ref: Track) -> None:
-        """As of `TrackMetric`: shoulders in one place."""
-        for role, track in (("prediction", pred), ("reference", ref)) if self.variant.normalised else ():
-            try:
-                self._hands(track)
-            except ValueError as error:
-                raise ValueError(f"clip {name} cannot be scored: of the {role}, {error}") from None
-
     def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
         preds, refs = ([self._hands(track) for track in side] for side in (pairs.preds, pairs.refs))
         return [np.array([distances.mean()]) for distances in keypoint_dtw_pairs(preds, refs)]
@@ -106,7 +99,10 @@ class KeypointDTW(TrackMetric):
         if not self.variant.normalised:
             return hands
         part, shoulders = self.landmarks["shoulders"]
-        return by_shoulders(hands, as_array(track.points[part])[:, list(shoulders)].astype(np.float64))
+        try:
+            return by_shoulders(hands, as_array(track.points[part])[:, list(shoulders)].astype(np.float64))
+        except ValueError:
+            return np.full_like(hands, self.variant.fill)
 
 
 class SeenDTW(ClipMetric):

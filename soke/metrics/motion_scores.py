@@ -288,13 +288,11 @@ class MotionScores(Scorecard):
         self.add_checked([names[i] for i in good], [preds[i] for i in good], [refs[i] for i in good])
 
     def faults(self, names: Sequence[str], preds: Sequence[Track], refs: Sequence[Track]) -> dict[str, str]:
-        """Clip to what `check_tracks` or a metric's `check` has to say of it, of those that cannot be scored."""
+        """Clip to what `check_tracks` has to say of it, of those that cannot be scored."""
         found = {}
         for name, pred, ref in zip(names, preds, refs, strict=True):
             try:
                 check_tracks(name, pred, ref, self._needed, self._counted)
-                for metric in self.metrics:
-                    metric.check(name, pred, ref)
             except ValueError as error:
                 found[name] = str(error)
         return found

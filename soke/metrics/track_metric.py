@@ -70,17 +70,13 @@ class TrackMetric(ClipMetric):
         """Scores clips together, on all cores of the CPU or on the tracks' GPU. Raises as `update`, before any."""
         for name, pred, ref in zip(names, preds, refs, strict=True):
             check_tracks(name, pred, ref, self.parts, self.joints)
-            self.check(name, pred, ref)
         if names:
             self.add_checked(names, Pairs(preds, refs, self.joints))
 
     def add_checked(self, names: Sequence[str], pairs: Pairs) -> None:
-        """Scores at least one clip, of which `check_tracks` and `check` have found nothing to say."""
+        """Scores at least one clip, of which `check_tracks` has found nothing to say."""
         for name, statistics in zip(names, self._measure(pairs), strict=True):
             self._add(name, statistics)
-
-    def check(self, name: str, pred: Track, ref: Track) -> None:
-        """Raises ValueError that names the clip for what, besides what `check_tracks` finds, keeps it from being scored."""
 
     def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
         """[size] of every pair."""

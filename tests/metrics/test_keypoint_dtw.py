@@ -114,10 +114,14 @@ def test_of_motions() -> None:
     assert metric.scores()[0].values["shoulders"] == pytest.approx(normal.mean(), rel=1e-5)
 
 
-def test_shoulders_in_one_place_are_a_fault_of_their_clip_alone() -> None:
-    good = JointMotion(torch.randn(6, 50, 3, generator=torch.Generator().manual_seed(0)), SKELETON_50, 25.0)
-    bad = JointMotion(torch.zeros(6, 50, 3), SKELETON_50, 25.0)
+def test_shoulders_in_one_place_make_all_points_invalid() -> None:
+    """As pose-evaluation has it, they are filled: each is (1, 1, 1), and the clip is scored by all metrics."""
+    ref = JointMotion(torch.randn(6, 50, 3, generator=torch.Generator().manual_seed(0)), SKELETON_50, 25.0)
+    still = JointMotion(torch.zeros(6, 50, 3), SKELETON_50, 25.0)
     scores = MotionScores.of(BODY)
-    scores.update(["a", "b"], [track_of(BODY, good)] * 2, [track_of(BODY, m) for m in (good, bad)])
-    assert list(scores.per_clip()) == ["a"]
-    assert scores.unscored["b"].startswith("clip b cannot be scored: of the reference, the shoulders were not seen")
+    scores.update(["a"], [track_of(BODY, still)], [track_of(BODY, ref)])
+    shoulders = [SKELETON_50.index(f"{side}_shoulder") for side in ("left", "right")]
+    own = by_shoulders(*(ref.positions[:, p].double().numpy() for p in (list(range(8, 50)), shoulders)))
+    expected = np.sqrt(((own - 1) ** 2).sum(axis=-1).sum(axis=0)).mean()
+    assert scores.per_clip()["a"]["nDTWp hand shoulders"] == pytest.approx(expected, rel=1e-6)
+    assert not scores.unscored
