@@ -3,11 +3,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import test as test_entry
 import train
@@ -18,7 +23,7 @@ from soke.build.stages import stage_of
 from soke.build.testing import evaluation_setting
 from soke.embedding import MotionAutoencoder, TextMotionRetriever
 from soke.errors import UserError
-from soke.run.config import Config, load_config
+from soke.run.config import ROOT, Config, load_config
 from tests.data.skels_writing import write_skels_corpus, write_split
 
 FILES = {"retrieval": "configs/retrieval.yaml", "motion_autoencoder": "configs/motion_autoencoder.yaml"}
@@ -200,3 +205,41 @@ def test_a_run_that_was_broken_off_goes_on(shop, tmp_path):
         (metrics,) = (tmp_path / "experiments" / stage).rglob("csv.1/metrics.csv") or [None]
         with metrics.open() as stream:
             assert {row["epoch"] for row in csv.DictReader(stream) if row["val/loss"]} == {"20"}
+
+
+def by_two_processes(command: str, *arguments: str) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", command, *arguments, "DEVICE=2"], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
+    )
+    try:
+        _, errors = running.communicate(timeout=300)
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)  # the other process, too
+    assert running.returncode == 0, errors.decode()[-4000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", FILES)
+def test_two_processes_train_and_test_as_one(shop, stage, tmp_path):
+    """With half of the clips in each one's batches, and no dropout; a test gives the very same numbers."""
+    exact = (
+        "RETRIEVAL.DROPOUT=0", "TRAIN.END_EPOCH=3", "TEST.BATCH_SIZE=1", "METRIC.POOL=3", f"RESULTS={tmp_path}/results",
+    )
+    file = ["--cfg", str(shop / f"{stage}.yaml")]
+    train.main([*file, "--nodebug", *overrides(shop, *exact, "NAME=one")])
+    by_two_processes("train", *file, "--nodebug", *overrides(shop, *exact, "NAME=two", "TRAIN.BATCH_SIZE=3"))
+    one, two = (
+        load_file(next((shop / "experiments" / stage / name).rglob("model.safetensors"))) for name in ("one", "two")
+    )
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=2e-3, rtol=1e-2, msg=lambda told, name=name: f"{name}: {told}")
+    by_two_processes("test", *file, *overrides(shop, *exact, "NAME=one"))
+    test_entry.main([*file, *overrides(shop, *exact, "NAME=one"), "--out_dir", str(tmp_path / "alone")])
+    alone = json.loads((tmp_path / "alone" / "table.json").read_text())["cells"]
+    together = json.loads((tmp_path / "results" / "one" / "table.json").read_text())["cells"]
+    assert {(c["row"], c["metric"], c["part"]): c["values"] for c in together} == {
+        (c["row"], c["metric"], c["part"]): c["values"] for c in alone
+    } and len(alone) >= 4
