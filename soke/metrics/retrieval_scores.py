@@ -84,7 +84,7 @@ class MedianRank(ClipMetric):
 
 
 def _part(direction: str, candidates: int, pool: bool) -> str:
-    return f"{direction}, {candidates}" if pool else direction
+    return f"{direction} of {candidates}" if pool else direction
 
 
 class Similarity(ClipMetric):

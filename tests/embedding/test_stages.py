@@ -168,7 +168,7 @@ def test_a_generator_s_table_has_their_scores(shop):
     assert {"ground truth", MADE, f"{MADE}, shuffled", "mean pose"} <= rows
     recall = found[MADE, "R@5", "motion→text"]["signature"]
     assert recall["judge"] == retriever.hash and recall["candidates"] == 4
-    assert found[MADE, "R@1", "text→motion, 3"]["signature"]["candidates"] == 3
+    assert found[MADE, "R@1", "text→motion of 3"]["signature"]["candidates"] == 3
     assert found["ground truth", "similarity", "to the signer's"]["values"]["cosine"] == pytest.approx(1.0)
     latents = found["mean pose", "Fréchet distance", "latents"]
     assert latents["signature"]["judge"] == encoder.hash and latents["signature"]["chunk"] == 10

@@ -89,9 +89,9 @@ def test_chance_finds_one_of_the_pool():
     scores.update(motions, texts, motions, [f"text {i}" for i in range(600)], range(600))
     found = {(s.signature.name, s.signature.part): s for s in scores.scores()}
     for direction in DIRECTIONS:
-        assert found["R@5", f"{direction}, 20"].values["percent"] == pytest.approx(25.0, abs=6)
-        assert found["median rank", f"{direction}, 20"].values["rank"] == pytest.approx(10.5, abs=2)
-        assert found["R@1", f"{direction}, 20"].signature.candidates == 20
+        assert found["R@5", f"{direction} of 20"].values["percent"] == pytest.approx(25.0, abs=6)
+        assert found["median rank", f"{direction} of 20"].values["rank"] == pytest.approx(10.5, abs=2)
+        assert found["R@1", f"{direction} of 20"].signature.candidates == 20
         assert found["R@10", direction].values["percent"] < 5 and found["R@10", direction].signature.candidates == 600
 
 
