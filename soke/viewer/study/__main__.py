@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         from soke.viewer.study.plan import Plan
 
         plan = read_settings(options.plan, Plan)
-        print(make(plan, {name: _source(name, system) for name, system in plan.systems.items()}, options.out))
+        print(make(plan, {name: _source(name, system, plan.clips) for name, system in plan.systems.items()}, options.out))
     elif options.command == "serve":
         from soke.viewer.study.serve import serve
 
@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(analyse(options.study, options.files, options.out or options.study / "analysis"))
 
 
-def _source(name: str, system: System) -> Source:
-    """A system's results, with body, corpora and layout of the configuration that they were made with."""
+def _source(name: str, system: System, corpora: Collection[str]) -> Source:
+    """A system's results, with body, layout and, of those named, corpora of the configuration that they were made with."""
     from soke.build.body import body_model, layout_of
-    from soke.build.data import corpora_of
+    from soke.build.data import corpus_of
     from soke.errors import UserError
     from soke.run.config import load_config, resolve
     from soke.viewer.study.sources import Source
@@ -49,8 +49,12 @@ def _source(name: str, system: System) -> Source:
     if not (folder / "config.yaml").is_file():
         raise UserError(f"SYSTEMS.{name}.RESULTS: {folder} holds no results of a test, it has no config.yaml")
     config = load_config(folder / "config.yaml")
-    corpora = {corpus.name: corpus for corpus in corpora_of(config)}
-    return Source(name, folder, system.row, config.test.split, body_model(config), layout_of(config), corpora)
+    known = config.dataset.corpora
+    absent = [corpus for corpus in corpora if corpus not in known]
+    if absent:
+        raise UserError(f"CLIPS.{absent[0]}: {name} was not tested on it, but on {', '.join(known)}")
+    read = {corpus: corpus_of(corpus, config.dataset) for corpus in corpora}
+    return Source(name, folder, system.row, config.test.split, body_model(config), layout_of(config), read)
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:

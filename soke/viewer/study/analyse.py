@@ -21,7 +21,7 @@ from soke.viewer.study.correlation import Correlation, correlation
 from soke.viewer.study.forms import COMPREHEND, PREFER, RATE
 from soke.viewer.study.key import ANSWERS, Key
 from soke.viewer.study.plan import CHECKED_RATING
-from soke.viewer.study.report import picture, text_of
+from soke.viewer.study.report import correlations_csv, picture, text_of
 
 CHECK_RATING_AT_MOST = 1  # of what another sentence means [A]
 TOO_LITTLE = "too little data"
@@ -30,7 +30,7 @@ Point = tuple[str, int]  # system, clip
 
 
 def analyse(study: Path, files: Sequence[Path], out: Path) -> str:
-    """Writes analysis.json, analysis.txt and analysis.png into `out`; returns the text.
+    """Writes analysis.json, analysis.txt, analysis.png and correlations.csv into `out`; returns the text.
 
     study: folder that `make` has written, with the answers that `serve` has taken, if any
     files: that participants have saved
@@ -49,8 +49,9 @@ def analyse(study: Path, files: Sequence[Path], out: Path) -> str:
     text = text_of(found)
     with new_file(out / "analysis.json") as path:
         path.write_text(json.dumps(found, ensure_ascii=False, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    with new_file(out / "analysis.txt") as path:
-        path.write_text(text, encoding="utf-8")
+    for name, content in (("analysis.txt", text), ("correlations.csv", correlations_csv(found))):
+        with new_file(out / name) as path:
+            path.write_text(content, encoding="utf-8", newline="")
     with new_file(out / "analysis.png") as path:
         picture(found, path)
     return text

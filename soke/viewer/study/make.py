@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 
@@ -140,23 +140,21 @@ def _shuffled(clips: Sequence[Clip]) -> list[int]:
 def _figures(sources: Mapping[str, Source], names: Sequence[str], clip: Clip, other: Clip) -> dict[str, Figure]:
     """Name -> what is drawn of it, without a label; other: the clip that is shown in place of this one."""
     truth, figures = next(iter(sources.values())), {}
+    of_body: dict[str, dict[str, Motion | JointMotion]] = {}  # label of a body -> name -> what it does
     for name in names:
         source = sources.get(name, truth)
-        if name in sources:
-            motion = source.motion(clip)
-        else:
-            motion = truth.truth(clip if name == GROUND_TRUTH else other)
-        (figures[name],) = _drawn(source, motion, clip)
+        motion = source.motion(clip) if name in sources else truth.truth(clip if name == GROUND_TRUTH else other)
+        of_body.setdefault(source.body.label, {})[name] = motion
+    bodies = {source.body.label: source.body for source in sources.values()}
+    try:
+        for label, motions in of_body.items():
+            drawn = figures_of(bodies[label], motions, close_ups=bodies[label].head is not None)
+            figures |= {figure.label: replace(figure, label="") for figure in drawn}
+    except ValueError as error:
+        raise UserError(f"{clip.corpus}/{clip.name} cannot be drawn: {error}") from error
     if len({len(figure.close_ups) for figure in figures.values()}) > 1:
         raise UserError(f"{', '.join(names)} have bodies of different kinds, mesh and sticks, which people would tell apart")
     return figures
-
-
-def _drawn(source: Source, motion: Motion | JointMotion, clip: Clip) -> list[Figure]:
-    try:
-        return figures_of(source.body, {"": motion}, close_ups=source.body.head is not None)
-    except ValueError as error:
-        raise UserError(f"{clip.corpus}/{clip.name}, signed by {source.name}, cannot be drawn: {error}") from error
 
 
 def _write_site(site: Path, plan: Plan, content: Mapping, forms: Sequence[Sequence[Entry]]) -> None:

@@ -1,7 +1,9 @@
 """An analysis as tables and as a picture."""
 from __future__ import annotations
 
+import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 _WIDTH = 132
-_CORRELATIONS_DRAWN = 14
+_CORRELATIONS_SHOWN = 12  # of a question
 _REFUSED_SHOWN = 10
 Found = Mapping[str, Any]
 
@@ -161,26 +163,48 @@ def _agreement(found: Found) -> Iterable[object]:
 
 
 def _correlations(found: Found) -> Iterable[object]:
-    rows = [
-        (
-            r["question"], r["metric"], _ranged(r["pearson"][0], r["pearson"][1:]),
-            _ranged(r["spearman"][0], r["spearman"][1:]), str(r["points"]), str(r["clips"]),
-        )
-        for r in found["correlations"] if r["pearson"]
-    ]
-    heads = ("judged ", "score ", "Pearson", "Spearman", "clips", "sentences")
-    yield from _table("What people say and the scores of clips.csv", heads, rows)
-    problems: dict[tuple[str, str], list[str]] = {}
+    by_question: dict[str, list[Found]] = {}
     for r in found["correlations"]:
-        if r["problem"]:
-            problems.setdefault((r["question"], r["problem"]), []).append(r["metric"])
-    for (question, problem), metrics in problems.items():
-        yield f"  {question}, {len(metrics)} scores ({metrics[0]}, …): {problem}"
+        by_question.setdefault(r["question"], []).append(r)
+    rows, notes = [], []
+    for question, of in by_question.items():
+        known = strongest(of)
+        rows += [
+            (
+                question, r["metric"], _ranged(r["pearson"][0], r["pearson"][1:]),
+                _ranged(r["spearman"][0], r["spearman"][1:]), str(r["points"]), str(r["clips"]),
+            )
+            for r in known[:_CORRELATIONS_SHOWN]
+        ]
+        problems = Counter(r["problem"] for r in of if r["problem"])
+        notes += [f"  {question}, {count} of {len(of)} scores: {problem}" for problem, count in problems.items()]
+        if len(known) > _CORRELATIONS_SHOWN:
+            notes.append(f"  {question}: the {_CORRELATIONS_SHOWN} strongest of {len(known)}, which are strong by chance, too")
+    heads = ("judged ", "score ", "Pearson", "Spearman", "clips", "sentences")
+    yield from _table("What people say and the scores of clips.csv; all of them are in correlations.csv", heads, rows)
+    yield from notes
     if rows:
         yield (
             "of the systems' clips, without anchors; errors and word error rates are better when lower, so that a good one "
             "correlates negatively; 95 % of resamples of the sentences; nothing is adjusted for how many scores there are"
         )
+
+
+def strongest(rows: Iterable[Found]) -> list[Found]:
+    """Correlations that are known, by the size of Spearman's."""
+    return sorted((r for r in rows if r["spearman"]), key=lambda r: -abs(r["spearman"][0]))
+
+
+def correlations_csv(found: Found) -> str:
+    """A line per judgement and score."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    ends = [f"{name}{end}" for name in ("Pearson", "Spearman") for end in ("", " low", " high")]
+    writer.writerow(["task", "judged", "score", *ends, "clips", "sentences", "problem"])
+    for r in found["correlations"]:
+        values = [*(r["pearson"] or [""] * 3), *(r["spearman"] or [""] * 3), r.get("points", ""), r.get("clips", "")]
+        writer.writerow([r["task"], r["question"], r["metric"], *values, r["problem"]])
+    return stream.getvalue()
 
 
 def picture(found: Found, path: Path) -> None:
@@ -250,7 +274,6 @@ def _understood(found: Found) -> Panel | None:
 def _monotone(found: Found) -> Panel | None:
     """The strongest of the first question's correlations."""
     known = [r for r in found["correlations"] if r["spearman"]]
-    first = [r for r in known if r["question"] == known[0]["question"]]
-    first = sorted(first, key=lambda r: -abs(r["spearman"][0]))[:_CORRELATIONS_DRAWN]
+    first = strongest(r for r in known if r["question"] == known[0]["question"])[:_CORRELATIONS_SHOWN]
     rows = [(f"{r['question']}: {r['metric']}", r["spearman"][0], r["spearman"][1:]) for r in first]
     return ("Spearman's correlation with scores, the strongest", rows, 0.0, (-1, 1)) if rows else None

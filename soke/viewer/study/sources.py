@@ -28,7 +28,7 @@ class Source:
     split:   of the corpora, which it was tested on
     body:    what its motions pose
     layout:  what it can move, which is what is shown of the signers
-    corpora: name -> corpus
+    corpora: name -> corpus, of those that the study shows
     """
 
     name: str
@@ -53,9 +53,7 @@ class Source:
         return read_motion(self.folder / PREDICTIONS / clip.corpus / f"{clip.name}.npz")
 
     def clips(self, corpus: str) -> list[Clip]:
-        """Of the split. Raises UserError for a corpus that the results' configuration does not have."""
-        if corpus not in self.corpora:
-            raise UserError(f"{self.folder} has no corpus {corpus} of CLIPS, but {', '.join(self.corpora)}")
+        """Of the split."""
         return self.corpora[corpus].clips(self.split)
 
     def truth(self, clip: Clip) -> Motion | JointMotion:

@@ -59,6 +59,13 @@ class Corpus:
         return motion
 
 
+class Configured(Corpus):
+    """As a configuration names it."""
+
+    def __init__(self, root: Path):
+        super().__init__()
+
+
 def results(folder: Path, corpus: Corpus, shift: float) -> None:
     """Predictions, and their scores in clips.csv: `error mm` is 10 times the clip's number, plus `shift`."""
     for clip in corpus.clips("test"):

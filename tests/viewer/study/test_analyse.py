@@ -1,6 +1,7 @@
 """An analysis finds what simulated raters were made to prefer, and says where it cannot tell."""
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from random import Random
@@ -193,6 +194,9 @@ def test_files_and_the_server_s_file_are_read_together_and_each_answer_counts_on
     assert found["participants"]["all"] == 13 and found["refused"] == [] and found["plan"] == key.hash
     assert text.startswith(f"text · plan {key.hash}\n13 participants, 13 have finished, 13 count;")
     assert (tmp_path / "analysis" / "analysis.txt").read_text(encoding="utf-8") == text
+    rows = list(csv.DictReader((tmp_path / "analysis" / "correlations.csv").open(encoding="utf-8")))
+    assert [row["judged"] for row in rows] == ["overall", "face", "grammar", "fidelity", "right"]
+    assert [float(row["Spearman"]) for row in rows] == [row["spearman"][0] for row in found["correlations"]]
     assert (tmp_path / "analysis" / "analysis.png").read_bytes().startswith(b"\x89PNG")
 
 

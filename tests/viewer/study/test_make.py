@@ -3,15 +3,19 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from soke.body.skeletonise import BodySkeleton
 from soke.errors import UserError
+from soke.run.config import load_config, to_yaml
 from soke.viewer.study import make as making
+from soke.viewer.study.__main__ import main
 from soke.viewer.study.key import KEY, Key
-from tests.viewer.study.making import SYSTEMS, Corpus, fake_video, plan_of, sources_of
+from soke.viewer.study.plan import System
+from tests.viewer.study.making import SYSTEMS, Corpus, fake_video, plan_of, results, sources_of
 
 PAGES = making.PAGES
 
@@ -118,7 +122,6 @@ def test_what_is_not_there_is_named(drawn, body, tmp_path):
         return str(caught.value)
 
     assert "CLIPS.own is 9, but there are 8 clips of different sentences" in error_of(sources, clips={"own": 9})
-    assert "has no corpus" in error_of(sources, clips={"other": 2}) or "holds no predictions" in error_of(sources, clips={"other": 2})
     assert "no other clip could be shown" in error_of(sources, clips={"own": 1})
     named = dict(sources) | {SYSTEMS[1]: replace(sources[SYSTEMS[1]], row="signed")}
     assert "has no row signed, but generated, generated, shuffled: state another SYSTEMS.kept in.ROW" in error_of(named)
@@ -128,6 +131,46 @@ def test_what_is_not_there_is_named(drawn, body, tmp_path):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "answers.jsonl").write_text("{}\n")
     assert "choose a new folder" in error_of(sources)
+
+
+def test_results_are_read_by_the_configuration_that_stands_beside_them(drawn, tmp_path, capsys):
+    reader = [
+        f"DATASET.CORPORA.own.ROOT={tmp_path}", "DATASET.CORPORA.own.READER=tests.viewer.study.making.Configured",
+        "ACCELERATOR=cpu",
+    ]
+    plan = plan_of(systems={name: System(str(tmp_path / name)) for name in SYSTEMS})
+    for number, name in enumerate(SYSTEMS):
+        results(tmp_path / name, Corpus(), 0.1 * number)
+        (tmp_path / name / "config.yaml").write_text(to_yaml(load_config("configs/deto.yaml", None, reader)), "utf-8")
+    written = {name.upper(): value for name, value in json.loads(json.dumps(asdict(plan))).items()}
+    written["SYSTEMS"] = {name: {"RESULTS": str(tmp_path / name)} for name in SYSTEMS}
+    written["RENDER"] = {"SIZE": 32, "BACKEND": "software"}
+    (tmp_path / "plan.yaml").write_text(json.dumps(written), encoding="utf-8")  # JSON is YAML
+    main(["make", "--plan", str(tmp_path / "plan.yaml"), "--out", str(tmp_path / "study")])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "study" / "site" / "index.html")
+    assert len(drawn) == 4 * 3 + 1 and Key.read(tmp_path / "study").plan["seed"] == plan.seed
+    written["CLIPS"] = {"others": 2}
+    (tmp_path / "other.yaml").write_text(json.dumps(written), encoding="utf-8")
+    with pytest.raises(UserError, match="CLIPS.others: left out was not tested on it, but on .*own"):
+        main(["make", "--plan", str(tmp_path / "other.yaml"), "--out", str(tmp_path / "another")])
+    with pytest.raises(UserError, match="there are no answers to the study"):
+        main(["analyse", str(tmp_path / "study")])
+    (tmp_path / SYSTEMS[1] / "config.yaml").unlink()
+    with pytest.raises(UserError, match="SYSTEMS.kept in.RESULTS: .* holds no results of a test, it has no config.yaml"):
+        main(["make", "--plan", str(tmp_path / "plan.yaml"), "--out", str(tmp_path / "another")])
+
+
+def test_stick_figures_have_close_ups_of_their_hands_and_are_not_mixed_with_meshes(drawn, body, tmp_path):
+    skeleton = BodySkeleton(body)
+    plan = plan_of(clips={"own": 2}, checks=1)
+    sources = sources_of(tmp_path, body, plan)
+    mixed = sources | {SYSTEMS[1]: replace(sources[SYSTEMS[1]], body=skeleton)}
+    with pytest.raises(UserError, match="bodies of different kinds"):
+        making.make(plan, mixed, tmp_path / "mixed")
+    drawn.clear()
+    sticks = {name: replace(source, body=skeleton) for name, source in sources.items()}
+    making.make(plan, sticks, tmp_path / "study")
+    assert len(drawn) == 2 * 3 + 1 and all(figures[0].whole and len(figures[0].close_ups) == 2 for _, figures, *_ in drawn)
 
 
 def test_every_word_of_the_pages_is_there_in_every_language():
