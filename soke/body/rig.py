@@ -14,6 +14,7 @@ INFLUENCES = 4  # joints that move a vertex, which is what formats and engines t
 STILL = 5e-5  # metres: what moves no vertex farther than that in a clip is left out
 _FRAMES_AT_ONCE = 64
 _POSES = 16  # of a clip, in which joints are compared
+_CANDIDATES = 8  # joints of a vertex that are compared, the strongest
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,9 @@ def _kept(weights: Tensor, rest: Tensor, moves: Tensor) -> Tensor:
     moves: [T, 55, 3, 4], see `_moves`
     """
     counts = (weights > 0).sum(dim=1)
-    many, most = (counts > INFLUENCES).nonzero().squeeze(1), int(counts.max())
+    many, most = (counts > INFLUENCES).nonzero().squeeze(1), min(int(counts.max()), _CANDIDATES)
     values, joints = weights[many].topk(most, dim=1)  # [N, most]; zeros, of vertices with fewer, matter least
+    values = values / values.sum(dim=1, keepdim=True)
     of_joint = moves[:: max(1, len(moves) // _POSES), joints]  # [T, N, most, 3, 4]
     taken = (of_joint[..., :3] @ rest[many, None, :, None]).squeeze(-1) + of_joint[..., 3]
     apart = (taken[:, :, :, None] - taken[:, :, None]).square().sum(-1).sum(0).sqrt()  # [N, most, most]

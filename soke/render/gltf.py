@@ -57,9 +57,8 @@ class _Scene:
             "scene": 0, "scenes": [{"name": "signing", "nodes": self._roots}], "nodes": self._nodes,
             "skins": self._skins, "meshes": self._meshes, "materials": [material],
             "accessors": self._accessors, "bufferViews": self._views, "buffers": [{"byteLength": len(self._data)}],
+            "animations": [{"name": "signing", "channels": self._channels, "samplers": self._samplers}],
         }
-        if self._channels:
-            content["animations"] = [{"name": "signing", "channels": self._channels, "samplers": self._samplers}]
         text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         text += b" " * (-len(text) % 4)
         chunks = [struct.pack("<II", len(text), _JSON) + text, struct.pack("<II", len(self._data), _BIN) + self._data]
@@ -84,7 +83,7 @@ class _Scene:
         self._meshes.append(self._mesh(label, rig))
         times = self._accessor(np.arange(len(rig), dtype=np.float32) / np.float32(rig.fps), bounds=True)
         for joint, node in enumerate(joints):
-            if (rotations[:, joint] != rotations[0, joint]).any():
+            if joint == 0 or (rotations[:, joint] != rotations[0, joint]).any():  # the root's keeps the duration
                 self._animate(times, node, "rotation", _rounded(rotations[:, joint], np.int16))
             if (translations[:, joint] != translations[0, joint]).any():
                 self._animate(times, node, "translation", translations[:, joint])

@@ -4,9 +4,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from soke.body.posed import Posed
 from soke.body.skeleton import Skeleton
 from soke.render.exports import Shown, write
 from soke.render.figure import figures_of
+from tests.viewer.browser import chromium
 
 
 def signing(frames: int = 20, fps: float = 20.0) -> Motion:
@@ -116,15 +115,8 @@ def test_the_page_names_no_address_and_forbids_every_request(body, tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium")
-    with pytest.importorskip("playwright.sync_api").sync_playwright() as playwright:
-        flags = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-        sandbox = ["--no-sandbox"] if os.name == "posix" and os.getuid() == 0 else []
-        running = playwright.chromium.launch(executable_path=chromium, args=[*flags, *sandbox])
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.mark.slow
