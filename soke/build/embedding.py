@@ -15,7 +15,7 @@ from soke.build import agreement, devices
 from soke.build.body import layout_of, scored_body
 from soke.build.data import corpora_of, statistics_of
 from soke.build.readers import with_sentences
-from soke.build.starting import check_form, init_folder, kept_statistics, require_layout, tell
+from soke.build.starting import check_form, init_folder, init_of_corpus, kept_statistics, require_layout, tell
 from soke.build.tokenizer import export_folder_of
 from soke.data.clip import Corpus
 from soke.data.fingerprints import annotation_hashes, other_data
@@ -51,7 +51,7 @@ def retrieval_module(config: Config, data: SignDataModule) -> RetrievalModule:
 
     r, parts, (corpus,) = config.retrieval, layout_of(config), data.corpora
     clips = data.dataset("train", "motion").clips
-    statistics, folder, trained = statistics_of(config, parts, data.corpora), _init_of(config, corpus), None
+    statistics, folder, trained = statistics_of(config, parts, data.corpora), init_of_corpus(config, corpus, CONFIG_FILE), None
     if folder is not None:
         trained = TextMotionRetriever.from_pretrained(folder)
         check_form(config, trained.form, folder)
@@ -66,21 +66,6 @@ def retrieval_module(config: Config, data: SignDataModule) -> RetrievalModule:
         more = [f"it reads {trained.language}, {corpus.name} is {corpus.language}: words that both have are taken"] * other
         tell(retriever.take(trained), folder, retriever.model, *more)
     return RetrievalModule(retriever, config.train.optim)
-
-
-def _init_of(config: Config, corpus: Corpus) -> Path | None:
-    """Folder of the model that a corpus's begins from: the corpus's own of a folder of all, or the one that TRAIN.INIT is.
-    Raises UserError where there is none."""
-    folder = init_folder(config)
-    if folder is None or (folder / CONFIG_FILE).is_file():
-        return folder
-    own = _folder_of(folder, corpus.name)
-    if not (own / CONFIG_FILE).is_file():
-        raise UserError(
-            f"TRAIN.INIT: there is no model of {corpus.name} in {own}, nor is {folder} one itself: name the folder of one, "
-            "from which every corpus's begins, or of all"
-        )
-    return own
 
 
 def retrieval_exports(config: Config) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from soke.body.layout import MotionLayout
+from soke.data.clip import Corpus
 from soke.data.statistics import Statistics
 from soke.errors import UserError
 from soke.run.config import Config, model_folder
@@ -22,6 +23,24 @@ _FAR = 5  # standard deviations
 def init_folder(config: Config) -> Path | None:
     """Folder of the trained model that the training begins from; None where it begins from none."""
     return model_folder(config.train.init) if config.train.init else None
+
+
+def init_of_corpus(config: Config, corpus: Corpus, file: str) -> Path | None:
+    """Folder of the model that a corpus's begins from: the corpus's own of a folder of all, or the one that TRAIN.INIT is.
+    Raises UserError where there is none.
+
+    file: which such a model's folder has
+    """
+    folder = init_folder(config)
+    if folder is None or (folder / file).is_file():
+        return folder
+    own = folder / corpus.name / config.train.stage
+    if not (own / file).is_file():
+        raise UserError(
+            f"TRAIN.INIT: there is no model of {corpus.name} in {own}, nor is {folder} one itself: name the folder of one, "
+            "from which every corpus's begins, or of all"
+        )
+    return own
 
 
 def tell(begun: Begun, folder: Path, model: nn.Module, *more: str) -> None:

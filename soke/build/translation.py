@@ -12,10 +12,9 @@ from soke.build import agreement, devices
 from soke.build.body import layout_of
 from soke.build.data import corpora_of, statistics_of
 from soke.build.readers import with_sentences
-from soke.build.starting import check_form, init_folder, kept_statistics, require_layout, tell
+from soke.build.starting import check_form, init_of_corpus, kept_statistics, require_layout, tell
 from soke.data.clip import Corpus, locale_of
 from soke.data.fingerprints import annotation_hashes
-from soke.errors import UserError
 from soke.run.config import Config, model_folder
 from soke.run.processes import World
 from soke.text.words import level_of
@@ -50,7 +49,7 @@ def training_module(config: Config, data: SignDataModule) -> TranslationModule:
     t, parts = config.translation, layout_of(config)
     (corpus,) = data.corpora
     clips = data.dataset("train", "motion").clips
-    statistics, folder, trained = statistics_of(config, parts, data.corpora), _init_of(config, corpus), None
+    statistics, folder, trained = statistics_of(config, parts, data.corpora), init_of_corpus(config, corpus, CONFIG_FILE), None
     if folder is not None:
         trained = BackTranslator.from_pretrained(folder)
         check_form(config, trained.form, folder)
@@ -67,21 +66,6 @@ def training_module(config: Config, data: SignDataModule) -> TranslationModule:
         tell(translator.take(trained), folder, translator.model, *more)
     validation, train = data.dataset("val", "motion"), config.train
     return TranslationModule(translator, validation, t, train.optim, train.label_smoothing)
-
-
-def _init_of(config: Config, corpus: Corpus) -> Path | None:
-    """Folder of the model that a corpus's begins from: the corpus's own of a folder of all, or the one that TRAIN.INIT is.
-    Raises UserError where there is none."""
-    folder = init_folder(config)
-    if folder is None or (folder / CONFIG_FILE).is_file():
-        return folder
-    own = folder_of_corpus(folder, corpus.name)
-    if not (own / CONFIG_FILE).is_file():
-        raise UserError(
-            f"TRAIN.INIT: there is no model of {corpus.name} in {own}, nor is {folder} one itself: name the folder of one, "
-            "from which every corpus's begins, or of all"
-        )
-    return own
 
 
 def back_translator(config: Config, folder: Path, corpus: Corpus, device: str | None = None) -> BackTranslator:

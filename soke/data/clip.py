@@ -116,6 +116,20 @@ class Corpus(Protocol):
         ...
 
 
+def one_language(clips: Sequence[Clip], kind: str) -> str:
+    """The sign language of training clips. Raises UserError for no clips, and for clips of several sign languages.
+
+    kind: of the model that is trained
+    """
+    languages = sorted({clip.language for clip in clips})
+    if len(languages) != 1:
+        raise UserError(
+            f"a {kind} reads one sign language, but these clips are of {', '.join(languages)}: keep the corpora of one"
+            if clips else "there are no training clips: check the corpora"
+        )
+    return languages[0]
+
+
 def require_signers(motions: Iterable[tuple[Clip, Motion | JointMotion]], kind: str) -> None:
     """Raises UserError for motion that a model has made, on which what scores motion is not trained.
 

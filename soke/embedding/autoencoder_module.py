@@ -64,7 +64,7 @@ class MotionAutoencoderModule(pl.LightningModule):
         return loss * share
 
     def on_train_epoch_end(self) -> None:
-        self.means["train"].log(self)
+        self._log("train")
 
     @in_float32
     def validation_step(self, batch: MotionBatch, batch_index: int) -> None:
@@ -73,7 +73,17 @@ class MotionAutoencoderModule(pl.LightningModule):
             self._loss(chunks, "val")
 
     def on_validation_epoch_end(self) -> None:
-        self.means["val"].log(self)
+        self._log("val")
+
+    def _log(self, stage: str) -> None:
+        """Raises UserError where there was no chunk."""
+        seen = self.autoencoder.settings
+        try:
+            self.means[stage].log(self)
+        except UserError as error:
+            raise UserError(
+                f"{error}; or none is as long as a chunk, {seen.chunk} frames at {seen.fps:g} frames/s: lower `chunk`"
+            ) from None
 
     def size_of(self, batch: MotionBatch) -> Tensor:
         """Chunks."""

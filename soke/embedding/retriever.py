@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from soke import __version__
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
-from soke.data.clip import Clip
+from soke.data.clip import Clip, one_language
 from soke.data.statistics import Statistics
 from soke.embedding.files import OF_SIGNERS, read, write
 from soke.embedding.model import RetrievalModel
@@ -66,24 +66,19 @@ class TextMotionRetriever(Shared):
         """
         if statistics.layout != layout.hash:
             raise ValueError(f"the statistics are of the layout {statistics.layout}, not of {layout.hash}")
-        languages = sorted({clip.language for clip in clips})
-        if len(languages) != 1:
-            raise UserError(
-                f"a retrieval model is of one sign language, but these clips are of {', '.join(languages)}: keep the "
-                "corpora of one" if clips else "there are no training clips: check the corpora"
-            )
+        language = one_language(clips, KIND)
         texts = TextVocabulary.of(text_tokens(clip.text, level) for clip in clips)
-        if trained is not None and (trained.language, trained.level) == (languages[0], level):
+        if trained is not None and (trained.language, trained.level) == (language, level):
             texts = trained.texts.with_new(texts.tokens)
         mean, std = (torch.cat([values[part] for part in layout.names]) for values in (statistics.mean, statistics.std))
         model = RetrievalModel(mean, std, len(texts), settings, settings.temperature)
         provenance = {
-            "trained_on": OF_SIGNERS, "corpora": sorted({clip.corpus for clip in clips}), "language": languages[0],
+            "trained_on": OF_SIGNERS, "corpora": sorted({clip.corpus for clip in clips}), "language": language,
             "training_clips": len(clips), "annotations": dict(annotations), "layout_hash": layout.hash,
             "statistics_hash": statistics.hash, "form_of_frames": statistics.form, "code_version": __version__,
             **({} if trained is None else {"begun_from": trained.lineage}),
         }
-        return cls(model, layout, level, texts, languages[0], fps, provenance)
+        return cls(model, layout, level, texts, language, fps, provenance)
 
     @property
     def device(self) -> torch.device:

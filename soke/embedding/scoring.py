@@ -11,6 +11,7 @@ from tqdm import tqdm
 from soke.body.layout import MotionLayout
 from soke.embedding.autoencoder import MotionAutoencoder
 from soke.embedding.retriever import TextMotionRetriever
+from soke.errors import UserError
 from soke.evaluation.frechet import FrechetScores
 from soke.evaluation.outcome import Evaluation
 from soke.evaluation.references import References, Setting, read_references
@@ -67,8 +68,8 @@ class ReconstructionError(ClipMetric):
 @torch.no_grad()
 def reconstruction(autoencoder: MotionAutoencoder, layout: MotionLayout, setting: Setting) -> Evaluation:
     """What becomes of the signers' motions of each corpus, beside a mean pose; and the Fréchet distances of one half of the
-    clips to the other, below which no difference between systems means anything. Raises UserError when no clip of a corpus
-    can be read.
+    clips to the other, below which no difference between systems of different clips means anything. Raises UserError when
+    no clip of a corpus can be read, or is as long as a chunk.
 
     layout: what of a motion is kept
     """
@@ -88,6 +89,10 @@ def reconstruction(autoencoder: MotionAutoencoder, layout: MotionLayout, setting
             found = {MODEL: autoencoder.model.reconstruct(chunks), MEAN: autoencoder.model.mean.expand_as(chunks)}
             for row, metric in metrics.items():
                 metric.update(clip.name, found[row], chunks)
+        if not sum(setting.world.gathered([len(metrics[MODEL].ids)])):
+            raise UserError(
+                f"no clip of {corpus.name} is as long as a chunk, {autoencoder.chunk} frames at {autoencoder.fps:g} frames/s"
+            )
         for row, metric in metrics.items():
             for score in metric.scores():
                 table.add(row, corpus.name, score, references.total)

@@ -26,6 +26,9 @@ def score_retrieval(
     """
     corpus, world = references.corpus.name, setting.world
     chosen = [i for i, clip in enumerate(references.clips) if clip.name in scored and clip.text.strip()]
+    for clip in references.clips:
+        if not clip.text.strip():
+            evaluation.unscored[corpus, clip.name, "retrieval"] = f"clip {clip.name} has no sentence to be found by"
     embedded = {
         row: _by_block(references, retriever.embed_motions, motions, chosen, f"embed {row}")
         for row, motions in {GROUND_TRUTH: references.motions, **rows}.items()

@@ -10,11 +10,13 @@ from soke.metrics.signature import Signature
 
 FIRST = (1, 5, 10)
 DIRECTIONS = ("text→motion", "motion→text")
+_ALIKE = 1e-6  # embeddings are of single precision
+_ROWS = 1024  # queries that are compared with all clips at once
 
 
 def ranks_of(similarity: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Place of the best right candidate of every query, from 1. Wrong ones that are as similar as it come before it, so
-    that candidates which are all alike are found last, not first.
+    """Place of the best right candidate of every query, from 1. Wrong ones that are as similar as it, to a millionth, come
+    before it, so that candidates which are all alike are found last, not first.
 
     similarity: [N, M] of N queries and M candidates
     right:      [N, M] bool, at least one of each query
@@ -26,7 +28,7 @@ def ranks_of(similarity: np.ndarray, right: np.ndarray) -> np.ndarray:
     if not right.any(axis=1).all():
         raise ValueError("a query has no right candidate")
     best = np.where(right, similarity, -np.inf).max(axis=1, keepdims=True)
-    return 1 + ((similarity >= best) & ~right).sum(axis=1)
+    return 1 + ((similarity >= best - _ALIKE) & ~right).sum(axis=1)
 
 
 def pools_of(names: Sequence[str], size: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -136,18 +138,17 @@ class RetrievalScores(Scorecard):
         own:        numbers of the clips that this process scores
         """
         numbers = {text: number for number, text in enumerate(dict.fromkeys(sentences))}
-        ids = np.array([numbers[text] for text in sentences])
-        similarity = texts.astype(np.float64) @ motions.astype(np.float64).T
-        for direction, of_queries in zip(DIRECTIONS, (similarity, similarity.T)):
-            everything = np.arange(len(ids))
-            for among, groups in ((False, [(everything, everything)]), (True, self.pools)):
-                ranks = np.zeros(len(ids), dtype=np.int64)
-                for queries, candidates in groups:
-                    same = ids[queries, None] == ids[candidates]
-                    ranks[queries] = ranks_of(of_queries[np.ix_(queries, candidates)], same)
-                for metric in self._of.get((direction, among), ()):
-                    for i in own:
-                        metric.update(self.names[i], int(ranks[i]))
-        cosines = np.stack([similarity.diagonal(), (references.astype(np.float64) * motions).sum(axis=1)], axis=1)
-        for i in own:
+        ids, own = np.array([numbers[text] for text in sentences]), np.array(own, dtype=np.int64)
+        texts, motions, references = (values.astype(np.float64) for values in (texts, motions, references))
+        everything = [(part, np.arange(len(ids))) for part in np.split(own, range(_ROWS, len(own), _ROWS))]
+        pools = [(queries[np.isin(queries, own)], candidates) for queries, candidates in self.pools]
+        for (direction, among), metrics in self._of.items():
+            asked, found = (texts, motions) if direction == DIRECTIONS[0] else (motions, texts)
+            for queries, candidates in pools if among else everything:
+                ranks = ranks_of(asked[queries] @ found[candidates].T, ids[queries, None] == ids[candidates])
+                for i, rank in zip(queries.tolist(), ranks.tolist()):
+                    for metric in metrics:
+                        metric.update(self.names[i], rank)
+        cosines = np.stack([(of * motions).sum(axis=1) for of in (texts, references)], axis=1)
+        for i in own.tolist():
             self.similarity.update(self.names[i], *cosines[i])

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from soke import __version__
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
-from soke.data.clip import Clip
+from soke.data.clip import Clip, one_language
 from soke.data.formats import SOKE_FRAMES
 from soke.data.statistics import Statistics
 from soke.errors import UserError
@@ -76,22 +76,17 @@ class BackTranslator(Shared):
         """
         if statistics.layout != layout.hash:
             raise ValueError(f"the statistics are of the layout {statistics.layout}, not of {layout.hash}")
-        languages = sorted({clip.language for clip in clips})
-        if len(languages) != 1:
-            raise UserError(
-                f"a back-translation model reads one sign language, but these clips are of {', '.join(languages)}: keep "
-                "the corpora of one" if clips else "there are no training clips: check the corpora"
-            )
+        language = one_language(clips, "back-translation model")
         targets, lineage = Targets.of(clips, locale, level, pseudo_glosses), {}
         if trained is not None:
             lineage = {"begun_from": trained.lineage}
-            targets = targets.following(trained.targets) if trained.language == languages[0] else targets
+            targets = targets.following(trained.targets) if trained.language == language else targets
         mean, std = (torch.cat([values[part] for part in layout.names]) for values in (statistics.mean, statistics.std))
         model = SignTranslationModel(mean, std, len(targets.texts), len(targets.glosses or ()), settings)
         provenance = {
             "trained_on": "reference motion",
             "corpora": sorted({clip.corpus for clip in clips}),
-            "language": languages[0],
+            "language": language,
             "training_clips": len(clips),
             "annotations": dict(annotations),
             "layout_hash": layout.hash,
@@ -101,7 +96,7 @@ class BackTranslator(Shared):
             "code_version": __version__,
             **lineage,
         }
-        return cls(model, layout, targets, languages[0], provenance, max_tokens=max_tokens)
+        return cls(model, layout, targets, language, provenance, max_tokens=max_tokens)
 
     @property
     def device(self) -> torch.device:

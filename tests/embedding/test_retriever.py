@@ -156,7 +156,7 @@ def test_bad_input_is_named(trained):
     assert model.embed_motions([]).shape == (0, SETTINGS.dimension)
     with pytest.raises(UserError, match="there are no training clips"):
         TextMotionRetriever.untrained([], LAYOUT, compute_statistics([s.features for s in samples(2)], LAYOUT), SETTINGS, "word", 25.0)
-    with pytest.raises(UserError, match="one sign language, but these clips are of ASL, DGS"):
+    with pytest.raises(UserError, match="reads one sign language, but these clips are of ASL, DGS"):
         items = [*samples(2), sample("x", "regen", language="DGS")]
         retriever(items)
 

@@ -95,6 +95,31 @@ def test_chance_finds_one_of_the_pool():
         assert found["R@10", direction].values["percent"] < 5 and found["R@10", direction].signature.candidates == 600
 
 
+def test_two_processes_score_what_one_does(monkeypatch):
+    """Each its own clips, against those of both, in blocks of few rows."""
+    import soke.metrics.retrieval_scores as module
+
+    random = np.random.default_rng(5)
+    motions, texts = (unit(random.normal(size=(50, 4)).tolist()) for _ in range(2))
+    names, sentences = [f"c{i}" for i in range(50)], [f"text {i % 30}" for i in range(50)]
+
+    def scored(*owns: range) -> dict[str, dict[str, float]]:
+        found = {}
+        for own in owns:
+            scores = RetrievalScores(names, "0123", 20)
+            scores.update(motions, texts, motions, sentences, own)
+            found |= scores.per_clip()
+        return found
+
+    alone = scored(range(50))
+    assert scored(range(0, 50, 2), range(1, 50, 2)) == alone and len(alone) == 50
+    monkeypatch.setattr(module, "_ROWS", 7)
+    assert scored(range(50)) == alone
+    similarity, same = texts @ motions.T, np.array([[a == b for b in sentences] for a in sentences])
+    expected = [naive_rank(s, r) for s, r in zip(similarity.tolist(), same.tolist())]
+    assert [alone[name]["median rank text→motion rank"] for name in names] == expected
+
+
 def test_recall_and_ranks_are_of_all_processes_clips():
     """Two processes that each score half of the clips keep what one keeps."""
     one, parts = Recall(1, DIRECTIONS[0], 4, "0123"), [Recall(1, DIRECTIONS[0], 4, "0123") for _ in range(2)]
