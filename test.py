@@ -17,12 +17,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     tasks = "of a generator. t2m: text to motion, m2t: motion to text"
     parser.add_argument("--task", choices=["t2m", "m2t"], default="t2m", help=tasks)
     parser.add_argument("--count_time", action="store_true", help="time the generation at batch sizes 1, 8 and 64")
+    parser.add_argument("--full", action="store_true", help="print every score, with signatures, not the main ones alone")
     parser.add_argument("--out_dir", help="folder of the results; default: <RESULTS>/<NAME>, for m2t m2t below it")
     config, args = cli.parse(parser, argv)
 
     from soke.build import testing
 
-    testing.run(config, args.task, args.out_dir, args.count_time)
+    testing.run(config, args.task, args.out_dir, args.count_time, args.full)
 
 
 if __name__ == "__main__":

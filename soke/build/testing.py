@@ -29,9 +29,9 @@ from soke.storage import folder_hash, program_hash
 log = logging.getLogger(__name__)
 
 
-def run(config: Config, task_name: str, out_dir: str | None, count_time: bool) -> None:
-    """Loads the trained model, scores it in as many processes as there are devices, prints the main scores and saves
-    all. One that was broken off goes on, to the same numbers. The arguments are those of test.py."""
+def run(config: Config, task_name: str, out_dir: str | None, count_time: bool, full: bool = False) -> None:
+    """Loads the trained model, scores it in as many processes as there are devices, prints the main scores, or all where
+    `full` says so, and saves all. One that was broken off goes on, to the same numbers. The arguments are those of test.py."""
     stage = stage_of(config)
     task = stage.task(task_name)
     if count_time and task.time is None:
@@ -51,7 +51,10 @@ def run(config: Config, task_name: str, out_dir: str | None, count_time: bool) -
     folders.replace_results(folder, config)
     evaluation.save(folder, predictions=config.test.save_predictions)
     unfinished.end()
-    evaluation.table.print_summary(evaluation.summary)
+    if full:
+        evaluation.table.print()
+    else:
+        evaluation.table.print_summary(evaluation.summary)
     if count_time:
         task.time(model, config, folder)
     print(f"\nall scores and their signatures: {folder / 'table.txt'}")

@@ -12,6 +12,7 @@ from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.clip import Corpus
 from soke.evaluation.coding import score_codes
+from soke.evaluation.columns import OF_MOTIONS, OF_TEXTS
 from soke.evaluation.oracle.scoring import score_signs
 from soke.evaluation.outcome import Evaluation
 from soke.evaluation.protocols import Producer
@@ -24,14 +25,6 @@ from soke.run.processes import World
 log = logging.getLogger(__name__)
 
 SHUFFLED = "{}, shuffled"
-# Metric and part of the columns that a test ends with on the screen; all others are in the files.
-_OF_MOTIONS = (
-    (("DTW-PA-JPE", "hand"), ("DTW-PA-JPE", "body"), ("BLEU-4", ""), ("length", "")), (("DTW-VPE", "face"),),
-    (("PT-DTW", ""), ("DTW-MJE", "")),
-    (("sign error rate", ""),),
-    (("similarity", "to its sentence"), ("R@1", "text→motion"), ("R@1", "motion→text"), ("Fréchet distance", "latents")),
-)
-_OF_TEXTS = ((("BLEU-4", ""), ("ROUGE-L", ""), ("WER", "")),)
 
 
 def generation(
@@ -50,7 +43,7 @@ def generation(
     Raises UserError when no clip of a corpus can be read or scored.
     """
     table = ResultTable(f"Text to motion, {setting.split} split", [GROUND_TRUTH], setting.split)
-    evaluation, shuffled = Evaluation(table, _OF_MOTIONS), SHUFFLED.format(producer.name)
+    evaluation, shuffled = Evaluation(table, OF_MOTIONS), SHUFFLED.format(producer.name)
     for corpus in setting.corpora:
         references = read_references(corpus, producer.layout, setting)
         evaluation.skipped += references.skipped
@@ -117,7 +110,7 @@ def translation(
     Raises UserError when no clip of a corpus can be read or scored.
     """
     table = ResultTable(f"Motion to text, {setting.split} split", split=setting.split)
-    evaluation = Evaluation(table, _OF_TEXTS)
+    evaluation = Evaluation(table, OF_TEXTS)
     for corpus in setting.corpora:
         references = read_references(corpus, layout, setting)
         evaluation.skipped += references.skipped

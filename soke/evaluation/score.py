@@ -45,6 +45,7 @@ from soke.data import slrtp
 from soke.data.frames import NUM_BETAS
 from soke.data.statistics import read_statistics
 from soke.errors import UserError
+from soke.evaluation.columns import OF_GIVEN
 from soke.evaluation.keypoint_scores import score_hands
 from soke.evaluation.pose_scores import holds_poses, score_poses
 from soke.evaluation.predictions import DERIVED_HANDS, NORMALISED, TrackReader, clip_files, read_texts
@@ -217,6 +218,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         "--level", choices=["auto", *LEVELS], default="auto",
         help="what a token is; auto: jieba's segment in Chinese, a character in other scripts without blanks, a word",
     )
+    parser.add_argument("--full", action="store_true", help="print every score, with signatures, not the main ones alone")
     parser.add_argument("--name", default="generated", metavar="ROW", help="of the system, in the table")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for table.txt, .json, .csv, clips.csv and unscored.txt"
@@ -292,11 +294,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         for score in scored.scores:
             table.add(options.name, corpus, score, scored.total)
         table.notes += scored.notes
-    table.print()
+    if options.full:
+        table.print()
+    else:
+        table.print_summary(OF_GIVEN)
     if options.out is not None:
         table.save(options.out)
         _save_clips(options.out, corpus, options.name, results.values())
-        print(f"saved in {options.out}")
+        print(f"all scores and their signatures: {options.out / 'table.txt'}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """The papers' tables, SOKE's tables 1 to 3 and M3T's tables 1 to 4 and A.2, SignLLM's tables of ASL,
-of GSL and of its ablation, with the published numbers of published.yaml.
+of GSL and of its ablation, and one of newer works, with the published numbers of published.yaml.
 
 A cell that no source gives is empty. What is known of a published score's conditions stands in its signature; what is
 not known is None there, so that it never counts as comparable with a score of ours.
@@ -22,7 +22,7 @@ from soke.report.paper_table import CORPORA, GENERATED, SPEED, Column, Measure, 
 
 _FILE = Path(__file__).with_name("published.yaml")
 _ALL = "all"  # stands for no single corpus
-_SOURCE = re.compile(r"\w+ \(arXiv \d{4}\.\d{5}\), table ((A\.)?\d|of )")
+_SOURCE = re.compile(r"[\w-]+ \((arXiv \d{4}\.\d{5}|its repository)\), table ((A\.)?\d|of )")
 _ALIGNMENTS = {"DTW-JPE": "root", "DTW-PA-JPE": "procrustes", "PA-MPVPE": "procrustes"}
 
 # What the file must hold: a type, a list of one, {str: of each entry}, or entries by name, with ? where they may lack.
@@ -117,7 +117,7 @@ def _rows(
     """The rows of scores that stand beside each other, their values in the order of the table's columns."""
     where = f"tables.{table.key}"
     if not _SOURCE.match(group["source"]):
-        raise ValueError(f"{where} has the source {group['source']!r}; name the paper, its arXiv number and the table")
+        raise ValueError(f"{where} has the source {group['source']!r}; name the paper, its arXiv number (or: its repository) and the table")
     found: dict[str, dict[Column, Value]] = {}
     for name in group["scores"]:
         scores = _named(content["scores"], name, f"{where}.rows")

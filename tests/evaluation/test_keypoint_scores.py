@@ -55,5 +55,9 @@ def test_faults_are_named_and_stop_nobody(tmp_path: Path, capsys) -> None:
     main(["--pred", str(tmp_path / "pred"), "--ref", str(tmp_path / "ref"), "--out", str(tmp_path / "out")])
     shown = capsys.readouterr().out
     assert "hands: scored 1 of 4 clips" in shown and "nDTWp" in shown
+    assert "velocity" not in shown and "nDTWp|hand" not in shown  # which all scores, with their signatures, have
+    main(["--pred", str(tmp_path / "pred"), "--ref", str(tmp_path / "ref"), "--full"])
+    shown = capsys.readouterr().out
+    assert "velocity" in shown and "nDTWp|hand|align:shoulders" in shown
     cells = json.loads((tmp_path / "out" / "table.json").read_text())["cells"]
     assert [c["clips"] for c in cells if c["metric"] == "nDTWp"] == [1]

@@ -315,7 +315,7 @@ def test_signllm_s_tables_are_unasked_those_of_joint_positions(tmp_path, pair):
 
 
 def test_tables_without_a_score_of_ours_are_shown_only_when_asked_for(pair):
-    assert [table.table.key for table in compare(pair)] == ["soke-1", "soke-2", "soke-3", "m3t-1", "m3t-2"]
+    assert [table.table.key for table in compare(pair)] == ["soke-1", "soke-2", "soke-3", "m3t-1", "m3t-2", "newer"]
     (table,) = compare(pair, ["m3t-3"])
     assert all(row.published for row in table.rows)
 
@@ -388,7 +388,7 @@ def test_csv_has_one_line_per_value_with_its_group_and_source(pair):
     assert shown == ["3.125", "2.875", "3.375", "10", "yes"]
     assert own["signature"] == str(replace(BODY, units=("m",))) and own["published"] == "no"
     published = [line for line in lines if line["published"] == "yes"]
-    assert all("arXiv" in line["source"] and line["low"] == line["clips"] == "" for line in published)
+    assert all(("arXiv" in line["source"] or "repository" in line["source"]) and line["low"] == line["clips"] == "" for line in published)
     assert any(line["remark"].startswith("derived") for line in published)
     same = {line["group"] for line in lines if line["table"] == "soke-1" and line["metric"] == "DTW-PA-JPE"
             and line["corpus"] == "how2sign" and line["published"] == "no"}
@@ -407,7 +407,7 @@ def test_markdown_is_a_table_with_as_many_cells_in_every_line(pair):
 def test_latex_is_balanced_and_every_line_fills_the_columns(pair):
     shown = tool.latex(compare(pair))
     for kind in ("table*", "tabular"):
-        assert shown.count(f"\\begin{{{kind}}}") == shown.count(f"\\end{{{kind}}}") == 5
+        assert shown.count(f"\\begin{{{kind}}}") == shown.count(f"\\end{{{kind}}}") == 6
     plain = re.sub(r"\\[{}]", "", shown)
     assert plain.count("{") == plain.count("}")
     for spec, body in re.findall(r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end\{tabular\}", shown, re.DOTALL):
@@ -463,3 +463,20 @@ def test_the_names_of_before_still_work_and_name_the_new_ones(old, new):
     command = [sys.executable, "-m", f"soke.{old}", "--help"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert f"usage: soke.{new}" in run.stdout and f"soke.{old} is now soke.{new}" in run.stderr
+
+
+def test_key_frames_of_the_ground_truth_are_a_bound():
+    """Rows that are given them are shown, and never best; what two sources have trained anew is ranked apart."""
+    table = TABLES["newer"]
+    given = [row for row in table.published if "true key frames" in row.name]
+    assert len(given) == 2 and all(row.bound for row in given)
+    assert {value.conditions["input"] for row in given for value in row.values.values()} == {
+        "key frames of the ground truth"
+    }
+    (comparison,) = compare([], ["newer"])
+    marks = best(comparison)
+    assert not any("true key frames" in label or "Ground truth" in label for label, *_ in marks)
+    body = {label for label, corpus, metric in marks if (corpus, metric) == ("phoenix", "DTW-PA-JPE Body")}
+    assert body == {"SignSparK, no key frames (published)", "Masked-NAR + HandPolish (published)"}
+    lowest = min(row.values[c].number for row in table.published for c in row.values if c.corpus == "phoenix")
+    assert lowest == 0.71  # of the bound

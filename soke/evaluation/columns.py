@@ -1,0 +1,21 @@
+"""The columns that end up on the screen: tables below each other, name and part of each column; files hold all."""
+
+from __future__ import annotations
+
+Columns = tuple[tuple[tuple[str, str], ...], ...]
+
+# Of produced motion; the second table tells who stands still, smooths or says something else.
+OF_MOTIONS: Columns = (
+    (("DTW-PA-JPE", "hand"), ("DTW-PA-JPE", "body"), ("BLEU-4", ""), ("length", "")),
+    (
+        ("DTW-VPE", "face"), ("PT-DTW", ""), ("DTW-MJE", ""), ("speed", "hand"), ("wrist path", ""), ("SiBLEU", "hand"),
+    ),
+)
+OF_TEXTS: Columns = ((("BLEU-4", ""), ("ROUGE-L", ""), ("WER", "")),)
+# Of what others hand in.
+OF_GIVEN: Columns = (
+    *OF_MOTIONS,
+    (("SLRTP DTW-MJE", ""), ("SLRTP wrist path", ""), ("SLRTP length", "")),
+    (("nDTWp", "hand"), ("DTWp", "hand"), ("DTWp untrimmed", "hand")),
+    (("chrF", ""), ("ROUGE-L", ""), ("WER", "")),
+)
