@@ -2,7 +2,8 @@
 
 Without --from the clips of the configuration's corpora are written, with --from what TEST.SAVE_PREDICTIONS has saved
 (results/NAME/predictions). Of motions in rotations these are the 50 joints that `prepare.to_skeletons` writes, and all
-of SMPL-X; positions must be those of .skels files. `python -m soke.evaluation.score --pred … --ref …` scores one folder against another.
+of SMPL-X; positions must be those of .skels files. `python -m soke.evaluation.score --pred … --ref …` scores one folder
+against another.
 `--form slrtp` writes, in their place, OUT/CORPUS.pt as the SLRTP 2025 challenge has them, of positions that hold its 178
 joints. Clips that cannot be written are listed in OUT/skipped_clips.txt.
 """

@@ -61,8 +61,8 @@ def _require_seen(motion: Motion) -> None:
 
 
 def named_joints(body: Posed, motion: Motion | JointMotion, source: str = "the motion") -> JointMotion:
-    """What tools know of a motion, in the space of `skeleton_50`: its joints, SMPL-X's 55 by their names, and eyes, ears
-    and feet, but for what a leg moves that nobody saw; of a motion of positions those, as they are.
+    """What tools know of a motion, in the space of `skeleton_50`: its joints, SMPL-X's 55 by their names, and eyes,
+    ears and feet, but for what a leg moves that nobody saw; of a motion of positions those, as they are.
 
     source: of the motion, for errors
 
@@ -70,8 +70,8 @@ def named_joints(body: Posed, motion: Motion | JointMotion, source: str = "the m
     """
     if isinstance(body, Skeleton) and (body.unit, body.up) != (UNKNOWN_UNIT, "-y"):
         raise UserError(
-            f"the positions of {source} are in {body.unit}, {body.up} is up: only those of .skels files, whose shoulders "
-            "are about 1 apart and whose y points down, are written"
+            f"the positions of {source} are in {body.unit}, {body.up} is up: only those of .skels files, whose "
+            "shoulders are about 1 apart and whose y points down, are written"
         )
     body = body.body if isinstance(body, BodySkeleton) else body
     if isinstance(motion, JointMotion):

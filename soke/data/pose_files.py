@@ -2,7 +2,8 @@
 
 Written are OpenPose's components, as its tools know them: `pose_keypoints_2d` (25 points of the body, of which those
 that the motion lacks have confidence 0), `hand_left_keypoints_2d` and `hand_right_keypoints_2d` (21 points each), with
-a depth; and after them, of motions that have them, SMPL-X's 55 joints by their names, `SMPLX`. Read are the first and MediaPipe Holistic's `POSE_LANDMARKS`, `LEFT_HAND_LANDMARKS` and `RIGHT_HAND_LANDMARKS`.
+a depth; after them, of motions that have them, SMPL-X's 55 joints by their names, `SMPLX`. Read are all of these, and
+MediaPipe Holistic's `POSE_LANDMARKS`, `LEFT_HAND_LANDMARKS` and `RIGHT_HAND_LANDMARKS`.
 """
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ _AXES = np.array([-1.0, 1.0, -1.0], dtype=np.float32)  # pictures have the signe
 _ARM = ("Shoulder", "Elbow", "Wrist")
 _OPENPOSE_BODY = {"Nose": "nose", "Neck": "neck"} | {
     f"{letter}{joint}": f"{side}_{name}" for letter, side in (("R", "right"), ("L", "left")) for joint, name in (
-        *((joint, joint.lower()) for joint in _ARM), ("Hip", "hip"), ("Knee", "knee"), ("Ankle", "ankle"), ("Eye", "eye"),
-        ("Ear", "ear"), ("BigToe", "big_toe"), ("SmallToe", "small_toe"), ("Heel", "heel"),
+        *((joint, joint.lower()) for joint in (*_ARM, "Hip", "Knee", "Ankle", "Eye", "Ear", "Heel")),
+        ("BigToe", "big_toe"), ("SmallToe", "small_toe"),
     )
 } | {"MidHip": "pelvis"}
 _FINGERS = {"THUMB": ("CMC", "MCP", "IP", "TIP")} | {
@@ -53,8 +54,8 @@ _WRITTEN = tuple(_COMPONENTS)[:3]
 
 
 def write_pose(path: Path, motion: JointMotion) -> None:
-    """The joints that a motion has of OpenPose's and, where it has any but those, SMPL-X's, of shoulders about 1 apart, x
-    to the signer's right, y down and z forward as `soke.body.skeletonise` gives them, as a signer whose neck is in the
+    """The joints that a motion has of OpenPose's and, where it has any but those, SMPL-X's, of shoulders about 1 apart,
+    x to the signer's right, y down and z forward as `soke.body.skeletonise` gives them, as a signer whose neck is in the
     middle of a picture of 1024 pixels.
 
     Raises UserError where pose-format is not installed; ValueError for a motion without any of these joints.

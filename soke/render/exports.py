@@ -119,7 +119,7 @@ def _require_one_rate(format: str, shown: Shown) -> None:
     rates = {label: motion.fps for label, motion in shown.motions.items()}
     if len(set(rates.values())) > 1:
         listed = ", ".join(f"'{label}' {fps:g}" for label, fps in rates.items())
-        raise UserError(f"{format} has one frame rate, these motions have {listed} frames/s: resample them, or choose html")
+        raise UserError(f"{format} has one frame rate, these motions have {listed} frames/s: resample or choose html")
 
 
 def _mp4(stem: Path, shown: Shown) -> list[Path]:

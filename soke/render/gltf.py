@@ -75,7 +75,8 @@ class _Scene:
         )
         rotations, translations = rig.rotations.numpy(), rig.translations.numpy()
         for joint, name in enumerate(rig.joints):
-            node = {"name": name, "translation": translations[0, joint].tolist(), "rotation": rotations[0, joint].tolist()}
+            moved, turned = (each[0, joint].tolist() for each in (translations, rotations))
+            node = {"name": name, "translation": moved, "rotation": turned}
             children = [joints[child] for child, parent in enumerate(rig.parents) if parent == joint]
             self._nodes.append({**node, "children": children} if children else node)
         self._nodes.append({"name": f"{label} surface", "mesh": len(self._meshes), "skin": len(self._skins)})
@@ -112,8 +113,8 @@ class _Scene:
             ),
             "WEIGHTS_0": self._accessor(weights, _VERTICES),
         }
-        few = len(vertices) < 2**16
-        indices = self._accessor(faces.reshape(-1).astype(np.uint16 if few else np.uint32), _TRIANGLES, normalized=False)
+        corners = faces.reshape(-1).astype(np.uint16 if len(vertices) < 2**16 else np.uint32)
+        indices = self._accessor(corners, _TRIANGLES, normalized=False)
         primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "material": 0}
         if not rig.morphs:
             return {"name": label, "primitives": [primitive]}
@@ -171,7 +172,8 @@ class _Scene:
             view = {"buffer": 0, "byteOffset": len(self._data), "byteLength": len(data)}
             self._data += data
             self._known[key] = len(self._views)
-            self._views.append(view | ({"byteStride": stride} if stride else {}) | ({"target": target} if target else {}))
+            known = {"byteStride": stride, "target": target}
+            self._views.append(view | {name: value for name, value in known.items() if value is not None})
         return self._known[key]
 
 

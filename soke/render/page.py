@@ -29,8 +29,8 @@ _MARGIN = 0.12  # metres around the joints that are farthest up and to the side
 def write_page(
     path: Path, body: Posed, motions: Mapping[str, Motion | JointMotion], rigs: Mapping[str, Rig], caption: str
 ) -> Path:
-    """Label -> motion as figures side by side, with play, pause, speed, scrub and orbit: rigs of these labels, or sticks
-    of a body that has none.
+    """Label -> motion as figures side by side, with play, pause, speed, scrub and orbit: rigs of these labels, or
+    sticks of a body that has none.
 
     Numbers are rounded to what no one sees: positions to 1/32767 of the largest, directions of the face to 1/127 of
     theirs.
@@ -45,7 +45,8 @@ def write_page(
     content = {"caption": caption, "figures": figures}
     data = base64.b64encode(gzip.compress(packed.data, mtime=0)).decode("ascii")
     parts = {
-        "title": html.escape(caption or "Signing"), "content": json.dumps(content).replace("<", "\\u003c"), "data": data,
+        "title": html.escape(caption or "Signing"), "data": data,
+        "content": json.dumps(content).replace("<", "\\u003c"),
     }
     text = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], read_text(TEMPLATE))
     with new_file(path) as temporary:

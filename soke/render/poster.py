@@ -43,7 +43,8 @@ def write_poster(
     rows = pictures(figures, frames, backend)
     columns = max(map(len, rows))
     width = (WIDTH - (columns - 1) * _GAP) / columns
-    height = max(picture.shape[0] / picture.shape[1] for row in rows for picture, _ in row if picture is not None) * width
+    drawn = [picture for row in rows for picture, _ in row if picture is not None]
+    height = max(picture.shape[0] / picture.shape[1] for picture in drawn) * width
     labels, foot = [_lines(figure.label) for figure in figures], _lines(caption)
     total = sum(len(each) * _LINE + height + _LINE for each in labels) + (len(foot) + 0.5) * _LINE
     sheet, y = Sheet((WIDTH, total)), 0.0  # inches from above

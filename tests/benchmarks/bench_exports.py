@@ -52,8 +52,8 @@ def results() -> Iterator[tuple[str, str, bool]]:
                 seconds, size = time.perf_counter() - started, path.stat().st_size / 1000
                 bound = MOST_KB[name, format]
                 yield (
-                    f"{name:8s} {format:5s} {size:5.0f} kB, {whole / size:3.0f} times smaller than the surface frame by "
-                    f"frame, in {seconds:.1f} s", f"<= {bound} kB, >= {SMALLER} times",
+                    f"{name:8s} {format:5s} {size:5.0f} kB, {whole / size:3.0f} times smaller than the surface by "
+                    f"frames, in {seconds:.1f} s", f"<= {bound} kB, >= {SMALLER} times",
                     size <= bound and whole >= SMALLER * size,
                 )
 

@@ -76,9 +76,9 @@ class Glb:
         def of(number: int) -> np.ndarray:
             if number not in found:
                 node, local = self.json["nodes"][number], np.tile(np.eye(4), (frames, 1, 1))
-                still = {"rotation": node.get("rotation", (0, 0, 0, 1)), "translation": node.get("translation", (0, 0, 0))}
+                still = {"rotation": (0, 0, 0, 1), "translation": (0, 0, 0)}
                 turned, moved = (
-                    channels[number, what][1] if (number, what) in channels else np.tile(value, (frames, 1))
+                    channels[number, what][1] if (number, what) in channels else np.tile(node.get(what, value), (frames, 1))
                     for what, value in still.items()
                 )
                 local[:, :3, :3], local[:, :3, 3] = Rotation.from_quat(turned).as_matrix(), moved
