@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from soke.viewer.study.intervals import jackknife
+
 LEAST_UNITS = 10  # judged by two or more people
-RESAMPLES = 1000
-LEVEL = 95  # percent
 
 
 def identity_weights(categories: int) -> np.ndarray:
@@ -64,11 +64,8 @@ def gwet_ac2(counts: np.ndarray, weights: np.ndarray) -> float:
     return float((agreeing.mean() - chance) / (1 - chance))
 
 
-def interval(counts: np.ndarray, coefficient: Callable[[np.ndarray], float], seed: int = 0) -> tuple[float, float] | None:
-    """95 % of resamples of the units; None where a resample has no coefficient."""
-    rng = np.random.default_rng(seed)
-    values = [coefficient(counts[rng.integers(len(counts), size=len(counts))]) for _ in range(RESAMPLES)]
-    if not np.isfinite(values).all():
-        return None
-    low, high = np.percentile(values, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
-    return float(low), float(high)
+def interval(counts: np.ndarray, coefficient: Callable[[np.ndarray], float]) -> tuple[float, float] | None:
+    """Over the units; None where one coefficient is undefined."""
+    without = np.array([coefficient(np.delete(counts, unit, axis=0)) for unit in range(len(counts))])
+    low, high = jackknife(np.array(coefficient(counts)), without)
+    return (float(low), min(float(high), 1.0)) if np.isfinite([low, high]).all() else None

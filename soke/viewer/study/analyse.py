@@ -17,14 +17,14 @@ from soke.storage import new_file
 from soke.text.words import level_of
 from soke.viewer.study import agreement, preferences
 from soke.viewer.study.answers import SAME, UNKNOWN, Answer, Answers
-from soke.viewer.study.correlation import Correlation, correlation
+from soke.viewer.study.correlation import TOO_LITTLE, Correlation, correlation
 from soke.viewer.study.forms import COMPREHEND, PREFER, RATE
+from soke.viewer.study.intervals import jackknife
 from soke.viewer.study.key import ANSWERS, Key
 from soke.viewer.study.plan import CHECKED_RATING
 from soke.viewer.study.report import correlations_csv, picture, text_of
 
 CHECK_RATING_AT_MOST = 1  # of what another sentence means [A]
-TOO_LITTLE = "too little data"
 _TEXT_SCORES = ("BLEU-4", "chrF", "ROUGE-L", "WER")
 Point = tuple[str, int]  # system, clip
 
@@ -203,7 +203,7 @@ class Study:
         return rows
 
     def _mean_over_people(self, values: Sequence[tuple[str, float]]) -> dict[str, Any]:
-        """Mean of (participant, value), and 95 % of its resamples of participants."""
+        """Mean of (participant, value), and its interval over the participants."""
         people = len({person for person, _ in values})
         if people < preferences.LEAST_PEOPLE:
             needed = f"{TOO_LITTLE}: {people} participants, {preferences.LEAST_PEOPLE} are needed"
@@ -211,12 +211,9 @@ class Study:
         sums = np.zeros((len(self.people), 2))
         for person, value in values:
             sums[self.place[person]] += value, 1
-        sums = sums[sums[:, 1] > 0]
-        counts = np.random.default_rng(0).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), preferences.RESAMPLES)
-        resampled = counts @ sums
-        low, high = np.percentile(resampled[:, 0] / resampled[:, 1], [2.5, 97.5])
-        mean = sums[:, 0].sum() / sums[:, 1].sum()
-        return {"mean": float(mean), "interval": [float(low), float(high)], "people": people, "problem": ""}
+        total, without = sums.sum(axis=0), sums.sum(axis=0) - sums[sums[:, 1] > 0]
+        interval = jackknife(total[0] / total[1], without[:, 0] / without[:, 1])
+        return {"mean": float(total[0] / total[1]), "interval": interval.tolist(), "people": people, "problem": ""}
 
     def _shown(self, task: str) -> list[str]:
         """Whose signing a task shows, in the plan's order."""

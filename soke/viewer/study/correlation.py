@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RESAMPLES = 1000
-LEVEL = 95  # percent
+from soke.viewer.study.intervals import jackknife
+
 LEAST_POINTS = 10
 LEAST_CLIPS = 6
+TOO_LITTLE = "too little data"
+_ONE = 1 - 1e-9  # whose z is finite
 
 
 @dataclass(frozen=True)
@@ -21,28 +23,31 @@ class Correlation:
     clips: int
 
 
-def correlation(scores: np.ndarray, judged: np.ndarray, clips: np.ndarray, seed: int = 0) -> Correlation | str:
-    """Of scores [N] and people's judgement [N] of signed clips, or why there is too little data for one.
+def correlation(scores: np.ndarray, judged: np.ndarray, clips: np.ndarray) -> Correlation | str:
+    """Of scores [N] and people's judgement [N] of signed clips, or why there is too little data for one. Intervals are
+    those of Fisher's z.
 
-    clips: [N] number of the sentence, of which several systems' signings are one draw of the resamples
+    clips: [N] number of the sentence; the signings of one, by several systems, are one unit
     """
     known = np.isfinite(scores) & np.isfinite(judged)
     scores, judged, clips = scores[known], judged[known], clips[known]
     sentences, place = np.unique(clips, return_inverse=True)
     if len(scores) < LEAST_POINTS or len(sentences) < LEAST_CLIPS:
         return (
-            f"too little data: {len(scores)} signed clips of {len(sentences)} sentences, {LEAST_POINTS} of "
+            f"{TOO_LITTLE}: {len(scores)} signed clips of {len(sentences)} sentences, {LEAST_POINTS} of "
             f"{LEAST_CLIPS} are needed"
         )
     if np.ptp(scores) == 0 or np.ptp(judged) == 0:
         return "undefined: all values are the same"
-    rng, count = np.random.default_rng(seed), len(sentences)
-    weights = np.concatenate([np.ones((1, count)), rng.multinomial(count, np.full(count, 1 / count), RESAMPLES)])
-    weights = weights[:, place]  # [1 + R, N], the first of what was found
+    count = len(sentences)
+    weights = np.concatenate([np.ones((1, count)), 1 - np.eye(count)])[:, place]  # [1 + C, N]: all, then without each
     found = []
     for x, y in ((scores, judged), (ranks(scores, weights), ranks(judged, weights))):
         values = weighted(np.broadcast_to(x, weights.shape), np.broadcast_to(y, weights.shape), weights)
-        low, high = np.nanpercentile(values[1:], [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
+        z = np.arctanh(np.clip(values, -_ONE, _ONE))
+        low, high = np.tanh(jackknife(z[0], z[1:]))
+        if not np.isfinite([low, high]).all():
+            return f"{TOO_LITTLE}: without one sentence all values are the same"
         found.append((float(values[0]), float(low), float(high)))
     return Correlation(found[0], found[1], len(scores), len(sentences))
 

@@ -8,11 +8,10 @@ import numpy as np
 from scipy import optimize, sparse, stats
 from scipy.special import expit
 
-LEVEL = 0.95
-RESAMPLES = 1000
+from soke.viewer.study.intervals import LEVEL, jackknife
+
 LEAST_DECIDED = 6  # with fewer, even unanimous answers have an exact p above 0.05
-LEAST_PEOPLE = 6  # likewise; and what resamples of fewer people spread is no interval
-_LEAST_CONNECTED = 0.99  # of the resamples: with fewer, an interval would be of those alone that favour nobody
+LEAST_PEOPLE = 6  # likewise
 
 
 def share_interval(successes: int, total: int) -> tuple[float, float]:
@@ -49,26 +48,22 @@ class Scores:
     problem: str = ""
 
 
-def bradley_terry(wins: np.ndarray, seed: int = 0) -> Scores:
+def bradley_terry(wins: np.ndarray) -> Scores:
     """Scores from wins of each participant, a tie being half a win of both.
 
     wins: [N, S, S] how often participant n has preferred system i to j
 
-    Intervals are of 95 % of resamples of the participants.
+    Intervals are over the participants.
     """
     if len(wins) == 0 or not connected(wins.sum(axis=0)):
         return Scores(None, None, "some systems have only won, or only lost, against the others: no finite score fits")
     values = maximum(wins.sum(axis=0), np.zeros(wins.shape[1]))
     if len(wins) < LEAST_PEOPLE:
         return Scores(values, None, f"too little data for intervals: {len(wins)} participants, {LEAST_PEOPLE} are needed")
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(wins), np.full(len(wins), 1 / len(wins)), RESAMPLES)  # [R, N]
-    resampled = np.tensordot(counts, wins, axes=1)  # [R, S, S]
-    fitted = [maximum(sample, values) for sample in resampled if connected(sample)]
-    if len(fitted) < _LEAST_CONNECTED * RESAMPLES:
-        return Scores(values, None, "too little data for intervals: in resamples some system has only won, or only lost")
-    tail = (1 - LEVEL) / 2
-    return Scores(values, np.quantile(fitted, [tail, 1 - tail], axis=0).T)
+    without = wins.sum(axis=0) - wins  # each participant once
+    if not all(map(connected, without)):
+        return Scores(values, None, "too little data for intervals: without one participant some system has only won, or lost")
+    return Scores(values, jackknife(values, np.array([maximum(others, values) for others in without])))
 
 
 def connected(wins: np.ndarray) -> bool:

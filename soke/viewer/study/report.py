@@ -109,7 +109,7 @@ def _bradley_terry(found: Found) -> Iterable[object]:
     yield from _table("Bradley–Terry scores", ("question ", "system ", "score"), rows)
     yield from _problems((question, fit["problem"]) for question, fit in found["bradley_terry"].items())
     if rows:
-        yield "log-odds of being preferred, of mean 0; no difference is half a win of both; 95 % of resamples of the people"
+        yield "log-odds of being preferred, of mean 0; no difference is half a win of both; 95 % intervals over the people"
 
 
 def _ratings(found: Found) -> Iterable[object]:
@@ -120,7 +120,7 @@ def _ratings(found: Found) -> Iterable[object]:
     yield from _table("Ratings, 0 to 4", ("question ", "system ", "mean", "answers", "people"), rows)
     yield from _problems((f"{r['question']}, {r['system']}", r["problem"]) for r in found["ratings"])
     if rows:
-        yield "95 % of resamples of the people"
+        yield "95 % intervals over the people"
 
 
 def _comprehension(found: Found) -> Iterable[object]:
@@ -159,7 +159,7 @@ def _agreement(found: Found) -> Iterable[object]:
     yield from _table("Agreement, on items that several people have judged", heads, rows)
     yield from _problems((f"{r['task']}, {r['question']}", r["problem"]) for r in found["agreement"])
     if rows:
-        yield "of preferences nominal, and AC1; of ratings ordinal, and AC2 with ordinal weights; 95 % of resamples of the items"
+        yield "of preferences nominal, and AC1; of ratings ordinal, and AC2 with ordinal weights; 95 % intervals over the items"
 
 
 def _correlations(found: Found) -> Iterable[object]:
@@ -186,7 +186,7 @@ def _correlations(found: Found) -> Iterable[object]:
     if rows:
         yield (
             "of the systems' clips, without anchors; errors and word error rates are better when lower, so that a good one "
-            "correlates negatively; 95 % of resamples of the sentences; nothing is adjusted for how many scores there are"
+            "correlates negatively; 95 % intervals over the sentences; nothing is adjusted for how many scores there are"
         )
 
 

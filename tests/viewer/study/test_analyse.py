@@ -11,7 +11,6 @@ import pytest
 
 from soke.errors import UserError
 from soke.storage import write_json
-from soke.viewer.study import agreement, correlation, preferences
 from soke.viewer.study.analyse import Study, analyse
 from soke.viewer.study.answers import Answers, read_answer
 from soke.viewer.study.key import ANSWERS, KEY, Key
@@ -20,12 +19,6 @@ from tests.viewer.study.making import EVERY, SYSTEMS, answered, attentive, fake_
 
 STRENGTHS = {"ground truth": 4.0, SYSTEMS[1]: 2.0, SYSTEMS[0]: 1.0, "shuffled": 0.1}
 PAIRS = [[SYSTEMS[0], SYSTEMS[1]], ["ground truth", SYSTEMS[0]], ["ground truth", SYSTEMS[1]]]
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch):
-    for module in (preferences, agreement, correlation):
-        monkeypatch.setattr(module, "RESAMPLES", 200)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from scipy import stats
 
 from soke.viewer.study import agreement, preferences
 from soke.viewer.study.correlation import Correlation, correlation, ranks, weighted
+from soke.viewer.study.intervals import jackknife
 
 # Four observers, twelve units, five categories (Krippendorff 2011, example C); 0: not judged.
 OBSERVED = np.array([
@@ -60,24 +61,48 @@ def test_systems_that_never_lost_have_no_score():
     assert preferences.bradley_terry(np.zeros((0, 2, 2))).values is None
     few = preferences.bradley_terry(np.stack([alone + alone.T] * 5))
     assert few.values is not None and few.intervals is None and "5 participants, 6 are needed" in few.problem
-    rare = np.zeros((30, 2, 2))  # one win in all: many resamples are without it
+    rare = np.zeros((30, 2, 2))  # one win in all: without him who gave it there is no score
     rare[:, 0, 1], rare[0, 1, 0] = 1, 1
     assert preferences.bradley_terry(rare).intervals is None
 
 
+def test_the_jackknife_of_a_mean_is_student_s_interval():
+    values = np.random.default_rng(0).normal(size=(9, 2))
+    without = (values.sum(axis=0) - values) / 8
+    low, high = stats.t.interval(0.95, 8, values.mean(axis=0), stats.sem(values))
+    assert jackknife(values.mean(axis=0), without) == pytest.approx(np.stack([low, high], axis=-1))
+
+
 @pytest.mark.slow  # one such interval is drawn in test_analyse
-def test_intervals_of_scores_hold_the_truth_as_often_as_they_say(monkeypatch):
-    monkeypatch.setattr(preferences, "RESAMPLES", 200)
-    rng, truth, held = np.random.default_rng(0), np.array([0.6, -0.6]), 0
-    for _ in range(40):
-        # people differ in how they judge: what they have in common is scored, over people
-        tastes = rng.normal(0, 0.5, 25)
-        first = rng.binomial(8, 1 / (1 + np.exp(-(1.2 + tastes))))
-        wins = np.zeros((25, 2, 2))
+@pytest.mark.parametrize("people", [6, 25])
+def test_intervals_of_scores_hold_the_truth_as_often_as_they_say(people):
+    # People differ in how they judge; what all of them together prefer is found of very many.
+    rng, held = np.random.default_rng(0), 0
+
+    def drawn(count: int) -> np.ndarray:
+        first = rng.binomial(8, 1 / (1 + np.exp(-(0.8 + rng.normal(0, 0.5, count)))))
+        wins = np.zeros((count, 2, 2))
         wins[:, 0, 1], wins[:, 1, 0] = first, 8 - first
-        low, high = preferences.bradley_terry(wins).intervals[0]
-        held += low < truth[0] < high
-    assert held >= 32
+        return wins
+
+    truth = preferences.maximum(drawn(200_000).sum(axis=0), np.zeros(2))[0]
+    for _ in range(300):
+        low, high = preferences.bradley_terry(drawn(people)).intervals[0]
+        held += low < truth < high
+    assert 0.92 < held / 300 < 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sentences", [6, 20])
+def test_intervals_of_correlations_hold_the_truth_as_often_as_they_say(sentences):
+    # Two signings of a sentence are alike in both.
+    rng, held, truth = np.random.default_rng(0), np.zeros(2), np.array([0.6, 6 / np.pi * np.arcsin(0.3)])
+    for _ in range(300):
+        shared, own = (rng.multivariate_normal([0, 0], [[0.5, 0.3], [0.3, 0.5]], size) for size in (sentences, (sentences, 2)))
+        points = (shared[:, None] + own).reshape(-1, 2)
+        found = correlation(points[:, 0], points[:, 1], np.repeat(np.arange(sentences), 2))
+        held += [low < value < high for value, (_, low, high) in zip(truth, (found.pearson, found.spearman))]
+    assert (held / 300 > 0.92).all() and (held / 300 < 0.99).all()
 
 
 def test_alpha_and_ac_of_cases_that_were_computed_by_hand():
@@ -148,7 +173,7 @@ def test_correlations_with_their_intervals():
     assert mirrored.pearson[0] == pytest.approx(-found.pearson[0])
 
 
-def test_two_signings_of_a_sentence_are_drawn_together():
+def test_two_signings_of_a_sentence_are_one_unit():
     rng = np.random.default_rng(2)
     of_sentence = rng.normal(size=(2, 20))
     scores, judged = of_sentence[0], 0.5 * of_sentence[0] + of_sentence[1]
