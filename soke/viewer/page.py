@@ -284,7 +284,7 @@ class Page:
         try:
             if format == saving.VIEW:
                 view = self.client.camera
-                pixels = self.client.get_render(view.image_height, view.image_width, "png", timeout=_PATIENCE)
+                pixels = self.client.get_render(view.image_height, view.image_width, transport_format="png", timeout=_PATIENCE)
                 found = f"{exports.file_name(name)}.png", saving.picture_of(pixels)
             else:
                 caption = "" if entry is None else entry.text

@@ -14,6 +14,8 @@ from soke.viewer.playback import frame_at
 _GAP = 0.12  # metres between two figures' boxes, and room for their names
 _COVERED = 270  # pixels of the picture's lower edge that the panel there hides,
 _NARROW, _SHEET = 600, 0.6  # and of a picture of fewer pixels' width the share that is below the sheet of all panels
+_AMBIENT = 1.1
+_LIGHTS = (((1.0, 2.0, 3.0), 2.0), ((-2.0, 0.5, 2.0), 0.9), ((0.0, 1.0, -3.0), 0.5))  # metres; key, fill, from behind
 _BACKGROUND = (244, 244, 242)
 
 
@@ -39,7 +41,12 @@ class Scene:
         self._offsets = np.zeros((0, 3))
         picture = np.full((2, 2, 3), _BACKGROUND, np.uint8)
         client.scene.set_background_image(picture)
-        client.scene.configure_default_lights(True, cast_shadow=False)
+        scene = client.scene
+        scene.configure_environment_map(None)  # takes as long as all else where a processor draws
+        scene.configure_default_lights(False)
+        scene.add_light_ambient("/lights/around", intensity=_AMBIENT)
+        for number, (position, intensity) in enumerate(_LIGHTS):
+            scene.add_light_directional(f"/lights/{number}", position=position, intensity=intensity, cast_shadow=False)
 
     def show(self, figures: Sequence[Moving], second: float) -> None:
         """These figures in the place of the others."""
@@ -65,7 +72,7 @@ class Scene:
         low = figure.seen.body.low[1] if rows else -np.inf  # of several rows, none hides the one below
         for i, (ids, faces, color) in enumerate(_by_color(figure, vertices, low)):
             mesh = scene.add_mesh_simple(
-                f"{name}/{i}", vertices[ids], faces, color=color, side="double", cast_shadow=False, receive_shadow=False
+                f"{name}/{i}", vertices[ids], faces, color=color, cast_shadow=False, receive_shadow=False
             )
             parts.append(_Part(ids, mesh))
         return parts

@@ -111,7 +111,8 @@ class Client:
         )
         self.scene = SimpleNamespace(
             set_background_image=lambda picture: None, configure_default_lights=lambda *a, **b: None,
-            add_frame=lambda name, **_: Handle(), add_label=lambda name, text, **_: Handle(),
+            configure_environment_map=lambda hdri: None, add_light_ambient=lambda name, **_: None,
+            add_light_directional=lambda name, **_: None, add_frame=lambda name, **_: Handle(), add_label=lambda name, text, **_: Handle(),
             add_mesh_simple=self._mesh,
         )
 
@@ -122,7 +123,7 @@ class Client:
     def atomic(self):
         return nullcontext()
 
-    def get_render(self, height, width, *_, **__):
+    def get_render(self, height, width, *, transport_format, timeout):
         return np.zeros((height, width, 4), np.uint8)
 
     def send_file_download(self, name, content, **_):
