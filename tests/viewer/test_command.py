@@ -1,0 +1,43 @@
+"""The command: what it can show of what it is given, and what it says where something is missing."""
+from __future__ import annotations
+
+import pytest
+
+from soke.errors import UserError
+from soke.run.config import load_config
+from soke.viewer.__main__ import main, world_of
+
+
+def config_in(folder):
+    corpora = ("how2sign", "csl", "phoenix")
+    return load_config("configs/demo/soke.yaml", overrides=[
+        *(f"DATASET.CORPORA.{name}.ROOT={folder}/{name}" for name in corpora), f"DATASET.LEXICON={folder}/lexicon",
+        f"FOLDER={folder}/experiments", f"RESULTS={folder}/results",
+    ])
+
+
+def test_without_anything_it_asks_for_something():
+    with pytest.raises(UserError, match="--cfg with configurations, or --results"):
+        main([])
+
+
+def test_a_folder_that_is_no_result_is_named(tmp_path):
+    with pytest.raises(UserError, match="table.json"):
+        main(["--results", str(tmp_path)])
+
+
+def test_an_unknown_flag_and_a_wrong_key_are_refused():
+    with pytest.raises(SystemExit):
+        main(["--cfg", "configs/demo/soke.yaml", "--nowhere"])
+    with pytest.raises(UserError, match="NOKEY"):
+        main(["--cfg", "configs/demo/soke.yaml", "NOKEY=1"])
+
+
+def test_before_anything_is_there_it_says_what_to_do(tmp_path):
+    world = world_of([config_in(tmp_path)], [])
+    assert [signer.name for signer in world.signers] == ["demo-soke"] and not world.sources
+    assert len(world.notes) == 4 and all(str(tmp_path) in note for note in world.notes)
+    (signer,) = world.signers
+    signer.start()
+    signer._read.wait(60)
+    assert "demo-soke" in signer.status and "train" in signer.status
