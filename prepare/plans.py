@@ -1,8 +1,8 @@
 """Plans: systems that are trained and tested for several seeds, and compared (prepare.ablation, prepare.leaderboard).
 
 The file holds BASE, a configuration; SEEDS; ROWS, name -> overrides; and may hold
-NEEDS   file or folder -> the command that makes it (`train --cfg ...`, as after `python -m`), in order: what all rows
-        start from, made where it is missing
+NEEDS   file or folder -> the command that makes it (`train --cfg ...`, as after `python -m`) and that writes it last, in
+        order: what all rows start from, made where it is missing
 STARTS  name -> overrides of models that rows begin from, which are trained before and not shown (`TRAIN.INIT=<name>` in a
         row is the folder of that model, of the same seed)
 OVERRIDES  of every run
