@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# What forms of frames hold in ways of their own; all else is the same rotations.
+_OF_FACES = {"jaw", "left_eye_smplhf", "right_eye_smplhf", "expression", "eyelids"}
+
 
 def check_tokenizer(config: Config, parts: MotionLayout, tokenizer: SignTokenizer, folder: Path) -> None:
     """Raises UserError that names all settings, with both values, in which the tokenizer in `folder` contradicts the
@@ -112,8 +115,8 @@ def check_scorer(
     config: Config, parts: MotionLayout, model: BackTranslator | TextMotionRetriever, corpus: Corpus, folder: Path,
     kind: str,
 ) -> None:
-    """Raises UserError where a model that scores the motions of a corpus reads another sign language, other frames, or
-    parts of the body that the configuration's layout leaves at rest; warns when it was trained on other data.
+    """Raises UserError where a model that scores the motions of a corpus reads another sign language, faces of other
+    frames, or parts of the body that the configuration's layout leaves at rest; warns when it was trained on other data.
 
     kind: what it is called
     """
@@ -122,7 +125,7 @@ def check_scorer(
         raise UserError(
             f"{where} reads {model.language}, but {corpus.name} is {corpus.language}; train one on {corpus.name}"
         )
-    if model.form != config.dataset.frames:
+    if model.form != config.dataset.frames and model.layout.covers & _OF_FACES:
         raise UserError(
             f"{where} was trained on the frames {model.form}, DATASET.FRAMES is {config.dataset.frames}; train one with "
             "these"

@@ -178,3 +178,19 @@ def test_the_tokenizer_of_sibleu_sees_what_motions_have(tokenizer, tmp_path):
         coder("skels/soke")
     with pytest.raises(UserError, match="METRIC.TOKENIZER: .*is for the frames soke, DATASET.FRAMES is smplfx"):
         coder("m3t")
+
+
+def test_a_reader_without_a_face_reads_the_frames_of_either_form():
+    """Which differ in faces alone."""
+    corpus = SimpleNamespace(name="csl", language="CSL", annotation_hashes=dict)
+    asked = config("m3t")
+
+    def check(*overrides: str):
+        layout = layout_of(load_config("configs/back_translation.yaml", overrides=list(overrides)))
+        reader = SimpleNamespace(language="CSL", form="soke", layout=layout, provenance={"corpora": ["csl"]})
+        agreement.check_scorer(asked, layout_of(asked), reader, corpus, FOLDER, "reader")
+
+    check("PARTS.body.jaw=false", "PARTS.body.expression=0")
+    for face in ("PARTS.body.jaw=false", "PARTS.body.expression=0"):
+        with pytest.raises(UserError, match=f"the reader in {FOLDER} was trained on the frames soke, DATASET.FRAMES is smplfx"):
+            check(face)
