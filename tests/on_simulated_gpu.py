@@ -26,6 +26,8 @@ from soke.run.callbacks import FiniteWeights
 from soke.run.config import ROOT
 from soke.run.training import EpochMeans
 from soke.run.watching import StepLog
+from tests.data.skels_writing import write_skels_corpus
+from tests.embedding import test_stages as embedding_stages
 from tests.recognition.test_stage import write_shop
 from tests.simulated_gpu import DEVICE, Simulation, waits
 from tests.test_chain import Workshop
@@ -99,6 +101,23 @@ def test_signs_are_recognised_as_on_the_cpu(tmp_path, monkeypatch):
     test_entry.main(["--cfg", str(config), "--out_dir", str(tmp_path / "here")])
     there, here = (read_results(tmp_path / name).cells for name in ("there", "here"))
     assert [cell.score for cell in there] == [cell.score for cell in here]
+
+
+@pytest.mark.parametrize("stage", embedding_stages.FILES)
+def test_models_that_score_motion_are_trained_and_score_as_on_the_cpu(tmp_path, monkeypatch, body, stage):
+    write_skels_corpus(tmp_path / "data", body)
+    embedding_stages.config_of(tmp_path, stage)
+    arguments = ["--cfg", str(tmp_path / f"{stage}.yaml"), *embedding_stages.overrides(tmp_path, "TRAIN.END_EPOCH=3")]
+    with monkeypatch.context() as patch, Simulation():
+        patch.setattr(devices, "device_of", lambda config: str(DEVICE))
+        patch.setattr(trainer.pl, "Trainer", on_sim)
+        train.main([*arguments, "--nodebug"])
+        test_entry.main([*arguments, "--out_dir", str(tmp_path / "there")])
+    test_entry.main([*arguments, "--out_dir", str(tmp_path / "here")])
+    there, here = (read_results(tmp_path / name).cells for name in ("there", "here"))
+    assert len(here) == len(there) >= 4
+    for ours, theirs in zip(here, there):
+        assert theirs.score.values == pytest.approx(ours.score.values, rel=1e-3, abs=1e-6)
 
 
 @pytest.mark.parametrize("search", SEARCHES, ids=["greedy", "sample", "beam", "no repeat"])

@@ -106,6 +106,8 @@ def _add_frechet(frechet: FrechetScores, references: References, setting: Settin
     for row, of_row in scores.items():
         for score in of_row:
             evaluation.table.add(row, references.corpus.name, score, references.total)
+    if setting.split == "train":
+        notes.append("the motion auto-encoder was trained on clips of split train, which it knows better than others")
     evaluation.table.notes += [f"{references.corpus.name}: {note}" for note in notes]
 
 

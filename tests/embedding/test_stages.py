@@ -81,6 +81,9 @@ def test_models_are_built_of_the_training_clips(random_corpus):
     assert int((~moving).sum()) == 9 and autoencoder.model.std[moving].mean() == pytest.approx(2**0.5, rel=0.05)
     config = config_of(random_corpus, "retrieval")
     assert [c.name for c in retrieval_models(config)] == ["retrieval/skels"]
+    better = {score: config_of(random_corpus, "retrieval", f"EVAL.MONITOR=val/{score}").eval.better for score in
+              ("rsum", "R@1", "median_rank", "loss")}
+    assert better == {"rsum": "max", "R@1": "max", "median_rank": "min", "loss": "min"}
     with pytest.raises(UserError, match="TRAIN.BATCH_SIZE must be at least 2"):
         config_of(random_corpus, "retrieval", "TRAIN.BATCH_SIZE=1")
 
