@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from soke.build.stages import stage_of
 from soke.build.testing import evaluation_setting
 from soke.embedding import MotionAutoencoder, TextMotionRetriever
 from soke.errors import UserError
+from soke.evaluation.references import Setting
 from soke.run.config import ROOT, Config, load_config
 from tests.data.skels_writing import write_skels_corpus, write_split
 
@@ -44,6 +47,7 @@ def overrides(root: Path, *more: str) -> list[str]:
     ]
 
 
+@cache
 def config_of(root: Path, stage: str, *more: str) -> Config:
     """The shipped one, with parts of positions."""
     file = root / f"{stage}.yaml"
@@ -81,8 +85,9 @@ def test_models_are_built_of_the_training_clips(random_corpus):
     assert int((~moving).sum()) == 9 and autoencoder.model.std[moving].mean() == pytest.approx(2**0.5, rel=0.05)
     config = config_of(random_corpus, "retrieval")
     assert [c.name for c in retrieval_models(config)] == ["retrieval/skels"]
-    better = {score: config_of(random_corpus, "retrieval", f"EVAL.MONITOR=val/{score}").eval.better for score in
-              ("rsum", "R@1", "median_rank", "loss")}
+    monitored = config_of(random_corpus, "retrieval").eval
+    scores = ("rsum", "R@1", "median_rank", "loss")
+    better = {score: replace(monitored, monitor=f"val/{score}").better for score in scores}
     assert better == {"rsum": "max", "R@1": "max", "median_rank": "min", "loss": "min"}
     with pytest.raises(UserError, match="TRAIN.BATCH_SIZE must be at least 2"):
         config_of(random_corpus, "retrieval", "TRAIN.BATCH_SIZE=1")
@@ -94,25 +99,27 @@ def test_models_that_do_not_fit_a_test_are_refused(random_corpus, tmp_path, capl
     retriever.save_pretrained(tmp_path / "models" / "skels" / "retrieval")
     autoencoder.save_pretrained(tmp_path / "autoencoder")
 
-    def tested(*more: str):
-        named = (f"METRIC.RETRIEVAL={tmp_path}/models", f"METRIC.FRECHET={tmp_path}/autoencoder")
-        config = config_of(random_corpus, "retrieval", *named, *more)
-        return with_embeddings(evaluation_setting(config), config)
+    config = config_of(random_corpus, "retrieval")
+
+    def tested(retrieval: str = f"{tmp_path}/models", frechet: str = f"{tmp_path}/autoencoder", parts: int = 3) -> Setting:
+        chosen = replace(
+            config, metric=replace(config.metric, retrieval=retrieval, frechet=frechet), parts=config.parts[:parts]
+        )
+        return with_embeddings(evaluation_setting(chosen), chosen)
 
     setting = tested()
     assert setting.retrievers["skels"].hash == retriever.hash and setting.frechet.hash == autoencoder.hash
     assert not caplog.records
-    none = tested("METRIC.RETRIEVAL=", "METRIC.FRECHET=")
+    none = tested("", "")
     assert none.retrievers == {} and none.frechet is None
-    assert tested(f"METRIC.RETRIEVAL={tmp_path}").retrievers == {}
+    assert tested(str(tmp_path)).retrievers == {}
     assert "no retrieval of skels: there is no model in" in caplog.text
     with pytest.raises(UserError, match="no motion auto-encoder in .*configs/motion_autoencoder.yaml"):
-        tested(f"METRIC.FRECHET={tmp_path}/models")
+        tested(frechet=f"{tmp_path}/models")
     with pytest.raises(UserError, match="joints that PARTS moves"):
-        tested("PARTS=[{name: body, joints: skeleton_body, rotation: position, quantizer: {kind: ema, codes: 8}}]",
-               "METRIC.RETRIEVAL=")
+        tested(retrieval="", parts=1)
     with pytest.raises(UserError, match="the retrieval model in .* reads .*, which PARTS leaves out"):
-        tested("PARTS=[{name: body, joints: skeleton_body, rotation: position, quantizer: {kind: ema, codes: 8}}]")
+        tested(parts=1)
     retriever.language = "ASL"
     retriever.save_pretrained(tmp_path / "models" / "skels" / "retrieval")
     with pytest.raises(UserError, match="reads ASL, but skels is DGS; train one on skels"):
