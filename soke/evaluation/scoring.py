@@ -18,7 +18,8 @@ from soke.metrics.text_scores import TextScores
 from soke.report.tables import ResultTable
 from soke.text.words import level_of
 
-_CLIPS_AT_ONCE = 16  # whose joints and faces, of all rows, are held in memory together
+_CLIPS_AT_ONCE = 16  # whose joints and faces, of all rows, are held in memory together; of many rows fewer
+_MOTIONS_AT_ONCE = 160
 
 
 def score_motions(
@@ -38,7 +39,7 @@ def score_motions(
         setting.frechet, setting.body.point_sets, setting.body.unit, body=setting.body.label, **conditions
     )
     truth_diversity, faults = Diversity.of(setting.body, fps=fps, **conditions), {}
-    for part in tqdm(list(_parts(references.blocks)), desc=f"score {corpus}"):
+    for part in tqdm(list(_parts(references.blocks, len(rows))), desc=f"score {corpus}"):
         truth = _tracks(setting.body, references.motions[part], fps)
         tracks = {row: _tracks(setting.body, motions[part], fps) for row, motions in rows.items()}
         for row, of_row in tracks.items():
@@ -111,11 +112,12 @@ def _add_frechet(frechet: FrechetScores, references: References, setting: Settin
     evaluation.table.notes += [f"{references.corpus.name}: {note}" for note in notes]
 
 
-def _parts(blocks: Sequence[slice]) -> Iterator[slice]:
+def _parts(blocks: Sequence[slice], rows: int) -> Iterator[slice]:
     """The blocks, each in parts of at most `_CLIPS_AT_ONCE` clips."""
+    most = min(_CLIPS_AT_ONCE, max(_MOTIONS_AT_ONCE // rows, 1))
     for block in blocks:
-        for start in range(block.start, block.stop, _CLIPS_AT_ONCE):
-            yield slice(start, min(start + _CLIPS_AT_ONCE, block.stop))
+        for start in range(block.start, block.stop, most):
+            yield slice(start, min(start + most, block.stop))
 
 
 def _say_unit(unit: str, table: ResultTable) -> None:

@@ -25,7 +25,8 @@ from soke.errors import UserError
 from soke.evaluation.baselines.dictionary import Dictionary, core_of
 from soke.evaluation.baselines.glossing import _ROUNDS, GlossPredictor, _aligned
 from soke.evaluation.baselines.nearest import NearestSentence, TextSimilarity
-from soke.evaluation.baselines.stitching import Stitching, joined
+from soke.evaluation.baselines.stitching import Stitching
+from soke.evaluation.editing import joined
 from soke.evaluation.protocols import Typed
 from soke.evaluation.rows import generation
 from soke.evaluation.settings import BASELINES

@@ -58,6 +58,13 @@ class KnownCorpus:
         take = self._takes.get(clip)
         return None if take is None else take.sentence.words
 
+    def spans(self, clip: str, frames: int) -> list[slice]:
+        """Which of so many frames of a clip each of its signs takes, in order. Raises KeyError for a clip that was not
+        planned."""
+        performance = self.planned.performance(self._takes[clip])
+        strokes = performance.strokes * performance.fps * frames / len(performance)
+        return [slice(start, end + 1) for start, end in strokes.round().long().tolist()]
+
     def again(self, clip: str, fps: float, frames: str) -> Motion | JointMotion:
         """The same sentence by another right-handed signer, who takes whichever variant of a sign. Raises KeyError for a
         clip that was not planned.

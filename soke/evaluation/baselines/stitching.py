@@ -5,12 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-import torch
-from torch import Tensor
-
 from soke.body.motion import JointMotion, Motion
-from soke.body.rotations import nearest_axis_angle, slerp_axis_angle
 from soke.evaluation.baselines.dictionary import Dictionary
+from soke.evaluation.editing import joined
 from soke.evaluation.protocols import Producer, Sentence
 
 STITCHED, OF_GLOSSES, OF_PREDICTED = "stitched signs", "stitched signs, signers' glosses", "stitched signs, predicted glosses"
@@ -58,35 +55,3 @@ class Stitching:
             for i, sign in enumerate(found)
         ]
         return replace(joined(pieces, TRANSITION), made_by=self.name)
-
-
-def joined(motions: Sequence[Motion | JointMotion], seconds: float) -> Motion | JointMotion:
-    """Motions of one frame rate and form, one after the other.
-
-    seconds: from the last frame of each to the first of the next; between them rotations turn evenly on the shorter way
-             (slerp), all else goes in a straight line
-    """
-    steps = max(round(seconds * motions[0].fps), 1)
-    share = torch.arange(1, steps) / steps
-    values = {}
-    for name, frames in _frames(motions[0]).items():
-        of_each = [_frames(motion)[name] for motion in motions]
-        start, end = (torch.stack([v[i] for v in part])[:, None] if part else frames[:0, None]
-                      for i, part in ((-1, of_each[:-1]), (0, of_each[1:])))  # [M - 1, 1, ...]
-        shape = [-1, *[1] * (frames.ndim - 1)]
-        way = _turned(start, end, share.reshape(shape)) if name == "rotations" else start.lerp(end, share.reshape(shape))
-        values[name] = torch.cat([piece for i, v in enumerate(of_each) for piece in (v, *way[i : i + 1])])
-    return replace(motions[0], **values)
-
-
-def _frames(motion: Motion | JointMotion) -> dict[str, Tensor]:
-    """What changes from frame to frame, by its name."""
-    names = ("positions",) if isinstance(motion, JointMotion) else ("rotations", "expression", "eyelids")
-    return {name: getattr(motion, name) for name in names if getattr(motion, name) is not None}
-
-
-def _turned(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    """[M, 1, J, 3], [M, 1, J, 3], [K, 1, 1] -> [M, K, J, 3], in the axis-angle form of the nearer end."""
-    start, end = torch.broadcast_tensors(start, end)
-    start, end = (r.expand(-1, len(share), -1, -1) for r in (start, end))
-    return nearest_axis_angle(slerp_axis_angle(start, end, share.expand(*start.shape[:-1], 1)), start.lerp(end, share.round()))
