@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,10 +88,11 @@ class Audit:
 
 
 def audited(values: Values, systems: Sequence[str], order: Sequence[str], notes: Sequence[str]) -> Audit:
-    """systems: rows that are no damage; order: rows from the best to the worst, as anybody would have it; those of either
-    that no corpus, or not every corpus, has are left out"""
-    whole = [row for row in values.rows if not np.isnan(values.of_clips[_first(values)][values.rows.index(row)]).any()]
-    systems, order = ([row for row in rows if row in whole] for rows in (systems, order))
+    """systems: rows that are no damage; order: rows from the best to the worst, as anybody would have it, of which those are
+    left out that are not there of every clip"""
+    there = ~np.isnan(values.of_clips[_first(values)])
+    systems = [row for row in systems if row in values.rows]
+    order = [row for row in order if row in values.rows and there[values.rows.index(row)].all()]
     kinds = [kind for kind in KINDS if row_of(kind, GRADES[0]) in values.rows]
     metrics = {}
     for column in (*values.of_clips, *values.of_rows):
@@ -133,9 +135,12 @@ def table_text(audit: Audit) -> str:
 
 
 def _tau_cell(of: OfMetric, kind: str) -> str:
-    found, tau = of.kinds.get(kind), of.tau(kind)
-    mark = "" if found is None else "+" if found.rewarded else "o" if found.blind else ""
-    return ("–" if math.isnan(tau) else f"{tau:.2f}") + (mark or " ")
+    tau = of.tau(kind)
+    return ("–" if math.isnan(tau) else f"{tau:.2f}") + (_mark(of.kinds.get(kind)) or " ")
+
+
+def _mark(found: OfKind | None) -> str:
+    return "" if found is None else "+" if found.rewarded else "o" if found.blind else ""
 
 
 def _preferred_cell(of: OfMetric, kind: str) -> str:
@@ -152,7 +157,8 @@ def _oracle_lines(audit: Audit) -> list[str]:
         return ["There is no oracle of these corpora: only of synthetic ones all signs are known."]
     lines = [
         "Correlation with the oracle's sign error (Pearson's r, Spearman's rho, 95 % intervals): over clips in all rows "
-        f"with damage or systems, and over the systems {', '.join(audit.systems)}",
+        "with damage or systems, and over the systems (each in its own clips)",
+        f"{', '.join(audit.systems)}",
         f"{'':<38}{'over clips: r':>22}{'rho':>22}{'over systems: r':>24}{'rho':>22}",
     ]
     known = {c: of for c, of in audit.metrics.items() if of.clips is not None or of.systems is not None}
@@ -189,19 +195,23 @@ def _order_lines(audit: Audit) -> list[str]:
 
 def _rater_lines(audit: Audit) -> list[str]:
     raters = yaml.safe_load(_RATERS.read_text(encoding="utf-8"))
-    lines = [f"Published correlations with Deaf raters (r, rho; {raters['source']}), beside those with the oracle over clips"]
+    lines = [
+        f"Published correlations with Deaf raters (r, rho; {raters['source']}),",
+        "turned so that above 0 is right, beside those with the oracle over clips:",
+    ]
     for entry in raters["metrics"]:
         ours = next((c for c in audit.metrics if entry["ours"] and c.startswith(entry["ours"])), None)
-        of = None if ours is None else audit.metrics[ours].clips
+        of, sign = None if ours is None else audit.metrics[ours].clips, -1 if entry["better"] == "lower" else 1
         beside = "" if of is None else f"here {ours}: {_interval(of.pearson)}, {_interval(of.spearman)}"
-        lines.append(f"  {entry['name']:<42}{_published(entry['r']):>12}{_published(entry['rho']):>8}   {beside}".rstrip())
+        published = f"{_published(entry['r'], sign):>12}{_published(entry['rho'], sign):>8}"
+        lines.append(f"  {entry['name']:<42}{published}   {beside}".rstrip())
     return lines
 
 
-def _published(value: float | list[float] | None) -> str:
+def _published(value: float | list[float] | None, sign: int) -> str:
     if isinstance(value, list):
-        return "–".join(f"{end:.2f}" for end in value)
-    return "–" if value is None else f"{value:.2f}"
+        return "–".join(f"{sign * end:.2f}" for end in value)
+    return "–" if value is None else f"{sign * value:.2f}"
 
 
 def table_csv(audit: Audit) -> str:
@@ -213,7 +223,7 @@ def table_csv(audit: Audit) -> str:
     for column, of in audit.metrics.items():
         for kind in audit.kinds:
             found = of.kinds.get(kind)
-            row = [of.taus[kind]] if found is None else [
+            row = [of.taus[kind], *[""] * (5 + len(GRADES))] if found is None else [
                 *found.tau, found.effect, found.blind, found.rewarded, *found.preferred
             ]
             writer.writerow([column, kind, *("" if isinstance(v, float) and math.isnan(v) else v for v in row)])
@@ -246,8 +256,8 @@ def picture(audit: Audit, path: Path) -> None:
     for i, column in enumerate(columns):
         for j, kind in enumerate(audit.kinds):
             found = audit.metrics[column].kinds.get(kind)
-            mark = "" if found is None else "+" if found.rewarded else "o" if found.blind else ""
-            every[0].text(j, i, mark, ha="center", va="center", fontsize=8)
+            dark = abs(tau[i, j]) > 0.6
+            every[0].text(j, i, _mark(found), ha="center", va="center", fontsize=8, color="white" if dark else "black")
     figure.savefig(path, format="png", dpi=110)
 
 
@@ -259,8 +269,6 @@ def _plain(value: float | Sequence[float]) -> Any:
 
 def files_of(audit: Audit) -> Mapping[str, Any]:
     """What is written of it: name -> text, or what writes to a path."""
-    import json
-
     return {
         "audit.txt": table_text(audit), "audit.csv": table_csv(audit),
         "audit.json": json.dumps(audit.to_dict(), ensure_ascii=False, indent=1) + "\n", "audit.png": lambda path: picture(audit, path),

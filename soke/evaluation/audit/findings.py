@@ -88,7 +88,7 @@ def over_clips(values: Values, column: str) -> Correlation | None:
 
 
 def over_systems(values: Values, column: str, systems: Sequence[str]) -> Correlation | None:
-    """Of the means of systems, rows that all clips have; None for fewer than four."""
+    """Of the means of systems, each in the clips that it is there of; None for fewer than four."""
     if SIGNS not in values.of_clips:
         return None
     rows = [values.rows.index(name) for name in systems]

@@ -187,11 +187,11 @@ def another_signer(motion: AnyMotion, grade: int, material: Material) -> AnyMoti
     """Another body, another tempo, and slow sway of the limbs: half, all, twice of what people differ by."""
     rng, much = material.rng(), _OTHER[grade]
     shape, faster = torch.randn(10, generator=rng), bool(torch.rand((), generator=rng) < 0.5)
-    rate = 0.3 + 0.7 * torch.rand(limbs.limbs_of(motion).shape[1:], generator=rng)  # Hz
-    start = torch.rand(rate.shape, generator=rng)
+    share = limbs.carried(motion)  # [L, ways]
+    rate, start = (torch.rand(share.shape[1], 3, generator=rng) for _ in range(2))
     time = torch.arange(len(motion))[:, None, None] / motion.fps
-    sway = much * _SWAY * _width(motion) * (2 * torch.pi * (time * rate + start)).sin()
-    made = limbs.with_limbs(motion, limbs.limbs_of(motion) + sway)
+    sway = much * _SWAY * _width(motion) * (2 * torch.pi * (time * (0.3 + 0.7 * rate) + start)).sin()  # 0.3 to 1 Hz
+    made = limbs.with_limbs(motion, limbs.limbs_of(motion) + torch.einsum("lw,twc->tlc", share, sway))
     if isinstance(made, JointMotion):
         made = replace(made, positions=made.positions * (1 + much * _SIZE))
     else:

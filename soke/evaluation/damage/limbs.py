@@ -74,6 +74,18 @@ def limb_numbers(motion: Motion | JointMotion) -> list[int]:
     return [*(i for side in SIDES for i in (*arm_numbers(motion, side), *finger_numbers(motion, side))), *roots]
 
 
+def carried(motion: Motion | JointMotion) -> Tensor:
+    """[L, ways] how much each of `limbs_of` goes along where an arm sways: of rotations each has a way of its own; of
+    positions there is one per side, which the shoulder does not go, the elbow half, and the hand as a whole."""
+    if isinstance(motion, Motion):
+        return torch.eye(len(limb_numbers(motion)))
+    share = torch.zeros(len(limb_numbers(motion)), len(SIDES))
+    for row, number in zip(share, limb_numbers(motion)):
+        side, _, point = motion.joints[number].partition("_")
+        row[SIDES.index(side)] = {"shoulder": 0.0, "elbow": 0.5}.get(point, 1.0)
+    return share
+
+
 def at_rest_face(motion: Motion) -> Motion:
     """The motion with the face of a body at rest, head and eyes included."""
     rotations = motion.rotations.clone()
