@@ -2,15 +2,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
-import torch
 
 from soke.body.posed import Landmarks
 from soke.metrics.joint_sets import TRACK_JOINTS, Array, JointSet, Track
 from soke.metrics.ratios import OfReferences, over
 from soke.metrics.signature import Signature
-from soke.metrics.track_metric import Pairs
+from soke.metrics.track_metric import Pairs, as_array
 
 NEAR = 0.15  # of the distance between the shoulders: points that are nearer touch [A]
 HANDS = ("left_hand", "right_hand")
@@ -47,37 +48,50 @@ class Contact(OfReferences):
 
     def _measure(self, pairs: Pairs) -> Iterable[np.ndarray]:
         paths = [result.path for result in pairs.warped("body", "root")]
-        for pred, ref, path in zip(pairs.preds, pairs.refs, paths):
-            made, given = self._touches(pred)[path[0]], self._touches(ref)[path[1]]
+        with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
+            preds, refs = (list(pool.map(self._touches, side)) for side in (pairs.preds, pairs.refs))
+        for pred, ref, path in zip(preds, refs, paths):
+            made, given = pred[path[0]], ref[path[1]]
             yield np.array([(made & given).sum(), given.sum(), made.sum()])
 
     def _touches(self, track: Track) -> np.ndarray:
         """[T] bool."""
-        left, right = (torch.as_tensor(track.points[hand]).double() for hand in HANDS)
+        left, right = (_points(track.points[hand]) for hand in HANDS)
         shoulders = self._landmarks(track, "shoulders")
-        near = NEAR * (shoulders[:, 0] - shoulders[:, 1]).norm(dim=-1).mean()
+        near = NEAR * np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=-1).mean()
         if KINDS[self.name] == "hand":
-            found = _nearer(left, right, near)
-        else:
-            face = self._landmarks(track, "face")
-            found = _nearer(left, face, near) | _nearer(right, face, near)
-        return found.cpu().numpy()
+            return _nearer(left, right, near)
+        face = self._landmarks(track, "face")
+        return _nearer(left, face, near) | _nearer(right, face, near)
 
-    def _landmarks(self, track: Track, name: str) -> torch.Tensor:
+    def _landmarks(self, track: Track, name: str) -> np.ndarray:
         part, numbers = self.landmarks[name]
-        points: Array = track.points[part]
-        return torch.as_tensor(points[:, list(numbers)]).double()
+        return _points(as_array(track.points[part])[:, list(numbers)])
 
     def _values(self, sums: np.ndarray, clips: int) -> np.ndarray:
         both, given, made = sums[..., :1], sums[..., 1:2], sums[..., 2:]
         return 100 * np.concatenate([over(both, given), over(2 * both, np.where(given > 0, given + made, 0))], axis=-1)
 
 
-def _nearer(one: torch.Tensor, other: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
+def _points(points: Array) -> np.ndarray:
+    return np.ascontiguousarray(as_array(points), dtype=np.float64)
+
+
+@numba.njit(cache=True, nogil=True)
+def _nearer(one: np.ndarray, other: np.ndarray, near: float) -> np.ndarray:
     """[T] whether any of the points [T, N, 3] is nearer than that to any of [T, M, 3]."""
-    gaps = torch.maximum(one.amin(dim=1) - other.amax(dim=1), other.amin(dim=1) - one.amax(dim=1)).clamp(min=0)
-    found = gaps.norm(dim=-1) < near  # between the boxes around them, which is less
-    found[found.clone()] = torch.cdist(one[found], other[found]).amin(dim=(1, 2)) < near
+    found = np.zeros(one.shape[0], dtype=np.bool_)
+    for t in range(one.shape[0]):
+        for i in range(one.shape[1]):
+            for j in range(other.shape[1]):
+                squared = 0.0
+                for axis in range(3):
+                    squared += (one[t, i, axis] - other[t, j, axis]) ** 2
+                if squared < near * near:
+                    found[t] = True
+                    break
+            if found[t]:
+                break
     return found
 
 

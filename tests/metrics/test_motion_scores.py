@@ -10,9 +10,12 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from soke.body.joints import SKELETON_50
+from soke.body.motion import JointMotion
+from soke.body.skeleton import Skeleton
 from soke.metrics.clips import Score, hash_of_clips
 from soke.metrics.dtw import dtw_jpe
-from soke.metrics.joint_sets import BODY_JOINTS, TRACK_JOINTS, JointSet, Track
+from soke.metrics.joint_sets import BODY_JOINTS, TRACK_JOINTS, JointSet, Track, track_of
 from soke.metrics.motion_scores import (
     DTWJPE,
     DTWVPE,
@@ -22,9 +25,11 @@ from soke.metrics.motion_scores import (
     MotionScores,
     TrackMetric,
 )
+from soke.metrics.sibleu import SiBLEU
 from soke.metrics.text_scores import BLEU
 
 FACE = 7
+SKELETON = Skeleton(SKELETON_50)
 SIZES = {"body": 144, "left_hand": 21, "right_hand": 21, "face": 1 + FACE}
 
 
@@ -312,20 +317,27 @@ def test_signatures() -> None:
 OF_RANKS = {"uneven, overlapping": [[0, 1, 2], [2, 3]], "one process without clips": [[0, 1], []]}
 
 
-def everything(indices: list[int]) -> tuple[MotionScores, BLEU]:
+def everything(indices: list[int]) -> tuple[MotionScores, BLEU, MotionScores, SiBLEU]:
+    """Scores of a body, of texts, of a skeleton and of codes."""
     motion, text = MotionScores(face_vertices=FACE), BLEU(level="word")
+    of_skeleton, codes = MotionScores.of(SKELETON), SiBLEU({"body": [9]}, [], "abc")
     for index in indices:
+        random = torch.Generator().manual_seed(index)
+        of_skeleton.update([f"clip{index}"], *(
+            [track_of(SKELETON, JointMotion(torch.randn(n, 50, 3, generator=random), SKELETON_50, 25.0))] for n in (6, 8)
+        ))
+        codes.update(f"clip{index}", *(torch.randint(0, 9, (n, 1), generator=random) for n in (5, 7)))
         motion.update([f"clip{index}"], *([t] for t in pair(index)))
         text.update(f"clip{index}", f"the dog {index} sleeps in the garden", "the dog 2 sleeps in the house")
-    return motion, text
+    return motion, text, of_skeleton, codes
 
 
 def _score_ranks(rank: int, address: str, results: mp.SimpleQueue) -> None:
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     for name, of_ranks in OF_RANKS.items():
-        motion, text = everything(of_ranks[rank])
-        scores = [*motion.scores(), *text.scores()]
-        results.put((name, rank, scores, sorted(motion.per_clip())))
+        motion, *others = everything(of_ranks[rank])
+        scores = [score for metric in (motion, *others) for score in metric.scores()]
+        results.put((name, rank, scores, motion.undefined(), sorted(motion.per_clip())))
     dist.barrier()
     dist.destroy_process_group()
 
@@ -335,10 +347,11 @@ def _score_ranks(rank: int, address: str, results: mp.SimpleQueue) -> None:
 def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
     results = mp.get_context("spawn").SimpleQueue()
     mp.spawn(_score_ranks, (f"file://{tmp_path / 'rendezvous'}", results), nprocs=2)
-    gathered = {(name, rank): (scores, own) for name, rank, scores, own in (results.get() for _ in range(4))}
+    gathered = {(name, rank): found for name, rank, *found in (results.get() for _ in range(4))}
     for name, of_ranks in OF_RANKS.items():
-        motion, text = everything(sorted(set().union(*of_ranks)))
+        motion, *others = everything(sorted(set().union(*of_ranks)))
         for rank, own_clips in enumerate(of_ranks):
-            scores, own = gathered[name, rank]
-            assert_close(scores, [*motion.scores(), *text.scores()])
+            scores, undefined, own = gathered[name, rank]
+            assert_close(scores, [score for metric in (motion, *others) for score in metric.scores()])
+            assert undefined == motion.undefined()
             assert own == [f"clip{index}" for index in own_clips]  # each process holds its own clips again

@@ -12,6 +12,7 @@ from soke.metrics.contacts import NEAR, Contact
 from soke.metrics.joint_sets import Track, track_of
 from soke.metrics.motion_scores import RATIOS, MotionScores
 from soke.metrics.ratios import MotionRatio, MouthOpening, WristPath
+from tests.metrics import scorecard_reference as naive
 
 FPS = 25.0
 BODY = Skeleton(DWPOSE_128, up="-y")
@@ -124,6 +125,30 @@ def test_contact_kept(name: str, joint: str) -> None:
     assert np.isnan(metric.per_clip()["never"]).all()
     alone = Contact(name, BODY.landmarks, joints)
     assert ratio(alone, (touching("1111", joint), touching("0000", joint))) == {} and alone.undefined() == [name]
+
+
+@pytest.mark.parametrize("frames", [(1, 4), (9, 6), (12, 12)])
+def test_equals_the_loops(frames: tuple[int, int]) -> None:
+    random = torch.Generator().manual_seed(sum(frames))
+    pair = [
+        track_of(BODY, JointMotion(torch.randn(n, 128, 3, generator=random), DWPOSE_128, FPS)) for n in frames
+    ]
+    plain = [{name: points.double().tolist() for name, points in of.points.items()} for of in pair]
+    loops = {"speed": naive.naive_speed, "jitter": naive.naive_jitter, "temporal SD": naive.naive_deviation}
+    for what, loop in loops.items():
+        own = [[loop(side[part], list(BODY.point_sets[part].scored)) for part in BODY.point_sets] for side in plain]
+        expected = {"body": own[0][0] / own[1][0], "hand": (own[0][1] + own[0][2]) / (own[1][1] + own[1][2])}
+        assert {part: values[0] for part, values in ratio(of(what), tuple(pair)).items()} == pytest.approx(expected)
+    paths = [naive.naive_path(side["whole"], list(BODY.landmarks["wrists"][1])) for side in plain]
+    found = ratio(WristPath(BODY.landmarks, {"whole": BODY.whole}), tuple(pair))
+    assert found == {None: pytest.approx((paths[0] / paths[1],))}
+    metric = Contact("hand-face contact", BODY.landmarks, {**BODY.point_sets, "whole": BODY.whole})
+    for side, of_side in zip(plain, pair):
+        face = [[frame[j] for j in BODY.landmarks["face"][1]] for frame in side["whole"]]
+        left, right = BODY.landmarks["shoulders"][1]
+        near = NEAR * naive.mean([naive.dist(frame[left], frame[right]) for frame in side["whole"]])
+        touches = [naive.naive_touches(side[hand], face, near) for hand in ("left_hand", "right_hand")]
+        assert metric._touches(of_side).tolist() == [any(both) for both in zip(*touches)]
 
 
 def test_a_skeleton_of_fifty_joints_has_what_it_can() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from soke.metrics.sibleu import SiBLEU
+from tests.metrics.scorecard_reference import naive_sibleu
 
 PARTS = {"body": [10], "lhand": [10], "rhand": [10]}
 
@@ -31,6 +32,16 @@ def test_by_hand() -> None:
     assert alone == pytest.approx([100 * exp(-1)] * 4)
     # Together: of the body 4 of 6, with 8 wanted.
     assert scores(metric)["body"] == pytest.approx(100 * 4 / 6 * exp(1 - 8 / 6))
+
+
+def test_equals_the_loops() -> None:
+    random = torch.Generator().manual_seed(0)
+    pairs = [tuple(torch.randint(0, 6, (n, 3), generator=random) for n in lengths) for lengths in ((5, 9), (12, 3), (7, 7))]
+    metric = SiBLEU({part: [6] for part in PARTS}, ["lhand", "rhand"], "abc")
+    for i, pair in enumerate(pairs):
+        metric.update(f"c{i}", *pair)
+    expected = [naive_sibleu([tuple(of[:, part].tolist() for of in pair) for pair in pairs]) for part in range(3)]
+    assert list(scores(metric).values()) == pytest.approx([*expected, (expected[1] + expected[2]) / 2])
 
 
 def test_nothing_made_scores_nothing() -> None:
