@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from soke.viewer.study.intervals import jackknife
+from soke.viewer.study.intervals import ends, jackknife
 
 LEAST_UNITS = 10  # judged by two or more people
 
@@ -65,7 +65,6 @@ def gwet_ac2(counts: np.ndarray, weights: np.ndarray) -> float:
 
 
 def interval(counts: np.ndarray, coefficient: Callable[[np.ndarray], float]) -> tuple[float, float] | None:
-    """Over the units; None where one coefficient is undefined."""
+    """Over the units; None where there is none."""
     without = np.array([coefficient(np.delete(counts, unit, axis=0)) for unit in range(len(counts))])
-    low, high = jackknife(np.array(coefficient(counts)), without)
-    return (float(low), min(float(high), 1.0)) if np.isfinite([low, high]).all() else None
+    return ends(np.minimum(jackknife(np.array(coefficient(counts)), without), 1.0))

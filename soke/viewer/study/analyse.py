@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from soke.viewer.study import agreement, preferences
 from soke.viewer.study.answers import SAME, UNKNOWN, Answer, Answers
 from soke.viewer.study.correlation import TOO_LITTLE, Correlation, correlation
 from soke.viewer.study.forms import COMPREHEND, PREFER, RATE
-from soke.viewer.study.intervals import jackknife
+from soke.viewer.study.intervals import ends, jackknife
 from soke.viewer.study.key import ANSWERS, Key
 from soke.viewer.study.plan import CHECKED_RATING
 from soke.viewer.study.report import correlations_csv, picture, text_of
@@ -128,8 +128,8 @@ class Study:
         }
 
     def _sides(self) -> dict[str, Any] | None:
-        """Whether one side was preferred, which is as often either system's."""
-        sides = Counter(side for answer in self.of_task(PREFER) for side in answer.answers.values())
+        """Whether one side was preferred to the first question; it is as often either system's."""
+        sides = Counter(answer.answers[self.plan["prefer"][0]] for answer in self.of_task(PREFER))
         decided = sides["A"] + sides["B"]
         if decided < preferences.LEAST_DECIDED:
             return None
@@ -183,9 +183,10 @@ class Study:
                 winner = self.winner(answer, question)
                 for i, j in (shown, shown[::-1]):
                     wins[self.place[answer.participant], i, j] += 0.5 if winner is None else winner == names[i]
-            scores = preferences.bradley_terry(wins)
             if wins.sum() < preferences.LEAST_DECIDED * len(self.plan["pairs"]):
                 scores = preferences.Scores(None, None, f"{TOO_LITTLE}: {int(wins.sum())} answers")
+            else:
+                scores = preferences.bradley_terry(wins)
             found[question] = {
                 "systems": names, "problem": scores.problem,
                 "scores": None if scores.values is None else scores.values.tolist(),
@@ -212,8 +213,8 @@ class Study:
         for person, value in values:
             sums[self.place[person]] += value, 1
         total, without = sums.sum(axis=0), sums.sum(axis=0) - sums[sums[:, 1] > 0]
-        interval = jackknife(total[0] / total[1], without[:, 0] / without[:, 1])
-        return {"mean": float(total[0] / total[1]), "interval": interval.tolist(), "people": people, "problem": ""}
+        interval = ends(jackknife(total[0] / total[1], without[:, 0] / without[:, 1]))
+        return {"mean": float(total[0] / total[1]), "interval": interval, "people": people, "problem": ""}
 
     def _shown(self, task: str) -> list[str]:
         """Whose signing a task shows, in the plan's order."""
@@ -243,28 +244,31 @@ class Study:
 
     def _written(self) -> list[dict[str, Any]]:
         """Comprehension by what was written, scored as texts are, per system and corpus."""
-        rows = []
+        rows, texts = [], self._texts_by_corpus()
         for system in self._shown(COMPREHEND):
             for corpus in dict.fromkeys(clip["corpus"] for clip in self.key.clips):
-                own = [
-                    a for a in self.of_task(COMPREHEND)
-                    if self.items[a.item]["shown"] == [system] and self._clip(a)["corpus"] == corpus
-                ]
+                own = [answer for answer in texts.get(corpus, []) if self.items[answer.item]["shown"] == [system]]
                 row = {"system": system, "corpus": corpus, "answers": len(own), "scores": None, "problem": ""}
                 if len(own) < preferences.LEAST_DECIDED:
                     row["problem"] = f"{TOO_LITTLE}: {len(own)} texts, {preferences.LEAST_DECIDED} are needed"
                 else:
-                    scored = self._text_scores(own).scores()
+                    scored = [s for s in self._text_scores(own).scores() if s.signature.name in _TEXT_SCORES]
+                    row["signatures"] = [str(s.signature) for s in scored]
                     row["scores"] = {
-                        s.signature.name: [s.values["percent"], *s.intervals.get("percent", (None, None))]
-                        for s in scored if s.signature.name in _TEXT_SCORES
+                        s.signature.name: [s.values["percent"], *s.intervals.get("percent", (None, None))] for s in scored
                     }
-                    row["signatures"] = [str(s.signature) for s in scored if s.signature.name in _TEXT_SCORES]
                 rows.append(row)
         return rows
 
-    def _text_scores(self, answers: Iterable[Answer]) -> TextScores:
-        answers = list(answers)
+    def _texts_by_corpus(self) -> dict[str, list[Answer]]:
+        """What was written, of each corpus, whose texts are of one language."""
+        found: dict[str, list[Answer]] = {}
+        for answer in self.of_task(COMPREHEND):
+            if "text" in answer.answers:
+                found.setdefault(self._clip(answer)["corpus"], []).append(answer)
+        return found
+
+    def _text_scores(self, answers: Sequence[Answer]) -> TextScores:
         metrics = TextScores(level_of([self._clip(a)["text"] for a in answers], "auto"))
         for a in answers:
             metrics.update(f"{a.participant} {a.item}", a.answers["text"], self._clip(a)["text"])
@@ -325,7 +329,7 @@ class Study:
                         values[task, question][name, clip].append(0.5 if winner is None else winner == name)
             elif "choice" in answer.answers:
                 values[task, "right"][shown[0], clip].append(self._understood(answer))
-        if self.plan["comprehend"] == "write" and (own := self.of_task(COMPREHEND)):
+        for own in self._texts_by_corpus().values():
             of_each = self._text_scores(own).per_clip()
             for answer in own:
                 point = self.items[answer.item]["shown"][0], self.items[answer.item]["clip"]

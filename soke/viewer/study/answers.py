@@ -49,7 +49,7 @@ class Answer:
 
     @property
     def skipped(self) -> bool:
-        return "skipped" in self.answers
+        return self.answers.get("skipped") is True
 
     @property
     def line(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soke.viewer.study.intervals import jackknife
+from soke.viewer.study.intervals import ends, jackknife
 
 LEAST_POINTS = 10
 LEAST_CLIPS = 6
@@ -15,10 +15,10 @@ _ONE = 1 - 1e-9  # whose z is finite
 
 @dataclass(frozen=True)
 class Correlation:
-    """pearson, spearman: value, low, high; points: how many signed clips, of how many sentences `clips`"""
+    """pearson, spearman: value, and the interval's ends, None where it has none; points: how many signed clips, of how many sentences `clips`"""
 
-    pearson: tuple[float, float, float]
-    spearman: tuple[float, float, float]
+    pearson: tuple[float, float | None, float | None]
+    spearman: tuple[float, float | None, float | None]
     points: int
     clips: int
 
@@ -45,10 +45,7 @@ def correlation(scores: np.ndarray, judged: np.ndarray, clips: np.ndarray) -> Co
     for x, y in ((scores, judged), (ranks(scores, weights), ranks(judged, weights))):
         values = weighted(np.broadcast_to(x, weights.shape), np.broadcast_to(y, weights.shape), weights)
         z = np.arctanh(np.clip(values, -_ONE, _ONE))
-        low, high = np.tanh(jackknife(z[0], z[1:]))
-        if not np.isfinite([low, high]).all():
-            return f"{TOO_LITTLE}: without one sentence all values are the same"
-        found.append((float(values[0]), float(low), float(high)))
+        found.append((float(values[0]), *(ends(np.tanh(jackknife(z[0], z[1:]))) or (None, None))))
     return Correlation(found[0], found[1], len(scores), len(sentences))
 
 

@@ -53,8 +53,9 @@ def bradley_terry(wins: np.ndarray) -> Scores:
 
     wins: [N, S, S] how often participant n has preferred system i to j
 
-    Intervals are over the participants.
+    Intervals are over the participants, but for those who have judged nothing.
     """
+    wins = wins[wins.any(axis=(1, 2))]
     if len(wins) == 0 or not connected(wins.sum(axis=0)):
         return Scores(None, None, "some systems have only won, or only lost, against the others: no finite score fits")
     values = maximum(wins.sum(axis=0), np.zeros(wins.shape[1]))
@@ -63,7 +64,10 @@ def bradley_terry(wins: np.ndarray) -> Scores:
     without = wins.sum(axis=0) - wins  # each participant once
     if not all(map(connected, without)):
         return Scores(values, None, "too little data for intervals: without one participant some system has only won, or lost")
-    return Scores(values, jackknife(values, np.array([maximum(others, values) for others in without])))
+    intervals = jackknife(values, np.array([maximum(others, values) for others in without]))
+    if not np.isfinite(intervals).all():
+        return Scores(values, None, "no intervals: all participants prefer the same, as often")
+    return Scores(values, intervals)
 
 
 def connected(wins: np.ndarray) -> bool:

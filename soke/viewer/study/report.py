@@ -163,15 +163,15 @@ def _agreement(found: Found) -> Iterable[object]:
 
 
 def _correlations(found: Found) -> Iterable[object]:
-    by_question: dict[str, list[Found]] = {}
+    by_question: dict[tuple[str, str], list[Found]] = {}
     for r in found["correlations"]:
-        by_question.setdefault(r["question"], []).append(r)
+        by_question.setdefault((r["task"], r["question"]), []).append(r)
     rows, notes = [], []
-    for question, of in by_question.items():
+    for (task, question), of in by_question.items():
         known = strongest(of)
         rows += [
             (
-                question, r["metric"], _ranged(r["pearson"][0], r["pearson"][1:]),
+                task, question, r["metric"], _ranged(r["pearson"][0], r["pearson"][1:]),
                 _ranged(r["spearman"][0], r["spearman"][1:]), str(r["points"]), str(r["clips"]),
             )
             for r in known[:_CORRELATIONS_SHOWN]
@@ -180,7 +180,7 @@ def _correlations(found: Found) -> Iterable[object]:
         notes += [f"  {question}, {count} of {len(of)} scores: {problem}" for problem, count in problems.items()]
         if len(known) > _CORRELATIONS_SHOWN:
             notes.append(f"  {question}: the {_CORRELATIONS_SHOWN} strongest of {len(known)}, which are strong by chance, too")
-    heads = ("judged ", "score ", "Pearson", "Spearman", "clips", "sentences")
+    heads = ("task ", "judged ", "score ", "Pearson", "Spearman", "clips", "sentences")
     yield from _table("What people say and the scores of clips.csv; all of them are in correlations.csv", heads, rows)
     yield from notes
     if rows:
@@ -274,6 +274,6 @@ def _understood(found: Found) -> Panel | None:
 def _monotone(found: Found) -> Panel | None:
     """The strongest of the first question's correlations."""
     known = [r for r in found["correlations"] if r["spearman"]]
-    first = strongest(r for r in known if r["question"] == known[0]["question"])[:_CORRELATIONS_SHOWN]
+    first = strongest(r for r in known if (r["task"], r["question"]) == (known[0]["task"], known[0]["question"]))[:_CORRELATIONS_SHOWN]
     rows = [(f"{r['question']}: {r['metric']}", r["spearman"][0], r["spearman"][1:]) for r in first]
     return ("Spearman's correlation with scores, the strongest", rows, 0.0, (-1, 1)) if rows else None

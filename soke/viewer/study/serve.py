@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from soke.errors import UserError
 from soke.viewer.study.answers import LONGEST_LINE, START, Answer, AnsweredBefore, Answers, Refused, read_answer
@@ -34,7 +34,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _BLOCK = 1 << 16
 
 
@@ -175,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "study", ""
 
     def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path)
+        path = unquote(self.path.partition("?")[0])
         path = "/index.html" if path == "/" else path
         if path not in self.server.files:
             self._say(HTTPStatus.NOT_FOUND, "no such page")
@@ -190,7 +190,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.close_connection = True  # whatever is left of a body that was not read is no request
         length = self.headers.get("Content-Length", "")
-        if urlsplit(self.path).path != "/answers":
+        if self.path != "/answers":
             self._say(HTTPStatus.NOT_FOUND, "no such page")
         elif self.headers.get_content_type() != "application/json":
             self._say(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "answers are application/json")

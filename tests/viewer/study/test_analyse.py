@@ -15,6 +15,7 @@ from soke.viewer.study.analyse import Study, analyse
 from soke.viewer.study.answers import Answers, read_answer
 from soke.viewer.study.key import ANSWERS, KEY, Key
 from soke.viewer.study.plan import Detail
+from soke.viewer.study.report import correlations_csv, picture, text_of
 from tests.viewer.study.making import EVERY, SYSTEMS, answered, attentive, fake_key, lines, plan_of, start
 
 STRENGTHS = {"ground truth": 4.0, SYSTEMS[1]: 2.0, SYSTEMS[0]: 1.0, "shuffled": 0.1}
@@ -42,7 +43,10 @@ def found_of(key: Key, records: list[dict]) -> dict:
     answers = Answers(key)
     for line in lines(records).splitlines():
         answers.add(read_answer(line, key))
-    return Study(key, answers).findings()
+    found = Study(key, answers).findings()
+    assert json.loads(json.dumps(found, allow_nan=False)) and key.hash in text_of(found)  # whatever was answered
+    correlations_csv(found)
+    return found
 
 
 def rated(key: Key, people: int, seed: int = 1) -> list[dict]:
@@ -162,6 +166,28 @@ def test_what_was_written_is_scored_as_texts_are():
     assert scores[SYSTEMS[1]]["WER"][0] == pytest.approx(100 / 3)  # one of three words is lacking
     assert scores[SYSTEMS[0]]["WER"][0] == 100 and scores[SYSTEMS[0]]["BLEU-4"][0] == 0
     assert all("level:word" in signature for row in found["comprehension"] for signature in row["signatures"])
+
+
+def test_texts_of_corpora_in_other_languages_are_scored_apart():
+    key = fake_key(plan_of(comprehend="write", prefer=[], pairs=[], rate=[], checks=0, forms=12, clips={"own": 4}))
+    for number in (2, 3):
+        key.clips[number] |= {"corpus": "csl", "text": f"今天下雨{number}", "lang": "zh"}
+    found = found_of(key, [
+        r for n in range(12) for r in answered(key, n + 1, n, lambda item, q: key.clips[item["clip"]]["text"])
+    ])
+    assert {row["corpus"] for row in found["comprehension"]} == {"own", "csl"}
+    for row in found["comprehension"]:
+        assert row["scores"]["WER"][0] == 0 and ("level:word" in row["signatures"][0]) == (row["corpus"] == "own")
+
+
+def test_a_question_may_be_asked_in_two_tasks_and_everybody_may_say_the_same(tmp_path):
+    own = {"beauty": EVERY}
+    key = fake_key(plan_of(prefer=["beauty"], rate=["beauty"], questions=own, comprehend="", checks=0, forms=8))
+    found = found_of(key, [r for n in range(8) for r in answered(key, n + 1, n, lambda item, q: 0 if item["task"] == "prefer" else 4)])
+    assert all(row["mean"] == 4 and row["interval"] is None for row in found["ratings"])
+    assert [(row["task"], row["question"]) for row in found["agreement"]] == [("prefer", "beauty"), ("rate", "beauty")]
+    assert all(fit["scores"] is None and "no finite score" in fit["problem"] for fit in found["bradley_terry"].values())
+    picture(found, tmp_path / "a.png")
 
 
 def test_judgements_correlate_with_the_scores_that_they_follow():

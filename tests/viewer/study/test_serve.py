@@ -267,7 +267,7 @@ def test_pages_and_ranges_of_videos_are_served(server):
     "path",
     [
         "/key.json", "/../key.json", "/videos/../../key.json", "/%2e%2e/key.json", "/..%2fkey.json", "//etc/passwd",
-        "/answers.jsonl", "/../answers.jsonl", "/videos/", "/videos", "/%00", "/etc/passwd", "/index.html/..", "/\\..\\key.json",
+        "/answers.jsonl", "/../answers.jsonl", "/videos/", "/videos", "/%00", "/etc/passwd", "/index.html/..", "//[", "/\\..\\key.json",
     ],
 )
 def test_nothing_but_the_pages_is_there(server, path):

@@ -7,7 +7,7 @@ from scipy import stats
 
 from soke.viewer.study import agreement, preferences
 from soke.viewer.study.correlation import Correlation, correlation, ranks, weighted
-from soke.viewer.study.intervals import jackknife
+from soke.viewer.study.intervals import ends, jackknife
 
 # Four observers, twelve units, five categories (Krippendorff 2011, example C); 0: not judged.
 OBSERVED = np.array([
@@ -59,8 +59,10 @@ def test_systems_that_never_lost_have_no_score():
     scores = preferences.bradley_terry(np.stack([alone] * 10))
     assert scores.values is None and "no finite score" in scores.problem
     assert preferences.bradley_terry(np.zeros((0, 2, 2))).values is None
-    few = preferences.bradley_terry(np.stack([alone + alone.T] * 5))
+    few = preferences.bradley_terry(np.stack([alone + alone.T] * 5 + [np.zeros((3, 3))]))  # one has judged nothing
     assert few.values is not None and few.intervals is None and "5 participants, 6 are needed" in few.problem
+    same = preferences.bradley_terry(np.stack([alone + alone.T] * 9))
+    assert same.values is not None and same.intervals is None and "prefer the same" in same.problem
     rare = np.zeros((30, 2, 2))  # one win in all: without him who gave it there is no score
     rare[:, 0, 1], rare[0, 1, 0] = 1, 1
     assert preferences.bradley_terry(rare).intervals is None
@@ -71,6 +73,7 @@ def test_the_jackknife_of_a_mean_is_student_s_interval():
     without = (values.sum(axis=0) - values) / 8
     low, high = stats.t.interval(0.95, 8, values.mean(axis=0), stats.sem(values))
     assert jackknife(values.mean(axis=0), without) == pytest.approx(np.stack([low, high], axis=-1))
+    assert ends(jackknife(np.array(0.1), np.full(7, 0.1))) is None and ends(np.array([0.0, 1.0])) == (0, 1)
 
 
 @pytest.mark.slow  # one such interval is drawn in test_analyse
@@ -187,4 +190,6 @@ def test_too_little_and_constant_data_have_no_correlation():
     assert "too little data: 9 signed clips of 9 sentences" in correlation(values, values, clips)
     assert "too little data" in correlation(np.arange(20.0), np.arange(20.0), np.repeat(np.arange(5), 4))
     assert "too little" in correlation(np.where(np.arange(20) < 12, np.nan, 1.0), np.arange(20.0), np.arange(20))
+    perfect = correlation(values.repeat(2), values.repeat(2), clips.repeat(2))
+    assert perfect.pearson == (pytest.approx(1), None, None)  # nothing tells how far from it others would be
     assert "undefined" in correlation(np.ones(20), np.arange(20.0), np.arange(20))
