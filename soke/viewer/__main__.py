@@ -59,7 +59,7 @@ def _signing(signer: Signer, clips: Clips, body: Callable) -> Shown:
         clip = clips.clip(entry)
         if clip is None:
             raise UserError(f"{entry.corpus}/{entry.name} is not on this machine, and cannot be signed")
-        return signer.sign(clip).motion
+        return signer.sign(clip)
 
     return Shown(motion, body, slow=True)
 

@@ -7,6 +7,7 @@ from html import escape
 from soke.evaluation.protocols import Explained
 from soke.viewer.choosing import Entry
 from soke.viewer.explanation import ended_up
+from soke.viewer.signing import Signed
 
 _HUES = 47  # degrees between the colours of two codes that follow each other, so that neighbours differ
 _LABEL, _ROW, _WIDTH = 90, 18, 760  # pixels: of the names at the left, of a row's height, of all steps
@@ -62,11 +63,19 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
-def how(explained: Explained, second: float | None = None) -> str:
-    """The retrieved signs with where each has ended up, and every stream's codes over time.
+def how(label: str, signed: Signed, second: float) -> str:
+    """What was found in the lexicon for a sentence that a system has signed; of one of codes also where each sign has
+    ended up, and every stream's codes over time.
 
-    second: of the moment that is shown, which a line marks; None: no line
+    second: of the moment that is shown, which a line marks
     """
+    head = f'<div style="font-size:0.85em;color:#666">signed by {escape(label)}</div>'
+    if signed.explained is None:
+        return head + f'<div style="font-size:0.85em">{escape(signed.retrieved)}</div>'
+    return head + _explained(signed.explained, second)
+
+
+def _explained(explained: Explained, second: float) -> str:
     steps = len(explained.codes)
     places = [ended_up(sign.codes, explained.codes) for sign in explained.signs]
     lines = [] if explained.signs else [f"<div>{escape(explained.note)}</div>"]
@@ -90,10 +99,8 @@ def how(explained: Explained, second: float | None = None) -> str:
         f'<text x="{_LABEL + _WIDTH * i / steps:.1f}" y="{height - 3}" font-size="10" fill="#666">'
         f"{i * explained.seconds:.1f} s</text>" for i in range(0, steps, max(1, round(1 / explained.seconds)))
     )
-    line = ""
-    if second is not None:
-        x = _LABEL + _WIDTH * min(second / explained.seconds / steps, 1.0)
-        line = f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 14}" stroke="#d00" stroke-width="2"/>'
+    x = _LABEL + _WIDTH * min(second / explained.seconds / steps, 1.0)
+    line = f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 14}" stroke="#d00" stroke-width="2"/>'
     return (
         f'<div style="font-size:0.85em">{"".join(lines)}</div>'
         f'<svg role="img" aria-label="codes per stream over time" viewBox="0 0 {_LABEL + _WIDTH + 30} {height}" '

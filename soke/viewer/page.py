@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from soke.body.motion import JointMotion, Motion
+from soke.body.posed import Posed
 from soke.errors import UserError
-from soke.evaluation.protocols import Explained, Typed
+from soke.evaluation.protocols import Typed
 from soke.render import exports
 from soke.viewer import details, saving
 from soke.viewer.address import Address
@@ -20,6 +21,7 @@ from soke.viewer.links import View
 from soke.viewer.moving import STYLES, Moving, Posing, moving_of
 from soke.viewer.playback import Clock, frame_at
 from soke.viewer.scene import Scene
+from soke.viewer.signing import Signed
 from soke.viewer.sources import Shown, Source
 from soke.viewer.world import World
 
@@ -40,7 +42,7 @@ class Page:
         self.source: Source | None = None
         self.posings: dict[str, Posing] = {}
         self.faults: dict[str, str] = {}
-        self.explained: Explained | None = None
+        self.signed: dict[str, Signed] = {}
         self._lock, self._awake, self._gone = threading.RLock(), threading.Event(), False
         self._told, self._opened = 0.0, 0
         self.scene = Scene(client)
@@ -85,7 +87,7 @@ class Page:
         """A clip of the source, at its beginning or as a link says."""
         with self._lock:
             source = self.source
-            self.entry, self.explained = entry, None
+            self.entry = entry
             self.view = replace(self.view, source=source.name, corpus=entry.corpus, clip=entry.name, text="",
                                 language="", signed_by="", figures=asked.figures, focus=asked.focus)
         self._show(source.figures, asked.second)
@@ -94,20 +96,12 @@ class Page:
         """A typed sentence."""
         signer = self.world.signer(system) or self.world.signers[0]
         with self._lock:
-            self.entry, self.explained = Entry(TYPED, TYPED, text, language), None
+            self.entry = Entry(TYPED, TYPED, text, language)
             self.view = replace(self.view, source=TYPED, corpus="", clip="", text=text, language=language,
                                 signed_by=signer.name, figures=(), focus="")
 
-        def signed(entry: Entry) -> Motion | JointMotion:
-            found = signer.sign(Typed(text, language))
-            with self._lock:
-                if self.entry is entry:
-                    self.explained = found.explained
-                    if found.explained is None and found.retrieved:
-                        self.entry = replace(entry, readings={"the lexicon": found.retrieved})
-            return found.motion
-
-        self._show({signer.name: Shown(signed, self.world.body, slow=True)}, asked.second)
+        shown = Shown(lambda entry: signer.sign(Typed(text, language)), self.world.body, slow=True)
+        self._show({signer.name: shown}, asked.second)
 
     def _show(self, figures: Mapping[str, Shown], second: float) -> None:
         """Reads the motions of the entry and shows them at a second; first those for which no model has to sign."""
@@ -115,35 +109,52 @@ class Page:
             self._opened += 1
             opened, entry = self._opened, self.entry
             self.clock.pause(time.monotonic())
-            self.posings, self.faults = {}, {}
+            self.posings, self.faults, self.signed = {}, {}, {}
             wanted = [label for label in figures if not self.view.figures or label in self.view.figures]
             self.controls.show_figures(list(figures), wanted)
+        drawn = False
         for slow in (False, True):
             labels = [label for label in wanted if figures[label].slow == slow]
             if slow and labels:
                 self.controls.busy(f"{', '.join(labels)}: signing …")
             for label in labels:
-                try:
-                    found: Posing | str = Posing(figures[label].motion(entry), figures[label].body())
-                except UserError as error:
-                    found = str(error)
+                found = self._read(figures[label], entry)
                 with self._lock:
                     if opened != self._opened:
                         return  # something else has been opened in the meantime
-                    (self.faults if isinstance(found, str) else self.posings)[label] = found
-            if labels or slow:
+                    self._keep(label, *found)
+            if labels or (slow and not drawn):
                 with self._lock:
                     if opened != self._opened:
                         return
                     self.posings = {label: self.posings[label] for label in wanted if label in self.posings}
-                    self._draw(self.clock.place(time.monotonic()) if slow and self.scene.figures else second)
+                    self._draw(self.clock.place(time.monotonic()) if drawn else second)
+                    drawn = True
+
+    def _read(self, shown: Shown, entry: Entry) -> tuple[Motion | JointMotion | Signed | None, Posed | None, str]:
+        """A figure's motion and body, or why there is none."""
+        try:
+            return shown.motion(entry), shown.body(), ""
+        except UserError as error:
+            return None, None, str(error)
+
+    def _keep(self, label: str, found: Motion | JointMotion | Signed | None, body: Posed | None, fault: str) -> None:
+        if isinstance(found, Signed):
+            self.signed[label], found = found, found.motion
+        if fault:
+            self.faults[label] = fault
+        else:
+            self.posings[label] = Posing(found, body)
 
     def _draw(self, second: float) -> None:
         moving, faults = moving_of(self.posings, self.view.style)
         self.faults |= faults
+        played = self.clock.playing
         self.clock.open(max((figure.duration for figure in moving.values()), default=0.0))
         now = time.monotonic()
         self.clock.seek(second, now)
+        if played:
+            self.clock.play(now)
         try:
             self.scene.show(list(moving.values()), self.clock.place(now))
         except UserError as error:
@@ -306,7 +317,7 @@ class Page:
         self.tell_moment(self.clock.place(time.monotonic()))
 
     def tell_moment(self, second: float) -> None:
-        self.controls.show_how("" if self.explained is None else details.how(self.explained, second))
+        self.controls.show_how("".join(details.how(label, signed, second) for label, signed in self.signed.items()))
         if not self.clock.playing and self.entry is not None:
             self.view = replace(self.view, second=second)
             self.address.write(self.view.query())

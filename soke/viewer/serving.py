@@ -36,7 +36,10 @@ class Viewer:
         @self._server.on_client_connect
         def _(client) -> None:
             page = self.pages[client.client_id] = Page(client, world)
-            page.begin()
+            if client.client_id not in self._server.get_clients():  # it has left again
+                page.leave()
+            else:
+                page.begin()
 
         @self._server.on_client_disconnect
         def _(client) -> None:

@@ -17,6 +17,7 @@ from soke.evaluation.references import GROUND_TRUTH
 from soke.report.results import read_results
 from soke.storage import read_text
 from soke.viewer.choosing import Entry
+from soke.viewer.signing import Signed
 
 REFERENCE = "reference"
 
@@ -25,12 +26,12 @@ REFERENCE = "reference"
 class Shown:
     """A figure that a source has for its entries.
 
-    motion: entry -> its motion; raises UserError where it has none
+    motion: entry -> its motion, or how a system has signed it; raises UserError where it has none
     body:   that its motions pose
     slow:   whether a model has to sign it first
     """
 
-    motion: Callable[[Entry], Motion | JointMotion]
+    motion: Callable[[Entry], Motion | JointMotion | Signed]
     body: Callable[[], Posed]
     slow: bool = False
 

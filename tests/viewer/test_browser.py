@@ -220,3 +220,14 @@ def test_a_phone_shows_figures_and_what_is_known_of_them(opened):
     page.wait_for_timeout(2000)
     pixels = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)[140:330]
     assert (pixels.max(-1) - pixels.min(-1) > 30).sum() > 1000  # of skin and shirt, above the sheet
+
+
+def test_result_folders_need_no_model(shop):
+    world = world_of([], [shop.folder("results", "toy")])
+    assert not world.signers and not world.notes
+    source = world.source("results")
+    assert list(source.figures) == ["reference", "toy"]
+    entry = source.entries[0]
+    motions = {label: shown.motion(entry) for label, shown in source.figures.items()}
+    assert motions["toy"].made_by and not motions["reference"].made_by
+    assert {"csl test", "csl train", "lexicon"} <= {each.name for each in world.sources}

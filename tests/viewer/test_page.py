@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 
 import numpy as np
@@ -15,7 +16,7 @@ from soke.errors import UserError
 from soke.viewer.choosing import Entry
 from soke.viewer.links import View
 from soke.viewer.page import Page
-from soke.viewer.signing import Signer
+from soke.viewer.signing import Signed, Signer
 from soke.viewer.sources import REFERENCE, Shown, Source
 from soke.viewer.world import World
 from tests.viewer.stand_in import Client
@@ -172,11 +173,39 @@ def test_a_typed_sentence_is_signed_and_a_fault_is_told(opened):
     gui.by_label["Sentence"].value = "it rains"
     gui.by_label["Sign it"].use()
     assert [figure.label for figure in page.scene.figures] == ["silent"] and page.scene.figures[0].count == 30
-    assert "found: nothing" in page.controls._scores.content and "it rains" in page.controls._title.content
+    assert "found: nothing" in page.controls._how.content and "it rains" in page.controls._title.content
     assert opened(page.view.query()).entry.text == "it rains"
     gui.by_label["Sentence"].value = "broken"
     gui.commands["cmd/ctrl+enter"].use()
     assert "this cannot be signed" in page.controls._notices.content and not page.scene.figures
+
+
+def test_a_sentence_begins_at_its_beginning_whatever_was_shown_before(opened):
+    page = opened("source=results&corpus=csl&clip=a&second=1.0000")
+    page.client.gui.by_label["Sign it"].use()
+    assert page.scene.figures[0].label == "silent" and page.clock.place(time.monotonic()) == 0
+    page.controls._buttons[0].use()
+    assert page.controls._how.content == "" and page.clock.place(time.monotonic()) == 0
+
+
+def test_what_is_signed_joins_what_is_shown_already(opened, world):
+    signed = threading.Event()
+
+    def slowly(entry):
+        signed.wait(5)
+        return Signed(motion_of("slow"), None, "found: something")
+
+    world.sources[0].figures["slow"] = Shown(slowly, world.body, slow=True)
+    page = opened()
+    using = threading.Thread(target=page.controls._buttons[0].use)
+    using.start()
+    settled(lambda: len(page.scene.figures) == 2)
+    assert "signing" in page.controls._notices.content
+    page.seek(0.4)
+    signed.set()
+    using.join(5)
+    assert [figure.label for figure in page.scene.figures] == [REFERENCE, "one", "slow"]
+    assert page.scene._frames == [10, 8, 10] and "found: something" in page.controls._how.content
 
 
 def test_a_system_that_is_not_trained_says_what_to_do():
