@@ -51,7 +51,8 @@ def retrieval_module(config: Config, data: SignDataModule) -> RetrievalModule:
 
     r, parts, (corpus,) = config.retrieval, layout_of(config), data.corpora
     clips = data.dataset("train", "motion").clips
-    statistics, folder, trained = statistics_of(config, parts, data.corpora), init_of_corpus(config, corpus, CONFIG_FILE), None
+    statistics, trained = statistics_of(config, parts, data.corpora), None
+    folder = init_of_corpus(config, corpus, CONFIG_FILE)
     if folder is not None:
         trained = TextMotionRetriever.from_pretrained(folder)
         check_form(config, trained.form, folder)

@@ -68,8 +68,8 @@ class FrechetScores:
         short = sum(world.gathered([self._short]), Counter())
         scores: dict[str, list[Score]] = {}
         for row, kind in (key for key in sums if key[0] != _TRUTH):
-            pair = sums[row, kind], sums[_TRUTH, kind]
-            if min(moments.count for moments in pair) > 1:
+            pair = sums[row, kind], sums.get((_TRUTH, kind))
+            if pair[1] is not None and min(moments.count for moments in pair) > 1:
                 scores.setdefault(row, []).append(self._score(kind, frechet_distance(*pair), names))
         return scores, self._notes(sums, short, len(names))
 
@@ -99,10 +99,10 @@ class FrechetScores:
         for kind in KINDS:
             few = {row: moments for (row, of), moments in sums.items() if of == kind and moments.count <= moments.size}
             if few:
-                size = next(iter(few.values())).size
+                size, counts = next(iter(few.values())).size, {row: moments.count for row, moments in few.items()}
                 notes.append(
-                    f"Fréchet distance of {kind}: too few for a covariance of {size} numbers "
-                    f"({_listed({row: moments.count for row, moments in few.items()})}), so it is too large (of fewer than two there is none): test more clips"
+                    f"Fréchet distance of {kind}: too few for a covariance of {size} numbers ({_listed(counts)}), so it is "
+                    "too large (of fewer than two there is none): test more clips"
                 )
         left_out = {row: count for row, count in short.items() if count}
         if left_out:

@@ -155,7 +155,8 @@ def test_bad_input_is_named(trained):
         model.embed_motions([Motion.rest(0, 25.0)])
     assert model.embed_motions([]).shape == (0, SETTINGS.dimension)
     with pytest.raises(UserError, match="there are no training clips"):
-        TextMotionRetriever.untrained([], LAYOUT, compute_statistics([s.features for s in samples(2)], LAYOUT), SETTINGS, "word", 25.0)
+        statistics = compute_statistics([item.features for item in samples(2)], LAYOUT)
+        TextMotionRetriever.untrained([], LAYOUT, statistics, SETTINGS, "word", 25.0)
     with pytest.raises(UserError, match="reads one sign language, but these clips are of ASL, DGS"):
         items = [*samples(2), sample("x", "regen", language="DGS")]
         retriever(items)

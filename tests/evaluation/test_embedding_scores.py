@@ -15,7 +15,9 @@ from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed
 from soke.data.clip import Clip
 from soke.embedding.autoencoder import MotionAutoencoder, Seen
+from soke.embedding.scoring import HALVES, MEAN, MODEL, reconstruction
 from soke.embedding.settings import MotionAutoencoderSettings
+from soke.errors import UserError
 from soke.evaluation.outcome import Evaluation
 from soke.evaluation.references import GROUND_TRUTH
 from soke.evaluation.rows import generation
@@ -198,6 +200,24 @@ def test_too_few_chunks_and_clips_without_one_are_told():
     assert ("generated", "Fréchet distance", "latents") not in values_of(evaluation)
     assert ("generated", "Fréchet distance", "poses") in values_of(evaluation)
     assert "of fewer than two there is none" in "\n".join(evaluation.table.notes)
+
+
+def test_what_an_auto_encoder_keeps_is_tested_beside_a_mean_pose_and_halves_of_the_signers():
+    """A single clip has no other half, and one that is no longer than a chunk nothing to be kept of."""
+    encoder = autoencoder(BODY)
+    for clips, halves in ((CLIPS, True), (1, False)):
+        evaluation = reconstruction(encoder, POSITIONS, setting(BODY, [Positions(clips)]))
+        found = values_of(evaluation)
+        assert ((HALVES, "Fréchet distance", "latents") in found) == halves
+        motion = POSITIONS.covered(Positions(1).load(Positions(1).clips("test")[0]))
+        chunks = encoder.chunks(BODY, motion)
+        error = 1000 * (encoder.model.mean - chunks).unflatten(2, (-1, 3)).norm(dim=3).mean().item()
+        entries = {(e["row"], e["clip"]): e["reconstruction error chunks mm"] for e in evaluation.clips}
+        assert entries[MEAN, "c0"] == pytest.approx(error) and (MODEL, "c0") in entries
+    corpus = Positions(1)
+    corpus.load = lambda clip, load=corpus.load: load(clip).frames(slice(0, 8))
+    with pytest.raises(UserError, match="no clip of own is as long as a chunk, 8 frames at 20 frames/s"):
+        reconstruction(encoder, POSITIONS, setting(BODY, [corpus]))
 
 
 def test_two_processes_give_the_numbers_of_one():

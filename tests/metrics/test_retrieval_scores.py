@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from soke.metrics import retrieval_scores
 from soke.metrics.retrieval_scores import DIRECTIONS, MedianRank, Recall, RetrievalScores, pools_of, ranks_of
 
 
@@ -97,8 +98,6 @@ def test_chance_finds_one_of_the_pool():
 
 def test_two_processes_score_what_one_does(monkeypatch):
     """Each its own clips, against those of both, in blocks of few rows."""
-    import soke.metrics.retrieval_scores as module
-
     random = np.random.default_rng(5)
     motions, texts = (unit(random.normal(size=(50, 4)).tolist()) for _ in range(2))
     names, sentences = [f"c{i}" for i in range(50)], [f"text {i % 30}" for i in range(50)]
@@ -113,7 +112,7 @@ def test_two_processes_score_what_one_does(monkeypatch):
 
     alone = scored(range(50))
     assert scored(range(0, 50, 2), range(1, 50, 2)) == alone and len(alone) == 50
-    monkeypatch.setattr(module, "_ROWS", 7)
+    monkeypatch.setattr(retrieval_scores, "_ROWS", 7)
     assert scored(range(50)) == alone
     similarity, same = texts @ motions.T, np.array([[a == b for b in sentences] for a in sentences])
     expected = [naive_rank(s, r) for s, r in zip(similarity.tolist(), same.tolist())]
