@@ -70,7 +70,8 @@ def _chosen(plan: Plan, sources: Mapping[str, Source]) -> list[Clip]:
     truth, chosen = next(iter(sources.values())), []
     for corpus, count in plan.clips.items():
         signed = set.intersection(*(source.signed(corpus) for source in sources.values()))
-        clips = sorted((clip for clip in truth.clips(corpus) if clip.name in signed), key=lambda clip: clip.name)
+        clips = [clip for clip in truth.clips(corpus) if clip.name in signed and clip.text]
+        clips.sort(key=lambda clip: clip.name)
         Random(f"{plan.seed}/clips {corpus}").shuffle(clips)
         clips = list({clip.text: clip for clip in reversed(clips)}.values())[::-1]
         if len(clips) < count:
