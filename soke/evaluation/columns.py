@@ -10,6 +10,9 @@ OF_MOTIONS: Columns = (
     (
         ("DTW-VPE", "face"), ("PT-DTW", ""), ("DTW-MJE", ""), ("speed", "hand"), ("wrist path", ""), ("SiBLEU", "hand"),
     ),
+    (  # of the models that METRIC.RETRIEVAL and METRIC.FRECHET name
+        ("similarity", "to its sentence"), ("R@1", "text→motion"), ("R@1", "motion→text"), ("Fréchet distance", "latents"),
+    ),
 )
 OF_TEXTS: Columns = ((("BLEU-4", ""), ("ROUGE-L", ""), ("WER", "")),)
 # Of what others hand in.

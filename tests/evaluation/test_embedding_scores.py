@@ -1,12 +1,14 @@
 """How well motions fit their sentences, and Fréchet distances, in a test's tables: right values, two processes, bad clips."""
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from scipy import linalg
 
 from soke.body.joints import SKELETON_50
@@ -118,6 +120,16 @@ def test_generated_motion_is_found_by_its_sentence_and_shuffled_motion_is_not():
     entries = {(e["row"], e["clip"]): e for e in evaluation.clips}
     assert entries["generated", "c2"]["R@1 text→motion percent"] == 100 and "DTW-JPE body m" in entries["generated", "c2"]
     assert entries[GROUND_TRUTH, "c2"]["similarity to its sentence cosine"] == 1
+
+
+def test_they_end_up_on_the_screen_where_there_are_such_models():
+    corpus = Positions(3)
+    for more, there in ({"retrievers": {"own": ByLength()}, "frechet": autoencoder(BODY)}, True), ({}, False):
+        evaluation = generation(Signer(corpus), setting(BODY, [corpus], **more))
+        stream = io.StringIO()
+        evaluation.table.print_summary(evaluation.summary, Console(file=stream))
+        for column in ("text→motion", "motion→text", "to its sentence", "latents"):
+            assert (column in stream.getvalue()) == there
 
 
 def test_a_still_pose_is_found_by_no_sentence():
