@@ -1,7 +1,7 @@
 """Corpora in text files of which line i is clip i: Progressive Transformers (Saunders et al. 2020) and Prompt2Sign."""
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from codecs import BOM_UTF8
 from pathlib import Path
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from soke.body.motion import JointMotion
 from soke.body.skeleton import UNKNOWN_UNIT, Up
-from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip, one_code
+from soke.data.clip import Clip, ClipError, SkippedClip, one_code
+from soke.data.listed import ListedCorpus
 from soke.data.listing import MIN_FRAMES, fault_of_words
 from soke.errors import UserError
 from soke.storage import UTF_16_MARKS, not_utf8, read_text
@@ -25,7 +26,7 @@ _PREFIXES = ("train/", "dev/", "test/")
 _OPTIONAL = ("gloss", "prompt", "made_by")
 
 
-class LinesCorpus(ABC):
+class LinesCorpus(ListedCorpus):
     """`{split}.skels`, `.text`, `.files`, and `.gloss` and `.prompt` where there is one; val is dev or val.
 
     A line of .skels holds the numbers of all frames, the last of each being the counter, in any of its three
@@ -52,10 +53,7 @@ class LinesCorpus(ABC):
         if locale:
             self.locale = locale
         self.language = one_code(self.name, language or self.language, getattr(self, "locale", None))
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise UserError(f"corpus {self.name}: folder {self.root} does not exist; set `root` to that of the .skels")
-        self._listed: dict[str, tuple[list[Clip], list[SkippedClip]]] = {}
+        super().__init__(root, ".skels")
         # split, name -> first byte and length of its line, and who made it
         self._lines: dict[tuple[str, str], tuple[int, int, str]] = {}
 
@@ -72,24 +70,6 @@ class LinesCorpus(ABC):
     @abstractmethod
     def _motion(self, clip: Clip, frames: np.ndarray, made_by: str) -> JointMotion:
         """The motion of frames [T, width] float32. Raises ClipError."""
-
-    def clips(self, split: str) -> list[Clip]:
-        """In the order of the lines.
-
-        Raises UserError for missing files, files of different numbers of lines or in another encoding than UTF-8, and
-        when no clip can be used.
-        """
-        clips, skipped = self._list(split)
-        if not clips:
-            first = f"; the first, {skipped[0].name}: {skipped[0].reason}" if skipped else ""
-            raise UserError(f"corpus {self.name}: none of the {len(skipped)} clips of split {split} can be used{first}")
-        return list(clips)
-
-    def skipped(self, split: str) -> list[SkippedClip]:
-        return list(self._list(split)[1])
-
-    def annotated(self, split: str) -> list[Clip]:
-        return self.clips(split)
 
     def load(self, clip: Clip) -> JointMotion:
         """Raises ClipError for numbers that make no whole frames, a NaN, or a counter of none of the conventions."""
@@ -130,14 +110,8 @@ class LinesCorpus(ABC):
             file.seek(start)
             return file.read(size).split()
 
-    def _list(self, split: str) -> tuple[list[Clip], list[SkippedClip]]:
-        if split not in SPLITS:
-            raise UserError(f"corpus {self.name}: no split {split}; the splits are {', '.join(SPLITS)}")
-        if split not in self._listed:
-            self._listed[split] = self._read(split)
-        return self._listed[split]
-
     def _read(self, split: str) -> tuple[list[Clip], list[SkippedClip]]:
+        """Also raises UserError for files of different numbers of lines, or in another encoding than UTF-8."""
         stems = ("dev", "val") if split == "val" else (split,)
         stem = next((s for s in stems if (self.root / f"{s}.skels").is_file()), None)
         if stem is None:

@@ -15,7 +15,8 @@ import torch
 from soke.body.joints import SKELETON_LEFT_HAND, SKELETON_RIGHT_HAND
 from soke.body.motion import JointMotion
 from soke.body.skeleton import UNKNOWN_UNIT, Up
-from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
+from soke.data.clip import Clip, ClipError, SkippedClip
+from soke.data.listed import ListedCorpus
 from soke.data.listing import MIN_FRAMES, fault_of_words
 from soke.errors import UserError
 from soke.pickles import TorchValue, load_saved
@@ -93,7 +94,7 @@ def in_slrtp_s_order(motion: JointMotion) -> torch.Tensor:
     return motion.resampled(FPS).positions[:, [motion.joints.index(joint) for joint in JOINTS]]
 
 
-class SlrtpCorpus:
+class SlrtpCorpus(ListedCorpus):
     """train.pt, dev.pt (or val.pt) and test.pt in a folder. Which way is up, and the unit, are [A].
 
     Raises UserError when the folder does not exist.
@@ -104,25 +105,8 @@ class SlrtpCorpus:
     up: Up = "-y"
 
     def __init__(self, root: Path | str):
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise UserError(f"corpus {self.name}: folder {self.root} does not exist; set `root` to that of the .pt files")
-        self._listed: dict[str, tuple[list[Clip], list[SkippedClip]]] = {}
+        super().__init__(root, f"{SUFFIX} files")
         self._motions: dict[tuple[str, str], SlrtpClip] = {}
-
-    def clips(self, split: str) -> list[Clip]:
-        """In the order of the file. Raises UserError for a missing file, and when no clip can be used."""
-        clips, skipped = self._list(split)
-        if not clips:
-            first = f"; the first, {skipped[0].name}: {skipped[0].reason}" if skipped else ""
-            raise UserError(f"corpus {self.name}: none of the {len(skipped)} clips of split {split} can be used{first}")
-        return list(clips)
-
-    def skipped(self, split: str) -> list[SkippedClip]:
-        return list(self._list(split)[1])
-
-    def annotated(self, split: str) -> list[Clip]:
-        return self.clips(split)
 
     def load(self, clip: Clip) -> JointMotion:
         """Raises ClipError for too few frames."""
@@ -139,18 +123,11 @@ class SlrtpCorpus:
         self._list(clip.split)
         return self._motions[clip.split, clip.name]
 
-    def _list(self, split: str) -> tuple[list[Clip], list[SkippedClip]]:
-        if split not in SPLITS:
-            raise UserError(f"corpus {self.name}: no split {split}; the splits are {', '.join(SPLITS)}")
-        if split not in self._listed:
-            files = [self.root / f"{stem}{SUFFIX}" for stem in _STEMS[split]]
-            file = next((file for file in files if file.is_file()), None)
-            if file is None:
-                raise UserError(f"corpus {self.name}: {' or '.join(map(str, files))} is not there")
-            self._listed[split] = self._read(split, file)
-        return self._listed[split]
-
-    def _read(self, split: str, file: Path) -> tuple[list[Clip], list[SkippedClip]]:
+    def _read(self, split: str) -> tuple[list[Clip], list[SkippedClip]]:
+        files = [self.root / f"{stem}{SUFFIX}" for stem in _STEMS[split]]
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            raise UserError(f"corpus {self.name}: {' or '.join(map(str, files))} is not there")
         found, faults = read_slrtp(file)
         clips, skipped, seen = [], [SkippedClip(self.name, key, why) for key, why in faults.items()], set()
         for key, entry in found.items():
