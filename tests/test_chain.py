@@ -146,7 +146,8 @@ def test_table_holds_the_generator_its_floors_and_its_ceiling(shop, capsys):
     assert metrics["DTW-VPE", "face"] == metrics["length", None] == metrics["velocity error", "hand"] == made
     texts = ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "chrF", "ROUGE-L", "ROUGE-L adaptive", "WER"]
     assert all(metrics[name, None] == {"ground truth", *made} for name in texts)
-    of_motion = [cell for cell in cells if "DTW" in cell["metric"]]
+    assert metrics["speed", "hand"] == metrics["nDTWp", "hand"] == metrics["SiBLEU", "hand"] == made
+    of_motion = [cell for cell in cells if cell["metric"].startswith("DTW-")]
     assert all(cell["values"]["m"] > 0 and cell["values"]["mm"] > 0 for cell in of_motion)
     assert all("stand-in" in cell["signature"]["body"] for cell in of_motion)
     assert all(cell["clips"] == cell["total"] == 4 for cell in cells)
