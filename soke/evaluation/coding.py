@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Collection, Mapping, Sequence
 
+import numpy as np
 from torch import Tensor
+from tqdm import tqdm
 
 from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.body.skeleton import hand_of
+from soke.errors import UserError
 from soke.evaluation.outcome import Evaluation
+from soke.evaluation.predictions import TrackReader, clip_files
 from soke.evaluation.protocols import Coder
 from soke.evaluation.references import References
+from soke.evaluation.scored import Scored, reason_of, unpaired
 from soke.metrics.clips import Scorecard
 from soke.metrics.sibleu import SiBLEU
 
@@ -51,6 +58,34 @@ def score_codes(
             evaluation.table.add(row, corpus, score, references.total)
         for name, values in scores.per_clip().items():
             entries[row, name] |= values
+
+
+def score_given_codes(reader: TrackReader, pred: Path, ref: Path | None, coder: Coder) -> Scored:
+    """SiBLEU of a folder of predictions against a folder of references, each at its own frame rate; a clip that cannot be
+    scored stops no other. Raises UserError as `clip_files` does.
+
+    ref: None: the predictions' files hold the references too
+    """
+    preds = clip_files(pred)
+    refs = preds if ref is None else clip_files(ref)
+    unscored = unpaired(preds, refs)
+    rates, forms, metric = {}, set(), SiBLEU(_sizes(coder), _hands(coder.layout), coder.hash)
+    for name in tqdm([name for name in refs if name in preds], desc="encode", unit="clip"):
+        try:
+            made, wanted, taken_for = reader.motions(preds[name], refs[name])
+            if abs(made.fps - wanted.fps) > 1e-3 * wanted.fps:
+                raise ValueError(f"it has {made.fps:g} frames/s, the reference {wanted.fps:g}")
+            metric.update(name, *coder.encode_motions([made, wanted]))
+        except (UserError, ValueError) as error:
+            unscored[name] = reason_of(name, str(error))
+            continue
+        rates[name], forms = wanted.fps, forms | taken_for
+    if not rates:
+        return Scored([], {}, unscored, len(refs))
+    conditions = {"fps": float(np.median(list(rates.values()))), "inputs": "+".join(sorted(forms))}
+    scores = [replace(score, signature=replace(score.signature, **conditions)) for score in metric.scores()]
+    clips = {name: dict(values) for name, values in Scorecard([metric]).per_clip().items()}
+    return Scored(scores, clips, unscored, len(refs))
 
 
 def _sizes(coder: Coder) -> dict[str, list[int]]:

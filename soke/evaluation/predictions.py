@@ -100,6 +100,24 @@ class TrackReader:
             sources.add(DERIVED_HANDS)
         return *tracks, sources, set(forms)
 
+    def motions(self, pred: Path, ref: Path) -> tuple[Motion, Motion, set[str]]:
+        """A prediction and its reference in parameters, at rest where they are not scored, and what the files were taken
+        for. Raises UserError as `pair` does, and for joints, of which there are no parameters."""
+        found = [self._parameters(path, role) for path, role in ((pred, "prediction"), (ref, "reference"))]
+        return found[0][0], found[1][0], {form for _, form in found}
+
+    def _parameters(self, path: Path, role: Role) -> tuple[Motion, str]:
+        content = read_arrays(path)
+        if "joints" in content or "body" in content:
+            raise UserError(f"{path} holds joints, which have no codes; give rotations")
+        try:
+            motion, form, _ = self._motion(content, self._fps(content), role)
+        except ValueError as error:
+            raise UserError(f"{path} cannot be scored: {error}") from error
+        if not len(motion) or not (motion.rotations.isfinite().all() and motion.expression.isfinite().all()):
+            raise UserError(f"{path} cannot be scored: it has no frames, or holds NaN or infinity")
+        return _at_rest(motion), form
+
     def _track(self, path: Path, role: Role) -> tuple[Track, str, str]:
         """A file's track, no hands where it holds 144 joints alone; what made the joints; what it was taken for."""
         content = read_arrays(path)
@@ -117,9 +135,7 @@ class TrackReader:
             self._note("rotations", path, doubt_of_rotations(motion.rotations))
         except ValueError as error:
             raise UserError(f"{path} cannot be scored: {error}") from error
-        rotations = motion.rotations.clone()
-        rotations[:, _AT_REST] = 0
-        return track_of(self.body, replace(motion, rotations=rotations), self.face), self.body.label, form
+        return track_of(self.body, _at_rest(motion), self.face), self.body.label, form
 
     def _note(self, kind: str, path: Path, doubt: str | None) -> None:
         if doubt is not None:
@@ -156,6 +172,13 @@ class TrackReader:
         if "body_pose" in content:
             return _smplx_motion(content, fps), "smplx rad", doubt
         raise ValueError(f"it holds {', '.join(map(str, content)) or 'nothing'}, which is no form that --help lists")
+
+
+def _at_rest(motion: Motion) -> Motion:
+    """Root, spine and legs at rest."""
+    rotations = motion.rotations.clone()
+    rotations[:, _AT_REST] = 0
+    return replace(motion, rotations=rotations)
 
 
 def read_arrays(path: Path) -> dict[str, Any]:

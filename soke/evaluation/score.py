@@ -32,7 +32,7 @@ import argparse
 import hashlib
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -45,10 +45,12 @@ from soke.data import slrtp
 from soke.data.frames import NUM_BETAS
 from soke.data.statistics import read_statistics
 from soke.errors import UserError
+from soke.evaluation.coding import score_given_codes
 from soke.evaluation.columns import OF_GIVEN
 from soke.evaluation.keypoint_scores import score_hands
 from soke.evaluation.pose_scores import holds_poses, score_poses
 from soke.evaluation.predictions import DERIVED_HANDS, NORMALISED, TrackReader, clip_files, read_texts
+from soke.evaluation.protocols import Coder
 from soke.evaluation.scored import Scored, reason_of, undefined_note, unpaired
 from soke.evaluation.slrtp_scores import score_slrtp
 from soke.metrics.joint_sets import TRACK_JOINTS, Track
@@ -188,7 +190,7 @@ def _label(sources: set[str]) -> str:
     return ",".join(["+".join(sorted(sources - {DERIVED_HANDS})), *sources & {DERIVED_HANDS}])
 
 
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+def _options(argv: Sequence[str] | None, codes: bool) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="soke.evaluation.score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -211,6 +213,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     motion.add_argument("--std", type=Path, metavar="FILE", help="std.pt, if they are")
     motion.add_argument("--dtw", choices=["exact", "fastdtw"], default="exact", help="fastdtw is slow and approximate")
     motion.add_argument("--no_face", action="store_true", help="leave out the face, which takes most of the time")
+    if codes:
+        motion.add_argument("--tokenizer", type=Path, metavar="DIR", help="by whose codes SiBLEU compares parameters")
     texts = parser.add_argument_group("texts")
     texts.add_argument("--hyp", type=Path, metavar="FILE", help="translations")
     texts.add_argument("--ref_text", type=Path, metavar="FILE", help="their references")
@@ -263,19 +267,27 @@ def _save_clips(folder: Path, corpus: str, row: str, results: Iterable[Scored]) 
     write_clips(folder, list(clips.values()))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    options = _options(argv)
-    results: dict[str, Scored] = {}
-    if options.pred is not None:
-        if options.pred.suffix == slrtp.SUFFIX:
-            results["motion"] = score_slrtp(options.pred, options.ref, options.dtw)
-        elif holds_poses(options.pred):
-            results["motion"] = score_poses(options.pred, options.ref, options.dtw)
-            results["hands"] = score_hands(options.pred, options.ref)
-        else:
-            results["motion"] = score_motion(_reader(options), options.pred, options.ref, options.dtw)
+def _scored(options: argparse.Namespace, coder_of: Callable[[Path], Coder] | None) -> dict[str, Scored]:
+    """Kind -> its scores."""
+    pred, ref, results = options.pred, options.ref, {}
+    if pred is not None and pred.suffix == slrtp.SUFFIX:
+        results["motion"] = score_slrtp(pred, ref, options.dtw)
+    elif pred is not None and holds_poses(pred):
+        results |= {"motion": score_poses(pred, ref, options.dtw), "hands": score_hands(pred, ref)}
+    elif pred is not None:
+        reader = _reader(options)
+        results["motion"] = score_motion(reader, pred, ref, options.dtw)
+        if coder_of is not None and options.tokenizer is not None:
+            results["codes"] = score_given_codes(reader, pred, ref, coder_of(options.tokenizer))
     if options.hyp is not None:
         results["text"] = score_texts(options.hyp, options.ref_text, options.level)
+    return results
+
+
+def main(argv: Sequence[str] | None = None, coder_of: Callable[[Path], Coder] | None = None) -> None:
+    """coder_of: folder -> the tokenizer in it, by whose codes motions are compared; None: there are none"""
+    options = _options(argv, coder_of is not None)
+    results = _scored(options, coder_of)
     for kind, scored in results.items():
         _report(kind, scored)
     reasons = [(name, reason) for scored in results.values() for name, reason in scored.unscored.items()]
