@@ -73,6 +73,13 @@ def _towards(box: Box, aspect: float, fov: float, aside: float = 0.0) -> Camera:
     return Camera(box.middle + far * direction, box.middle, float(fov))
 
 
+def above(camera: Camera, covered: float) -> Camera:
+    """One whose picture has in its upper part all that the other's has; covered: share of the picture below that"""
+    away = (camera.position - camera.look_at) / (1 - covered)
+    down = np.array([0.0, np.linalg.norm(away) * np.tan(0.5 * camera.fov) * covered, 0.0])
+    return Camera(camera.look_at + away - down, camera.look_at - down, camera.fov)
+
+
 def _own(seen: Seen, aspect: float) -> Camera:
     """What the signer sees of her own hands, which are before her chest."""
     eyes = seen.head.middle + np.array([0.0, 0.0, _BEFORE * seen.head.size[1]])
@@ -80,11 +87,13 @@ def _own(seen: Seen, aspect: float) -> Camera:
     return Camera(eyes, target, float(_OWN))
 
 
+OWN = "signer's view"  # from where the signer's head is, and nowhere else
+
 # Name -> (what there is to be seen of all figures, which of them is looked at from near, width / height) -> camera.
 CAMERAS: Mapping[str, Callable[[Sequence[Seen], int, float], Camera]] = {
     "front": lambda seen, focus, aspect: _towards(_all(seen), aspect, FRONT),
     "three quarters": lambda seen, focus, aspect: _towards(_all(seen), aspect, FRONT, _ASIDE),
-    "signer's view": lambda seen, focus, aspect: _own(seen[focus], aspect),
+    OWN: lambda seen, focus, aspect: _own(seen[focus], aspect),
     "hands": lambda seen, focus, aspect: _towards(seen[focus].hands, aspect, CLOSE),
     "face": lambda seen, focus, aspect: _towards(seen[focus].head, aspect, CLOSE),
 }

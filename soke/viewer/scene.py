@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soke.viewer.cameras import CAMERAS, Box, Seen, places
+from soke.viewer.cameras import CAMERAS, OWN, Box, Seen, above, places
 from soke.viewer.moving import Moving
 from soke.viewer.paint import painted
 from soke.viewer.playback import frame_at
@@ -96,8 +96,11 @@ class Scene:
             return
         middles = [figure.seen.body.middle * [1.0, 1.0, 0.0] for figure in self.figures]
         seen = [f.seen.moved(offset - middle) for f, offset, middle in zip(self.figures, self._offsets, middles)]
-        seen = [Seen(*(_above(box, self._covered) for box in (_with_label(each.body), each.head, each.hands))) for each in seen]
-        chosen = CAMERAS[camera](seen, min(focus, len(seen) - 1), self._aspect)
+        seen = [Seen(_with_label(each.body), each.head, each.hands) for each in seen]
+        own = camera == OWN
+        aspect = self._aspect if own else self._aspect / (1 - self._covered)
+        chosen = CAMERAS[camera](seen, min(focus, len(seen) - 1), aspect)
+        chosen = chosen if own else above(chosen, self._covered)
         view = self._client.camera
         with self._client.atomic():
             view.up_direction = (0.0, 1.0, 0.0)
@@ -117,11 +120,6 @@ class Scene:
 
 def _with_label(box: Box) -> Box:
     return Box(box.low, box.high + [0.0, _GAP, 0.0])
-
-
-def _above(box: Box, covered: float) -> Box:
-    """One that is in the upper part of a picture of the other; covered: share of the picture below it"""
-    return Box(box.low - [0.0, box.size[1] * covered / (1 - covered), 0.0], box.high)
 
 
 def _by_color(

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from soke.viewer.cameras import CAMERAS, Box, Camera, Seen, places
+from soke.viewer.cameras import CAMERAS, Box, Camera, Seen, above, places
 
 SEEN = Seen(
     Box(np.array([-0.4, 0.0, -0.2]), np.array([0.4, 0.8, 0.5])),
@@ -18,8 +18,8 @@ def corners(box: Box) -> np.ndarray:
                      for i in (0, 1) for j in (0, 1) for k in (0, 1)])
 
 
-def in_picture(camera: Camera, points: np.ndarray, aspect: float) -> np.ndarray:
-    """Whether points [N, 3] are in a picture, y upwards."""
+def in_picture(camera: Camera, points: np.ndarray, aspect: float, covered: float = 0.0) -> np.ndarray:
+    """Whether points [N, 3] are in a picture, y upwards, above the share that is covered."""
     forward = camera.look_at - camera.position
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 1.0, 0.0])
@@ -27,7 +27,8 @@ def in_picture(camera: Camera, points: np.ndarray, aspect: float) -> np.ndarray:
     up = np.cross(right, forward)
     away = points - camera.position
     depth, half = away @ forward, np.tan(0.5 * camera.fov)
-    inside = (abs(away @ up) <= half * depth + 1e-9) & (abs(away @ right) <= half * aspect * depth + 1e-9)
+    lowest = -(1 - 2 * covered) * half * depth - 1e-9
+    inside = (away @ up >= lowest) & (away @ up <= half * depth + 1e-9) & (abs(away @ right) <= half * aspect * depth + 1e-9)
     return inside & (depth > 0)
 
 
@@ -39,6 +40,15 @@ def test_what_a_camera_is_for_is_in_the_picture(name, part, aspect):
     shown = seen if part == "body" else seen[1:]
     for figure in shown:
         assert in_picture(camera, corners(getattr(figure, part)), aspect).all()
+
+
+@pytest.mark.parametrize("aspect, covered", [(0.45, 0.6), (1.2, 0.3), (2.2, 0.0)])
+def test_above_a_panel_there_is_all_of_it(aspect, covered):
+    seen = [SEEN, SEEN.moved(np.array([0.2, -0.9, 0.0]))]
+    for name in ("front", "three quarters"):
+        camera = above(CAMERAS[name](seen, 0, aspect / (1 - covered)), covered)
+        for figure in seen:
+            assert in_picture(camera, corners(figure.body), aspect, covered).all()
 
 
 def test_the_front_is_before_the_signer_and_three_quarters_to_her_left():
