@@ -183,15 +183,16 @@ def test_every_score_of_the_house_is_asked(body):
 
 @pytest.mark.slow  # what it calls is tested above
 @pytest.mark.parametrize("kind", ["rotations", "positions"])
-def test_the_whole_way_at_toy_size(tmp_path, kind, monkeypatch):
+def test_the_whole_way_at_toy_size(tmp_path, kind):
     data, skels = tmp_path / "data", kind == "positions"
     synthetic_corpora.main(["--out", str(data), "--size", "tiny", *["--skels"] * skels])
     if skels:
-        more = [f"DATASET.CORPORA={{asl: {{ROOT: {data}/ASL, FPS: 25, READER: soke.data.skels.SkelsCorpus, LANGUAGE: ASL}}}}",
-                "DATASET.LEXICON=null", "TEST.SPLIT=train"]
+        others = ("gsl", "dsgs", "lsf_ch", "lis_ch", "lsa", "ksl", "tsl")
+        more = [f"DATASET.CORPORA.asl.ROOT={data}/ASL", *(f"DATASET.CORPORA.{name}=null" for name in others), "TEST.SPLIT=train"]
         config = "configs/demo/signllm.yaml"
     else:
-        more = [f"DATASET.CORPORA={{how2sign: {{ROOT: {data}/How2Sign}}}}", f"DATASET.LEXICON={data}/lexicon"]
+        more = [f"DATASET.CORPORA.how2sign.ROOT={data}/How2Sign", f"DATASET.LEXICON={data}/lexicon"]
+        more += ["DATASET.CORPORA.csl=null", "DATASET.CORPORA.phoenix=null"]
         config = "configs/demo/soke.yaml"
     more += [f"FOLDER={tmp_path}/experiments", "METRIC.BACK_TRANSLATION=''"]
     audit_metrics.main(["--cfg", config, "--clips", "3", "--out", str(tmp_path / "audit"), *more])

@@ -93,7 +93,7 @@ def test_highest_grades_are_what_they_are_called(known, clips):
     assert_same(held.frames(slice(1, None, 2)), motion.frames(slice(0, len(motion) // 2 * 2, 2)))
     assert len(damaged(motion, "cut off", 3, of)) == round(0.35 * len(motion))
     noise = limbs.limbs_of(damaged(motion, "jitter", 3, of)) - limbs.limbs_of(motion)
-    width = limbs.scale_of(motion) if isinstance(motion, JointMotion) else 1
+    width = limbs.scale_of(motion) / 4 if isinstance(motion, JointMotion) else 1
     assert float(noise.std()) == pytest.approx(0.18 * width, rel=0.05)
     if isinstance(motion, Motion):
         bare = damaged(motion, "no face", 3, of)

@@ -20,7 +20,7 @@ GRADES = (1, 2, 3)
 AnyMotion = Motion | JointMotion
 
 _SLOWER = {1: 1.25, 2: 1.6, 3: 2.2}
-_JITTER = {1: 0.02, 2: 0.06, 3: 0.18}  # rad, or shoulder widths, from frame to frame
+_JITTER = {1: 0.02, 2: 0.06, 3: 0.18}  # rad from frame to frame; a quarter as many shoulder widths
 _SMOOTH = {1: 0.06, 2: 0.15, 3: 0.4}  # s, of a Gaussian's standard deviation
 _KEPT = {1: 0.85, 2: 0.6, 3: 0.35}  # of the frames
 _HELD = {1: 2, 2: 5, 3: 10}  # frames in the place of each of which the first stands
@@ -159,7 +159,8 @@ def slower(motion: AnyMotion, grade: int, material: Material) -> AnyMotion:
 def jitter(motion: AnyMotion, grade: int, material: Material) -> AnyMotion:
     """Arms and hands tremble from frame to frame."""
     values = limbs.limbs_of(motion)
-    noise = _JITTER[grade] * _width(motion) * torch.randn(values.shape, generator=material.rng())
+    size = _width(motion) / 4 if isinstance(motion, JointMotion) else 1.0
+    noise = _JITTER[grade] * size * torch.randn(values.shape, generator=material.rng())
     return limbs.with_limbs(motion, values + noise)
 
 
@@ -203,7 +204,7 @@ def wrong_place(motion: AnyMotion, grade: int, material: Material) -> AnyMotion:
     """Both arms are raised outwards, so that every sign is made in another place."""
     if isinstance(motion, JointMotion):
         values, shift = limbs.limbs_of(motion).clone(), _RAISED[grade] / 2 * _width(motion)
-        values[..., 1] += shift
+        values[..., 1] += shift * limbs.carried(motion).sum(1)
         return limbs.with_limbs(motion, values)
     rotations = motion.rotations.clone()
     for side, sign in (("left", 1.0), ("right", -1.0)):

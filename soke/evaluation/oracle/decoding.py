@@ -7,16 +7,17 @@ import numpy as np
 
 @numba.njit(cache=True, nogil=True)
 def cheapest_signs(
-    costs: np.ndarray, bounds: np.ndarray, between: float, begin: float
+    costs: np.ndarray, bounds: np.ndarray, between: float, begin: float, pace: int = 2
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Every frame belongs to a moment of a sign's form or lies between signs. A sign begins at its first moment, ends at
-    its last, and from frame to frame stays, goes on or leaves one moment out (one-stage connected-word recognition, Ney
+    its last, and from frame to frame stays or goes on by up to `pace` moments (one-stage connected-word recognition, Ney
     1984).
 
     costs:   [T, N] of frames at the moments of all V forms, one form's behind the other's
     bounds:  [V + 1] where each form's moments begin, and N
     between: cost of a frame between signs
     begin:   cost of a sign, besides
+    pace:    at least 1
 
     Returns the whole cost, the forms [S] and their frames [S, 2], first and last.
     """
@@ -33,7 +34,7 @@ def cheapest_signs(
             first, behind = bounds[v], bounds[v + 1]
             for n in range(behind - 1, first - 1, -1):  # backwards: those before are still of the last frame
                 cost, start = here[n], since[n]
-                for back in range(1, 3):
+                for back in range(1, pace + 1):
                     if n - back >= first and here[n - back] < cost:
                         cost, start = here[n - back], since[n - back]
                 if n == first and enter < cost:

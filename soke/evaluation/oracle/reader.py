@@ -18,7 +18,9 @@ from soke.evaluation.oracle.decoding import cheapest_signs
 from soke.evaluation.oracle.features import face_features, hand_features
 from soke.metrics.text_scores import WER, TextMetric
 
-RATE = 25.0  # frames/s at which motions are compared with forms
+RATE = 25.0  # frames/s at which motions are compared with forms,
+FINER = 2  # moments of a form in the time of a frame, so that fast changes of the hand's shape are met; and
+PACE = 2 * FINER  # how many of them a frame may go on by: signs may be made twice as fast
 # Cost of a frame between signs, and of a sign besides, in squares of what `hand_features` measures: below half of what
 # the nearest signs are apart, six times what a signer's own frames are from the forms [A].
 BETWEEN = BEGIN = 0.03
@@ -68,7 +70,7 @@ class Oracle:
     def hash(self) -> str:
         """12 hex digits."""
         forms = self._of_rotations
-        text = f"{self.known.parameters}{self.language}{self.frames}{self.faces}{RATE}{BETWEEN}{BEGIN}{forms.words}"
+        text = f"{self.known.parameters}{self.language}{self.frames}{self.faces}{RATE}{FINER}{BETWEEN}{BEGIN}{forms.words}"
         return hashlib.sha256(text.encode() + forms.moments.numpy().round(3).tobytes()).hexdigest()[:12]
 
     def signed(self, clip: str) -> list[str] | None:
@@ -102,7 +104,7 @@ class Oracle:
         found = []
         for seen in (motion, motion.mirrored()):
             costs = torch.cdist(hand_features(seen), forms.moments).square().double().numpy()
-            found.append((*cheapest_signs(costs, forms.bounds, BETWEEN, BEGIN), seen))
+            found.append((*cheapest_signs(costs, forms.bounds, BETWEEN, BEGIN, PACE), seen))
         _, numbers, spans, seen = min(found, key=lambda reading: reading[0])
         words = [forms.words[number] for number in numbers]
         if isinstance(seen, JointMotion) or not self.faces:
@@ -119,7 +121,7 @@ class Oracle:
 
     @cached_property
     def _signs(self) -> list[ShownSign]:
-        return list(self.known.signs(RATE, self.frames))
+        return list(self.known.signs(FINER * RATE, self.frames))
 
     @cached_property
     def _of_rotations(self) -> _Forms:
