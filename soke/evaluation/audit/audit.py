@@ -28,6 +28,7 @@ from soke.evaluation.audit.rows import row_of
 from soke.evaluation.audit.values import SIGNS, Values
 from soke.evaluation.damage.kinds import GRADES, KINDS
 
+_NOTE = 200  # letters of a note in the table
 FREEZING = ("mean pose", "frozen hands")
 _RATERS = Path(__file__).parent / "deaf_raters.yaml"
 
@@ -130,8 +131,13 @@ def table_text(audit: Audit) -> str:
     ]
     for column, of in audit.metrics.items():
         lines.append(_line(column, [_preferred_cell(of, kind) for kind in audit.kinds]))
-    lines += ["", *_oracle_lines(audit), "", *_order_lines(audit), "", *_rater_lines(audit), "", *audit.notes]
+    lines += ["", *_oracle_lines(audit), "", *_order_lines(audit), "", *_rater_lines(audit), "", *map(_short, audit.notes)]
     return "\n".join(lines) + "\n"
+
+
+def _short(note: str) -> str:
+    """A note that names every row is whole in audit.json alone."""
+    return note if len(note) <= _NOTE else f"{note[:_NOTE]} …"
 
 
 def _tau_cell(of: OfMetric, kind: str) -> str:
