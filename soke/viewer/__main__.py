@@ -18,6 +18,7 @@ from soke.data.clip import SPLITS, Corpus
 from soke.errors import UserError
 from soke.run import cli
 from soke.run.config import Config, keyed, load_config, resolve
+from soke.text.locales import TEXT_LOCALE
 from soke.viewer.serving import LOOPBACK, Viewer
 from soke.viewer.signing import Signer
 from soke.viewer.sources import Clips, ResultFolder, Shown, Source, corpus_source, results_source
@@ -39,14 +40,15 @@ def world_of(configs: Sequence[Config], results: Sequence[Path]) -> World:
     corpora = _corpora(main, notes)
     languages = list(dict.fromkeys(corpus.language for corpus in corpora if corpus.name != "lexicon"))
     signers = [
-        Signer(config.name, functools.partial(_producer, config), languages) for config in configs
-        if stage_of(config).producer is not None
+        Signer(
+            config.name, functools.partial(_producer, config),
+            functools.cache(lambda config=config: scored_body(config, "cpu")), languages or list(TEXT_LOCALE),
+        ) for config in configs if stage_of(config).producer is not None
     ]
     clips = Clips(corpora, SPLITS)
-    bodies = {config.name: functools.cache(lambda config=config: scored_body(config, "cpu")) for config in configs}
-    signed = {signer.name: _signing(signer, clips, bodies[signer.name]) for signer in signers}
-    sources = [*_tested(tested, configs, clips, signed), *_browsed(corpora, clips, body, signed, notes)]
-    return World(sources, body, signers, notes, main.render.backend)
+    signed = {signer.name: _signing(signer, clips) for signer in signers}
+    sources = [*_tested(tested, configs, clips, signed), *_browsed(corpora, clips, body, signed)]
+    return World(sources, signers, notes, main.render.backend)
 
 
 def _producer(config: Config):
@@ -54,14 +56,14 @@ def _producer(config: Config):
         return producer_of(config)
 
 
-def _signing(signer: Signer, clips: Clips, body: Callable) -> Shown:
+def _signing(signer: Signer, clips: Clips) -> Shown:
     def motion(entry):
         clip = clips.clip(entry)
         if clip is None:
             raise UserError(f"{entry.corpus}/{entry.name} is not on this machine, and cannot be signed")
         return signer.sign(clip)
 
-    return Shown(motion, body, slow=True)
+    return Shown(motion, signer.body, slow=True)
 
 
 def _tested(
@@ -97,9 +99,7 @@ def _corpora(config: Config, notes: list[str]) -> list[Corpus]:
     return [*found, lexicon] if lexicon is not None else found
 
 
-def _browsed(
-    corpora: Sequence[Corpus], clips: Clips, body: Callable, signed: Mapping[str, Shown], notes: list[str]
-) -> list[Source]:
+def _browsed(corpora: Sequence[Corpus], clips: Clips, body: Callable, signed: Mapping[str, Shown]) -> list[Source]:
     """Every split of every corpus, the tested one first, and the lexicon."""
     sources = []
     for corpus in corpora:

@@ -100,7 +100,7 @@ class Page:
             self.view = replace(self.view, source=TYPED, corpus="", clip="", text=text, language=language,
                                 signed_by=signer.name, figures=(), focus="")
 
-        shown = Shown(lambda entry: signer.sign(Typed(text, language)), self.world.body, slow=True)
+        shown = Shown(lambda entry: signer.sign(Typed(text, language)), signer.body, slow=True)
         self._show({signer.name: shown}, asked.second)
 
     def _show(self, figures: Mapping[str, Shown], second: float) -> None:
@@ -295,7 +295,9 @@ class Page:
         try:
             if format == saving.VIEW:
                 view = self.client.camera
-                pixels = self.client.get_render(view.image_height, view.image_width, transport_format="png", timeout=_PATIENCE)
+                pixels = self.client.get_render(
+                    view.image_height, view.image_width, transport_format="png", timeout=_PATIENCE
+                )
                 found = f"{exports.file_name(name)}.png", saving.picture_of(pixels)
             else:
                 caption = "" if entry is None else entry.text

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from soke.body.motion import JointMotion, Motion
+from soke.body.posed import Posed
 from soke.errors import UserError
 from soke.evaluation.protocols import Explained, Producer, Sentence
 
@@ -23,11 +24,12 @@ class Signer:
     """A system that signs.
 
     load:      () -> its producer; raises UserError where it is not trained
+    body:      () -> what its motions pose
     languages: that it has learnt
     """
 
-    def __init__(self, name: str, load: Callable[[], Producer], languages: Sequence[str]):
-        self.name, self.languages = name, tuple(languages)
+    def __init__(self, name: str, load: Callable[[], Producer], body: Callable[[], Posed], languages: Sequence[str]):
+        self.name, self.body, self.languages = name, body, tuple(languages)
         self._load, self._producer, self._fault = load, None, ""
         self._lock, self._read = threading.Lock(), threading.Event()
 

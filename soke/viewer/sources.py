@@ -83,6 +83,12 @@ class Clips:
         self.corpora, self.splits = {corpus.name: corpus for corpus in corpora}, splits
         self._found: dict[tuple[str, str], dict[str, Clip]] = {}
 
+    def of_split(self, split: str) -> Clips:
+        """Those of one split alone; what one has listed, the other need not list again."""
+        own = Clips(list(self.corpora.values()), [split])
+        own._found = self._found
+        return own
+
     def of(self, corpus: str, split: str) -> dict[str, Clip]:
         """Name -> clip. Raises UserError as `Corpus.clips` does."""
         if (corpus, split) not in self._found:
@@ -205,8 +211,7 @@ def corpus_source(
     corpus: Corpus, split: str, clips: Clips, body: Callable[[], Posed], signed: Mapping[str, Shown] = {}
 ) -> Source:
     """A split of a corpus, or the lexicon: its clips, and those that cannot be used with the reason."""
-    own = Clips(list(clips.corpora.values()), [split])
-    own._found = clips._found  # listed once, whoever asks
+    own = clips.of_split(split)
 
     def listed() -> list[Entry]:
         found = [Entry(clip.corpus, clip.name, clip.text, clip.language) for clip in clips.of(corpus.name, split).values()]

@@ -1,10 +1,9 @@
 """What all pages of one viewer share."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from soke.body.posed import Posed
 from soke.viewer.signing import Signer
 from soke.viewer.sources import Source
 
@@ -13,13 +12,11 @@ from soke.viewer.sources import Source
 class World:
     """sources: what can be browsed
     signers:    systems that sign what is typed
-    body:       that typed sentences' motions pose
     notes:      what cannot be shown, and what to do about it
     backend:    of pictures and videos that are saved, as RENDER.BACKEND
     """
 
     sources: Sequence[Source]
-    body: Callable[[], Posed]
     signers: Sequence[Signer] = ()
     notes: list[str] = field(default_factory=list)
     backend: str = "auto"

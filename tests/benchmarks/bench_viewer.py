@@ -56,7 +56,7 @@ def motion_of(seed: int) -> Motion:
 def world_of(figures: int) -> World:
     body = load_body_model(ROOT / "deps" / "smpl_models", flat_hand_mean=True)
     shown = {f"system {i}": Shown(lambda entry, i=i: motion_of(i), lambda: body) for i in range(figures)}
-    return World([Source("results", lambda: [Entry("corpus", "clip", "a sentence")], shown)], lambda: body)
+    return World([Source("results", lambda: [Entry("corpus", "clip", "a sentence")], shown)])
 
 
 def measured(browser, figures: int) -> tuple[dict[str, float], str]:

@@ -56,9 +56,9 @@ def world() -> World:
 
     figures = {REFERENCE: Shown(lambda entry: motion_of(entry.name), lambda: body), "one": Shown(of_one, lambda: body)}
     results = Source("results", lambda: entries, figures, {DTW: False})
-    signer = Signer("silent", Silent, ["ASL", "DGS"])
+    signer = Signer("silent", Silent, lambda: body, ["ASL", "DGS"])
     signer.start()
-    return World([results], lambda: body, [signer], backend="software")
+    return World([results], [signer], backend="software")
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_what_is_signed_joins_what_is_shown_already(opened, world):
         signed.wait(5)
         return Signed(motion_of("slow"), None, "found: something")
 
-    world.sources[0].figures["slow"] = Shown(slowly, world.body, slow=True)
+    world.sources[0].figures["slow"] = Shown(slowly, world.signers[0].body, slow=True)
     page = opened()
     using = threading.Thread(target=page.controls._buttons[0].use)
     using.start()
@@ -212,10 +212,10 @@ def test_a_system_that_is_not_trained_says_what_to_do():
     def load():
         raise UserError("train it first")
 
-    signer = Signer("new", load, ["ASL"])
+    signer = Signer("new", load, lambda: None, ["ASL"])
     signer.start()
     signer._read.wait(5)
-    world = World([], lambda: Skeleton(SKELETON_50), [signer])
+    world = World([], [signer])
     page = Page(Client(), world)
     page.begin()
     try:
