@@ -80,7 +80,7 @@ def listed(page: Page) -> list[str]:
     return [button.label for button in page.controls._buttons if button.visible]
 
 
-def settled(check, seconds: float = 5.0) -> None:
+def settled(check, seconds: float = 60.0) -> None:
     """Waits for the page's own thread."""
     until = time.monotonic() + seconds
     while not check():
@@ -192,7 +192,7 @@ def test_what_is_signed_joins_what_is_shown_already(opened, world):
     signed = threading.Event()
 
     def slowly(entry):
-        signed.wait(5)
+        signed.wait(60)
         return Signed(motion_of("slow"), None, "found: something")
 
     world.sources[0].figures["slow"] = Shown(slowly, world.signers[0].body, slow=True)
@@ -203,7 +203,7 @@ def test_what_is_signed_joins_what_is_shown_already(opened, world):
     assert "signing" in page.controls._notices.content
     page.seek(0.4)
     signed.set()
-    using.join(5)
+    using.join(60)
     assert [figure.label for figure in page.scene.figures] == [REFERENCE, "one", "slow"]
     assert page.scene._frames == [10, 8, 10] and "found: something" in page.controls._how.content
 
@@ -214,7 +214,7 @@ def test_a_system_that_is_not_trained_says_what_to_do():
 
     signer = Signer("new", load, lambda: None, ["ASL"])
     signer.start()
-    signer._read.wait(5)
+    signer._read.wait(60)
     world = World([], [signer])
     page = Page(Client(), world)
     page.begin()
