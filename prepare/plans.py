@@ -266,16 +266,20 @@ def scores(
     """The plan's scores of one run; those of rare clips are left out where there are none.
 
     system: row of its result tables
-    own:    whether that row is what the run was trained for; another, such as a mean pose, may lack some of the scores,
-            and the times are not its
+    own:    whether that row is what the run was trained for; another, such as a mean pose, may lack some of the scores, or
+            have them of some corpora alone, which is no score here, and the times are not its
 
     Raises UserError for a score that the test has not given.
     """
     given: dict[str, dict[str, float]] = {}  # score -> corpus -> value
-    for cell in read_results(folder).cells:
+    cells = read_results(folder).cells
+    for cell in cells:
         if cell.row == system:
             for name, value in _named(cell).items():
                 given.setdefault(name, {})[cell.corpus] = value
+    if not own:  # a mean over fewer corpora would compare with none
+        everywhere = {cell.corpus for cell in cells} - {ALL_CORPORA}
+        given = {name: of for name, of in given.items() if ALL_CORPORA in of or set(of) == everywhere}
     found = {}
     for score in plan.scores:
         if score == TIME:
@@ -284,7 +288,7 @@ def scores(
             continue
         name = score.removesuffix(_RARE)
         if name not in given and (own or not given):
-            known = ", ".join(dict.fromkeys(given)) or "none at all"
+            known = ", ".join(dict.fromkeys(given)) or ("none at all" if own else "none of all corpora")
             raise UserError(f"{folder} has no score {name} of the row {system}; it has {known}")
         if name not in given:
             continue

@@ -285,10 +285,18 @@ ROWS: {{q: [], p: []}}
 
 
 def test_a_row_that_its_tables_lack_is_named(tmp_path):
-    folder = results(tmp_path, [("generated", "csl", "DTW-JPE", "hand", {"m": 1.0}), ("mean pose", "csl", "WER", "", {"": 1.0})])
+    """Of one that stands in some corpora's tables alone there is no mean."""
+    cells = [("generated", "csl", "DTW-JPE", "hand", {"m": 1.0}), ("mean pose", "csl", "WER", "", {"": 1.0})]
+    more = [("mean pose", "phoenix", "WER", "", {"": 3.0}), ("generated", "phoenix", "DTW-JPE", "hand", {"m": 1.0})]
+    folder = results(tmp_path / "two", [*cells, *more])
+    assert scores(folder, plan_of("WER"), set(), "mean pose", own=False) == {"WER": 2.0}
+    folder = results(tmp_path / "one", [*cells, more[1]])
+    with pytest.raises(UserError, match="no score WER of the row mean pose; it has none of all corpora"):
+        scores(folder, plan_of("WER"), set(), "mean pose", own=False)
+    folder = results(tmp_path, cells)
     plan = plan_of("DTW-JPE hand", "WER")
     assert scores(folder, plan, set(), "mean pose", own=False) == {"WER": 1.0}  # a dash in the table
-    with pytest.raises(UserError, match="no score DTW-JPE hand of the row stitching; it has none at all"):
+    with pytest.raises(UserError, match="no score DTW-JPE hand of the row stitching; it has none of all corpora"):
         scores(folder, plan, set(), "stitching", own=False)
 
 
