@@ -181,6 +181,7 @@ def test_the_card_of_a_model_holds_the_numbers_of_its_run(shop):
         assert line in card
 
 
+@pytest.mark.slow
 def test_every_model_of_a_configuration_may_come_from_the_hub(shop, hub):  # noqa: F811
     runs = shop.folder("experiments")
     pushed = {"tok": "tokenizer/toy/tokenizer", "gen": "generator/toy/generator", "read": "translation/toy"}
@@ -293,6 +294,7 @@ def test_back_translation_models_are_tested_on_the_signers_motion(shop):
     assert provenance["trained_on"] == "reference motion" and provenance["corpora"] == ["csl"]
 
 
+@pytest.mark.slow
 def test_without_back_translation_models_the_motion_is_scored_all_the_same(shop, caplog):
     shop.run(test_entry, "soke", f"RESULTS={shop.root}/unread", f"METRIC.BACK_TRANSLATION={shop.root}/nowhere")
     cells = json.loads(shop.folder("unread", "toy", "table.json").read_text(encoding="utf-8"))["cells"]
@@ -300,6 +302,7 @@ def test_without_back_translation_models_the_motion_is_scored_all_the_same(shop,
     assert "train it with `python -m train --cfg configs/back_translation.yaml --nodebug`" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_generator_that_learns_both_ways_translates(shop):
     changes = ["NAME=both", "GENERATOR.TRANSLATION=0.5", "TRAIN.END_EPOCH=1"]
     shop.run(train, "soke", *changes)
@@ -360,6 +363,7 @@ def test_the_tokenizer_is_trained_on_the_signs_of_the_lexicon_too(shop, tmp_path
     assert statistics["clips"] == sum(sentences.values())  # the signs do not count
 
 
+@pytest.mark.slow
 def test_all_recordings_of_a_word_have_codes_and_one_is_chosen(shop, tmp_path, capsys):
     lexicon, codes = tmp_path / "lexicon", tmp_path / "codes"
     shutil.copytree(shop.folder("data", "lexicon"), lexicon)
@@ -463,7 +467,8 @@ def test_search_is_configured(shop, search):
         shop.run(vis_mesh, "soke", "--text=the dog sleeps", "--language=ASL", "TEST.SEARCH.MIN_STEPS=50")
 
 
-@pytest.mark.parametrize("decoding", ["sequential", pytest.param("parallel", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("decoding", ["sequential", "parallel"])
 def test_other_decoding_modes_train_and_sign(shop, decoding):
     changes = [f"GENERATOR.DECODING={decoding}", f"NAME={decoding}", "TRAIN.END_EPOCH=1"]
     shop.run(train, "soke", *changes)
@@ -472,6 +477,7 @@ def test_other_decoding_modes_train_and_sign(shop, decoding):
     assert json.loads(exported.read_text(encoding="utf-8"))["spec"]["settings"]["decoding"] == decoding
 
 
+@pytest.mark.slow
 def test_a_trained_generator_learns_by_reward_and_is_tested_by_another_reader(shop):
     of_all = ["DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.phoenix=null"]
     second = shop.folder("experiments", "translation", "second")

@@ -124,6 +124,7 @@ def test_frame_rates_are_brought_down_alike(tmp_path):
     assert_equal_samples(MotionDataset([How2Sign(tmp_path)], "train", LAYOUT), expected)
 
 
+@pytest.mark.slow
 def test_random_access_from_many_processes(root):
     packed_phoenix(root)
     data = MotionDataset([Phoenix14T(root)], "val", LAYOUT)

@@ -55,7 +55,8 @@ def plans():
     return {plan.spoken.language: plan for plan in plan_corpora("tiny", SEED)}
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_any_number_of_processes_writes_the_same_bytes(tiny, tmp_path, workers):
     assert write_corpora(tmp_path / "others", "tiny", SEED, workers=workers)
     assert tree(tmp_path / "others") == tree(tiny)

@@ -109,6 +109,7 @@ def test_texts_are_those_without_a_face(faced, tmp_path):
     assert all(plain[name] != own[name] for name in poses if "poses/ASL" in name)  # other faces
 
 
+@pytest.mark.slow
 def test_workers_and_interruptions_do_not_matter(faced, tmp_path, plans):
     root = tmp_path / "again"
     with pytest.raises(KeyboardInterrupt):

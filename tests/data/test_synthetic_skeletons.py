@@ -154,6 +154,7 @@ def test_phenomena_are_written_down(tiny, plans):
         }
 
 
+@pytest.mark.slow
 def test_interruptions_and_processes_do_not_matter(tiny, tmp_path):
     root = tmp_path / "again"
     with pytest.raises(KeyboardInterrupt):

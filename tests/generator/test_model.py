@@ -200,7 +200,9 @@ def test_loss_of_a_batch_is_that_of_its_samples(decoding, system):
         torch.testing.assert_close(whole.losses[part], expected)
 
 
-@pytest.mark.parametrize("decoding", SCHEMES)
+@pytest.mark.parametrize("decoding", [
+    pytest.param(name, marks=[] if name == "multi_head" else pytest.mark.slow) for name in SCHEMES
+])
 @pytest.mark.parametrize("settings", [
     {}, pytest.param({"heads": "tied"}, marks=pytest.mark.slow),
     pytest.param({"retrieval_form": "fused", "retrieval_drop": 0.5}, marks=pytest.mark.slow),

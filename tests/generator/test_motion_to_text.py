@@ -429,7 +429,7 @@ def test_validation_computes_both_and_training_reports_what_it_trained(tokenizer
     assert not any("translation" in name for name in logged)
 
 
-@pytest.mark.parametrize("text_head", ["tied", "separate"])
+@pytest.mark.parametrize("text_head", [pytest.param("tied", marks=pytest.mark.slow), "separate"])
 def test_both_are_learnt_together_and_every_batch_has_gradients_of_all(tokenizer, text_head):
     module = without_dropout(make_module(tokenizer, 0.5, lr=1e-2, text_head=text_head))
     (batch,), steps = batches(1), Steps()

@@ -31,6 +31,7 @@ def test_half_precision_is_left_to_the_layer():
         assert torch.equal(linear(layer, inputs), layer(inputs))
 
 
+@pytest.mark.slow
 def test_torch_keeps_its_number_of_threads():
     """In a process of its own, because numba takes OpenMP's over when it is first called."""
     code = (

@@ -251,7 +251,7 @@ def stand_in_for_programs(monkeypatch, folder, fails=()):
     return called
 
 
-@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_plan_is_run_once_and_goes_on_with_what_is_missing(tmp_path, monkeypatch, jobs):
     """Rows of another row's runs have no run and no time of their own; what is needed is made first."""
     plan = read_plan(plan_file(tmp_path, f"""NEEDS: {{"{tmp_path}/made": prepare.something --out it}}
