@@ -10,27 +10,14 @@ holds stands in prepare/plans.py.
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 
-from rich.console import Console
-
-from prepare.plans import read_plan, results_of, results_table, save, target_of
+from prepare.plans import compare
 from soke.run import cli
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="prepare.ablation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cfg", required=True, help="plan, for instance configs/ablation/decoding.yaml")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on a GPU of its own where there are (1)")
-    parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value", help="of every row")
-    options = parser.parse_intermixed_args(arguments)
-    plan = read_plan(options.cfg)
-    results = results_of(plan, options.overrides, options.jobs)
-    table, target = results_table(plan, results), target_of(plan, options.overrides)
-    Console(width=170).print(table)
-    save(target, results, table)
+def main(argv: Sequence[str] | None = None) -> None:
+    target, *_ = compare("prepare.ablation", __doc__, argv)
     print(f"saved in {target}")
 
 

@@ -18,7 +18,7 @@ Among a row's overrides `BASE=FILE` is another configuration for it, `SYSTEM=NAM
 
 from __future__ import annotations
 
-import csv
+import argparse
 import json
 import os
 import re
@@ -46,7 +46,7 @@ from soke.build.stages import stage_of
 from soke.data.synthetic.language import RARE_AT_MOST
 from soke.errors import UserError
 from soke.evaluation.references import ALL_CORPORA
-from soke.report.results import read_results
+from soke.report.results import read_clips, read_results
 from soke.report.tables import Cell
 from soke.run import folders
 from soke.run.config import ROOT, Config, load_config, resolve
@@ -302,14 +302,13 @@ def scores(
 
 def _named(cell: Cell) -> dict[str, float]:
     """Name of each of its scores -> value; the first is also there without its unit."""
-    values = {" ".join(filter(None, (*cell.metric, unit))): value for unit, value in cell.score.values.items()}
-    return {" ".join(filter(None, cell.metric)): next(iter(values.values())), **values}
+    values = {cell.score.signature.column(unit): value for unit, value in cell.score.values.items()}
+    return {cell.score.signature.column(): next(iter(values.values())), **values}
 
 
 def _mean_of_clips(folder: Path, system: str, score: str, chosen: set[tuple[str, str]]) -> float:
     """Mean over the corpora of the means over their chosen clips, in the score's first unit."""
-    with (folder / "clips.csv").open(encoding="utf-8") as stream:
-        clips = [row for row in csv.DictReader(stream) if row["row"] == system]
+    clips = [line for line in read_clips(folder) if line["row"] == system]
     column = next((c for c in clips[0] if c == score or c.rpartition(" ")[0] == score), None) if clips else None
     if column is None:
         raise UserError(f"{folder / 'clips.csv'} has no column {score}: clips have no such score of their own")
@@ -332,6 +331,38 @@ def results_table(plan: Plan, results: Mapping[str, list[dict[str, float]]]) -> 
     return table
 
 
+def compare(program: str, description: str, argv: Sequence[str] | None, default: str = "", first: bool = False) -> tuple[
+    Path, Plan, dict[str, list[dict[str, float]]]
+]:
+    """Runs the plan of a command line, prints its table and saves it; returns its folder, the plan and the results.
+
+    default: the plan without --cfg; "": it has to be given
+    first:   whether the rows stand in the order of their means in the first column
+    """
+    parser = argparse.ArgumentParser(
+        prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    shown_plan = default or "for instance configs/ablation/decoding.yaml"
+    parser.add_argument("--cfg", required=not default, default=default, help=f"plan, {shown_plan}")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on a GPU of its own where there are (1)")
+    parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value", help="of every row")
+    options = parser.parse_intermixed_args(argv)
+    plan = read_plan(options.cfg)
+    results = results_of(plan, options.overrides, options.jobs)
+    results = ordered(plan, results) if first else results
+    table, target = results_table(plan, results), target_of(plan, options.overrides)
+    Console(width=170).print(table)
+    save(target, results, table)
+    return target, plan, results
+
+
+def ordered(plan: Plan, results: Mapping[str, list[dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
+    """The rows by the mean of the plan's first column; those without it last."""
+    first = plan.scores[0]
+    means = {row: np.mean([of_seed.get(first, np.inf) for of_seed in seeds]) for row, seeds in results.items()}
+    return {row: results[row] for row in sorted(results, key=means.get)}
+
+
 def save(target: Path, results: Mapping[str, list[dict[str, float]]], table: Table) -> None:
     """table.json, with the scores of every seed, and table.txt."""
     with new_file(target / "table.json") as path:
@@ -344,5 +375,10 @@ def shown(values: Sequence[float]) -> str:
     """Mean and standard deviation of the seeds' values; a dash for none."""
     if not values:
         return "–"
-    spread = f" ±{np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
+    mean, deviation = spread(values)
+    return f"{mean:.3f}" + (f" ±{deviation:.3f}" if len(values) > 1 else "")
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation of the seeds' values, 0 for one of them."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -160,7 +160,7 @@ class Scorecard:
         """Clip to {"name part unit": value}, of this process; what is undefined for a clip is left out."""
         table: dict[str, dict[str, float]] = {}
         for metric in self.metrics:
-            labels = [" ".join(filter(None, (s.name, s.part, unit))) for s in metric.signatures for unit in s.units]
+            labels = [s.column(unit) for s in metric.signatures for unit in s.units]
             for name, values in metric.per_clip().items():
                 known = {label: v for label, v in zip(labels, values.tolist()) if not math.isnan(v)}
                 table.setdefault(name, {}).update(known)

@@ -30,7 +30,7 @@ class OfReferences(TrackMetric):
             statistics = self._all()
         values = iter(np.isfinite(self._aggregate(statistics, np.ones((1, len(statistics))))[0]).tolist())
         defined = {s: all([next(values) for _ in s.units]) for s in self.signatures}
-        return [" ".join(filter(None, (s.name, s.part))) for s, finite in defined.items() if not finite]
+        return [s.column() for s, finite in defined.items() if not finite]
 
 
 class Ratio(OfReferences):

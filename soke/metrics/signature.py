@@ -76,6 +76,10 @@ class Signature:
         plain = [value for value in (self.name, self.part) if value is not None]
         return "|".join(plain + [f"{key}:{value}" for key, value in keyed.items() if value is not None])
 
+    def column(self, unit: str = "") -> str:
+        """Name of the column of a clip's scores, and of plans: `name part unit`, as far as there are such."""
+        return " ".join(filter(None, (self.name, self.part, unit)))
+
     def to_dict(self) -> dict[str, object]:
         """All fields, for JSON; `Signature.from_dict` is the inverse, also after JSON has made lists of tuples."""
         return {**asdict(self), "units": list(self.units)}

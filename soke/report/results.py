@@ -1,6 +1,8 @@
 """What the result folders hold that test.py has written: scores, and how fast videos were generated."""
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from collections.abc import Callable, Collection
@@ -10,6 +12,7 @@ from typing import TypeVar
 
 from soke.errors import UserError
 from soke.report.tables import Cell
+from soke.storage import read_text
 
 _Parsed = TypeVar("_Parsed")
 
@@ -44,6 +47,20 @@ def read_results(folder: str | Path) -> Results:
     cells = _parsed(folder / "table.json", _cells)
     speed = _parsed(folder / "timing.json", _speed) if (folder / "timing.json").is_file() else None
     return Results(folder.resolve().name, cells, speed)
+
+
+def read_clips(folder: Path) -> list[dict[str, str]]:
+    """The lines of clips.csv, column -> text. Raises UserError for a missing or damaged file."""
+    path = folder / "clips.csv"
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: name a folder that a test of single clips has written")
+    try:
+        lines = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+        if lines and not {"corpus", "clip", "row"} <= lines[0].keys():
+            raise ValueError("it lacks corpus, clip or row")
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({type(error).__name__}: {error}); run the test again") from error
+    return lines
 
 
 def _parsed(path: Path, parse: Callable[[dict], _Parsed]) -> _Parsed:

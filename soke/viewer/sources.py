@@ -1,8 +1,6 @@
 """What can be shown: the clips of result folders, of a corpus or of the lexicon. No motion is read before it is shown."""
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +12,7 @@ from soke.data.clip import Clip, Corpus
 from soke.data.saved import read_motion
 from soke.errors import UserError
 from soke.evaluation.references import GROUND_TRUTH
-from soke.report.results import read_results
+from soke.report.results import read_clips, read_results
 from soke.storage import read_text
 from soke.viewer.choosing import Entry
 from soke.viewer.signing import Signed
@@ -125,19 +123,13 @@ class ResultFolder:
         self.folder, self.name = Path(folder), Path(folder).resolve().name
         cells = read_results(folder).cells
         self.directions = {
-            " ".join(filter(None, (*cell.metric, unit))): cell.score.higher_is_better
+            cell.score.signature.column(unit): cell.score.higher_is_better
             for cell in cells for unit in cell.score.values
         }
         self.row = next((cell.row for cell in cells if cell.row != GROUND_TRUTH), GROUND_TRUTH)
         self.clips: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
-        path = self.folder / "clips.csv"
-        if not path.is_file():
-            raise UserError(f"{path} does not exist: name a folder that a test of single clips has written")
-        try:
-            for line in csv.DictReader(io.StringIO(read_text(path), newline="")):
-                self.clips.setdefault((line["corpus"], line["clip"]), {})[line["row"]] = line
-        except (KeyError, TypeError, csv.Error) as error:
-            raise UserError(f"{path} is damaged ({type(error).__name__}: {error}); run the test again") from error
+        for line in read_clips(self.folder):
+            self.clips.setdefault((line["corpus"], line["clip"]), {})[line["row"]] = line
 
     def scores(self, key: tuple[str, str]) -> dict[str, float]:
         line = self.clips[key].get(self.row, {})

@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from prepare import plans
-from prepare.leaderboard import ordered, write_picture
-from prepare.plans import Plan, _run, read_plan, results_table, row_config, scores
+from prepare.leaderboard import write_picture
+from prepare.plans import Plan, _run, ordered, read_plan, results_table, row_config, scores
 from soke.build.body import layout_of, scored_body
 from soke.errors import UserError
 from soke.evaluation.references import ALL_CORPORA
@@ -310,7 +310,7 @@ def test_the_leaderboard_is_every_system_on_the_same_clips(tmp_path):
         tokenizer = config.tokenizer.path if config.train.stage == "generator" else ""
         assert not tokenizer or any(str(resolve(path)) == str(resolve(tokenizer)) for path in plan.needs)
     rows = {row: [{plan.scores[0]: 9.0 - n, **({"s/video": 0.1 + n} if n else {})}] for n, row in enumerate(configs)}
-    best = ordered(plan, rows)
-    assert list(best) == list(rows)[::-1]
+    best = ordered(plan, {"none": [{}], **rows})
+    assert list(best) == [*list(rows)[::-1], "none"]  # which has no such score
     write_picture(tmp_path / "picture.png", plan, best)
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")

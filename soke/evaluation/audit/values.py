@@ -42,9 +42,8 @@ def values_of(evaluation: Evaluation, corpus: str, rows: Sequence[str]) -> Value
     cells = [cell for cell in evaluation.table.cells if cell.corpus == corpus]
     ways, whole = {}, {}
     for cell in cells:
-        name, part = cell.metric
         for unit, value in cell.score.values.items():
-            column = " ".join(filter(None, (name, part, unit)))
+            column = cell.score.signature.column(unit)
             ways[column] = cell.score.higher_is_better
             whole.setdefault(column, {})[cell.row] = value
     entries = [entry for entry in evaluation.clips if entry["corpus"] == corpus and entry["row"] in rows]

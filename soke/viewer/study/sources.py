@@ -1,7 +1,6 @@
 """What a study shows: motions that a test has saved, and those of the signers."""
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from soke.body.posed import Posed
 from soke.data.clip import Clip, ClipError, Corpus
 from soke.data.saved import read_motion
 from soke.errors import UserError
+from soke.report.results import read_clips
 
-PREDICTIONS, CLIPS = "predictions", "clips.csv"
+PREDICTIONS = "predictions"
 _NO_SCORES = ("corpus", "clip", "row", "text", "translation", "frames")
 
 
@@ -71,16 +71,14 @@ class Source:
 
     @cached_property
     def _scores(self) -> dict[tuple[str, str], dict[str, float]]:
-        path = self.folder / CLIPS
+        lines = read_clips(self.folder)
         try:
-            with path.open(newline="", encoding="utf-8") as stream:
-                lines = list(csv.DictReader(stream))
             own = {(line["corpus"], line["clip"]): _numbers(line) for line in lines if line["row"] == self.row}
-        except (OSError, KeyError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({type(error).__name__}: {error}): test {self.name} again") from error
+        except ValueError as error:
+            raise UserError(f"a score in clips.csv of {self.folder} is no number ({error}): test {self.name} again") from error
         if not own:
             rows = ", ".join(dict.fromkeys(line["row"] for line in lines)) or "none"
-            raise UserError(f"{path} has no row {self.row}, but {rows}: state another SYSTEMS.{self.name}.ROW")
+            raise UserError(f"clips.csv of {self.folder} has no row {self.row}, but {rows}: state another SYSTEMS.{self.name}.ROW")
         return own
 
 
