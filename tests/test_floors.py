@@ -17,7 +17,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("soke.viewer",),
     ("soke.generator", "soke.regressor", "soke.recognition"),
     ("soke.tokenizer", "soke.translation", "soke.embedding", "soke.render"),
-    ("soke.evaluation", "soke.sharing"),
+    ("soke.evaluation", "soke.sharing", "soke.model_files"),
     ("soke.report",),
     ("soke.metrics",),
     ("soke.data",),

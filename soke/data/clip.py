@@ -16,6 +16,8 @@ from soke.text.spelling import spelled
 _log = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test")
 
+OF_SIGNERS = "reference motion"  # what a model that scores was trained on, in its provenance
+
 
 class ClipError(UserError):
     """A clip that cannot be used; the message names the clip, the file and the cause."""

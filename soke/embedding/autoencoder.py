@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soke import __version__
+from soke import __version__, model_files
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import JointSet, Posed
-from soke.embedding.files import OF_SIGNERS, read, write
+from soke.data.clip import OF_SIGNERS
+from soke.embedding.files import read
 from soke.embedding.model import ChunkAutoencoder
 from soke.embedding.settings import MotionAutoencoderSettings
 from soke.hashing import StateHash
@@ -136,7 +137,7 @@ class MotionAutoencoder(Shared):
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes weights and configuration; the folder appears whole or not at all."""
         config = {**self._config(), "provenance": self.provenance, "hash": self.hash}
-        write(folder, CONFIG_FILE, config, self.model.state_dict())
+        model_files.write(folder, CONFIG_FILE, config, self.model.state_dict())
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: torch.device | str = "cpu") -> MotionAutoencoder:

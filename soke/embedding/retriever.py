@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from soke import __version__
+from soke import __version__, model_files
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
-from soke.data.clip import Clip, one_language
+from soke.data.clip import OF_SIGNERS, Clip, one_language
 from soke.data.statistics import Statistics
-from soke.embedding.files import OF_SIGNERS, read, write
+from soke.embedding.files import read
 from soke.embedding.model import RetrievalModel
 from soke.embedding.settings import EncoderSettings, Retrieval
 from soke.errors import UserError
@@ -143,7 +143,7 @@ class TextMotionRetriever(Shared):
         """Writes weights and configuration; the folder appears whole or not at all."""
         fps = dict.fromkeys(self.provenance["corpora"], self.fps)
         config = {**self._config(), "fps": fps, "provenance": self.provenance, "hash": self.hash}
-        write(folder, CONFIG_FILE, config, self.model.state_dict())
+        model_files.write(folder, CONFIG_FILE, config, self.model.state_dict())
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: torch.device | str = "cpu") -> TextMotionRetriever:

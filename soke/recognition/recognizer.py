@@ -1,31 +1,24 @@
 """SignRecognizer: a trained classifier with the signs that it knows, as it is saved and loaded."""
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import soke
 from soke.data.fingerprints import digest
 from soke.data.labels import SignLabel
-from soke.errors import UserError
-from soke.hub import model_folder
+from soke.model_files import read, write
 from soke.recognition.model import SignClassifier
 from soke.recognition.settings import ClassifierSettings
-from soke.saved import FORMAT, check_format, require
-from soke.settings import SettingsError
 from soke.sharing import Shared
 from soke.starting import Begun, take
-from soke.storage import new_folder
 
-WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "recognizer.json"
+CONFIG_FILE = "recognizer.json"
 HOW_TO_TRAIN = "train one with `python -m train --cfg configs/recognition.yaml --nodebug`"
 
 
@@ -73,16 +66,12 @@ class SignRecognizer(Shared, nn.Module):
         """Writes weights and configuration; the folder appears whole or not at all."""
         config = {
             "code_version": soke.__version__,
-            "format": FORMAT,
             "settings": asdict(self.classifier.settings),
             "parts": list(self.parts),
             "made_with": self.made_with,
             "signs": [asdict(sign) for sign in self.signs],
         }
-        with new_folder(folder) as target:
-            save_file({n: v.cpu().contiguous() for n, v in self.classifier.state_dict().items()}, target / WEIGHTS_FILE)
-            text = json.dumps(config, indent=2, ensure_ascii=False)
-            (target / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+        write(folder, CONFIG_FILE, config, self.classifier.state_dict())
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> SignRecognizer:
@@ -91,20 +80,11 @@ class SignRecognizer(Shared, nn.Module):
 
         folder: or its name on the hub, as `soke.hub.model_folder` takes it
         """
-        folder = model_folder(folder)
-        require(folder, "sign recognizer", (CONFIG_FILE, WEIGHTS_FILE), HOW_TO_TRAIN)
-        try:
-            config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-            check_format(config, folder / CONFIG_FILE)
+        def build(config: Mapping[str, Any], weights: dict[str, Tensor], path: Path) -> SignRecognizer:
             settings = ClassifierSettings(**{f.name: config["settings"][f.name] for f in fields(ClassifierSettings)})
-            signs = [SignLabel(**sign) for sign in config["signs"]]
-            weights = load_file(folder / WEIGHTS_FILE)
-            blank = torch.zeros_like(weights["mean"])
+            signs, blank = [SignLabel(**sign) for sign in config["signs"]], torch.zeros_like(weights["mean"])
             classifier = SignClassifier(blank, blank, len(signs), settings)
             classifier.load_state_dict(weights)
             return cls(classifier, signs, config["parts"], config["made_with"]).eval()
-        except (
-            AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, SettingsError,
-        ) as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise UserError(f"the sign recognizer in {folder} cannot be read ({reason}): {HOW_TO_TRAIN}") from error
+
+        return read(folder, "sign recognizer", CONFIG_FILE, HOW_TO_TRAIN, build, hashed=False)

@@ -9,32 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from soke import __version__
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
-from soke.data.clip import Clip, one_language
+from soke.data.clip import OF_SIGNERS, Clip, one_language
 from soke.data.formats import SOKE_FRAMES
 from soke.data.statistics import Statistics
 from soke.errors import UserError
-from soke.hub import model_folder
+from soke.model_files import read, write
 from soke.run import processes
-from soke.saved import FORMAT, check_format, require
-from soke.settings import SettingsError, TransformerSettings
+from soke.settings import TransformerSettings
 from soke.sharing import Shared
 from soke.starting import Begun, take
-from soke.storage import new_folder
 from soke.text.locales import ENGLISH, TEXT_LOCALE, canonical
 from soke.text.words import Level, joined
 from soke.translation.beam_search import beam_search
 from soke.translation.model import SignTranslationModel
 from soke.translation.targets import Targets
 
-WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "translator.json"
+CONFIG_FILE, KIND = "translator.json", "back-translation model"
 HOW_TO_TRAIN = "train one with `python -m train --cfg configs/back_translation.yaml --nodebug`"
 
 
@@ -76,7 +72,7 @@ class BackTranslator(Shared):
         """
         if statistics.layout != layout.hash:
             raise ValueError(f"the statistics are of the layout {statistics.layout}, not of {layout.hash}")
-        language = one_language(clips, "back-translation model")
+        language = one_language(clips, KIND)
         targets, lineage = Targets.of(clips, locale, level, pseudo_glosses), {}
         if trained is not None:
             lineage = {"begun_from": trained.lineage}
@@ -84,7 +80,7 @@ class BackTranslator(Shared):
         mean, std = (torch.cat([values[part] for part in layout.names]) for values in (statistics.mean, statistics.std))
         model = SignTranslationModel(mean, std, len(targets.texts), len(targets.glosses or ()), settings)
         provenance = {
-            "trained_on": "reference motion",
+            "trained_on": OF_SIGNERS,
             "corpora": sorted({clip.corpus for clip in clips}),
             "language": language,
             "training_clips": len(clips),
@@ -178,13 +174,8 @@ class BackTranslator(Shared):
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Writes weights and configuration; the folder appears whole or not at all."""
-        config = {"format": FORMAT, **self._config(), "locale": self.targets.locale, "provenance": self.provenance}
-        config["hash"] = self.hash
-        with new_folder(Path(folder)) as target:
-            weights = {name: value.cpu().contiguous() for name, value in self.model.state_dict().items()}
-            save_file(weights, target / WEIGHTS_FILE)
-            text = json.dumps(config, indent=2, ensure_ascii=False)
-            (target / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+        config = {**self._config(), "locale": self.targets.locale, "provenance": self.provenance, "hash": self.hash}
+        write(folder, CONFIG_FILE, config, self.model.state_dict())
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: torch.device | str = "cpu") -> BackTranslator:
@@ -193,28 +184,17 @@ class BackTranslator(Shared):
         folder: or its name on the hub, as `soke.hub.model_folder` takes it
         Raises UserError when the files are missing, damaged or do not belong together.
         """
-        folder = model_folder(folder)
-        require(folder, "back-translation model", (CONFIG_FILE, WEIGHTS_FILE), HOW_TO_TRAIN)
-        try:
-            config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-            check_format(config, folder / CONFIG_FILE)
+        def build(config: Mapping[str, Any], weights: dict[str, Tensor], path: Path) -> BackTranslator:
             layout = MotionLayout.from_list(config["layout"])
-            targets = Targets.from_dict(config["targets"], _locale(config, folder / CONFIG_FILE))
+            targets = Targets.from_dict(config["targets"], _locale(config, path))
             blank, settings = torch.zeros(sum(layout.sizes.values())), TransformerSettings(**config["settings"])
             model = SignTranslationModel(blank, blank, len(targets.texts), len(targets.glosses or ()), settings)
-            model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+            model.load_state_dict(weights)
             search = {name: config[name] for name in ("beams", "alpha", "max_tokens")}
-            translator = cls(
-                model.eval().to(device), layout, targets, canonical(config["language"]), config["provenance"], **search
-            )
-        except (
-            AttributeError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError, SettingsError
-        ) as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]  # torch lists every weight that does not fit
-            raise UserError(f"the translator in {folder} cannot be read ({reason}): {HOW_TO_TRAIN}") from error
-        if translator.hash != config.get("hash"):
-            raise UserError(f"{CONFIG_FILE} and {WEIGHTS_FILE} in {folder} do not belong together: {HOW_TO_TRAIN}")
-        return translator
+            language = canonical(config["language"])
+            return cls(model.eval().to(device), layout, targets, language, config["provenance"], **search)
+
+        return read(folder, KIND, CONFIG_FILE, HOW_TO_TRAIN, build)
 
     @torch.no_grad()
     def _tokens(

@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import load_file
 
 from soke.errors import UserError
+from soke.model_files import WEIGHTS_FILE
 from soke.recognition.model import SignClassifier
-from soke.recognition.recognizer import CONFIG_FILE, WEIGHTS_FILE, SignRecognizer
+from soke.recognition.recognizer import CONFIG_FILE, SignRecognizer
 from soke.run.config import load_config
 from tests.recognition.helpers import SIGNS, SIZES
 

@@ -14,10 +14,11 @@ from soke.body.motion import JointMotion, Motion
 from soke.data.fingerprints import other_data
 from soke.data.statistics import compute_statistics
 from soke.errors import UserError
+from soke.model_files import WEIGHTS_FILE
 from soke.text.words import text_tokens
 from soke.translation import BackTranslator
 from soke.translation.module import TranslationModule
-from soke.translation.translator import CONFIG_FILE, WEIGHTS_FILE
+from soke.translation.translator import CONFIG_FILE
 from tests.translation.helpers import (
     LAYOUT,
     SENTENCES,
