@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,10 @@ def test_a_long_function_is_found():
     lines = ["@decorated", "def long():", *["    x = 1"] * (FUNCTION - 2), "def short():", "    x = 1"]
     assert long_functions("\n".join(lines)) == []
     assert long_functions("\n".join([*lines[:3], "    x = 1", *lines[3:]])) == ["long"]
+
+
+def test_every_test_file_is_run(pytestconfig):
+    """`bash prepare/test.sh` enters all folders of tests."""
+    skipped = pytestconfig.getini("norecursedirs")
+    folders = {part for path in (ROOT / "tests").rglob("test_*.py") for part in path.relative_to(ROOT).parts[:-1]}
+    assert [name for name in folders if any(fnmatch(name, pattern) for pattern in skipped)] == []

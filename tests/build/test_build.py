@@ -22,7 +22,7 @@ from tests.run.test_config import RUNNABLE
 
 # What is in a file's name -> features and codes of each part; the last is all others'.
 _PARTS = {
-    "s_motiongpt": {"whole": (133, 512)},
+    **dict.fromkeys(("s_motiongpt", "whole"), {"whole": (133, 512)}),
     "signllm_rotations": {"body": (30, 96), "lhand": (45, 192), "rhand": (45, 192)},
     **dict.fromkeys(("signllm", "skels"), {"body": (24, 96), "lhand": (63, 192), "rhand": (63, 192)}),
     "m3t": {"body": (72, 96), "lhand": (90, 192), "rhand": (90, 192), "face": (108, 512)},
