@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from soke.build import agreement, devices
+from soke.build import agreement, devices, per_corpus
 from soke.build.body import layout_of, scored_body
 from soke.build.data import corpora_of, statistics_of
 from soke.build.readers import with_sentences
-from soke.build.starting import check_form, init_folder, init_of_corpus, kept_statistics, require_layout, tell
+from soke.build.starting import init_folder, tell
 from soke.build.tokenizer import export_folder_of
 from soke.data.clip import Corpus
 from soke.data.fingerprints import annotation_hashes, other_data
@@ -35,15 +36,9 @@ if TYPE_CHECKING:  # what trains and what scores is imported by those who do
 
 log = logging.getLogger(__name__)
 
+_FOLDER = "retrieval"  # of a corpus's model, in the folder of all
+
 _MEASURED = 500  # clips of each corpus from which an auto-encoder's mean and standard deviation are
-
-
-def retrieval_models(config: Config) -> list[Config]:
-    """A configuration for each corpus: each has its own model, <NAME>/<corpus>."""
-    return [
-        replace(config, name=f"{config.name}/{name}", dataset=replace(config.dataset, corpora={name: corpus}))
-        for name, corpus in with_sentences(config.dataset.corpora).items()
-    ]
 
 
 def retrieval_module(config: Config, data: SignDataModule) -> RetrievalModule:
@@ -51,28 +46,22 @@ def retrieval_module(config: Config, data: SignDataModule) -> RetrievalModule:
 
     r, parts, (corpus,) = config.retrieval, layout_of(config), data.corpora
     clips = data.dataset("train", "motion").clips
-    statistics, trained = statistics_of(config, parts, data.corpora), None
-    folder = init_of_corpus(config, corpus, CONFIG_FILE)
-    if folder is not None:
-        trained = TextMotionRetriever.from_pretrained(folder)
-        check_form(config, trained.form, folder)
-        require_layout(parts, trained.layout, folder)
-        statistics = kept_statistics(config, statistics, *trained.statistics, folder)
+    statistics = statistics_of(config, parts, data.corpora)
+    folder, trained, statistics = per_corpus.begun_from(
+        config, corpus, CONFIG_FILE, TextMotionRetriever.from_pretrained, parts, statistics
+    )
     level = level_of((clip.text for clip in clips), r.level)
     retriever = TextMotionRetriever.untrained(
         clips, parts, statistics, r, level, float(corpus.fps), annotation_hashes(corpus), trained
     )
     if trained is not None:
-        other = trained.language != corpus.language
-        more = [f"it reads {trained.language}, {corpus.name} is {corpus.language}: words that both have are taken"] * other
-        tell(retriever.take(trained), folder, retriever.model, *more)
+        per_corpus.take_from(trained, folder, retriever, corpus)
     return RetrievalModule(retriever, config.train.optim)
 
 
 def retrieval_exports(config: Config) -> dict[str, Path]:
     """Corpus -> folder of its model."""
-    folder = model_folder(config.test.checkpoint) if config.test.checkpoint else config.run_folder
-    return {name: _folder_of(folder, name) for name in with_sentences(config.dataset.corpora)}
+    return per_corpus.exports_of(config, with_sentences(config.dataset.corpora), _FOLDER)
 
 
 def trained_retrievers(config: Config) -> dict[str, TextMotionRetriever]:
@@ -153,16 +142,8 @@ def with_embeddings(setting: Setting, config: Config) -> Setting:
 
 def _retrievers_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, TextMotionRetriever]:
     """Corpus -> the retrieval model that scores what is made for it, where there is one."""
-    if not config.metric.retrieval:
-        return {}
-    found = {}
-    for corpus in corpora:
-        folder = _folder_of(model_folder(config.metric.retrieval), corpus.name)
-        if folder.is_dir():
-            found[corpus.name] = _retriever(config, folder, corpus)
-        else:
-            log.warning("no retrieval of %s: there is no model in %s; %s", corpus.name, folder, HOW_TO_TRAIN)
-    return found
+    missing = f"no retrieval of %s: there is no model in %s; {HOW_TO_TRAIN}"
+    return per_corpus.scorers_of(config.metric.retrieval, corpora, _FOLDER, partial(_retriever, config), missing)
 
 
 def _retriever(config: Config, folder: Path, corpus: Corpus) -> TextMotionRetriever:
@@ -182,8 +163,3 @@ def _frechet_of(config: Config) -> MotionAutoencoder | None:
         if reason:
             log.warning("the motion auto-encoder in %s %s", folder, reason)
     return autoencoder
-
-
-def _folder_of(folder: Path, corpus: str) -> Path:
-    """Where the retrieval model of a corpus lies in the folder of all."""
-    return folder / corpus / "retrieval"

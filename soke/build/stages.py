@@ -175,7 +175,7 @@ STAGES: dict[str, Stage] = {
             "EVAL.EVERY_EPOCHS",
         ),
         model_keys=(*_LAYOUT, "RETRIEVAL.*"),
-        models=Late("soke.build.embedding.retrieval_models"),
+        models=Late("soke.build.per_corpus.configs_of"),
     ),
     "motion_autoencoder": Stage(
         data=Late("soke.build.data.motion_data"),

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence
 
 from soke.body.motion import Motion
-from soke.build import agreement, devices
+from soke.build import agreement, devices, per_corpus
 from soke.build.body import layout_of
 from soke.build.data import corpora_of, statistics_of
-from soke.build.readers import with_sentences
-from soke.build.starting import check_form, init_of_corpus, kept_statistics, require_layout, tell
 from soke.data.clip import Corpus, locale_of
 from soke.data.fingerprints import annotation_hashes
-from soke.run.config import Config, model_folder
+from soke.run.config import Config
 from soke.run.processes import World
 from soke.text.words import level_of
 from soke.translation import BackTranslator
-from soke.translation.translator import CONFIG_FILE
+from soke.translation.translator import CONFIG_FILE, KIND
 
 if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.data.datamodule import SignDataModule
@@ -27,7 +25,7 @@ if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.evaluation.unfinished import Unfinished
     from soke.translation.module import TranslationModule
 
-log = logging.getLogger(__name__)
+_FOLDER = "translation"  # of a corpus's model, in the folder of all
 
 
 def models(config: Config) -> list[Config]:
@@ -35,11 +33,10 @@ def models(config: Config) -> list[Config]:
     train, sizes = config.train, config.translation.batch_sizes
     return [
         replace(
-            config, name=f"{config.name}/{name}", dataset=replace(config.dataset, corpora={name: corpus}),
-            train=replace(train, batch_size=sizes.get(name, train.batch_size)),
-            translation=replace(config.translation, batch_sizes={}),
+            own, train=replace(train, batch_size=sizes.get(name, train.batch_size)),
+            translation=replace(own.translation, batch_sizes={}),
         )
-        for name, corpus in with_sentences(config.dataset.corpora).items()
+        for own in per_corpus.configs_of(config) for name in own.dataset.corpora
     ]
 
 
@@ -49,21 +46,17 @@ def training_module(config: Config, data: SignDataModule) -> TranslationModule:
     t, parts = config.translation, layout_of(config)
     (corpus,) = data.corpora
     clips = data.dataset("train", "motion").clips
-    statistics, folder, trained = statistics_of(config, parts, data.corpora), init_of_corpus(config, corpus, CONFIG_FILE), None
-    if folder is not None:
-        trained = BackTranslator.from_pretrained(folder)
-        check_form(config, trained.form, folder)
-        require_layout(parts, trained.layout, folder)
-        statistics = kept_statistics(config, statistics, *trained.statistics, folder)
+    statistics = statistics_of(config, parts, data.corpora)
+    folder, trained, statistics = per_corpus.begun_from(
+        config, corpus, CONFIG_FILE, BackTranslator.from_pretrained, parts, statistics
+    )
     translator = BackTranslator.untrained(
         clips, parts, statistics,
         t, locale_of(corpus), level_of((clip.text for clip in clips), t.level), t.pseudo_glosses, t.max_tokens,
         annotation_hashes(corpus), trained,
     )
     if trained is not None:
-        other = trained.language != corpus.language
-        more = [f"it reads {trained.language}, {corpus.name} is {corpus.language}: words that both have are taken"] * other
-        tell(translator.take(trained), folder, translator.model, *more)
+        per_corpus.take_from(trained, folder, translator, corpus)
     validation, train = data.dataset("val", "motion"), config.train
     return TranslationModule(translator, validation, t, train.optim, train.label_smoothing)
 
@@ -75,7 +68,7 @@ def back_translator(config: Config, folder: Path, corpus: Corpus, device: str | 
     device: None: where single-process work runs
     """
     translator = BackTranslator.from_pretrained(folder, device or devices.device_of(config))
-    agreement.check_scorer(config, layout_of(config), translator, corpus, folder, "back-translation model")
+    agreement.check_scorer(config, layout_of(config), translator, corpus, folder, KIND)
     return translator
 
 
@@ -86,8 +79,7 @@ def translators(config: Config) -> dict[str, Callable[[Sequence[Motion]], list[s
 
 def exports(config: Config) -> dict[str, Path]:
     """Corpus -> folder of its model."""
-    folder = model_folder(config.test.checkpoint) if config.test.checkpoint else config.run_folder
-    return {name: folder_of_corpus(folder, name) for name in config.dataset.corpora}
+    return per_corpus.exports_of(config, config.dataset.corpora, _FOLDER)
 
 
 def scores(
@@ -111,21 +103,14 @@ def _translator(config: Config, corpus: Corpus) -> BackTranslator:
 
 def folder_of_corpus(folder: Path, corpus: str) -> Path:
     """Where the back-translation model of a corpus lies in the folder of all."""
-    return folder / corpus / "translation"
+    return per_corpus.folder_of(folder, corpus, _FOLDER)
 
 
 def readers_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, BackTranslator]:
     """Corpus -> the back-translation model that reads what a generator makes, where there is one."""
-    if not config.metric.back_translation:
-        return {}
-    readers = {}
-    for corpus in corpora:
-        folder = folder_of_corpus(model_folder(config.metric.back_translation), corpus.name)
-        if not folder.is_dir():
-            log.warning(
-                "no back-translation of %s: there is no model in %s; train it with `python -m train --cfg "
-                "configs/back_translation.yaml --nodebug`, or set METRIC.BACK_TRANSLATION", corpus.name, folder,
-            )
-            continue
-        readers[corpus.name] = back_translator(config, folder, corpus)
-    return readers
+    missing = (
+        "no back-translation of %s: there is no model in %s; train it with `python -m train --cfg "
+        "configs/back_translation.yaml --nodebug`, or set METRIC.BACK_TRANSLATION"
+    )
+    load = partial(back_translator, config)
+    return per_corpus.scorers_of(config.metric.back_translation, corpora, _FOLDER, load, missing)

@@ -20,7 +20,8 @@ import test as test_entry
 import train
 from soke.body.joints import SKELETON_50
 from soke.body.motion import JointMotion
-from soke.build.embedding import autoencoder_module, retrieval_models, retrieval_module, with_embeddings
+from soke.build.embedding import autoencoder_module, retrieval_module, with_embeddings
+from soke.build.per_corpus import configs_of
 from soke.build.stages import stage_of
 from soke.build.testing import evaluation_setting
 from soke.embedding import MotionAutoencoder, TextMotionRetriever
@@ -84,7 +85,7 @@ def test_models_are_built_of_the_training_clips(random_corpus):
     moving = autoencoder.model.std > 0.5  # of normal numbers, relative to a root's: about 1.4; a root's own stay 0
     assert int((~moving).sum()) == 9 and autoencoder.model.std[moving].mean() == pytest.approx(2**0.5, rel=0.05)
     config = config_of(random_corpus, "retrieval")
-    assert [c.name for c in retrieval_models(config)] == ["retrieval/skels"]
+    assert [c.name for c in configs_of(config)] == ["retrieval/skels"]
     monitored = config_of(random_corpus, "retrieval").eval
     scores = ("rsum", "R@1", "median_rank", "loss")
     better = {score: replace(monitored, monitor=f"val/{score}").better for score in scores}
