@@ -218,9 +218,10 @@ def test_a_run_that_was_broken_off_goes_on(shop, tmp_path):
             assert {row["epoch"] for row in csv.DictReader(stream) if row["val/loss"]} == {"20"}
 
 
-def by_two_processes(command: str, *arguments: str) -> None:
+def by_processes(count: int, command: str, *arguments: str) -> None:
+    """Each on one thread: on others, last digits are others."""
     running = subprocess.Popen(
-        [sys.executable, "-m", command, *arguments, "DEVICE=2"], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [sys.executable, "-m", command, *arguments, f"DEVICE={count}"], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
     )
     try:
@@ -240,15 +241,15 @@ def test_two_processes_train_and_test_as_one(shop, stage, tmp_path):
     )
     file = ["--cfg", str(shop / f"{stage}.yaml")]
     train.main([*file, "--nodebug", *overrides(shop, *exact, "NAME=one")])
-    by_two_processes("train", *file, "--nodebug", *overrides(shop, *exact, "NAME=two", "TRAIN.BATCH_SIZE=3"))
+    by_processes(2, "train", *file, "--nodebug", *overrides(shop, *exact, "NAME=two", "TRAIN.BATCH_SIZE=3"))
     one, two = (
         load_file(next((shop / "experiments" / stage / name).rglob("model.safetensors"))) for name in ("one", "two")
     )
     assert one.keys() == two.keys()
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, atol=2e-3, rtol=1e-2, msg=lambda told, name=name: f"{name}: {told}")
-    by_two_processes("test", *file, *overrides(shop, *exact, "NAME=one"))
-    test_entry.main([*file, *overrides(shop, *exact, "NAME=one"), "--out_dir", str(tmp_path / "alone")])
+    by_processes(2, "test", *file, *overrides(shop, *exact, "NAME=one"))
+    by_processes(1, "test", *file, "--out_dir", str(tmp_path / "alone"), *overrides(shop, *exact, "NAME=one"))
     alone = json.loads((tmp_path / "alone" / "table.json").read_text())["cells"]
     together = json.loads((tmp_path / "results" / "one" / "table.json").read_text())["cells"]
     assert {(c["row"], c["metric"], c["part"]): c["values"] for c in together} == {
