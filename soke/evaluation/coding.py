@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Collection, Mapping, Sequence
 
-import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
@@ -18,7 +17,7 @@ from soke.evaluation.outcome import Evaluation
 from soke.evaluation.predictions import TrackReader, clip_files
 from soke.evaluation.protocols import Coder
 from soke.evaluation.references import References
-from soke.evaluation.scored import Scored, reason_of, unpaired
+from soke.evaluation.scored import Scored, common_rate, reason_of, unpaired
 from soke.metrics.clips import Scorecard
 from soke.metrics.sibleu import SiBLEU
 
@@ -82,10 +81,11 @@ def score_given_codes(reader: TrackReader, pred: Path, ref: Path | None, coder: 
         rates[name], forms = wanted.fps, forms | taken_for
     if not rates:
         return Scored([], {}, unscored, len(refs))
-    conditions = {"fps": float(np.median(list(rates.values()))), "inputs": "+".join(sorted(forms))}
+    fps, notes = common_rate(list(rates.values()))
+    conditions = {"fps": fps, "inputs": "+".join(sorted(forms))}
     scores = [replace(score, signature=replace(score.signature, **conditions)) for score in metric.scores()]
     clips = {name: dict(values) for name, values in Scorecard([metric]).per_clip().items()}
-    return Scored(scores, clips, unscored, len(refs))
+    return Scored(scores, clips, unscored, len(refs), notes)
 
 
 def _sizes(coder: Coder) -> dict[str, list[int]]:

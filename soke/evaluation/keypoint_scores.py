@@ -4,14 +4,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from soke.body.skeleton import UNKNOWN_UNIT
 from soke.data.pose_files import SUFFIX, PoseHands, read_hands
 from soke.errors import UserError
 from soke.evaluation.predictions import clip_files
-from soke.evaluation.scored import Scored, unpaired
+from soke.evaluation.scored import Scored, common_rate, unpaired
 from soke.metrics.clips import Scorecard
 from soke.metrics.keypoint_dtw import DTWP, NDTWP, UNTRIMMED, SeenDTW, by_shoulders
 
@@ -39,9 +38,8 @@ def score_hands(pred: Path, ref: Path) -> Scored:
         raise UserError(f"the files of {pred} and {ref} have no keypoints of hands in common")
     dimensions = min(hands.points.shape[2] for hands in sides)
     made, given = ([_reduced(pair[side], names, dimensions) for pair in pairs.values()] for side in (0, 1))
-    conditions = {
-        "fps": float(np.median([hands.fps for hands in given])), "inputs": f"pose {'xyz'[:dimensions]}",
-    }
+    fps, notes = common_rate([hands.fps for hands in given])
+    conditions = {"fps": fps, "inputs": f"pose {'xyz'[:dimensions]}"}
     scores = Scorecard([
         SeenDTW(variant, len(names), UNKNOWN_UNIT, **conditions) for variant in (NDTWP, DTWP, UNTRIMMED)
     ])
@@ -49,7 +47,7 @@ def score_hands(pred: Path, ref: Path) -> Scored:
         metric.update(list(pairs), made, given)
     clips = {name: dict(values) for name, values in scores.per_clip().items()}
     unseen = sum(not (p.seen.any() and r.seen.any()) for p, r in zip(made, given))
-    notes = [
+    notes += [
         f"{unseen} clips show no hand on one side: DTWp gives them its default distance {DTWP.default:.1f}, the best"
     ] * bool(unseen)
     return Scored(scores.scores(), clips, unscored, total, notes)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from soke.body.joints import SKELETON_50
@@ -15,7 +14,7 @@ from soke.body.skeleton import Skeleton
 from soke.data.pose_files import SUFFIX, flattened, read_pose
 from soke.errors import UserError
 from soke.evaluation.predictions import clip_files
-from soke.evaluation.scored import Scored, reason_of, undefined_note, unpaired
+from soke.evaluation.scored import Scored, common_rate, reason_of, undefined_note, unpaired
 from soke.metrics.joint_sets import track_of
 from soke.metrics.keypoint_dtw import KeypointDTW
 from soke.metrics.motion_scores import MotionScores
@@ -67,13 +66,12 @@ def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
     clips = scores.per_clip()
     if not clips:
         return Scored([], {}, unscored, len(refs))
-    conditions = {
-        "fps": float(np.median([pairs[name][1].fps for name in clips])), "inputs": f"pose {'xyz' if deep else 'xy'}",
-    }
+    fps, of_rates = common_rate([pairs[name][1].fps for name in clips])
+    conditions = {"fps": fps, "inputs": f"pose {'xyz' if deep else 'xy'}"}
     return Scored(
         [replace(score, signature=replace(score.signature, **conditions)) for score in scores.scores()],
         {name: {"frames": len(pairs[name][0]), **values} for name, values in clips.items()},
-        unscored, len(refs), [*scores.notes(), *undefined_note(scores.undefined())],
+        unscored, len(refs), [*of_rates, *scores.notes(), *undefined_note(scores.undefined())],
     )
 
 

@@ -13,10 +13,11 @@ import torch
 
 from soke.body.joints import BODY, LEFT_HAND, NUM_JOINTS, RIGHT_HAND, UPPER_BODY, joint_indices
 from soke.body.layout import MotionLayout, PartSpec
-from soke.body.model import load_body_model
+from soke.body.model import load_body_model, load_smplfx
 from soke.body.motion import Motion
-from soke.body.smplx import BodyModel
+from soke.body.skinned import SkinnedBody
 from soke.data.frames import FRAME_SIZE, NUM_BETAS, NUM_EXPRESSION, motion_from_frames
+from soke.data.pose_files import SUFFIX as POSE_SUFFIX
 from soke.errors import UserError
 from soke.metrics.joint_sets import BODY_JOINTS, HAND_JOINTS, TRACK_JOINTS, Track, track_of
 from soke.metrics.plausible import doubt_of_normalised, doubt_of_points, doubt_of_rate, doubt_of_rotations
@@ -37,13 +38,14 @@ _SMPLX_POSES = {
     "body_pose": BODY[1:], "left_hand_pose": LEFT_HAND, "right_hand_pose": RIGHT_HAND, "jaw_pose": ("jaw",),
     "leye_pose": ("left_eye_smplhf",), "reye_pose": ("right_eye_smplhf",),
 }
+_OF_HEAD = ("eyelids", "head_shape")  # what SMPL-FX has besides SMPL-X's
 _NEEDED_POSES = ("body_pose", "left_hand_pose", "right_hand_pose")
 _SMPLX_NAMES = {
     "smplx_body_pose": "body_pose", "smplx_lhand_pose": "left_hand_pose", "smplx_rhand_pose": "right_hand_pose",
     "smplx_jaw_pose": "jaw_pose", "smplx_shape": "betas", "smplx_expr": "expression",
 }
 _KNOWN = {
-    "fps", "rotations", "expression", "betas", "joints", *TRACK_JOINTS, *_FEATURES.values(), *_SMPLX_POSES,
+    "fps", "rotations", "expression", "betas", *_OF_HEAD, "joints", *TRACK_JOINTS, *_FEATURES.values(), *_SMPLX_POSES,
     *_SMPLX_NAMES,
 }
 _POINTS = {
@@ -69,6 +71,7 @@ class TrackReader:
     face:           whether the faces of parameters are scored
 
     doubts: kind -> which files may not hold what they are taken for, and why
+    bodies: label -> a body model that parameters were posed by
     """
 
     root: Path
@@ -78,10 +81,16 @@ class TrackReader:
     normalisation: tuple[np.ndarray, np.ndarray] | None = None
     face: bool = True
     doubts: dict[str, list[str]] = field(default_factory=dict, init=False)
+    bodies: dict[str, SkinnedBody] = field(default_factory=dict, init=False)
 
     @cached_property
-    def body(self) -> BodyModel:
+    def body(self) -> SkinnedBody:
+        """SMPL-X."""
         return load_body_model(self.root, self.flat_hand_mean, self.betas)
+
+    @cached_property
+    def smplfx(self) -> SkinnedBody:
+        return load_smplfx(self.root, self.flat_hand_mean, self.betas)
 
     def pair(self, pred: Path, ref: Path) -> tuple[Track, Track, set[str], set[str]]:
         """A prediction, its reference, what made their joints, and what the files were taken for, as signatures say it.
@@ -135,7 +144,10 @@ class TrackReader:
             self._note("rotations", path, doubt_of_rotations(motion.rotations))
         except ValueError as error:
             raise UserError(f"{path} cannot be scored: {error}") from error
-        return track_of(self.body, _at_rest(motion), self.face), self.body.label, form
+        # A model of its own: SMPL-FX alone has eyelids and a shape of the head, and its expressions are other ones.
+        body = self.body if motion.eyelids is None and motion.head_shape is None else self.smplfx
+        self.bodies[body.label] = body
+        return track_of(body, _at_rest(motion), self.face), body.label, form
 
     def _note(self, kind: str, path: Path, doubt: str | None) -> None:
         if doubt is not None:
@@ -168,7 +180,9 @@ class TrackReader:
             return _motion_of_numbers(numbers, fps), f"{numbers.shape[1]} rad", doubt
         if "rotations" in content:
             rotations = torch.from_numpy(_numbers(content, "rotations"))
-            return Motion(rotations, _expression(content, len(rotations)), _betas(content), fps), "rotations rad", doubt
+            head = {key: torch.from_numpy(_numbers(content, key)) for key in _OF_HEAD if key in content}
+            motion = Motion(rotations, _expression(content, len(rotations)), _betas(content), fps, **head)
+            return motion, "rotations rad", doubt
         if "body_pose" in content:
             return _smplx_motion(content, fps), "smplx rad", doubt
         raise ValueError(f"it holds {', '.join(map(str, content)) or 'nothing'}, which is no form that --help lists")
@@ -189,6 +203,11 @@ def read_arrays(path: Path) -> dict[str, Any]:
     content = load_pickle(path) if path.suffix == ".pkl" else _load_numpy(path)
     if not isinstance(content, Mapping):
         content = {"array": content}
+    if {"positions", "joints"} <= set(content):  # as `soke.data.saved` writes positions
+        raise UserError(
+            f"{path} holds positions of joints of a skeleton's own; make {POSE_SUFFIX} files of both sides with `python -m "
+            "prepare.to_poses`, predictions with --from, and score these"
+        )
     alone = set(content) - {"fps"}
     if len(alone) == 1 and not alone & _KNOWN:
         shape = getattr(content[min(alone)], "shape", ())

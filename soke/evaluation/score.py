@@ -13,7 +13,8 @@ scores files of the SLRTP 2025 challenge, whose clips are entries; --ref_text ma
 
 Else clips are .npz, .npy or .pkl files, and hold
 
-  parameters   rotations [T,55,3], expression [T,E], betas [10], as TEST.SAVE_PREDICTIONS writes them;
+  parameters   rotations [T,55,3], expression [T,E], betas [10], as TEST.SAVE_PREDICTIONS writes them, and
+               eyelids [T,2] or head_shape [300], with which they are SMPL-FX's, and are posed by it;
                body_pose, left_hand_pose, right_hand_pose and, if there are any, jaw_pose, leye_pose, reye_pose,
                expression, betas, as smplx names them, axis-angle; the seven smplx_* vectors of the public
                frames, [T,...] each; or one array [T,179] or [T,133] of their numbers
@@ -32,7 +33,7 @@ import argparse
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -51,7 +52,7 @@ from soke.evaluation.keypoint_scores import score_hands
 from soke.evaluation.pose_scores import holds_poses, score_poses
 from soke.evaluation.predictions import DERIVED_HANDS, NORMALISED, TrackReader, clip_files, read_texts
 from soke.evaluation.protocols import Coder
-from soke.evaluation.scored import Scored, reason_of, undefined_note, unpaired
+from soke.evaluation.scored import Scored, common_rate, reason_of, undefined_note, unpaired
 from soke.evaluation.slrtp_scores import score_slrtp
 from soke.metrics.joint_sets import TRACK_JOINTS, Track
 from soke.metrics.motion_scores import MotionScores
@@ -72,7 +73,7 @@ _REASONS_SHOWN = 5
 def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, method: str = "exact") -> Scored:
     """Scores a folder of predictions against a folder of references; a clip that cannot be scored stops no other.
 
-    Faces are scored where every clip has one on both sides.
+    Faces are scored where every clip has one on both sides, all of one body model.
 
     reader:    of the files
     pred, ref: the folders; without ref, the predictions' files hold the references too
@@ -89,41 +90,37 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
     preds = clip_files(pred)
     refs = preds if ref is None else clip_files(ref)
     unscored = unpaired(preds, refs)
-    joints, faces = MotionScores(tuple(TRACK_JOINTS), method=method), None
+    joints, faces = MotionScores(tuple(TRACK_JOINTS), method=method), _Faces(reader)
     facts: dict[str, tuple[int, float, set[str], set[str]]] = {}  # frames, frames/s, what made the joints, of what
     for batch in _batches(reader, preds, refs, unscored):
         facts |= {name: (len(p), r.fps, sources, forms) for name, p, r, sources, forms in batch}
         joints.update(*_columns(batch))
-        expressive = [row for row in batch if all("face" in track.points for track in row[1:3])]
-        if expressive:
-            faces = faces or MotionScores(["face"], face_vertices=len(reader.body.face_vertices))
-            faces.update(*_columns(expressive))
+        faces.update(batch)
     unscored |= {name: reason_of(name, reason) for name, reason in joints.unscored.items()}
 
     systems, per_clip = [joints], joints.per_clip()
     doubts = _doubts(reader.doubts)
     if not per_clip:
         return Scored([], {}, unscored, len(refs), doubts)
-    if faces is not None:
-        of_faces = faces.per_clip()
-        if of_faces.keys() == per_clip.keys():
-            systems.append(faces)
-            per_clip = {name: values | of_faces[name] for name, values in per_clip.items()}
-        else:
-            log.warning("faces are not scored: some clips have none")
+    of_faces = faces.scores_of(per_clip)
+    if of_faces is not None:
+        systems.append(of_faces)
+        found = of_faces.per_clip()
+        per_clip = {name: values | found[name] for name, values in per_clip.items()}
     facts = {name: of_clip for name, of_clip in facts.items() if name in per_clip}
     frames, rates, sources, forms = zip(*facts.values())
     taken_for = sorted(set().union(*forms))
     normalised = any(form.endswith(NORMALISED) for form in taken_for)
+    fps, of_rates = common_rate(rates)
     conditions = {
-        "fps": float(np.median(rates)), "body": _label(set().union(*sources)), "inputs": "+".join(taken_for),
+        "fps": fps, "body": _label(set().union(*sources)), "inputs": "+".join(taken_for),
         "statistics": _hash(reader.normalisation) if normalised else None,
     }
     scores = {(s.signature.name, s.signature.part): s for system in systems for s in system.scores()}
     return Scored(
         [replace(score, signature=replace(score.signature, **conditions)) for score in scores.values()],
         {name: {"frames": count, **per_clip[name]} for name, count in zip(facts, frames)},
-        unscored, len(refs), [*doubts, *joints.notes(), *undefined_note(joints.undefined())],
+        unscored, len(refs), [*doubts, *of_rates, *joints.notes(), *undefined_note(joints.undefined())],
     )
 
 
@@ -148,6 +145,31 @@ def score_texts(hyp: Path, ref: Path, level: Level | Literal["auto"] = "auto") -
 
 # Clip, prediction, reference, what made the joints, what the files were taken for.
 _Row = tuple[str, Track, Track, set[str], set[str]]
+
+
+class _Faces:
+    """Scores of faces, by the body models that made them: no model's are those of another."""
+
+    def __init__(self, reader: TrackReader) -> None:
+        self.reader = reader
+        self.of_models: dict[str, MotionScores] = {}  # label -> scores
+
+    def update(self, batch: Sequence[_Row]) -> None:
+        for label, body in self.reader.bodies.items():
+            rows = [row for row in batch if row[3] == {label} and all("face" in track.points for track in row[1:3])]
+            if rows:
+                new = MotionScores(["face"], len(body.face_vertices), face_region=body.face_region)
+                self.of_models.setdefault(label, new).update(*_columns(rows))
+
+    def scores_of(self, clips: Collection[str]) -> MotionScores | None:
+        """Of these clips, where all have faces of one model; the log says where they do not."""
+        if not self.of_models:
+            return None
+        (scores, *others) = self.of_models.values()
+        if others or scores.per_clip().keys() != set(clips):
+            log.warning("faces are not scored: some clips have none, or one of another body model")
+            return None
+        return scores
 
 
 def _batches(
@@ -305,7 +327,7 @@ def main(argv: Sequence[str] | None = None, coder_of: Callable[[Path], Coder] | 
     for scored in results.values():
         for score in scored.scores:
             table.add(options.name, corpus, score, scored.total)
-        table.notes += scored.notes
+        table.notes += [note for note in scored.notes if note not in table.notes]
     if options.full:
         table.print()
     else:

@@ -4,8 +4,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from soke.metrics.clips import Score
 from soke.metrics.ratios import UNDEFINED
+
+_ONE_RATE = 1.01  # times the lowest rate of clips that all have one, as 23.976 and 24 are
 
 
 @dataclass
@@ -29,6 +33,17 @@ class Scored:
 def undefined_note(columns: Sequence[str]) -> list[str]:
     """A sentence on columns that are left out, if there are any."""
     return [UNDEFINED + ", ".join(columns)] if columns else []
+
+
+def common_rate(rates: Sequence[float]) -> tuple[float, list[str]]:
+    """Frames per second for signatures, the median of the clips', and a sentence where that is not the rate of all."""
+    least, median, most = min(rates), float(np.median(rates)), max(rates)
+    if most <= _ONE_RATE * least:
+        return median, []
+    return median, [
+        f"the clips have {least:g} to {most:g} frames/s, of which signatures give the median, {median:g}: score clips of one "
+        "rate for numbers that compare with others"
+    ]
 
 
 def unpaired(preds: Iterable[str], refs: Iterable[str]) -> dict[str, str]:

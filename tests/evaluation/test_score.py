@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from soke.body.joints import BODY, LEFT_HAND, RIGHT_HAND, UPPER_BODY, joint_indices
-from soke.body.motion import Motion
+from soke.body.joints import BODY, LEFT_HAND, RIGHT_HAND, SKELETON_50, UPPER_BODY, joint_indices
+from soke.body.motion import JointMotion, Motion
 from soke.body.smplx import BodyModel
 from soke.data.frames import FRAME_KEYS, frame_dicts, frames_from_motion
+from soke.data.saved import write_motion
 from soke.errors import UserError
 from soke.evaluation import predictions, score
 from soke.evaluation.predictions import TrackReader
@@ -430,13 +431,49 @@ def test_faces_are_scored_when_all_have_one(folders, reader, caplog):
     assert "some clips have none" in caplog.text
 
 
+def test_predictions_of_smpl_fx_are_posed_by_it(tmp_path, reader, caplog):
+    def with_head(seed: int, lids: bool = True) -> Motion:
+        moving, rng = motion(seed), torch.Generator().manual_seed(seed)
+        head = {"eyelids": torch.rand(6, 2, generator=rng)} if lids else {"head_shape": torch.randn(300, generator=rng)}
+        return replace(moving, expression=0.5 * torch.randn(6, 20, generator=rng), **head)
+
+    pairs = {"a": (with_head(0), with_head(1)), "b": (with_head(2, False), with_head(3, False))}
+    for name, pair in pairs.items():
+        for folder, moving in zip(("pred", "ref"), pair):
+            write_motion(tmp_path / folder / f"{name}.npz", moving)
+    found = score_motion(reader, tmp_path / "pred", tmp_path / "ref")
+    expected = MotionScores.of(reader.smplfx, fps=FPS, inputs="rotations rad")
+    for name, pair in pairs.items():
+        expected.update([name], *([track_of(reader.smplfx, moving)] for moving in pair))
+    of_tracks = {s.signature: s.values for s in expected.scores()}
+    assert {s.signature for s in found.scores} == set(of_tracks) and label(found) == reader.smplfx.label
+    assert all(s.values == pytest.approx(of_tracks[s.signature]) for s in found.scores)
+
+    for folder in ("pred", "ref"):
+        write_motion(tmp_path / folder / "b.npz", motion(4))
+    mixed = score_motion(reader, tmp_path / "pred", tmp_path / "ref")
+    assert ("DTW-VPE", "face") not in values(mixed) and "one of another body model" in caplog.text
+    assert label(mixed) == "+".join(sorted([reader.body.label, reader.smplfx.label]))
+
+
+def test_saved_positions_are_sent_where_they_are_scored(tmp_path, faceless):
+    write_motion(tmp_path / "a.npz", JointMotion(torch.zeros(3, 50, 3), SKELETON_50, FPS))
+    (reason,) = score_motion(faceless, tmp_path, tmp_path).unscored.values()
+    assert "a.npz holds positions" in reason and ".pose files of both sides with `python -m prepare.to_poses`" in reason
+
+
 def test_signature_has_the_median_rate(folders, faceless):
-    for folder in folders:
-        write(folder / "a.npz", saved(motion(1)) | {"fps": 50})
-    assert {s.signature.fps for s in score_motion(faceless, *folders).scores} == {25.0}
-    for folder in folders:
-        write(folder / "c.npz", saved(motion(2)) | {"fps": 40})
-    assert {s.signature.fps for s in score_motion(faceless, *folders).scores} == {40.0}
+    def scored(name: str, fps: float) -> tuple[set[float], list[str]]:
+        for folder in folders:
+            write(folder / f"{name}.npz", saved(motion(1)) | {"fps": fps})
+        found = score_motion(faceless, *folders)
+        return {s.signature.fps for s in found.scores}, [note for note in found.notes if "frames/s" in note]
+
+    assert scored("a", 24.9) == ({25.0}, [])
+    rates, (note,) = scored("a", 50)
+    assert rates == {25.0} and note.startswith("the clips have 25 to 50 frames/s, of which signatures give the median, 25:")
+    rates, (note,) = scored("c", 40)
+    assert rates == {40.0} and "25 to 50 frames/s" in note
 
 
 def test_a_rate_must_be_said_where_files_have_none(tmp_path):
