@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import logging
 from abc import ABC, abstractmethod
@@ -106,7 +107,12 @@ class SkinnedBody(ABC):
     @property
     def label(self) -> str:
         """The name with everything else that moves joints, for signatures: `stand-in,flat-hands`."""
-        return ",".join([self.name, *["flat-hands"] * self.flat_hand_mean, *["own-betas"] * (self.fixed_betas is None)])
+        shape, parts = self.fixed_betas, [self.name, *["flat-hands"] * self.flat_hand_mean]
+        if shape is None:
+            parts.append("own-betas")
+        elif shape.any():
+            parts.append(f"betas-{hashlib.sha256(shape.cpu().float().numpy().tobytes()).hexdigest()[:8]}")
+        return ",".join(parts)
 
     @property
     def faces(self) -> Tensor:

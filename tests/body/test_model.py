@@ -1,6 +1,8 @@
 """The body model gives smplx's own numbers, from the vertices that the asked-for joints need."""
 from __future__ import annotations
 
+import copy
+import re
 from dataclasses import replace
 
 import pytest
@@ -127,3 +129,14 @@ def test_licensed_model_takes_precedence(body, tmp_path):
 def test_missing_model_is_named(tmp_path):
     with pytest.raises(UserError, match="SMPLX_NEUTRAL.npz"):
         load_body_model(tmp_path)
+
+
+def test_scores_of_one_shape_are_told_from_those_of_another(body):
+    """A signature that does not say which shape moved the joints would let scores of two shapes share a column."""
+    labels = []
+    for shape in (None, torch.zeros(10), torch.eye(10)[0], 2 * torch.eye(10)[0]):
+        shaped = copy.copy(body)
+        shaped.fixed_betas = shape
+        labels.append(shaped.label)
+    assert labels[:2] == ["stand-in,flat-hands,own-betas", "stand-in,flat-hands"]
+    assert len(set(labels)) == 4 and all(re.fullmatch(f"{labels[1]},betas-[0-9a-f]{{8}}", label) for label in labels[2:])
