@@ -52,7 +52,7 @@ _HAND_COLORS = {
         "middle": (0.05, 0.20, 0.50), "ring": (0.08, 0.70, 0.74), "pinky": (0.28, 0.36, 0.86),
     },
 }
-_BODY_WIDTH, _HAND_WIDTH = 1.0, 0.45
+_BODY_WIDTH, _HAND_WIDTH, _DOT_WIDTH = 1.0, 0.45, 0.2
 
 
 class Skeleton:
@@ -130,7 +130,7 @@ class Skeleton:
         starts, ends = (self._positions(motion, joints) * upright for joints in zip(*bones))
         hands = [hand_of(joint) for _, joint in bones]
         colors = [_color(hand, joint) for hand, (_, joint) in zip(hands, bones)]
-        widths = [_BODY_WIDTH if hand is None else _HAND_WIDTH for hand in hands]
+        widths = [_width(hand, *bone) for hand, bone in zip(hands, bones)]
         return Sticks(
             starts, ends, *(torch.tensor(v, device=self.device) for v in (colors, widths)), self._fingers(bones)
         )
@@ -193,6 +193,13 @@ def _parent(joint: str, joints: Sequence[str]) -> str | None:
     while parent is not None and parent not in joints:
         parent = _PARENTS.get(parent)
     return parent
+
+
+def _width(hand: str | None, start: str, end: str) -> float:
+    """Of a bone: thin in hands and between eyes and ears, thinnest of a dot, of which a face has a hundred."""
+    if start == end:
+        return _DOT_WIDTH
+    return _BODY_WIDTH if hand is None and not (end in _FACE and start in _FACE) else _HAND_WIDTH
 
 
 def _color(hand: str | None, joint: str) -> tuple[float, ...]:

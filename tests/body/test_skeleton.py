@@ -4,7 +4,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soke.body.joints import BODY, LEFT_HAND, SKELETON_50, SKELETON_LEFT_HAND, SMPLX_JOINTS
+from soke.body.joints import (
+    BODY,
+    DWPOSE_128,
+    DWPOSE_FACE,
+    LEFT_HAND,
+    SKELETON_50,
+    SKELETON_LEFT_HAND,
+    SMPLX_JOINTS,
+)
 from soke.body.motion import JointMotion, Motion
 from soke.body.skeleton import Skeleton
 
@@ -91,6 +99,17 @@ def test_joints_without_bones_are_dots():
     assert torch.equal(sticks.ends, motion.positions[:, [1, 2]])
     strangers = ("p1", "p2", "p3")
     assert Skeleton(strangers).sticks(moving(strangers)).starts.shape == (3, 3, 3)
+
+
+def test_a_face_of_dots_is_no_blob():
+    """68 dots as thick as an arm would hide each other and the face."""
+    body = Skeleton(DWPOSE_128)
+    widths = body.sticks(moving(DWPOSE_128)).widths
+    of_joint = {joint: width for (_, joint), width in zip(body.bones, widths.tolist())}
+    assert (of_joint["left_elbow"], of_joint["nose"]) == (1.0, 1.0)
+    assert of_joint["left_eye"] == of_joint["right_ear"] == of_joint["left_hand_index2"] == pytest.approx(0.45)
+    dots = widths[len(body.bones):]
+    assert len(dots) >= len(DWPOSE_FACE) and bool((dots == dots[0]).all()) and dots[0] < 0.25
 
 
 def test_motions_that_do_not_fit_are_named():
