@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from soke.build.body import scored_body
@@ -38,17 +39,16 @@ def world_of(configs: Sequence[Config], results: Sequence[Path]) -> World:
     main, notes = described[0], []
     body = functools.cache(lambda: scored_body(main, "cpu"))
     corpora = _corpora(main, notes)
-    languages = list(dict.fromkeys(corpus.language for corpus in corpora if corpus.name != "lexicon"))
     signers = [
         Signer(
             config.name, functools.partial(_producer, config),
-            functools.cache(lambda config=config: scored_body(config, "cpu")), languages or list(TEXT_LOCALE),
+            functools.cache(lambda config=config: scored_body(config, "cpu")), _languages(config),
         ) for config in configs if stage_of(config).producer is not None
     ]
     clips = Clips(corpora, SPLITS)
     signed = {signer.name: _signing(signer, clips) for signer in signers}
     sources = [*_tested(tested, configs, clips, signed), *_browsed(corpora, clips, body, signed)]
-    return World(sources, signers, notes, main.render.backend)
+    return World(sources, signers, notes, main.render)
 
 
 def _producer(config: Config):
@@ -97,6 +97,16 @@ def _corpora(config: Config, notes: list[str]) -> list[Corpus]:
             lexicon = None
             notes.append(str(error))
     return [*found, lexicon] if lexicon is not None else found
+
+
+def _languages(config: Config) -> list[str]:
+    """Sign languages of a system's corpora; of none that are there, all."""
+    found = []
+    with keyed():
+        for name in config.dataset.corpora:
+            with suppress(UserError):
+                found.append(corpus_of(name, config.dataset).language)
+    return list(dict.fromkeys(found)) or list(TEXT_LOCALE)
 
 
 def _browsed(corpora: Sequence[Corpus], clips: Clips, body: Callable, signed: Mapping[str, Shown]) -> list[Source]:

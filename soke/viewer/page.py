@@ -301,7 +301,7 @@ class Page:
                 found = f"{exports.file_name(name)}.png", saving.picture_of(pixels)
             else:
                 caption = "" if entry is None else entry.text
-                found = saving.file_of(format, name, caption, posings, self.view.style, self.world.backend)
+                found = saving.file_of(format, name, caption, posings, self.view.style, self.world.render)
             self.client.send_file_download(*found, save_immediately=True)
             self.tell()
         except (UserError, TimeoutError) as error:

@@ -13,6 +13,7 @@ from PIL import Image
 from soke.body.motion import JointMotion
 from soke.errors import UserError
 from soke.render import exports
+from soke.render.settings import Render
 from soke.viewer.moving import Posing, stick_body
 
 VIEW = "picture"  # of what is seen at this moment, from where it is seen
@@ -26,7 +27,7 @@ _DRAWN = ("mp4", "png", "gif", "poster", "html")  # in which figures look as the
 
 
 def file_of(
-    format: str, name: str, caption: str, posings: Mapping[str, Posing], style: str, backend: str
+    format: str, name: str, caption: str, posings: Mapping[str, Posing], style: str, render: Render
 ) -> tuple[str, bytes]:
     """Name and content of a file; an archive where one format takes several, or figures are of several bodies.
 
@@ -41,7 +42,8 @@ def file_of(
             body = next(iter(group.values())).body
             motions = {label: posing.motion for label, posing in group.items()}
             path = Path(folder) / (stem if len(groups) == 1 else f"{stem}.body{i + 1}")
-            paths += exports.write(format, path, exports.Shown(body, motions, caption, backend=backend))
+            shown = exports.Shown(body, motions, caption, size=render.size, backend=render.backend)
+            paths += exports.write(format, path, shown)
         if len(paths) == 1:
             return paths[0].name, paths[0].read_bytes()
         archive = io.BytesIO()

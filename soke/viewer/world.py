@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from soke.render.settings import Render
 from soke.viewer.signing import Signer
 from soke.viewer.sources import Source
 
@@ -13,13 +14,13 @@ class World:
     """sources: what can be browsed
     signers:    systems that sign what is typed
     notes:      what cannot be shown, and what to do about it
-    backend:    of pictures and videos that are saved, as RENDER.BACKEND
+    render:     of pictures and videos that are saved
     """
 
     sources: Sequence[Source]
     signers: Sequence[Signer] = ()
     notes: list[str] = field(default_factory=list)
-    backend: str = "auto"
+    render: Render = Render(512, "auto")
 
     def source(self, name: str) -> Source | None:
         return next((source for source in self.sources if source.name == name), None)

@@ -1,18 +1,21 @@
 """The command: what it can show of what it is given, and what it says where something is missing."""
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from soke.errors import UserError
 from soke.run.config import load_config
+from soke.viewer import __main__ as command
 from soke.viewer.__main__ import main, world_of
 
 
-def config_in(folder):
+def config_in(folder, *overrides):
     corpora = ("how2sign", "csl", "phoenix")
     return load_config("configs/demo/soke.yaml", overrides=[
         *(f"DATASET.CORPORA.{name}.ROOT={folder}/{name}" for name in corpora), f"DATASET.LEXICON={folder}/lexicon",
-        f"FOLDER={folder}/experiments", f"RESULTS={folder}/results",
+        f"FOLDER={folder}/experiments", f"RESULTS={folder}/results", *overrides,
     ])
 
 
@@ -31,6 +34,17 @@ def test_an_unknown_flag_and_a_wrong_key_are_refused():
         main(["--cfg", "configs/demo/soke.yaml", "--nowhere"])
     with pytest.raises(UserError, match="NOKEY"):
         main(["--cfg", "configs/demo/soke.yaml", "NOKEY=1"])
+
+
+def test_each_system_signs_the_languages_of_its_own_corpora(tmp_path, monkeypatch):
+    known = {"how2sign": "ASL", "csl": "CSL", "phoenix": "DGS"}
+    monkeypatch.setattr(
+        command, "corpus_of", lambda name, dataset: SimpleNamespace(name=name, language=known[name], splits=())
+    )
+    few = config_in(tmp_path, "NAME=few", "DATASET.CORPORA.csl=null", "DATASET.CORPORA.phoenix=null")
+    world = world_of([few, config_in(tmp_path)], [])
+    assert [signer.languages for signer in world.signers] == [("ASL",), ("ASL", "CSL", "DGS")]
+    assert world.languages == ["ASL", "CSL", "DGS"]
 
 
 def test_before_anything_is_there_it_says_what_to_do(tmp_path):

@@ -13,6 +13,8 @@ from soke.body.joints import SKELETON_50
 from soke.body.motion import JointMotion
 from soke.body.skeleton import Skeleton
 from soke.errors import UserError
+from soke.render import exports
+from soke.render.settings import Render
 from soke.viewer.choosing import Entry
 from soke.viewer.links import View
 from soke.viewer.page import Page
@@ -58,7 +60,7 @@ def world() -> World:
     results = Source("results", lambda: entries, figures, {DTW: False})
     signer = Signer("silent", Silent, lambda: body, ["ASL", "DGS"])
     signer.start()
-    return World([results], [signer], backend="software")
+    return World([results], [signer], render=Render(96, "software"))
 
 
 @pytest.fixture
@@ -237,6 +239,14 @@ def test_what_is_shown_is_saved(opened):
     page.client.gui.by_label["one"].use(False)
     page.save("npz")
     assert np.load(io.BytesIO(files["csl_a.npz"]))["positions"].shape == (30, 50, 3)
+
+
+def test_what_is_saved_is_as_large_as_the_configuration_says(opened, monkeypatch):
+    written = []
+    monkeypatch.setattr(exports, "write", lambda format, stem, shown: written.append(shown) or [stem])
+    with pytest.raises(FileNotFoundError):  # nothing was written
+        opened("source=results&corpus=csl&clip=a").save("mp4")
+    assert [(shown.size, shown.backend) for shown in written] == [(96, "software")]
 
 
 def test_pages_have_a_state_of_their_own(opened):
