@@ -17,7 +17,7 @@ from soke.run import cli
 def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.parser("vis_mesh", __doc__.splitlines()[0])
     parser.add_argument("--demo_dataset", help="corpus of the clips, one of DATASET.CORPORA; default: the first")
-    parser.add_argument("--clips", type=int, default=1, help="how many clips of the test split")
+    parser.add_argument("--clips", type=cli.positive, default=1, help="how many clips of the test split")
     parser.add_argument("--text", help="a sentence to sign in place of clips")
     parser.add_argument("--language", default="ASL", help="its sign language, which the generator has learnt (ASL)")
     shown = parser.add_mutually_exclusive_group()

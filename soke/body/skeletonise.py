@@ -68,11 +68,7 @@ def named_joints(body: Posed, motion: Motion | JointMotion, source: str = "the m
 
     Raises UserError for positions in another space, ValueError as `skeleton_50` does.
     """
-    if isinstance(body, Skeleton) and (body.unit, body.up) != (UNKNOWN_UNIT, "-y"):
-        raise UserError(
-            f"the positions of {source} are in {body.unit}, {body.up} is up: only those of .skels files, whose "
-            "shoulders are about 1 apart and whose y points down, are written"
-        )
+    require_points(body, source)
     body = body.body if isinstance(body, BodySkeleton) else body
     if isinstance(motion, JointMotion):
         return motion
@@ -83,6 +79,16 @@ def named_joints(body: Posed, motion: Motion | JointMotion, source: str = "the m
     }
     names = dict.fromkeys((*SKELETON_50, *SMPLX_JOINTS, *_MORE))
     return _joined(body, motion, tuple(name for name in names if name not in unseen))
+
+
+def require_points(body: Posed, source: str) -> None:
+    """Raises UserError for a skeleton of positions in another space than that of `skeleton_50`; source: as of
+    `named_joints`"""
+    if isinstance(body, Skeleton) and (body.unit, body.up) != (UNKNOWN_UNIT, "-y"):
+        raise UserError(
+            f"the positions of {source} are in {body.unit}, {body.up} is up: only those of .skels files, whose "
+            "shoulders are about 1 apart and whose y points down, are written"
+        )
 
 
 def _joined(body: SkinnedBody, motion: Motion, names: tuple[str, ...]) -> JointMotion:

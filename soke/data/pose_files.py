@@ -62,7 +62,7 @@ def write_pose(path: Path, motion: JointMotion) -> None:
     """
     if not set(SKELETON_50) & set(motion.joints):
         raise ValueError("the motion has none of the 50 joints of SKELETON_50")
-    package = _package(f"writing {path}")
+    package = require_package(f"writing {path}")
     from pose_format.numpy import NumPyPoseBody
     from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
     from pose_format.utils.openpose import OpenPose_Components
@@ -184,7 +184,7 @@ class _Read:
 
 def _read(path: Path) -> _Read:
     """Raises UserError as `read_pose` does, but for shoulders."""
-    package = _package(f"reading {path}")
+    package = require_package(f"reading {path}")
     try:
         pose = package.Pose.read(Path(path).read_bytes())
         values = np.asarray(pose.body.data.filled(0), dtype=np.float32)  # [T, people, points, D]
@@ -215,7 +215,8 @@ def _names(component: Any) -> list[str | None]:
     return [known.get(point) for point in component.points]
 
 
-def _package(what: str) -> Any:
+def require_package(what: str) -> Any:
+    """pose-format. Raises UserError, with what needs it, where it is not installed."""
     try:
         import pose_format
     except ImportError as error:

@@ -210,16 +210,21 @@ def make_renderer(size: tuple[int, int], camera: Camera, backend: str = "auto") 
     """A renderer for pictures of `size` (width, height) in pixels.
 
     backend: "auto" takes VTK where it works and else, saying so once in the log, the software rasteriser.
-    Raises UserError for an unknown backend, and for "vtk" where it cannot draw.
+    Raises UserError as `require_backend` does.
     """
-    if backend not in BACKENDS:
-        raise UserError(f"unknown render backend '{backend}': choose one of {', '.join(BACKENDS)}")
+    require_backend(backend)
     if backend == "software":
         return SoftwareRenderer(size, camera)
     problem = vtk_problem()
     if problem is None:
         return VtkRenderer(size, camera)
-    if backend == "vtk":
-        raise UserError(f"{problem}; or choose the backend 'software'")
     _warn_of_software(problem)
     return SoftwareRenderer(size, camera)
+
+
+def require_backend(backend: str) -> None:
+    """Raises UserError for one that is unknown, and for "vtk" where it cannot draw."""
+    if backend not in BACKENDS:
+        raise UserError(f"unknown render backend '{backend}': choose one of {', '.join(BACKENDS)}")
+    if backend == "vtk" and (problem := vtk_problem()):
+        raise UserError(f"{problem}; or choose the backend 'software'")

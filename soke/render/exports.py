@@ -13,8 +13,8 @@ import torch
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed
 from soke.body.rig import Rig
-from soke.body.skeletonise import named_joints
-from soke.data.pose_files import write_pose
+from soke.body.skeletonise import named_joints, require_points
+from soke.data.pose_files import require_package, write_pose
 from soke.data.saved import write_motion
 from soke.errors import UserError
 from soke.render.bvh import write_bvh
@@ -99,7 +99,7 @@ def write(format: str, stem: Path, shown: Shown) -> list[Path]:
 
 
 def require_format(format: str, body: Posed) -> None:
-    """Raises UserError for one that is unknown, or that the body has nothing for."""
+    """Raises UserError for one that is unknown, that the body has nothing for, or whose package is not installed."""
     if format not in FORMATS:
         raise UserError(f"unknown format '{format}': choose among {', '.join(FORMATS)}")
     if format in _OF_RIGS and body.faces is None:
@@ -108,6 +108,9 @@ def require_format(format: str, body: Posed) -> None:
             f"{format} holds skin or angles, and a body of joint positions ({body.label}) has neither: choose among "
             f"{', '.join(others)}"
         )
+    if format == "pose":
+        require_points(body, body.label)
+        require_package("writing .pose files")
 
 
 def file_name(text: str) -> str:
@@ -164,7 +167,7 @@ def _pose(stem: Path, shown: Shown) -> list[Path]:
     paths = _paths(stem, ".pose", shown)
     for label, path in paths.items():
         try:
-            write_pose(path, named_joints(shown.body, shown.motions[label], f"the motion '{label}'"))
+            write_pose(path, named_joints(shown.body, shown.motions[label]))
         except ValueError as error:
             raise UserError(f"the motion '{label}' cannot be written as .pose: {error}") from error
     return [*paths.values()]

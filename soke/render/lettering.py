@@ -61,7 +61,10 @@ def missing_glyphs(font: ImageFont.FreeTypeFont, text: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _warn_of_boxes() -> None:
-    logger.warning("no font here has every character of the captions (pip install zhplot brings Chinese signs)")
+    logger.warning(
+        "no font here has every character of the captions (pip install zhplot brings Chinese signs, Debian's package "
+        "fonts-noto-cjk Korean and Japanese ones, too)"
+    )
 
 
 def choose_font(text: str, size: int) -> ImageFont.FreeTypeFont:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Sheet
 
 WIDTH = 7.0  # inches, as wide as the text of most papers
-COLUMNS = 6
+COLUMNS, MOST = 6, 40  # pictures beside each other: usual, and at most, of 3 mm
 _SIDE, _SCALE = 384, 2  # pixels of a picture, which is drawn that much larger and reduced
 _GAP = 0.04  # inches between two pictures
 _SMALL, _LARGE = 7.0, 9.0  # points
@@ -35,11 +35,13 @@ def write_poster(
 
     frames: of every figure, which leaves out those it does not have; none takes evenly spaced ones of each figure
 
-    Raises UserError for a frame that no figure has.
+    Raises UserError for a frame that no figure has, and for too many.
     """
     import matplotlib
     from matplotlib.figure import Figure as Sheet
 
+    if len(frames) > MOST:
+        raise UserError(f"a poster has room for {MOST} frames beside each other, not for {len(frames)}: choose fewer")
     rows = pictures(figures, frames, backend)
     columns = max(map(len, rows))
     width = (WIDTH - (columns - 1) * _GAP) / columns

@@ -1,6 +1,7 @@
 """Showing: motions as pictures, videos and other files, dressed and captioned."""
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Callable, Sequence
 
@@ -11,6 +12,7 @@ from soke.data.clip import Corpus
 from soke.data.dataset import MotionDataset, MotionSample
 from soke.errors import UserError
 from soke.evaluation.protocols import Producer, Sentence, Typed
+from soke.render.backends import require_backend
 from soke.render.exports import USUAL, Shown, file_name, require_format, write
 
 
@@ -23,7 +25,8 @@ class Studio:
     formats: of `soke.render.exports.FORMATS`
     frames:  of a poster, see `Shown`
 
-    Raises UserError for a format that is unknown or not the body's, and the face of a body that has none.
+    Raises UserError for a format that is unknown, not the body's, or needs a package that is not installed, for a
+    backend that cannot draw, and for the face of a body that has none.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class Studio:
         formats: Sequence[str] = USUAL, frames: Sequence[int] = (),
     ):
         self.formats, self.frames = dict.fromkeys(formats), frames
+        require_backend(backend)
         for format in self.formats:
             require_format(format, body)
         if frames and "poster" not in self.formats:
@@ -83,7 +87,7 @@ def clips(
         raise UserError(
             f"the configuration has no corpus {corpus_name}: it has {', '.join(corpus.name for corpus in corpora)}"
         )
-    dataset = MotionDataset([chosen[0]], split, producer.layout)
+    dataset = MotionDataset([chosen[0]], split, producer.layout, 1, sys.maxsize, 1)  # neither stretched nor squeezed
     samples, skipped = [], None
     for index in range(len(dataset)):
         sample = dataset[index]

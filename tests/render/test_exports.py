@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from soke.body.motion import JointMotion, Motion
 from soke.body.skeleton import Skeleton
 from soke.data.saved import read_motion
 from soke.errors import UserError
-from soke.render import poster
+from soke.render import backends, poster
 from soke.render.exports import FORMATS, Shown, file_name, write
 from soke.render.figure import Figure
 from soke.render.gltf import APART
@@ -151,12 +152,24 @@ def test_what_cannot_be_written_is_said_in_one_sentence(body, two, tmp_path):
         with pytest.raises(UserError, match=f"{format} has one frame rate, these motions have 'reference' 25, .* 20 f"):
             write(format, tmp_path / "a", two)
     metres = Shown(Skeleton(SKELETON_50, unit="m"), sticks().motions, "")
-    with pytest.raises(UserError, match=r"positions of the motion 'a' are in m, \+y is up"):
+    with pytest.raises(UserError, match=r"positions of skeleton-50 are in m, \+y is up"):
         write("pose", tmp_path / "a", metres)
     lacking = replace(turning(), lacking=frozenset({"left_wrist"}))
     with pytest.raises(UserError, match="'a' cannot be written as .pose: the motion lacks left_wrist"):
         write("pose", tmp_path / "a", Shown(body, {"a": lacking}, ""))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_installed_or_not_the_bodys_is_said_before_anything_is_signed(body, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"positions of skeleton-50 are in m, \+y is up"):
+        Studio(Skeleton(SKELETON_50, unit="m"), tmp_path, formats=["npz", "pose"])
+    monkeypatch.setitem(sys.modules, "pose_format", None)
+    with pytest.raises(UserError, match="writing .pose files needs the package pose-format: pip install pose-format"):
+        Studio(body, tmp_path, formats=["npz", "pose"])
+    monkeypatch.setattr(backends, "vtk_problem", lambda: "VTK is not installed (pip install vtk)")
+    with pytest.raises(UserError, match="VTK is not installed .* or choose the backend 'software'"):
+        Studio(body, tmp_path, backend="vtk", formats=["mp4"])
+    assert Studio(body, tmp_path, formats=["mp4"]).backend == "auto"
 
 
 def test_the_log_says_how_far_a_rig_is_from_its_surface(body, caplog):
@@ -180,6 +193,10 @@ def test_settings_may_follow_the_formats():
     assert cli.numbers("3,10,24") == (3, 10, 24)
     with pytest.raises(argparse.ArgumentTypeError, match="'3,x' is no list of whole numbers"):
         cli.numbers("3,x")
+    assert cli.positive("12") == 12
+    for text in ("0", "-1", "1.5", "", "two"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is no whole number from 1 on"):
+            cli.positive(text)
 
 
 def test_a_studio_writes_every_format_that_is_asked_for(two, body, tmp_path):
@@ -223,6 +240,8 @@ def test_a_poster_shows_the_frames_that_are_chosen(doll_figures, tmp_path, monke
     assert "ein Satz, größer" in text and "0.04 s (1)" in text and "gen $x_1$" in text  # as comments, beside shapes
     with pytest.raises(UserError, match="there is no frame 9: frames go from 0 to 6"):
         write_poster(tmp_path / "a", doll_figures, "", (9,), "software")
+    with pytest.raises(UserError, match="room for 40 frames beside each other, not for 41: choose fewer"):
+        write_poster(tmp_path / "a", doll_figures, "", range(41), "software")
     assert [[stamp for _, stamp in row] for row in poster.pictures(doll_figures, (), "software")] == [
         ["0.00 s (0)", "0.04 s (1)", "0.08 s (2)", "0.17 s (4)", "0.21 s (5)", "0.25 s (6)"],
         ["0.00 s (0)", "0.04 s (1)", "0.08 s (2)", "0.12 s (3)"],

@@ -54,6 +54,16 @@ def test_a_clip_is_shown_beside_its_reference(drawn, monkeypatch):
         assert not reference.rotations[:, 0].any() and reference.rotations[:, 15].any()  # no root, but a head
 
 
+@pytest.mark.parametrize("frames", [13, 402])
+def test_a_reference_is_shown_whole_and_at_its_own_speed(drawn, monkeypatch, frames):
+    """Tests stretch and squeeze clips, and cut them to whole steps; what people see is what was signed."""
+    shown, corpus = [], Corpus(1)
+    monkeypatch.setattr(drawn, "draw", lambda name, motions, caption: shown.append(motions["reference"]) or [])
+    monkeypatch.setattr(corpus, "load", lambda clip: Motion.rest(frames, 24.0))
+    studio.clips(drawn, MeanPose(SOKE), [corpus], "test", "own", 1)
+    assert [(len(motion), motion.fps) for motion in shown] == [(frames, 24.0)]
+
+
 def test_a_typed_sentence_is_drawn(drawn, tmp_path, capsys):
     explain = "{0.text} in {0.language}".format
     paths = studio.sentence(drawn, MeanPose(SOKE), "It rains.", "ASL", explain)
