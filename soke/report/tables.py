@@ -19,6 +19,8 @@ from soke.metrics.signature import Signature, comparable, differences, together
 from soke.storage import new_file
 
 DECIMALS = {"m": 3, "mm": 1}  # of the other units: 2
+_LENGTHS = ("m", "unit", "shoulders")  # of which small ones have three digits: no two DTW-MJE differ in two decimals
+_TINY = 5e-5  # is nothing
 TEXT_WIDTH = 100  # characters of a line in table.txt
 SCREEN_WIDTH = 120
 ABSENT = "–"
@@ -56,11 +58,12 @@ class Cell:
         return "\n".join([*lines, last + arrow, " / ".join(self.score.values)])
 
     def brief(self, between: str) -> str:
-        """The first value, `between` and its interval, or all values where there is none, with two decimals."""
+        """The first value, `between` and its interval, or all values where there is none."""
         score, (unit, *_) = self.score, self.score.values
         if unit not in score.intervals:
-            return " / ".join(f"{value:.2f}" for value in score.values.values())
-        return f"{score.values[unit]:.2f}{between}" + "–".join(f"{end:.2f}" for end in score.intervals[unit])
+            return " / ".join(f"{value:.{_decimals(value, unit, 2)}f}" for unit, value in score.values.items())
+        decimals = _decimals(score.values[unit], unit, 2)
+        return f"{score.values[unit]:.{decimals}f}{between}" + "–".join(f"{end:.{decimals}f}" for end in score.intervals[unit])
 
     def brief_heading(self) -> str:
         """Lines of the column's head above `brief`."""
@@ -70,11 +73,12 @@ class Cell:
     def text(self) -> str:
         """The values side by side; below the first its interval."""
         score = self.score
-        line = " / ".join(_number(value, unit) for unit, value in score.values.items())
+        decimals = {unit: _decimals(value, unit, DECIMALS.get(unit, 2)) for unit, value in score.values.items()}
+        line = " / ".join(f"{value:.{decimals[unit]}f}" for unit, value in score.values.items())
         first = next(iter(score.values))
         if first not in score.intervals:
             return line
-        return f"{line}\n" + "–".join(_number(end, first) for end in score.intervals[first])
+        return f"{line}\n" + "–".join(f"{end:.{decimals[first]}f}" for end in score.intervals[first])
 
     def to_dict(self) -> dict[str, object]:
         """For JSON; `Cell.from_dict` is the inverse."""
@@ -105,8 +109,10 @@ class Cell:
         return cls(values["row"], values["corpus"], score, values["total"], values["split"])
 
 
-def _number(value: float, unit: str) -> str:
-    return f"{value:.{DECIMALS.get(unit, 2)}f}"
+def _decimals(value: float, unit: str, least: int) -> int:
+    """At least so many, and of a small length as many as show three digits."""
+    small = unit in _LENGTHS and _TINY <= abs(value) < 0.1
+    return max(least, 2 - math.floor(math.log10(abs(value)))) if small else least
 
 
 def write_clips(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:

@@ -47,6 +47,18 @@ def test_text_shows_values_directions_gaps_and_signatures(table: ResultTable) ->
     assert [line.split()[0] for line in lines if line.startswith(("how2sign", "csl"))] == ["how2sign", "csl"]
 
 
+def test_small_lengths_have_three_digits() -> None:
+    def cell(value: float, unit: str) -> Cell:
+        of = score(Signature("DTW-MJE", units=(unit,)), {unit: value}, intervals={unit: (value, 2 * value)})
+        return Cell("PT", "slrtp", of, 40)
+
+    for unit, least in (("unit", "0.12–0.25"), ("m", "0.123–0.246")):
+        assert cell(0.0418, unit).brief(" ") == "0.0418 0.0418–0.0836"  # as SLRTP prints it
+        assert cell(0.0418, unit).text() == "0.0418\n0.0418–0.0836"
+        assert cell(0.123, unit).text().split("\n")[1] == least and cell(0.123, unit).brief(" ") == "0.12 0.12–0.25"
+    assert cell(1e-7, "unit").brief(" ") == "0.00 0.00–0.00" and cell(0.04, "percent").brief(" ") == "0.04 0.04–0.08"
+
+
 def test_chosen_rows_stand_first() -> None:
     table = ResultTable("t", first=["ground truth", "reconstruction"])
     for row in ("generated", "reconstruction", "ground truth"):
