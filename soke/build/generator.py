@@ -20,6 +20,7 @@ from soke.data.clip import Corpus, locales_of
 from soke.data.codes import REMEDY, CodeStore
 from soke.data.fingerprints import Watch
 from soke.data.keyword_lists import check_keywords, read_keyword_lists
+from soke.data.lengths import measured
 from soke.data.lexicon import SentenceClips, annotated_clips, german_glosses
 from soke.data.recordings import published_recordings, read_recordings, without_held_out
 from soke.errors import UserError
@@ -146,6 +147,7 @@ def new_generator(
     """readers: hashes of the models whose reading is to reward it, besides those that have rewarded TRAIN.INIT"""
     store, g, chosen = data.code_store, config.generator, data.corpora
     store.check(tokenizer.hash, chosen, limits_of(config))
+    _warn_of_cut(data, g.max_steps)
     languages = {corpus.name: corpus.language for corpus in chosen}
     fps = {corpus.name: store.provenance.fps[corpus.name] for corpus in chosen}
     signs = _signs(config, tokenizer, store, chosen)
@@ -172,6 +174,21 @@ def new_generator(
     heads = (f"heads.{name}" for name, _ in generator.heads.named_parameters())
     generator.fresh = ("mbart.shared.weight", *heads)  # of the table the rows of languages and codes
     return generator
+
+
+def _warn_of_cut(data: SignDataModule, steps: int) -> None:
+    """Says how many training clips are longer than anything that the generator may output, in codes per part."""
+    dataset = data.dataset("train", "codes")
+    most = dataset.limits[1]
+    if most <= steps:
+        return
+    lengths = [min(measured(data.code_store.length, clip, 0), most) for clip in dataset.clips]
+    longer = sum(length > steps for length in lengths)
+    if longer:
+        log.warning(
+            "%d of the %d training clips have more codes per part than GENERATOR.MAX_STEPS=%d, where all that is generated "
+            "is cut; the longest has %d", longer, len(lengths), steps, max(lengths),
+        )
 
 
 def _signs(config: Config, tokenizer: SignTokenizer, store: CodeStore, corpora: Sequence[Corpus]) -> Signs:

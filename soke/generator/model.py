@@ -214,6 +214,7 @@ class SignGenerator(nn.Module):
         clips:  as `generate` takes them
         """
         drop = self.spec.settings.retrieval.drop if self.training else 0.0
+        self._check_length(inputs[:, 0], "a motion's row of codes", "train on shorter motions")
         states, mask = self._sources(texts, languages, clips, drop)
         rows, each = self.scheme.rows, len(inputs) // len(texts)
         start = self._start(languages).repeat_interleave(each, 0)[:, :, None]

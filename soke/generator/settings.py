@@ -44,8 +44,8 @@ class Search(Settings):
         found = self.below(0, "top_k") + self.below(1, "beams", "min_steps")
         if self.method not in get_args(Method):
             found.append(f"`method` is {self.method}, but must be one of {', '.join(get_args(Method))}")
-        if not self.temperature > 0:
-            found.append(f"`temperature` must be above 0, not {self.temperature}")
+        if not 0 < self.temperature < math.inf:
+            found.append(f"`temperature` must be a number above 0, not {self.temperature}")
         if not 0 < self.top_p <= 1:
             found.append(f"`top_p` must be above 0 and at most 1, not {self.top_p}")
         if self.no_repeat == 1 or self.no_repeat < 0:

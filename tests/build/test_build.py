@@ -3,12 +3,14 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from soke.build.body import body_model, layout_of
 from soke.build.data import code_data, corpora_of, lexicon_of, motion_data, tokenizer_data
+from soke.build.generator import _warn_of_cut
 from soke.build.readers import CORPORA
 from soke.build.stages import stage_of
 from soke.data.settings import KNOWN_CORPORA
@@ -150,3 +152,14 @@ def test_data_modules_augment_as_the_configuration_says(make, override, tmp_path
     file, alone = "soke" if make is code_data else "deto", ["DATASET.TRAIN_ON_LEXICON=false", "DATASET.LEXICON=null"]
     config = load_config(f"configs/{file}.yaml", overrides=[override, corpora, *alone])
     assert make(config, tmp_path).augment == config.augment and config.augment.used
+
+
+def test_training_clips_that_are_longer_than_any_output_are_counted(caplog):
+    lengths = {"a": 12, "b": 13, "c": 250}
+    dataset = SimpleNamespace(clips=list(lengths), limits=(10, 100))
+    data = SimpleNamespace(dataset=lambda split, kind: dataset, code_store=SimpleNamespace(length=lengths.get))
+    _warn_of_cut(data, 100)
+    assert not caplog.text
+    _warn_of_cut(data, 12)
+    assert "2 of the 3 training clips have more codes per part than GENERATOR.MAX_STEPS=12" in caplog.text
+    assert "the longest has 100" in caplog.text  # of 250, which DATASET.MAX_FRAMES squeezes

@@ -282,3 +282,10 @@ def test_a_generator_that_was_saved_without_locales_has_those_of_known_languages
     content["spec"]["locales"] = {"BSL": "en_XX"}
     path.write_text(json.dumps(content), encoding="utf-8")
     assert SignGenerator.from_pretrained(tmp_path / "old").source.locales == {"BSL": "en_XX", "DGS": "de_DE"}
+
+
+def test_a_training_motion_of_more_steps_than_positions_is_said_so():
+    model, longest = make_generator(decoding="sequential"), torch.zeros(1, 53, 3, dtype=torch.long)
+    model(["rain"], ["ASL"], Codes.of(longest))  # 53 * 3 codes and the end, in 160 positions
+    with pytest.raises(UserError, match="a motion's row of codes of 163 tokens exceeds this mBART's 160 positions"):
+        model(["rain"], ["ASL"], Codes.of(longest.new_zeros(1, 54, 3)))

@@ -356,6 +356,8 @@ def test_arguments_that_an_error_names_get_their_keys(said, shown):
 def test_settings_check_themselves_where_no_configuration_is():
     from soke.generator.settings import Search
 
+    with pytest.raises(UserError, match="^Search: `temperature` must be a number above 0, not inf"):
+        Search("sample", temperature=float("inf"))  # of which all scores would be NaN, and each code the first one
     with pytest.raises(UserError, match="^Search: `beams` must be at least 1, not 0; `top_p` must be above 0"):
         Search("beam", beams=0, top_p=2.0)
 
