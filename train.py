@@ -1,4 +1,4 @@
-"""Trains what the configuration's TRAIN.STAGE names: tokenizer, generator, back-translation models, sign recognizer.
+"""Trains what TRAIN.STAGE names: tokenizer, generator, regressor, models that read or score motion, sign recognizer.
 
 python -m train --cfg configs/deto.yaml --nodebug
 python -m train --cfg configs/soke.yaml --nodebug

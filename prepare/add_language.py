@@ -1,10 +1,10 @@
 """Add sign languages to a trained regressor: a group of weights for each, trained alone (MLSF of SignLLM).
 
-    python -m prepare.add_language --model experiments/regressor/signllm_mlsf/regressor --cfg my_language.yaml --from DGS
+    python -m prepare.add_language --model FOLDER --cfg my_language.yaml --from DGS --nodebug
 
-The configuration names the corpora of the new languages, the run's NAME and the sizes of the new groups (REGRESSOR); its
-layout must be the model's. The model's folder stays as it is: the run's own gets the model with the new groups in it, and
-a test of the configuration tests them. It is train.py's training with TRAIN.INIT and TRAIN.INIT_LANGUAGE.
+The configuration names the corpora of the new languages, the run's NAME and the sizes of the new groups (REGRESSOR), as
+configs/ablation/signllm_dsgs.yaml does; its layout must be the model's. The model's folder stays as it is: the run's own
+gets the model with the new groups in it, and a test of the configuration tests them. It is train.py's training with TRAIN.INIT and TRAIN.INIT_LANGUAGE.
 """
 from __future__ import annotations
 

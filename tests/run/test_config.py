@@ -193,12 +193,12 @@ def test_no_two_shipped_configurations_share_their_results():
 
 
 def test_commands_that_are_advised_train_in_full():
-    pages = [ROOT / "README.md", ROOT / "soke" / "data" / "DATA.md"]
+    pages = [ROOT / "README.md", *(ROOT / "soke").rglob("*.md")]
     code = [*(ROOT / "soke").rglob("*.py"), *(ROOT / "prepare").glob("*.py"), *ROOT.glob("*.py")]
     files = [*code, *(ROOT / "prepare").glob("*.sh"), *pages]
     plain = (file.read_text(encoding="utf-8").replace('"', " ") for file in files)
     text = " ".join(" ".join(content.split()) for content in plain)
-    commands = re.findall(r"python -m train --cfg \S+(?: [^`#]{0,40})?", text)
+    commands = re.findall(r"python -m (?:train|prepare\.add_language --model \S+) --cfg \S+(?: [^`#]{0,40})?", text)
     assert len(commands) > 8 and [command for command in commands if "--nodebug" not in command] == []
 
 
