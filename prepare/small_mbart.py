@@ -1,4 +1,4 @@
-"""Make a small mBART, for who has none.
+"""Make a small mBART, for those who have none.
 
     python -m prepare.small_mbart --corpora data/demo --out deps/mbart-demo --size demo
     python -m prepare.small_mbart --cfg configs/soke.yaml --out deps/mbart-base --size base
@@ -163,7 +163,9 @@ def _check_complete(corpora: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="prepare.small_mbart", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     texts = parser.add_mutually_exclusive_group(required=True)
     texts.add_argument("--corpora", type=Path, help="folder that prepare.synthetic_corpora wrote")
     texts.add_argument("--cfg", help="configuration that names the corpora and the lexicon")

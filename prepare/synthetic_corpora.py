@@ -18,7 +18,9 @@ from soke.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="prepare.synthetic_corpora", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the corpora; made if missing")
     parser.add_argument("--size", choices=list(SIZES), default="demo", help="how many clips")
     parser.add_argument("--seed", type=int, default=1234, help="everything follows from it")
