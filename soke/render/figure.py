@@ -99,13 +99,16 @@ def _cut_out(figure: Figure, chosen: np.ndarray, place: np.ndarray) -> tuple[Fig
     return part, position
 
 
-def figures_of(body: Posed, motions: Mapping[str, Motion | JointMotion], close_ups: bool = False) -> list[Figure]:
+def figures_of(
+    body: Posed, motions: Mapping[str, Motion | JointMotion], close_ups: bool = False, extent: float | None = None
+) -> list[Figure]:
     """A figure for each label: the body's surface or, where it has none, its bones, with close-ups of its hands.
 
     Stick figures are as large as the first one's extent makes them, so that all of them can be compared.
     close_ups: whether surfaces get close-ups of their heads
+    extent:    in place of the first one's, `extent_of` another
     """
-    figures, sticks = [], scaled_sticks(body, motions)
+    figures, sticks = [], scaled_sticks(body, motions, extent)
     for label, motion in motions.items():
         if label in sticks:
             figures.append(_stick_figure(label, motion.fps, *sticks[label]))
@@ -117,15 +120,18 @@ def figures_of(body: Posed, motions: Mapping[str, Motion | JointMotion], close_u
     return figures
 
 
-def scaled_sticks(body: Posed, motions: Mapping[str, Motion | JointMotion]) -> dict[str, tuple[Sticks, np.ndarray]]:
-    """Label -> the bones in metres, and their radii [B], of a body that has no surface; of another nothing."""
+def scaled_sticks(
+    body: Posed, motions: Mapping[str, Motion | JointMotion], extent: float | None = None
+) -> dict[str, tuple[Sticks, np.ndarray]]:
+    """Label -> the bones in metres, and their radii [B], of a body that has no surface; of another nothing. extent: as of
+    `figures_of`"""
     found, scale = {}, None
     for label, motion in motions.items():
         sticks = body.sticks(motion)
         if sticks is None:
             continue
         if scale is None:
-            extent = _extent(torch.cat([sticks.starts, sticks.ends], dim=1).cpu().numpy())
+            extent = extent_of(sticks) if extent is None else extent
             scale, height = (1.0, extent) if body.unit == METRES else (_STICK_HEIGHT / extent, _STICK_HEIGHT)
         sticks = replace(sticks, starts=(scale * sticks.starts).cpu(), ends=(scale * sticks.ends).cpu())
         found[label] = sticks, _STICK_RADIUS * height * sticks.widths.cpu().numpy()
@@ -144,8 +150,9 @@ def _stick_figure(label: str, fps: float, sticks: Sticks, radii: np.ndarray) -> 
     return figure
 
 
-def _extent(points: np.ndarray) -> float:
-    """Height or width of [T, N, 3], whichever is greater, in the middle frame by size; 1 where there is none."""
+def extent_of(sticks: Sticks) -> float:
+    """Their height or width, whichever is greater, in the middle frame by size; 1 where there is none."""
+    points = torch.cat([sticks.starts, sticks.ends], dim=1).cpu().numpy()
     found = (points.max(axis=1) - points.min(axis=1))[:, :2].max(axis=1)
     middle = float(np.median(found)) if len(found) else 0.0
     return middle if np.isfinite(middle) and middle > 0 else 1.0

@@ -14,7 +14,7 @@ from soke.body.skeleton import Skeleton
 from soke.body.skeletonise import BodySkeleton
 from soke.body.skinned import SkinnedBody
 from soke.errors import UserError
-from soke.render.figure import figures_of
+from soke.render.figure import extent_of, figures_of
 from soke.viewer.cameras import Box, Seen
 
 STYLES = ("mesh", "sticks")
@@ -108,12 +108,13 @@ def moving_of(posings: Mapping[str, Posing], style: str) -> tuple[dict[str, Movi
     """
     found: dict[str, Moving] = {}
     faults: dict[str, str] = {}
+    extents: dict[tuple[str, str], float] = {}  # label and unit of a body of bones -> of the first figure of it
     for label, posing in posings.items():
         try:
             if style == "mesh" and isinstance(posing.motion, Motion) and posing.body.faces is not None:
                 found[label] = Moving(label, posing.motion, posing.body)
             else:
-                found[label] = _sticks(label, posing)
+                found[label] = _sticks(label, posing, extents)
         except (UserError, ValueError, RuntimeError) as error:
             faults[label] = str(error)
     return found, faults
@@ -127,11 +128,14 @@ def stick_body(posing: Posing) -> Posed:
     return BodySkeleton(body) if isinstance(body, SkinnedBody) else body
 
 
-def _sticks(label: str, posing: Posing) -> MovingSticks:
+def _sticks(label: str, posing: Posing, extents: dict[tuple[str, str], float]) -> MovingSticks:
+    """extents: see `moving_of`"""
     body, motion = stick_body(posing), posing.motion
     with _COMPUTING:
-        (figure,) = figures_of(body, {label: motion})
         ends = body.sticks(motion)
+        extent = extents.get((body.label, body.unit), extent_of(ends))
+        (figure,) = figures_of(body, {label: motion}, extent=extent)
+    extents[body.label, body.unit] = extent
     numbers = [bones.cpu().numpy() for bones in ends.hands.values()]
     if not numbers:
         return MovingSticks(figure, None)

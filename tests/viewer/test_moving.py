@@ -9,6 +9,7 @@ import torch
 
 from soke.body.joints import SKELETON_50, joint_indices
 from soke.body.motion import JointMotion, Motion
+from soke.body.skeleton import Skeleton
 from soke.viewer.moving import Moving, Posing, moving_of
 from soke.viewer.paint import painted
 
@@ -54,6 +55,15 @@ def test_sticks_of_a_body_and_of_positions(body):
     assert found["body"].count == 20 and found["points"].count == 5
     as_mesh, _ = moving_of(posings, "mesh")
     assert len(as_mesh["body"].colors) == 10475 and len(as_mesh["points"].colors) < 2000
+
+
+def test_positions_of_half_the_size_are_shown_half_as_large():
+    skeleton, large = Skeleton(SKELETON_50), JointMotion(torch.randn(5, 50, 3), SKELETON_50, 25.0)
+    broken, half = (replace(large, positions=factor * large.positions) for factor in (torch.nan, 0.5))
+    posings = {name: Posing(motion, skeleton) for name, motion in (("x", broken), ("a", large), ("b", half))}
+    found, faults = moving_of(posings, "mesh")
+    assert list(faults) == ["x"] and list(found) == ["a", "b"]
+    np.testing.assert_allclose(found["b"].seen.body.size / found["a"].seen.body.size, 0.5, atol=0.05)  # bones are as thick
 
 
 def test_what_cannot_be_shown_says_why_and_hides_nothing_else(body):
