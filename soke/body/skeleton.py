@@ -12,6 +12,7 @@ from soke.body.motion import JointMotion, Motion
 from soke.body.posed import WHOLE, JointSet, Landmarks, Sticks
 
 UNKNOWN_UNIT = "unit"  # of positions in a corpus's own unit, which may be anything
+IMAGE = "image"  # of positions in a picture of the signer, whose right hand is at small x there
 Up = Literal["+y", "-y"]
 
 # Joint -> the next one towards the root. Where a skeleton lacks it, the next one after it that it has is taken.
@@ -65,7 +66,8 @@ class Skeleton:
 
     joints: J names
     unit:   of positions: `m` where they are metres
-    up:     direction of the signer's head; with -y the signer's right hand is at +x, as in Prompt2Sign's files
+    up:     direction of the signer's head; with -y the signer's right hand is at +x, as in Prompt2Sign's files of 50
+            joints, but at -x of the unit `image`
 
     Raises ValueError for a joint named twice, and when there is nothing to score.
     """
@@ -125,8 +127,10 @@ class Skeleton:
         joint that has none; raises as `track`."""
         joined = {joint for bone in self.bones for joint in bone}
         bones = [*self.bones, *((joint, joint) for joint in self.joints if joint not in joined)]
-        # Half a turn about z: a mere reflection of y would show the signer in a mirror, left-handed.
-        upright = torch.tensor([1.0, 1.0, 1.0] if self.up == "+y" else [-1.0, -1.0, 1.0], device=self.device)
+        # Half a turn about z: a mere reflection of y would show the signer in a mirror, left-handed; but of a picture
+        # the turn would.
+        x, y = (1.0, 1.0) if self.up == "+y" else (1.0, -1.0) if self.unit == IMAGE else (-1.0, -1.0)
+        upright = torch.tensor([x, y, 1.0], device=self.device)
         starts, ends = (self._positions(motion, joints) * upright for joints in zip(*bones))
         hands = [hand_of(joint) for _, joint in bones]
         colors = [_color(hand, joint) for hand, (_, joint) in zip(hands, bones)]

@@ -6,6 +6,7 @@ import torch
 
 from soke.body.joints import DWPOSE_128, SKELETON_50, SKELETON_BODY
 from soke.body.motion import JointMotion
+from soke.body.skeleton import IMAGE
 from soke.data.clip import Clip, ClipError
 from soke.data.formats import MIN_FRAMES
 from soke.data.gaps import filled
@@ -37,7 +38,7 @@ class DwposeCorpus(LinesCorpus):
     name = "dwpose"
     language = "ASL"
     fps = 24.0
-    unit = "image"
+    unit = IMAGE
     width = _WIDTH
     frame = "128 points with scores and a counter"
     least_score = 0.3

@@ -92,6 +92,17 @@ def test_sticks_stand_upright_and_hands_have_colours_of_their_own():
     }
 
 
+def test_nobody_is_shown_in_a_mirror():
+    """Of a signer who faces us the right hand is left of the left one in whatever is drawn."""
+    joints = ("neck", "right_wrist", "left_wrist")
+    in_picture = torch.tensor([[[0.5, 0.3, 0.0], [0.3, 0.8, 0.0], [0.7, 0.8, 0.0]]])  # x to the right, y down
+    of_files = torch.tensor([[[0.0, 0.0, 0.0], [0.4, 1.0, 0.2], [-0.4, 1.0, 0.2]]])  # as .skels of 50 joints are
+    for positions, unit in ((in_picture, "image"), (of_files, "unit")):
+        sticks = Skeleton(joints, unit, "-y").sticks(JointMotion(positions, joints, 25.0))
+        (neck, _), (right, left) = sticks.starts[0], sticks.ends[0]
+        assert right[0] < neck[0] < left[0] and neck[1] > right[1]
+
+
 def test_joints_without_bones_are_dots():
     motion = moving(("neck", "nose", "tail"))
     sticks = Skeleton(motion.joints).sticks(motion)
