@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +24,9 @@ class Body(Settings):
 
     def problems(self) -> list[str]:
         shapes = len(self.betas)
-        return [] if shapes in (0, 10) else [f"`betas` must hold 10 numbers or none, not {shapes}"]
+        if shapes not in (0, 10):
+            return [f"`betas` must hold 10 numbers or none, not {shapes}"]
+        return [] if all(map(math.isfinite, self.betas)) else ["`betas` must hold finite numbers"]
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,7 @@ class Part(Settings):
     eyelids: bool = False
     rotation: Literal["axis_angle", "6d", "position"] = "axis_angle"
     mirrors: str | None = None
+
+    def problems(self) -> list[str]:
+        seen = self.joints or self.jaw or self.expression or self.eyelids
+        return self.below(0, "expression") + ["`joints` is empty, and there is nothing else"] * (not seen)

@@ -14,4 +14,4 @@ class Render(Settings):
     backend: Literal["auto", "vtk", "software"]
 
     def problems(self) -> list[str]:
-        return self.below(1, "size")
+        return self.below(16, "size")

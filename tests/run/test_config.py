@@ -290,7 +290,10 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
         ("GENERATOR.RETRIEVAL.STEPS=0", "GENERATOR.RETRIEVAL.STEPS must be at least 1, not 0"),
         ("GENERATOR.RETRIEVAL.WORDS=-1", "GENERATOR.RETRIEVAL.WORDS must be at least 0, not -1"),
         ("TRAIN.NUM_WORKERS=-1", "TRAIN.NUM_WORKERS must be at least 0, not -1"),
-        ("RENDER.SIZE=0", "RENDER.SIZE must be at least 1, not 0"),
+        ("RENDER.SIZE=0", "RENDER.SIZE must be at least 16, not 0"),
+        ("PARTS.body.expression=-3", "PARTS[0].expression must be at least 0, not -3"),
+        ("PARTS.lhand.joints=[]", "PARTS[1].joints is empty, and there is nothing else"),
+        ("BODY.BETAS=[.nan,0,0,0,0,0,0,0,0,0]", "BODY.BETAS must hold finite numbers"),
     ],
 )
 def test_bad_values_and_combinations(override, expected):
