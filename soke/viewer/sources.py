@@ -122,13 +122,15 @@ class ResultFolder:
     def __init__(self, folder: Path):
         self.folder, self.name = Path(folder), Path(folder).resolve().name
         cells = read_results(folder).cells
+        lines = read_clips(self.folder)
+        scored = {column for line in lines for column, value in line.items() if value}  # others are of no single clip
         self.directions = {
-            cell.score.signature.column(unit): cell.score.higher_is_better
-            for cell in cells for unit in cell.score.values
+            column: cell.score.higher_is_better for cell in cells for unit in cell.score.values
+            if (column := cell.score.signature.column(unit)) in scored
         }
         self.row = next((cell.row for cell in cells if cell.row != GROUND_TRUTH), GROUND_TRUTH)
         self.clips: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
-        for line in read_clips(self.folder):
+        for line in lines:
             self.clips.setdefault((line["corpus"], line["clip"]), {})[line["row"]] = line
 
     def scores(self, key: tuple[str, str]) -> dict[str, float]:
