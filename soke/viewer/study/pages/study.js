@@ -28,6 +28,8 @@
   }
 
   const written = (texts) => texts[state.language];
+  // Without what a pasted text may hold and an answer may not: signs of control, half characters.
+  const typed = (text) => text.replace(/\r\n?/g, "\n").replace(/[\0-\x08\x0b-\x1f\x7f\ud800-\udfff]/gu, " ").trim();
   const asked = (name) => (study.questions[name] ? written(study.questions[name]) : say(name));
 
   // What is kept on this device
@@ -179,7 +181,7 @@
       const values = new FormData(event.target);
       const about = {};
       for (const detail of study.about) {
-        const value = (values.get(detail.name) ?? "").trim();
+        const value = typed(values.get(detail.name) ?? "");
         if (value) about[detail.name] = value;
       }
       record("start", { consent: true, about });
@@ -265,7 +267,7 @@
         const choice = values.get("choice");
         return choice === null ? null : { choice: choice === "unknown" ? choice : Number(choice) };
       }
-      const text = values.get("text").trim();
+      const text = typed(values.get("text"));
       return text || values.get("nothing") ? { text } : null;
     }
     const answers = {};
