@@ -20,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = cli.parser("prepare.add_language", __doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="folder of a trained regressor")
-    parser.add_argument("--from", dest="start", default="", help="sign language of it from whose group new ones start")
+    start = "sign language of that model whose group new ones start from; default: random weights"
+    parser.add_argument("--from", dest="start", default="", help=start)
     args, _ = parser.parse_known_args(argv)
     model = Path(args.model).resolve() if Path(args.model).is_dir() else args.model
     own = ["TRAIN.STAGE=regressor", "REGRESSOR.GROUPS=per_language", f"TRAIN.INIT={model}"]

@@ -3,8 +3,8 @@
     python -m prepare.audit_metrics --cfg configs/demo/soke.yaml
     python -m prepare.audit_metrics --cfg configs/soke.yaml --clips 50
 
-References of split TEST.SPLIT are damaged in known ways (seventeen kinds, three grades each), and everything that the house
-can score of the configuration's corpora is asked about them; soke/evaluation/AUDIT.md says how, and how to read the table.
+References of split TEST.SPLIT are damaged in known ways (seventeen kinds, three grades each), and every score that the
+configuration's corpora allow is asked about them; soke/evaluation/AUDIT.md says how, and how to read the table.
 Writes audit.txt, audit.csv, audit.json and audit.png to <RESULTS>/<NAME>/audit, or to --out.
 """
 from __future__ import annotations

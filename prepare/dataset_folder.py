@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write.add_argument("--license", default="", help="of the folder, by the hub's identifier, such as cc-by-4.0")
     write.add_argument(
         "--may_be_passed_on", action="store_true",
-        help="you say that the corpus's terms allow to pass it on; invented corpora need it not",
+        help="you say that the corpus's terms allow passing it on; invented corpora need it not",
     )
     read = commands.add_parser("read", help="such a folder as a packed store")
     read.add_argument("--folder", type=Path, required=True, help="folder that `write` has written")

@@ -344,7 +344,7 @@ def compare(program: str, description: str, argv: Sequence[str] | None, default:
     )
     shown_plan = default or "for instance configs/ablation/decoding.yaml"
     parser.add_argument("--cfg", required=not default, default=default, help=f"plan, {shown_plan}")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on a GPU of its own where there are (1)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on a GPU of its own if there is one (1)")
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value", help="of every row")
     options = parser.parse_intermixed_args(argv)
     plan = read_plan(options.cfg)

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder that a training has exported")
     parser.add_argument("--repo", default="", help="user/name, or user/name@branch, on the hub")
     parser.add_argument("--to", type=Path, help="write into this new folder in place of the hub")
-    parser.add_argument("--private", action="store_true", help="a repository that is made is seen by its owner alone")
+    parser.add_argument("--private", action="store_true", help="a new repository is private")
     parser.add_argument("--license", default="", help="of the weights, by the hub's identifier, such as cc-by-nc-4.0")
     parser.add_argument("--text", type=Path, help="file of Markdown for the card: what the model is for, and what not")
     parser.add_argument(
