@@ -1,7 +1,7 @@
 """Scores of .pose files against .pose files, whoever wrote them."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +44,8 @@ def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
     motions = [motion for pair in pairs.values() for motion in pair]
     if not motions:
         return Scored([], {}, unscored, len(refs))
-    known = set(SKELETON_50).intersection(*({*motion.joints, *motion.lacking} for motion in motions))
+    every = [{*motion.joints, *motion.lacking} for motion in motions]
+    known = set(SKELETON_50).intersection(*every)
     joints = tuple(joint for joint in SKELETON_50 if joint in known)
     try:
         body = Skeleton(joints, UNIT, "-y")
@@ -71,8 +72,15 @@ def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
     return Scored(
         [replace(score, signature=replace(score.signature, **conditions)) for score in scores.scores()],
         {name: {"frames": len(pairs[name][0]), **values} for name, values in clips.items()},
-        unscored, len(refs), [*of_rates, *scores.notes(), *undefined_note(scores.undefined())],
+        unscored, len(refs), [*of_rates, *_absent(known, set().union(*every)), *scores.notes(), *undefined_note(scores.undefined())],
     )
+
+
+def _absent(known: Collection[str], every: Collection[str]) -> list[str]:
+    """A sentence on joints that some files alone have."""
+    absent = [joint for joint in SKELETON_50 if joint in every and joint not in known]
+    others = f" and {len(absent) - 1} others" * (len(absent) > 1)
+    return [f"{absent[0]}{others} of the joints are scored of no clip, as some files do not have them"] * bool(absent)
 
 
 def _read(

@@ -20,7 +20,13 @@ from soke.data.frames import FRAME_SIZE, NUM_BETAS, NUM_EXPRESSION, motion_from_
 from soke.data.pose_files import SUFFIX as POSE_SUFFIX
 from soke.errors import UserError
 from soke.metrics.joint_sets import BODY_JOINTS, HAND_JOINTS, TRACK_JOINTS, Track, track_of
-from soke.metrics.plausible import doubt_of_normalised, doubt_of_points, doubt_of_rate, doubt_of_rotations
+from soke.metrics.plausible import (
+    doubt_of_length,
+    doubt_of_normalised,
+    doubt_of_points,
+    doubt_of_rate,
+    doubt_of_rotations,
+)
 from soke.pickles import load_pickle
 from soke.storage import read_text
 
@@ -135,11 +141,13 @@ class TrackReader:
             self._note("rate", path, doubt_of_rate(fps))
             if "joints" in content or "body" in content:
                 track = _joint_track(content, fps)
+                self._note("length", path, doubt_of_length(len(track)))
                 for part, points in track.points.items():
                     kind = BODY_JOINTS.part if part == "body" else HAND_JOINTS.part
                     self._note(kind, path, doubt_of_points(points, kind))
                 return track, GIVEN, "joints m"
             motion, form, doubt = self._motion(content, fps, role)
+            self._note("length", path, doubt_of_length(len(motion)))
             self._note("normalisation", path, doubt)
             self._note("rotations", path, doubt_of_rotations(motion.rotations))
         except ValueError as error:
@@ -320,7 +328,10 @@ def _motion_of_numbers(frames: np.ndarray, fps: float) -> Motion:
 
 
 def _smplx_motion(content: Mapping[str, Any], fps: float) -> Motion:
-    frames = len(_numbers(content, "body_pose"))
+    body = _numbers(content, "body_pose")
+    if body.ndim == 1:
+        raise ValueError("it holds one frame, and a clip is one file: stack the frames of each clip, [T, 63] of body_pose")
+    frames = len(body)
     rotations = torch.zeros(frames, NUM_JOINTS, 3)
     for key, joints in _SMPLX_POSES.items():
         if key in content or key in _NEEDED_POSES:

@@ -62,6 +62,10 @@ def doubt_of_rate(fps: float) -> str | None:
     return f"the frame rate is {fps:g} frames/s, usual is {_RATES[0]:g} to {_RATES[1]:g}"
 
 
+def doubt_of_length(frames: int) -> str | None:
+    return "it holds one frame, and a file is a clip; where files are frames, stack those of a clip" if frames == 1 else None
+
+
 def doubt_of_normalised(values: np.ndarray, mean: np.ndarray, std: np.ndarray) -> str | None:
     """Frames [T, F] of a signer, which are to be multiplied by std [F] and added to mean [F]: were they more likely
     without that?"""

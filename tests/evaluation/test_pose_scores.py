@@ -12,6 +12,7 @@ from soke.body.motion import JointMotion
 from soke.body.skeleton import Skeleton
 from soke.data.pose_files import write_pose
 from soke.errors import UserError
+from soke.evaluation import pose_scores
 from soke.evaluation.pose_scores import score_poses
 from soke.evaluation.score import main
 from soke.metrics.joint_sets import track_of
@@ -68,6 +69,24 @@ def test_clips_of_which_a_joint_was_hardly_seen_are_left_out(tmp_path):
     assert scored.unscored["1"].startswith("left_hand_index1 and others was seen in fewer than half")
     assert scored.unscored["2"] == "there is no reference for this prediction"
     assert "3.pose is no .pose file" in scored.unscored["3"]
+
+
+def test_joints_that_one_file_does_not_have_are_named(tmp_path, monkeypatch):
+    def read(path):
+        whole = motion(5, int(path.stem))
+        if (path.parent.name, path.stem) != ("pred", "1"):
+            return whole, True
+        kept = [i for i, joint in enumerate(SKELETON_50) if joint not in SKELETON_LEFT_HAND]
+        return JointMotion(whole.positions[:, kept], tuple(SKELETON_50[i] for i in kept), whole.fps), True
+
+    monkeypatch.setattr(pose_scores, "read_pose", read)
+    for name in ("pred/0", "pred/1", "ref/0", "ref/1"):
+        (tmp_path / f"{name}.pose").parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.pose").touch()
+    scored = score_poses(tmp_path / "pred", tmp_path / "ref")
+    assert len(scored.clips) == 2 and not {s.signature.part for s in scored.scores} & {"left hand", "hand"}
+    note = "left_hand_root and 20 others of the joints are scored of no clip, as some files do not have them"
+    assert note in scored.notes
 
 
 def test_files_without_references(tmp_path):

@@ -372,6 +372,7 @@ def write_bad(pred: Path, ref: Path, body: BodyModel, trap: Path) -> dict[str, s
         "nan": ((".npz", saved(nan)), "NaN or infinite positions, first in frame 2"),
         "infinite": ((".npy", bad_joints), "NaN or infinite positions, first in frame 4"),
         "empty": ((".npz", saved(motion(1, 0))), "no frames"),
+        "frame": ((".pkl", frame_dicts(good)[0]), "it holds one frame, and a clip is one file: stack the frames"),
         "pca": ((".npz", smplx_names(good) | {"left_hand_pose": np.zeros((6, 12))}), "left_hand_pose is [6, 12]"),
         "handless": ((".npz", {"body_pose": np.zeros((6, 63)), "betas": np.zeros(10)}), "no left_hand_pose"),
         "onehanded": ((".npz", {k: v for k, v in joints(good, body).items() if k != "left_hand"}), "no left_hand"),
@@ -474,6 +475,13 @@ def test_signature_has_the_median_rate(folders, faceless):
     assert rates == {25.0} and note.startswith("the clips have 25 to 50 frames/s, of which signatures give the median, 25:")
     rates, (note,) = scored("c", 40)
     assert rates == {40.0} and "25 to 50 frames/s" in note
+
+
+def test_files_of_single_frames_are_in_doubt(tmp_path, faceless, poser):
+    for name, content in (("a", saved(motion(0, 1))), ("b", joints(motion(1, 1), poser) | {"fps": FPS})):
+        write(tmp_path / f"{name}.npz", content)
+    (doubt,) = doubts(score_motion(faceless, tmp_path, tmp_path))
+    assert doubt.startswith("in doubt: length (4 found") and "where files are frames, stack those of a clip" in doubt
 
 
 def test_a_rate_must_be_said_where_files_have_none(tmp_path):
