@@ -131,9 +131,10 @@ class MotionAutoencoderModule(pl.LightningModule):
     def _chunks(self, batch: MotionBatch) -> Tensor:
         """[N, chunk, J * 3] of all clips of a batch."""
         require_signers(zip(batch.clips, batch.motions), KIND)
-        made = [
-            self._kept.get((clip.corpus, clip.name), lambda motion=motion: self._of(motion), lambda c: c.shape[:2].numel())
-            for clip, motion in zip(batch.clips, batch.motions)
+        made = [  # a clip of another split may have the same name
+            self._kept.get(
+                (clip.corpus, clip.split, clip.name), lambda motion=motion: self._of(motion), lambda c: c.shape[:2].numel()
+            ) for clip, motion in zip(batch.clips, batch.motions)
         ]
         return torch.cat(made).to(self.device) if made else torch.zeros(0)
 

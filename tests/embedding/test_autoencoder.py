@@ -64,6 +64,14 @@ def test_the_loss_is_of_all_chunks_whatever_the_batches(trained):
     assert module.size_of(collate_motions(items)) == len(chunks)
 
 
+def test_a_clip_of_another_split_may_have_the_same_name():
+    module, item = autoencoder_module(cache_frames=1000), moving(0)
+    other = replace(moving(1), clip=replace(item.clip, split="val"))
+    for one in (item, other, item):
+        chunks = module._chunks(collate_motions([one]))
+        assert torch.equal(chunks, module.autoencoder.chunks(BODY, one.motion))
+
+
 def test_it_is_saved_and_loaded(trained, tmp_path: Path):
     model = trained[0].autoencoder
     model.save_pretrained(tmp_path / "model")

@@ -165,12 +165,13 @@ def test_the_nearest_sentence_is_signed_as_the_signer_did():
     corpus = Training(5)
     made = NearestSentence(MotionDataset([corpus], "train", LAYOUT, 8, 40, 1), LAYOUT, {})
     asked = [Typed("it rains today!", "ASL"), Typed("the sun shines", "ASL"), Typed("torn", "ASL"),
-             Typed("it rains today", "ASL", name="c4")]
+             corpus.clips("train")[4], corpus.clips("test")[4]]
     found = [len(motion) for motion in made.produce(asked)]
     lengths = [len(corpus.load(clip)) for clip in corpus.clips("train") if clip.text != "torn"]
     assert found[:2] == [lengths[3], lengths[1]]  # of equals the first
-    assert found[2] in lengths and found[3] == lengths[0]  # never itself
-    assert made.counts["sentences"] == 4 and made.counts["times that the nearest one cannot be read, and the next is taken"] == 1
+    assert found[2] in lengths and found[3] == lengths[0]  # never itself,
+    assert found[4] == lengths[3]  # which a clip of the same name in another split is not
+    assert made.counts["sentences"] == 5 and made.counts["times that the nearest one cannot be read, and the next is taken"] == 1
     assert made.counts["sentences with several nearest ones, of which the first is taken"] == 1
 
 

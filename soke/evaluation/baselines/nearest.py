@@ -44,7 +44,7 @@ class NearestSentence:
         return [self._nearest(*each) for each in zip(sentences, self._texts.of([s.text for s in sentences]))]
 
     def _nearest(self, sentence: Sentence, scores: np.ndarray) -> Motion | JointMotion:
-        own = [clip.name == sentence.name for clip in self.training.clips]
+        own = [clip == sentence for clip in self.training.clips]  # not one of the same name in another split
         scores = np.where(own, -1.0, scores)
         self.counts.update(dict(zip(_COUNTED, (1, int((scores == scores.max()).sum() > 1)))))
         for index in np.argsort(-scores, kind="stable"):
