@@ -79,8 +79,10 @@ def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
 def _absent(known: Collection[str], every: Collection[str]) -> list[str]:
     """A sentence on joints that some files alone have."""
     absent = [joint for joint in SKELETON_50 if joint in every and joint not in known]
+    if not absent:
+        return []
     others = f" and {len(absent) - 1} others" * (len(absent) > 1)
-    return [f"{absent[0]}{others} of the joints are scored of no clip, as some files do not have them"] * bool(absent)
+    return [f"{absent[0]}{others} of the joints are scored of no clip, as some files do not have them"]
 
 
 def _read(
