@@ -248,7 +248,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cfg", required=True, help="configuration that names the corpora")
     parser.add_argument("--cfg_assets", help="a second file merged over it: your paths")
     parser.add_argument("--out", type=Path, help="folder of the report; default: check_data in the results of the run")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; default: all cores")
+    parser.add_argument("--workers", type=cli.count, default=os.cpu_count(), help="processes; default: all cores")
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value")
     options = parser.parse_intermixed_args(arguments)
     config = load_config(options.cfg, options.cfg_assets, options.overrides)

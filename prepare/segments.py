@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from soke.build.data import corpora_of
-from soke.data.annotations import read_entries, read_table, safe_name
+from soke.data.annotations import Table, read_entries, read_table, safe_name
 from soke.data.clip import Corpus
+from soke.data.listing import MAX_FPS, MIN_FPS
 from soke.errors import UserError
 from soke.run import cli
 from soke.run.config import load_config, resolve
@@ -41,6 +42,16 @@ def rows_of(entries: Iterable[Mapping[str, Any]], language: str, fps: float, fra
             raise UserError(f"entry {number} of the annotation cannot be used: {error!r}") from error
         rows.append(dict(zip(COLUMNS, map(str, row))))
     return rows
+
+
+def known_rows(path: Path) -> Table:
+    """Those of the table, if there is one. Raises UserError for a line that is no row, which would be lost."""
+    if not path.is_file():
+        return Table([], [], {})
+    table = read_table(path, COLUMNS[:4])
+    for line, fault in table.malformed.items():
+        raise UserError(f"{path} {line} {fault}: mend or remove it, for the table is written anew")
+    return table
 
 
 def check_language(language: str, corpora: Sequence[Corpus]) -> None:
@@ -67,12 +78,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value", help="of --cfg")
     options = parser.parse_intermixed_args(arguments)
     config = load_config(options.cfg, options.cfg_assets, options.overrides) if options.cfg else None
+    if not MIN_FPS <= options.fps <= MAX_FPS:
+        raise UserError(f"--fps {options.fps:g} is no frame rate of a recording ({MIN_FPS:g} to {MAX_FPS:g} frames/s)")
     check_language(options.language, corpora_of(config) if config else [])
     new = rows_of(read_entries(options.annotation), options.language, options.fps, resolve(options.frames))
-    known = read_table(options.out, COLUMNS[:4]).rows if options.out.is_file() else []
-    rows = {row["name"]: row for row in [*known, *new]}
+    known = known_rows(options.out)
+    rows = {row["name"]: row for row in [*known.rows, *new]}
+    columns = dict.fromkeys([*COLUMNS, *known.columns])  # those too that only the user knows
     with new_file(options.out) as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
+        writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows.values())
     print(f"{options.out}: {len(rows)} signs, {len(new)} of them segments from {options.annotation}")

@@ -15,6 +15,7 @@ from soke.data.synthetic.phenomena import kept_shares
 from soke.data.synthetic.skeleton_writer import write_skeletons
 from soke.data.synthetic.writer import write_corpora
 from soke.errors import UserError
+from soke.run import cli
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -24,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the corpora; made if missing")
     parser.add_argument("--size", choices=list(SIZES), default="demo", help="how many clips")
     parser.add_argument("--seed", type=int, default=1234, help="everything follows from it")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; what is written is the same")
+    parser.add_argument("--workers", type=cli.count, default=os.cpu_count(), help="processes; what is written is the same")
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--face", action="store_true",

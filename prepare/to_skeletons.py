@@ -184,7 +184,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cfg_assets", help="a second file merged over it: your paths")
     parser.add_argument("--out", required=True, help="folder for a folder per corpus, data.yaml, skeletons.json")
     parser.add_argument("--fps", type=float, help="frames per second of all; default: each corpus's own")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; default: all cores")
+    parser.add_argument("--workers", type=cli.count, default=os.cpu_count(), help="processes; default: all cores")
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value")
     options = parser.parse_intermixed_args(arguments)
     if options.fps is not None and not 1 <= options.fps <= 240:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from codecs import BOM_UTF8
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from soke.body.motion import JointMotion
 from soke.body.skeleton import UNKNOWN_UNIT, Up
 from soke.data.clip import Clip, ClipError, SkippedClip, one_code
+from soke.data.fingerprints import Fingerprint, Watch, digest
 from soke.data.listed import ListedCorpus
 from soke.data.listing import MIN_FRAMES, fault_of_words
 from soke.errors import UserError
@@ -78,6 +80,12 @@ class LinesCorpus(ListedCorpus):
     def length(self, clip: Clip) -> int:
         """How many frames `load` gives."""
         return len(self._numbers(clip)) // self.width
+
+    def fingerprint(self, clip: Clip, watch: Watch) -> Fingerprint | None:
+        """Of the file of positions, and of which line of it `.files` says to be the clip's."""
+        self._list(clip.split)
+        whole, line = watch.look(clip.frames), self._lines[clip.split, clip.name][:2]
+        return whole and replace(whole, content=digest([whole.files, *line]))
 
     def _frames(self, clip: Clip) -> np.ndarray:
         """[T, width] float32; raises as `load`."""

@@ -43,8 +43,12 @@ class NMFsCSL(TableCorpus):
 
     def labels(self, split: str) -> dict[str, SignLabel]:
         """Clip name -> label, for the usable clips of a split."""
-        rows = {row["name"]: row for row in self._table(split).rows if row["split"] == split}
-        return {clip.name: _label(rows[clip.name]) for clip in self.clips(split)}
+        found: dict[str, SignLabel] = {}
+        for row in self._table(split).rows:
+            with suppress(ValueError):  # of one name, the first row that makes sense is the clip's
+                if row["split"] == split and (label := _label(row)).word:
+                    found.setdefault(row["name"], label)
+        return {clip.name: found[clip.name] for clip in self.clips(split)}
 
     def subset(self, split: str, subset: str) -> list[Clip]:
         """The clips of a split whose word is of `subset`. Raises ValueError for another name than `SUBSETS`."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from soke.body.joints import SKELETON_LEFT_HAND, SKELETON_RIGHT_HAND
-from soke.body.motion import JointMotion
+from soke.body.motion import JointMotion, Motion
 from soke.body.skeleton import UNKNOWN_UNIT, Up
 from soke.data.clip import Clip, ClipError, SkippedClip
 from soke.data.listed import ListedCorpus
@@ -85,8 +85,10 @@ def write_slrtp(path: Path, clips: Mapping[str, SlrtpClip]) -> None:
         torch.save(content, temporary)
 
 
-def in_slrtp_s_order(motion: JointMotion) -> torch.Tensor:
-    """[T, 178, 3] at 25 frames/s. Raises ValueError for a motion without some of the joints."""
+def in_slrtp_s_order(motion: Motion | JointMotion) -> torch.Tensor:
+    """[T, 178, 3] at 25 frames/s. Raises ValueError for rotations, and for a motion without some of the joints."""
+    if isinstance(motion, Motion):
+        raise ValueError(f"it holds rotations, and a body has not all of SLRTP's {len(JOINTS)} joints")
     absent = [joint for joint in JOINTS if joint not in motion.joints]
     if absent:
         others = f" and {len(absent) - 1} others" * (len(absent) > 1)

@@ -52,7 +52,12 @@ class Config(Settings):
     render: Render
 
     def problems(self) -> list[str]:
-        return self.below(1, "num_nodes")
+        found = self.below(1, "num_nodes")
+        if not 0 <= self.seed < 1 << 32:
+            found.append(f"`seed` must be at least 0 and below 2^32, not {self.seed}")
+        if not Path(self.name).name or ".." in Path(self.name).parts:
+            found.append(f"`name` must be that of a folder to be made for the run, not {self.name!r}")
+        return found
 
     @property
     def run_folder(self) -> Path:

@@ -57,6 +57,12 @@ class Optim(Settings):
 
     def problems(self) -> list[str]:
         found = self.below(0, "patience", "warmup_steps")
+        found += [
+            f"`{name}` must be a number of at least 0, not {value}"
+            for name in ("lr", "eta_min", "weight_decay") if not 0 <= (value := getattr(self, name)) < math.inf
+        ]
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            found.append(f"`betas` must be two numbers of at least 0 and below 1, not {self.betas}")
         for pattern, factor in self.factors.items():
             if not 0 < factor < math.inf:
                 found.append(f"`factors` must be above 0, not {factor} for {pattern}; TRAIN.FREEZE keeps weights as they are")

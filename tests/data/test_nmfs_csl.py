@@ -64,6 +64,16 @@ def test_what_is_tested_is_not_trained_on(root):
     assert {s.name: s.reason for s in corpus.skipped("train")}["s1/a"] == "the test split has it, too"
 
 
+def test_of_rows_of_one_name_the_clip_s_own_gives_the_label(root):
+    """The first that makes sense: not 1 of a later row, nor the fault of an earlier one."""
+    rows = "s1/a,train,1,水,normal,1\ns1/c,train,?,水,normal,1\ns1/c,train,1,水,normal,1\n"
+    (root / "nmfs_csl.csv").write_text(ROWS + rows, encoding="utf-8")
+    write_frames(root / "poses/s1/c", random_motion(12))
+    corpus = NMFsCSL(root)
+    assert {name: label.number for name, label in corpus.labels("train").items()} == {"s1/a": 0, "s1/b": 1, "s1/c": 1}
+    assert [clip.text for clip in corpus.clips("train")] == ["高兴", "水", "水"]
+
+
 def test_faulty_rows_are_listed(root):
     corpus = NMFsCSL(root)
     reasons = {s.name: s.reason for split in ("train", "test") for s in corpus.skipped(split)}

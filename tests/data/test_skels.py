@@ -9,7 +9,9 @@ from soke.body.joints import SKELETON_50
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.motion import JointMotion
 from soke.data.clip import ClipError
+from soke.data.codes import CodeStore
 from soke.data.dataset import MotionDataset, collate_motions
+from soke.data.fingerprints import Watch
 from soke.data.lines import COUNTERS
 from soke.data.skels import SkelsCorpus
 from soke.data.statistics import load_or_compute_statistics
@@ -129,6 +131,25 @@ def test_files_in_another_encoding_are_named(tmp_path, kind, encoding):
     file.write_bytes(text.encode(encoding))
     with pytest.raises(UserError, match=rf"{file.name} is not in UTF-8: .*; save it in UTF-8"):
         SkelsCorpus(tmp_path).clips("train")
+
+
+def test_codes_are_of_the_line_that_files_gives_to_a_clip(tmp_path):
+    """Names in another order are of other positions, though nobody touches those."""
+    write_split(tmp_path, "train", [random_positions(6), random_positions(6, seed=1), random_positions(6, seed=2)])
+    store = CodeStore(tmp_path / "codes")
+
+    def changed() -> list[bool]:
+        corpus = SkelsCorpus(tmp_path)
+        return [store.changed(clip, corpus.fingerprint(clip, Watch())) for clip in corpus.clips("train")]
+
+    corpus = SkelsCorpus(tmp_path)
+    for clip in corpus.clips("train"):
+        store.write(clip, torch.zeros(1, 1, dtype=torch.int64), corpus.fingerprint(clip, Watch()))
+    assert changed() == [False, False, False]
+    (tmp_path / "train.files").write_text("train/clip-1\ntrain/clip-0\ntrain/clip-2\n")
+    assert changed() == [True, True, False]
+    older = Watch().look(tmp_path / "train.skels")  # codes of before do not tell lines
+    assert corpus.fingerprint(corpus.clips("train")[0], Watch()).fits(older)
 
 
 def test_no_usable_line_is_an_error(tmp_path):

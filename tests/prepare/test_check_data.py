@@ -96,6 +96,9 @@ def test_the_command(root, tmp_path, capsys):
     out = tmp_path / "report"
     arguments = ["--cfg", "configs/deto.yaml", "--out", str(out), "--workers", "0", "DATASET.CORPORA.how2sign.ROOT=/no",
                  f"DATASET.CORPORA.phoenix.ROOT={root}", "DATASET.CORPORA.csl.ROOT=/no", "DATASET.LEXICON=null"]
+    with pytest.raises(SystemExit):
+        check_data.main([*arguments, "--workers", "-1"])
+    assert "argument --workers: '-1' is no whole number of at least 0" in capsys.readouterr().err
     with pytest.raises(SystemExit) as exit:
         check_data.main(arguments)
     assert exit.value.code == 1

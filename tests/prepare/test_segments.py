@@ -40,6 +40,23 @@ def test_entries_that_make_no_sense(tmp_path, change):
     assert not (tmp_path / "lexicon").exists()
 
 
+def test_a_table_keeps_what_it_holds(tmp_path):
+    entry = {"label": "雨", "name": "a", "start": 3, "end": 12, "video_file": "S1"}
+    table = tmp_path / "lexicon/lexicon.csv"
+    table.parent.mkdir()
+    table.write_text("word,language,name,fps,remark\nrain,ASL,rain-1,24,mine\n", encoding="utf-8")
+    run(tmp_path, [entry])
+    header, rain, _ = table.read_text(encoding="utf-8").splitlines()
+    assert (header, rain) == ("word,language,name,fps,source,start,end,remark", "rain,ASL,rain-1,24,,,,mine")
+    whole = table.read_text(encoding="utf-8") + "snow,ASL,snow-1\n"
+    table.write_text(whole, encoding="utf-8")
+    with pytest.raises(UserError, match="lexicon.csv line 4 has 3 fields, expected 8: mend or remove it"):
+        run(tmp_path, [entry])
+    with pytest.raises(UserError, match="--fps 0 is no frame rate of a recording"):
+        run(tmp_path, [entry], more=["--fps", "0"])
+    assert table.read_text(encoding="utf-8") == whole
+
+
 def test_a_sign_language_may_be_that_of_a_corpus_of_one_s_own(tmp_path, monkeypatch):
     """And of no other: a typing error would make a lexicon that nobody reads."""
     entry = {"label": "rain", "name": "a", "start": 3, "end": 12, "video_file": "S1"}

@@ -32,6 +32,8 @@ def test_rotations_of_corpora_and_saved_ones(tmp_path, capsys):
     scored = score_poses(tmp_path / "pred", tmp_path / "ref")  # the same motion
     (error,) = (s for s in scored.scores if (s.signature.name, s.signature.part) == ("DTW-JPE", "avg"))
     assert list(scored.clips) == ["phoenix/dev/x"] and error.values["shoulders"] == pytest.approx(0, abs=1e-3)
+    with pytest.raises(UserError, match="not one clip could be written; it holds rotations"):
+        to_poses.main([*common, "--out", str(tmp_path / "of_slrtp"), "--split", "val", "--form", "slrtp"])
     with pytest.raises(UserError, match="holds no saved motions"):
         to_poses.main([*common, "--out", str(tmp_path / "pred"), "--from", str(tmp_path / "phoenix")])
 

@@ -294,6 +294,12 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
         ("PARTS.body.expression=-3", "PARTS[0].expression must be at least 0, not -3"),
         ("PARTS.lhand.joints=[]", "PARTS[1].joints is empty, and there is nothing else"),
         ("BODY.BETAS=[.nan,0,0,0,0,0,0,0,0,0]", "BODY.BETAS must hold finite numbers"),
+        ("SEED=-1", "SEED must be at least 0 and below 2^32, not -1"),
+        ("NAME=", "NAME must be that of a folder to be made for the run, not ''"),
+        ("NAME=../other", "NAME must be that of a folder to be made for the run, not '../other'"),
+        ("TRAIN.OPTIM.LR=.nan", "TRAIN.OPTIM.LR must be a number of at least 0, not nan"),
+        ("TRAIN.OPTIM.WEIGHT_DECAY=-1", "TRAIN.OPTIM.WEIGHT_DECAY must be a number of at least 0, not -1.0"),
+        ("TRAIN.OPTIM.BETAS=[0.9, 1]", "TRAIN.OPTIM.BETAS must be two numbers of at least 0 and below 1, not [0.9, 1.0]"),
     ],
 )
 def test_bad_values_and_combinations(override, expected):
