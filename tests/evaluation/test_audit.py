@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from soke.body.motion import Motion
 from soke.errors import UserError
 from soke.evaluation.audit.audit import audited, files_of, table_text
 from soke.evaluation.audit.findings import disorder, of_kind, over_clips, over_systems
-from soke.evaluation.audit.rows import AS_SIGNED, SECOND, audited_rows, chosen, even_spans, row_of
+from soke.evaluation.audit.rows import AS_SIGNED, SECOND, audited_rows, chosen, even_spans, materials_of, row_of
 from soke.evaluation.audit.values import SIGNS, Values, together, values_of
 from soke.evaluation.damage.kinds import GRADES, KINDS
 from soke.evaluation.outcome import Evaluation
@@ -158,6 +159,18 @@ def test_clips_are_chosen_evenly_and_too_few_are_refused(body):
     with pytest.raises(UserError, match="own has 2 clips of this split that can be read, an audit needs 3"):
         asked = setting(body, [Corpus(2)])
         chosen(read_references(asked.corpora[0], LAYOUT, asked), 4, 3)
+
+
+def test_clips_of_one_sentence_lend_each_other_their_signs(body):
+    class OneSentence(Corpus):
+        def clips(self, split):
+            return [replace(clip, text="rain") for clip in super().clips(split)]
+
+    asked = setting(body, [OneSentence(3)])
+    references = read_references(asked.corpora[0], LAYOUT, asked)
+    for material in materials_of(references, lambda clip, motion: even_spans(motion)):
+        others = [m for m in references.motions if m is not references.motions[material.seed]]
+        assert len(material.donors.motions) == sum(len(even_spans(motion)) for motion in others)
 
 
 def test_every_score_of_the_house_is_asked(body):

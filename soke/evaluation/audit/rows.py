@@ -80,7 +80,8 @@ def materials_of(references: References, spans: Spans) -> list[Material]:
     materials = []
     for i, motion in enumerate(motions):
         near = [(i + step) % len(clips) for step in range(1, min(_FROM, len(clips) - 1) + 1)]
-        donors = Donors([sign for j in near if clips[j].text != clips[i].text or len(near) < 2 for sign in signs[j]])
+        of_others = [j for j in near if clips[j].text != clips[i].text] or near
+        donors = Donors([sign for j in of_others for sign in signs[j]])
         mean = replace(motion.frames(slice(0, 1)), **means)
         materials.append(Material(of_clips[i], mean, motions[other[i]].resampled(motion.fps), donors, seed=i))
     return materials
