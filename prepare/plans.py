@@ -48,7 +48,7 @@ from soke.errors import UserError
 from soke.evaluation.references import ALL_CORPORA
 from soke.report.results import read_clips, read_results
 from soke.report.tables import Cell
-from soke.run import folders
+from soke.run import cli, folders
 from soke.run.config import ROOT, Config, load_config, resolve
 from soke.storage import new_file, read_text
 
@@ -344,7 +344,9 @@ def compare(program: str, description: str, argv: Sequence[str] | None, default:
     )
     shown_plan = default or "for instance configs/ablation/decoding.yaml"
     parser.add_argument("--cfg", required=not default, default=default, help=f"plan, {shown_plan}")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on a GPU of its own if there is one (1)")
+    parser.add_argument(
+        "--jobs", type=cli.positive, default=1, help="runs at a time, each on a GPU of its own if there is one (1)"
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value", help="of every row")
     options = parser.parse_intermixed_args(argv)
     plan = read_plan(options.cfg)

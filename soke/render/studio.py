@@ -1,6 +1,7 @@
 """Showing: motions as pictures, videos and other files, dressed and captioned."""
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from typing import Callable, Sequence
@@ -14,6 +15,8 @@ from soke.errors import UserError
 from soke.evaluation.protocols import Producer, Sentence, Typed
 from soke.render.backends import require_backend
 from soke.render.exports import USUAL, Shown, file_name, require_format, write
+
+_NAMED = 40  # characters of a sentence that name its files
 
 
 class Studio:
@@ -71,7 +74,8 @@ def sentence(
     if explain is not None:
         print(explain(typed))
     (motion,) = producer.produce([typed])
-    return studio.draw(f"{language}_{text[:40]}", {producer.name: motion}, text)
+    rest = f"_{hashlib.sha256(text.encode()).hexdigest()[:6]}" if len(text) > _NAMED else ""  # others begin like it
+    return studio.draw(f"{language}_{text[:_NAMED]}{rest}", {producer.name: motion}, text)
 
 
 def clips(

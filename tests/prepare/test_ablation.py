@@ -251,6 +251,12 @@ def stand_in_for_programs(monkeypatch, folder, fails=()):
     return called
 
 
+def test_no_run_at_a_time_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        plans.compare("plans", "", ["--cfg", "none.yaml", "--jobs", "0"])
+    assert "'0' is no whole number from 1 on" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_plan_is_run_once_and_goes_on_with_what_is_missing(tmp_path, monkeypatch, jobs):
     """Rows of another row's runs have no run and no time of their own; what is needed is made first."""

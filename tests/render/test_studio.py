@@ -72,6 +72,14 @@ def test_a_typed_sentence_is_drawn(drawn, tmp_path, capsys):
     assert np.asarray(Image.open(paths[1])).std() > 10
 
 
+def test_sentences_that_begin_alike_have_files_of_their_own(drawn, monkeypatch):
+    names, begin = [], "und nun die wettervorhersage für morgen "  # 40 characters
+    monkeypatch.setattr(drawn, "draw", lambda name, motions, caption: names.append(name) or [])
+    for text in (begin, f"{begin}freitag", f"{begin}samstag"):
+        studio.sentence(drawn, MeanPose(SOKE), text, "DGS")
+    assert len(set(names)) == 3 and names[0] == f"DGS_{begin}" and all(name.startswith(names[0]) for name in names)
+
+
 FACE = MotionLayout([PartSpec("face", ("head", "left_eye_smplhf"), jaw=True, expression=100, eyelids=True)])
 
 
