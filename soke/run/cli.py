@@ -79,6 +79,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """That a server listens at, for argparse; 0: any that is free."""
+    if not (text.isascii() and text.isdigit() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, which are 0 to 65535")
+    return int(text)
+
+
 def _is_first() -> bool:
     """Of the processes that Lightning, torchrun or srun has started."""
     ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))

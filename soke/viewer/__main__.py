@@ -134,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--host", default=LOOPBACK, help="address to listen at; default: this machine alone can open pages. Who can open "
         "one can read all that is shown, and have it signed: give another where you trust the network",
     )
-    parser.add_argument("--port", type=int, default=8080, help="of the pages; where it is taken, the next free one")
+    parser.add_argument("--port", type=cli.port, default=8080, help="of the pages; where it is taken, the next free one")
     args, overrides = parser.parse_known_args(argv)
     unknown = [item for item in overrides if item.startswith("-")]
     if unknown:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 
 from soke.errors import UserError
 from soke.viewer.page import Page
@@ -12,15 +13,29 @@ log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 
 
+def _require_own(host: str) -> None:
+    """Raises UserError for what is no address of this machine: viser would wait for it without an end."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as one:
+            one.bind(address)
+    except (OSError, UnicodeError) as error:
+        raise UserError(
+            f"--host {host} is no address of this machine ({error}): leave it out for {LOOPBACK}, or give 0.0.0.0 for all "
+            "of them"
+        ) from error
+
+
 class Viewer:
     """Serves pages; they can be opened as soon as it is made, each has a state of its own.
 
     host: address that it listens at; port: the next free one is taken where it is taken
 
-    Raises UserError where viser is not installed.
+    Raises UserError for a host that is no address of this machine, and where viser is not installed.
     """
 
     def __init__(self, world: World, host: str = LOOPBACK, port: int = 8080):
+        _require_own(host)
         try:
             import viser
         except ImportError as error:

@@ -9,6 +9,9 @@ from soke.errors import UserError
 from soke.run.config import load_config
 from soke.viewer import __main__ as command
 from soke.viewer.__main__ import main, world_of
+from soke.viewer.serving import Viewer
+from soke.viewer.study.__main__ import main as study
+from soke.viewer.world import World
 
 
 def config_in(folder, *overrides):
@@ -34,6 +37,16 @@ def test_an_unknown_flag_and_a_wrong_key_are_refused():
         main(["--cfg", "configs/demo/soke.yaml", "--nowhere"])
     with pytest.raises(UserError, match="NOKEY"):
         main(["--cfg", "configs/demo/soke.yaml", "NOKEY=1"])
+
+
+def test_hosts_and_ports_that_there_are_not_are_named_in_place_of_waiting_for_them(capsys):
+    for host in ("192.0.2.1", "a..b"):  # of documentation, and of nobody
+        with pytest.raises(UserError, match=f"--host {host} is no address of this machine"):
+            Viewer(World([]), host)
+    for start in (main, study):
+        with pytest.raises(SystemExit):
+            start([*["serve", "study"] * (start is study), "--port", "80000"])
+        assert "'80000' is no port, which are 0 to 65535" in capsys.readouterr().err
 
 
 def test_each_system_signs_the_languages_of_its_own_corpora(tmp_path, monkeypatch):
