@@ -95,19 +95,22 @@ def _check(generator: SignGenerator, spec: GeneratorSpec, folder: Path, one_toke
 def _copy_rows(
     generator: SignGenerator, spec: GeneratorSpec, own: Tensor, value: Tensor, codes: Collection[str]
 ) -> list[str]:
-    """Copies the rows [*, D] of text tokens, of the codes of these streams and of the languages that both have; returns
-    which languages and codes begin anew."""
+    """Copies the rows [*, D] of text tokens, of the codes of these streams and of the languages that both have, of each
+    stream's where they have one for each; returns of which languages and codes some begin anew."""
     ours, streams = generator.vocabulary, list(spec.streams.values())
     by_part = spec.settings.prompts == "language_and_part"
     prompts = len(streams) if by_part else SCHEMES[spec.settings.decoding](streams).rows
     theirs = SignVocabulary(ours.text_size, spec.languages, spec.streams, prompts)
     own[: ours.text_size] = value[: ours.text_size]
-    first, of = (dict(zip(v.streams, v.first_codes.tolist())) for v in (ours, theirs))
+    first, their_first = (dict(zip(v.streams, v.first_codes.tolist())) for v in (ours, theirs))
     for stream in codes:
         size = ours.streams[stream]
-        own[first[stream] : first[stream] + size] = value[of[stream] : of[stream] + size]
-    same = [name for name in ours.languages if name in theirs.languages and prompts == ours.prompts]
-    for language in same:
-        own[ours.language_ids(language)] = value[theirs.language_ids(language)]
-    new = [f"the tokens of {name}" for name in ours.languages if name not in same]
+        own[first[stream] : first[stream] + size] = value[their_first[stream] : their_first[stream] + size]
+    mine, of = (list(v.streams) if v.prompts > 1 else [""] for v in (ours, theirs))  # what a language's tokens are of
+    both = [name for name in mine if name in of]
+    for language in (name for name in ours.languages if name in theirs.languages):
+        to, source = ours.language_ids(language), theirs.language_ids(language)
+        for name in both:
+            own[to[mine.index(name)]] = value[source[of.index(name)]]
+    new = [f"the tokens of {name}" for name in ours.languages if name not in theirs.languages or both != mine]
     return new + [f"the codes of {name}" for name in ours.streams if name not in codes]

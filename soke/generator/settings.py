@@ -215,6 +215,11 @@ class Generator(Settings):
             whole = set(self.fusion) == set(names) and all(weight >= 0 for weight in weights)
             if not (whole and 0 < sum(weights) < math.inf):
                 found.append(f"GENERATOR.FUSION must give each of {', '.join(names)} a weight of at least 0, not all 0")
+            elif not all(weights) and self.decoding != "multi_head":
+                found.append(
+                    f"GENERATOR.FUSION must give each of {', '.join(names)} a weight above 0 with GENERATOR.DECODING="
+                    f"{self.decoding}, whose steps read one of them each and would read nothing"
+                )
         signs = config.dataset.lexicon is not None or retrieval.word_codes
         if retrieval.words and retrieval.keywords and not signs:
             found.append(

@@ -48,6 +48,22 @@ def test_prompts_of_another_kind_begin_anew(folder):
     assert begin_from(new, folder) == ["the tokens of ASL", "the tokens of DGS"]
 
 
+def test_prompts_of_streams_follow_their_streams(tmp_path):
+    """Wherever these stand, and whatever others there are."""
+    trained = make_generator(5, streams=STREAMS, prompts="language_and_part")
+    trained.save_pretrained(tmp_path / "generator")
+    for streams in ({"face": 9, "rhand": 5, "lhand": 13, "body": 7}, {"face": 9, "body": 7}, {"face": 9, "mouth": 6}):
+        new = make_generator(6, streams=streams, prompts="language_and_part")
+        before = new.mbart.shared.weight.clone()
+        named = [f"the tokens of {name}" for name in ("ASL", "DGS")] * ("mouth" in streams)
+        assert [name for name in begin_from(new, tmp_path / "generator") if "tokens" in name] == named
+        for language in ("ASL", "DGS"):
+            ids, theirs = (dict(zip(g.spec.streams, g.vocabulary.language_ids(language))) for g in (new, trained))
+            for stream, row in ids.items():
+                kept = before[row] if stream == "mouth" else trained.mbart.shared.weight[theirs[stream]]
+                assert torch.equal(new.mbart.shared.weight[row], kept), (stream, streams)
+
+
 def test_another_tokenizer_s_codes_and_another_mbart_are_refused(folder, monkeypatch):
     with pytest.raises(UserError, match="codes of tokenizer 0123456789ab, this run those of another"):
         begin_from(make_generator(6, tokenizer_hash="another"), folder)

@@ -307,6 +307,13 @@ def test_bad_values_and_combinations(override, expected):
         load_config("configs/soke.yaml", overrides=[override])
 
 
+def test_no_stream_weighs_nothing_where_it_is_read_alone():
+    overrides = ["GENERATOR.FUSION={body: 1, lhand: 0, rhand: 1}", "GENERATOR.DECODING=parallel"]
+    with pytest.raises(UserError, match="GENERATOR.FUSION must .* above 0 with GENERATOR.DECODING=parallel, whose steps"):
+        load_config("configs/soke.yaml", overrides=overrides)
+    load_config("configs/soke.yaml", overrides=overrides[:1])
+
+
 def test_mistakes_within_and_between_sections_are_reported_at_once():
     overrides = [
         "TRAIN.BATCH_SIZE=0", "TRAIN.STAGE=tokeniser", "TEST.SEARCH.BEAMS=0", "GENERATOR.RETRIEVAL.SIMILAR=2",
