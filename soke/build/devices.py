@@ -40,13 +40,14 @@ def lightning_devices(config: Config) -> dict[str, Any]:
     """Lightning's accelerator, devices and num_nodes; on the CPU a list of ids means one process.
 
     Processes that torchrun or srun has started are as many as it has started. Raises UserError where the configuration
-    asks for others.
+    asks for others, and for GPUs that are not there.
     """
     on_gpu = config.accelerator not in ("auto", "cpu") or (config.accelerator == "auto" and torch.cuda.is_available())
     listed = isinstance(config.device, list)
     accelerator, devices = ("cpu", 1) if listed and not on_gpu else (config.accelerator, config.device)
     found = _started()
     if found is None:
+        _require_there(config)
         return {"accelerator": accelerator, "devices": devices, "num_nodes": config.num_nodes}
     starter, each, nodes = found
     asked = len(config.device) if listed else config.device
@@ -56,6 +57,19 @@ def lightning_devices(config: Config) -> dict[str, Any]:
             f"NUM_NODES for {config.num_nodes}: leave DEVICE=auto and NUM_NODES=1, which follow {starter}"
         )
     return {"accelerator": accelerator, "devices": devices if listed and on_gpu else each, "num_nodes": nodes}
+
+
+def _require_there(config: Config) -> None:
+    """Raises UserError for GPUs that are not visible."""
+    gpus, device = torch.cuda.device_count(), config.device
+    if config.accelerator in ("gpu", "cuda") and not gpus and not torch.backends.mps.is_available():
+        raise UserError(
+            f"ACCELERATOR is {config.accelerator}, but no GPU is visible: take ACCELERATOR=auto or cpu, or see to its driver "
+            "and to CUDA_VISIBLE_DEVICES"
+        )
+    asked = max([0, *(number + 1 for number in device)]) if isinstance(device, list) else device
+    if gpus and config.accelerator in ("auto", "gpu", "cuda") and isinstance(asked, int) and asked > gpus:
+        raise UserError(f"DEVICE is {device}, but {gpus} GPUs are visible, the first of which is 0: choose among them")
 
 
 def _started() -> tuple[str, int, int] | None:

@@ -14,11 +14,12 @@ from soke.recognition.settings import Recognition
 from soke.regressor.settings import Priority, Regressor
 from soke.render.settings import Render
 from soke.run.settings import Eval, Logger, Test, Train
-from soke.settings import Settings
+from soke.settings import Settings, near
 from soke.tokenizer.settings import Loss, TokenizedPart, Tokenizer
 from soke.translation.settings import Translation
 
 ROOT = Path(__file__).resolve().parents[2]
+_ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,25 @@ class Config(Settings):
             found.append(f"`seed` must be at least 0 and below 2^32, not {self.seed}")
         if not Path(self.name).name or ".." in Path(self.name).parts:
             found.append(f"`name` must be that of a folder to be made for the run, not {self.name!r}")
+        if self.accelerator not in _ACCELERATORS:
+            found.append(
+                f"`accelerator` must be one of {', '.join(_ACCELERATORS)}, not {self.accelerator}"
+                f"{near(self.accelerator, _ACCELERATORS)}"
+            )
+        if self.device != "auto" and not _are_devices(self.device):
+            found.append(f"`device` must be a number of devices, a list of their ids from 0 on, or auto, not {self.device!r}")
         return found
 
     @property
     def run_folder(self) -> Path:
         """Where this stage's run writes: `FOLDER`/<stage>/<NAME>."""
         return resolve(self.folder) / self.train.stage / self.name
+
+
+def _are_devices(device: list[int] | int | str) -> bool:
+    if isinstance(device, list):
+        return bool(device) and min(device) >= 0
+    return device >= 1 if isinstance(device, int) else False
 
 
 def resolve(path: str | Path) -> Path:

@@ -259,7 +259,7 @@ def _ngrams(key: str, locale: str) -> set[str]:
 
 def _key(tokens: Sequence[str], locale: str) -> str:
     if _is_chinese(locale):
-        return "".join(tokens)
+        return "".join(tokens).lower()
     key = " ".join(token.lower() for token in tokens)
     return key.translate(UMLAUTS) if locale == "de_DE" else key
 

@@ -385,3 +385,8 @@ def test_a_sentence_in_its_own_order():
 )
 def test_a_gloss_is_an_entry_as_a_whole(gloss, language, entry):
     assert TokenMatcher(WORDS, LOCALES).entry(gloss, language) == entry
+
+
+def test_case_does_not_matter_in_chinese_either():
+    matcher = TokenMatcher({"CSL": ["KTV", "wifi"]}, {"CSL": "zh_CN"})
+    assert [match.word for match in matcher.find("我去ktv，那里有WIFI。", "CSL")] == ["wifi", "KTV"]
