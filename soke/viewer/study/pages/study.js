@@ -8,6 +8,7 @@
   const number = /^[1-9]\d{0,8}$/.test(given ?? "") ? Number(given) : null;
   const place = `soke-study ${study.hash} ${number ?? ""}`;
   const RETRY = 3000; // ms
+  const LONGEST = 86400; // seconds that an answer takes, as far as they are told: a day, as pages stay open over night
   let state, kept = true, sending = false, shownAt = 0;
 
   // Elements
@@ -76,7 +77,7 @@
   function record(item, answers) {
     state.records.push({
       plan: study.hash, participant: state.participant, form: state.form, item, answers,
-      seconds: Math.round((performance.now() - shownAt) / 100) / 10,
+      seconds: Math.min(Math.round((performance.now() - shownAt) / 100) / 10, LONGEST),
     });
     keep();
     send();
