@@ -18,6 +18,7 @@ from soke.body.motion import Motion
 from soke.body.skinned import SkinnedBody
 from soke.data.frames import FRAME_SIZE, NUM_BETAS, NUM_EXPRESSION, motion_from_frames
 from soke.data.pose_files import SUFFIX as POSE_SUFFIX
+from soke.data.smplfx_clips import read_clip
 from soke.errors import UserError
 from soke.metrics.joint_sets import BODY_JOINTS, HAND_JOINTS, TRACK_JOINTS, Track, track_of
 from soke.metrics.plausible import (
@@ -45,13 +46,15 @@ _SMPLX_POSES = {
     "leye_pose": ("left_eye_smplhf",), "reye_pose": ("right_eye_smplhf",),
 }
 _OF_HEAD = ("eyelids", "head_shape")  # what SMPL-FX has besides SMPL-X's
+_OF_CLIPS = {"eyelids", "flame_shape"}  # the same beside smplx's names, in an SMPL-FX clip
+_SCORED = (*UPPER_BODY, *LEFT_HAND, *RIGHT_HAND)
 _NEEDED_POSES = ("body_pose", "left_hand_pose", "right_hand_pose")
 _SMPLX_NAMES = {
     "smplx_body_pose": "body_pose", "smplx_lhand_pose": "left_hand_pose", "smplx_rhand_pose": "right_hand_pose",
     "smplx_jaw_pose": "jaw_pose", "smplx_shape": "betas", "smplx_expr": "expression",
 }
 _KNOWN = {
-    "fps", "rotations", "expression", "betas", *_OF_HEAD, "joints", *TRACK_JOINTS, *_FEATURES.values(), *_SMPLX_POSES,
+    "fps", "rotations", "expression", "betas", *_OF_HEAD, "lacking", "joints", *TRACK_JOINTS, *_FEATURES.values(), *_SMPLX_POSES,
     *_SMPLX_NAMES,
 }
 _POINTS = {
@@ -126,7 +129,7 @@ class TrackReader:
         if "joints" in content or "body" in content:
             raise UserError(f"{path} holds joints, which have no codes; give rotations")
         try:
-            motion, form, _ = self._motion(content, self._fps(content), role)
+            motion, form, _ = self._motion(path, content, self._fps(content), role)
         except ValueError as error:
             raise UserError(f"{path} cannot be scored: {error}") from error
         if not len(motion) or not (motion.rotations.isfinite().all() and motion.expression.isfinite().all()):
@@ -146,7 +149,7 @@ class TrackReader:
                     kind = BODY_JOINTS.part if part == "body" else HAND_JOINTS.part
                     self._note(kind, path, doubt_of_points(points, kind))
                 return track, GIVEN, "joints m"
-            motion, form, doubt = self._motion(content, fps, role)
+            motion, form, doubt = self._motion(path, content, fps, role)
             self._note("length", path, doubt_of_length(len(motion)))
             self._note("normalisation", path, doubt)
             self._note("rotations", path, doubt_of_rotations(motion.rotations))
@@ -155,7 +158,8 @@ class TrackReader:
         # A model of its own: SMPL-FX alone has eyelids and a shape of the head, and its expressions are other ones.
         body = self.body if motion.eyelids is None and motion.head_shape is None else self.smplfx
         self.bodies[body.label] = body
-        return track_of(body, _at_rest(motion), self.face), body.label, form
+        face = self.face and not motion.lacking & {"jaw", "expression"}
+        return track_of(body, _at_rest(motion), face), body.label, form
 
     def _note(self, kind: str, path: Path, doubt: str | None) -> None:
         if doubt is not None:
@@ -171,7 +175,9 @@ class TrackReader:
             raise ValueError(f"its fps is {values.tolist()}, it must be one number above 0")
         return float(values[0])
 
-    def _motion(self, content: Mapping[str, Any], fps: float, role: Role) -> tuple[Motion, str, str | None]:
+    def _motion(
+        self, path: Path, content: Mapping[str, Any], fps: float, role: Role
+    ) -> tuple[Motion, str, str | None]:
         """With what the content was taken for, and a doubt whether it was normalised."""
         doubt = None
         if any(key in content for key in _FEATURES.values()):
@@ -189,11 +195,23 @@ class TrackReader:
         if "rotations" in content:
             rotations = torch.from_numpy(_numbers(content, "rotations"))
             head = {key: torch.from_numpy(_numbers(content, key)) for key in _OF_HEAD if key in content}
-            motion = Motion(rotations, _expression(content, len(rotations)), _betas(content), fps, **head)
-            return motion, "rotations rad", doubt
+            lacking = frozenset(map(str, content.get("lacking", ())))
+            motion = Motion(
+                rotations, _expression(content, len(rotations)), _betas(content), fps, **head, lacking=lacking
+            )
+            return _observed(motion), "rotations rad", doubt
+        if "body_pose" in content and _OF_CLIPS & set(content):
+            return _observed(read_clip(path)), "smplfx rad", doubt
         if "body_pose" in content:
             return _smplx_motion(content, fps), "smplx rad", doubt
         raise ValueError(f"it holds {', '.join(map(str, content)) or 'nothing'}, which is no form that --help lists")
+
+
+def _observed(motion: Motion) -> Motion:
+    """Raises ValueError where nobody has seen a joint that is scored."""
+    if unseen := [joint for joint in _SCORED if joint in motion.lacking]:
+        raise ValueError(f"its {unseen[0].replace('_', ' ')} was not observed")
+    return motion
 
 
 def _at_rest(motion: Motion) -> Motion:

@@ -19,6 +19,7 @@ from soke.body.motion import JointMotion, Motion
 from soke.body.smplx import BodyModel
 from soke.data.frames import FRAME_KEYS, frame_dicts, frames_from_motion
 from soke.data.saved import write_motion
+from soke.data.smplfx_clips import write_clip
 from soke.errors import UserError
 from soke.evaluation import predictions, score
 from soke.evaluation.predictions import TrackReader
@@ -450,7 +451,22 @@ def test_predictions_of_smpl_fx_are_posed_by_it(tmp_path, reader, caplog):
     assert {s.signature for s in found.scores} == set(of_tracks) and label(found) == reader.smplfx.label
     assert all(s.values == pytest.approx(of_tracks[s.signature]) for s in found.scores)
 
+    for name, (_, given) in pairs.items():  # references as the corpora have them, of one an invalid frame more
+        write_clip(tmp_path / "ref" / f"{name}.npz", given)
+    arrays = dict(np.load(tmp_path / "ref" / "a.npz"))
+    longer = {k: np.concatenate([v[:1], v]) if v.shape[:1] == (6,) else v for k, v in arrays.items()}
+    np.savez(tmp_path / "ref" / "a.npz", **longer, valid=np.arange(7) > 0)
+    clips = score_motion(reader, tmp_path / "pred", tmp_path / "ref")
+    assert values(clips).keys() == values(found).keys() and label(clips) == reader.smplfx.label
+    assert all(value == pytest.approx(values(found)[key]) for key, value in values(clips).items())
+    assert {s.signature.inputs for s in clips.scores} == {"rotations rad+smplfx rad"}
+    write_clip(tmp_path / "ref" / "a.npz", replace(pairs["a"][1], lacking=frozenset(LEFT_HAND)))
+    write_motion(tmp_path / "pred" / "b.npz", replace(pairs["b"][0], lacking=frozenset(RIGHT_HAND)))
+    unseen = score_motion(reader, tmp_path / "pred", tmp_path / "ref").unscored
+    assert "left index1 was not observed" in unseen["a"] and "right index1 was not observed" in unseen["b"]
+
     for folder in ("pred", "ref"):
+        write_motion(tmp_path / folder / "a.npz", pairs["a"][0])
         write_motion(tmp_path / folder / "b.npz", motion(4))
     mixed = score_motion(reader, tmp_path / "pred", tmp_path / "ref")
     assert ("DTW-VPE", "face") not in values(mixed) and "one of another body model" in caplog.text
