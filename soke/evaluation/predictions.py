@@ -195,12 +195,13 @@ class TrackReader:
         if "rotations" in content:
             rotations = torch.from_numpy(_numbers(content, "rotations"))
             head = {key: torch.from_numpy(_numbers(content, key)) for key in _OF_HEAD if key in content}
-            lacking = frozenset(map(str, content.get("lacking", ())))
+            names = content.get("lacking")
+            lacking = frozenset(() if names is None else map(str, np.atleast_1d(names)))
             motion = Motion(
                 rotations, _expression(content, len(rotations)), _betas(content), fps, **head, lacking=lacking
             )
             return _observed(motion), "rotations rad", doubt
-        if "body_pose" in content and _OF_CLIPS & set(content):
+        if path.suffix == ".npz" and "body_pose" in content and _OF_CLIPS & set(content):
             return _observed(read_clip(path)), "smplfx rad", doubt
         if "body_pose" in content:
             return _smplx_motion(content, fps), "smplx rad", doubt

@@ -116,6 +116,7 @@ FORMS = {
     "given": lambda m, body: (".npz", joints(m, body) | {"fps": np.array([FPS])}),
     "body": lambda m, body: (".npy", body.joints(m).double().numpy()),
     "pickle": lambda m, _: (".pkl", pickled(m, m)),
+    "saved in a pickle": lambda m, _: (".pkl", saved(m) | {"lacking": None}),
 }
 
 
