@@ -10,7 +10,9 @@ joints. Clips that cannot be written are listed in OUT/skipped_clips.txt.
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -22,7 +24,7 @@ from soke.body.skeletonise import named_joints
 from soke.build.body import body_model, layout_of
 from soke.build.data import corpora_of
 from soke.data import slrtp
-from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
+from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip
 from soke.data.pose_files import SUFFIX, write_pose
 from soke.data.saved import read_motion
 from soke.errors import UserError
@@ -30,6 +32,7 @@ from soke.run import cli
 from soke.run.config import Config, load_config, resolve
 from soke.storage import new_file
 
+_log = logging.getLogger(__name__)
 Joints = Callable[[Motion | JointMotion], JointMotion]
 # Corpus, name in it, and what loads the motion; or why it cannot be written.
 Found = tuple[str, str, Callable[[], Motion | JointMotion]]
@@ -45,9 +48,9 @@ def joints_by(config: Config, file: str) -> Joints:
     return lambda motion: named_joints(body, motion, file)
 
 
-def clip_motions(config: Config, split: str) -> Iterator[Found]:
+def clip_motions(corpora: Iterable[Corpus], split: str) -> Iterator[Found]:
     """Of every clip of a split."""
-    for corpus in corpora_of(config):
+    for corpus in corpora:
         for clip in corpus.clips(split):
             yield corpus.name, clip.name, lambda corpus=corpus, clip=clip: corpus.load(clip)
 
@@ -79,7 +82,7 @@ def write_poses(out: Path, found: Iterable[Found], joints: Joints) -> tuple[int,
 def write_slrtp(out: Path, found: Iterable[Found], clips: Mapping[tuple[str, str], Clip]) -> tuple[int, list[Fault]]:
     """As `write_poses`, one file of each corpus. clips: corpus and name -> the clip, whose texts are written"""
     files: dict[str, dict[str, slrtp.SlrtpClip]] = {}
-    faults = []
+    faults, textless = [], 0
     for corpus, name, load in found:
         try:
             motion = load()
@@ -88,10 +91,13 @@ def write_slrtp(out: Path, found: Iterable[Found], clips: Mapping[tuple[str, str
             faults.append((corpus, name, str(error)))
             continue
         clip = clips.get((corpus, name))
+        textless += clip is None
         texts = {} if clip is None else {"gloss": clip.gloss or "", "speaker": clip.signer or ""}
         text = "" if clip is None else clip.text
         entry = slrtp.SlrtpClip(name, text, positions, **texts, made_by=motion.made_by)
         files.setdefault(corpus, {})[name] = entry
+    if textless:
+        _log.warning("%d motions are of no clip of the split, so they have no text: --split names it", textless)
     for corpus, entries in files.items():
         slrtp.write_slrtp(out / f"{corpus or 'clips'}{slrtp.SUFFIX}", entries)
     return sum(map(len, files.values())), faults
@@ -111,14 +117,17 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_intermixed_args(arguments)
     config = load_config(options.cfg, options.cfg_assets, options.overrides)
     out = resolve(options.out)
-    found = saved_motions(resolve(options.saved)) if options.saved else clip_motions(config, options.split)
+    corpora = corpora_of(config) if options.form == "slrtp" or not options.saved else []
+    found = saved_motions(resolve(options.saved)) if options.saved else clip_motions(corpora, options.split)
     found = tqdm(found, unit="clip")
     if options.form == "slrtp":
-        clips = {(c.name, clip.name): clip for c in corpora_of(config) for clip in c.clips(options.split)}
+        clips = {(c.name, clip.name): clip for c in corpora for clip in c.clips(options.split)}
         written, faults = write_slrtp(out, found, clips)
     else:
         written, faults = write_poses(out, found, joints_by(config, options.cfg))
     skipped = [SkippedClip(corpus, name, reason, options.split) for corpus, name, reason in faults]
+    if not options.saved:
+        skipped += [replace(clip, split=options.split) for c in corpora for clip in c.skipped(options.split)]
     with new_file(out / "skipped_clips.txt") as path:
         path.write_text("".join(each.line for each in skipped), encoding="utf-8")
     if not written:

@@ -93,7 +93,7 @@ def test_faulty_entries_stop_no_other(tmp_path: Path) -> None:
         corpus.load(corpus.clips("train")[0])
 
 
-def test_predictions_go_from_a_corpus_to_the_scorer(tmp_path: Path, capsys) -> None:
+def test_predictions_go_from_a_corpus_to_the_scorer(tmp_path: Path, capsys, caplog) -> None:
     """A corpus of SLRTP's is written as it was read, with its texts, and saved predictions are scored against it."""
     refs = {f"s/{i}": SlrtpClip(f"s/{i}", f"satz {i}", poses(i, 8), "SATZ", "Signer01") for i in range(3)}
     write_slrtp(tmp_path / "data" / "test.pt", refs)
@@ -110,7 +110,13 @@ def test_predictions_go_from_a_corpus_to_the_scorer(tmp_path: Path, capsys) -> N
         write_motion(tmp_path / "saved" / "slrtp" / f"{key}.npz", clip.motion)
     to_poses.main([*common, "--from", str(tmp_path / "saved"), "--out", str(tmp_path / "pred")])
     made, _ = read_slrtp(tmp_path / "pred" / "slrtp.pt")
-    assert made["s/1"].text == "satz 1" and torch.equal(made["s/1"].positions, refs["s/1"].positions)
+    assert "no text" not in caplog.text and made["s/1"].text == "satz 1" and torch.equal(made["s/1"].positions, refs["s/1"].positions)
+
+    write_slrtp(tmp_path / "data" / "dev.pt", {"x": SlrtpClip("x", "satz", poses(0, 8)), "y": SlrtpClip("y", "", poses(0, 8))})
+    to_poses.main([*common, "--from", str(tmp_path / "saved"), "--out", str(tmp_path / "dev"), "--split", "val"])
+    assert "3 motions are of no clip of the split, so they have no text: --split names it" in caplog.text
+    to_poses.main([*common, "--out", str(tmp_path / "dev"), "--split", "val"])
+    assert (tmp_path / "dev" / "skipped_clips.txt").read_text() == "slrtp/y\tval\tits text is empty\n"
 
     bad = dict(made, **{"s/9": made["s/0"]})
     bad["s/2"] = SlrtpClip("s/2", "", poses(2, 8) * float("nan"))
