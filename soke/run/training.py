@@ -20,7 +20,8 @@ class EpochMeans:
     which only process 0 has.)
 
     stage: train or val, of which the names are logged as <stage>/<name>
-    names: all that there may be, the same in every process
+    names: all that there may be, the same in every process; what is called <name>/<part> is logged as <name>, the sum of
+           the parts' means
     """
 
     def __init__(self, stage: str, names: Sequence[str]):
@@ -51,10 +52,11 @@ class EpochMeans:
                 sums[:, self.names.index(name)] += column
         self._sums = {}
         values, weights = processes.sum_over_all(sums)
-        means = {
-            name: (value / weight).float()
-            for name, value, weight, counts in zip(self.names, values, weights, weights.tolist()) if counts
-        }
+        means: dict[str, Tensor] = {}
+        for name, value, weight, counts in zip(self.names, values, weights, weights.tolist()):
+            if counts:
+                logged, mean = name.partition("/")[0], (value / weight).float()
+                means[logged] = means[logged] + mean if logged in means else mean
         if not means:
             raise UserError(f"no clip of the {self.stage} split can be read: check `corpora`")
         module.log_dict({f"{self.stage}/{name}": mean for name, mean in means.items()})

@@ -68,7 +68,9 @@ class TokenizerModule(pl.LightningModule):
             self.monitor = {f"{_AUTOENCODERS}.{part}": f"val/part_error_{part}" for part in tokenizer.autoencoders}
         self.epochs: dict[str, int] = {}
         names = ["loss", "feature", "velocity", *(f"commitment_{part}" for part in tokenizer.autoencoders)]
-        self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
+        of_parts = [f"{term}/{part}" for term in ("feature", "velocity") for part in tokenizer.parts]
+        of_parts += [f"loss/{name}" for name in (*of_parts, *names[3:])]
+        self.means = {"train": EpochMeans("train", names), "val": EpochMeans("val", names + of_parts)}
         self.codebook_use = nn.ModuleDict(
             {
                 f"{stage}_stage": nn.ModuleDict(
@@ -193,10 +195,31 @@ class TokenizerModule(pl.LightningModule):
             loss = loss + weights.velocity * logged["velocity"]
         if stage == "train":
             logged.update({f"commitment_{part}": value for part, value in commitment.items()})
-        self.means[stage].add({**logged, "loss": loss}, frames)
+        if stage == "val" and weights.reduction == "per_part":
+            self._count_parts(output)
+        else:
+            self.means[stage].add({**logged, "loss": loss}, frames)
         if stage == "train":
             self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=batch_size)
         return loss
+
+    def _count_parts(self, output: TokenizerOutput) -> None:
+        """Counts a validation batch's terms part by part, each a mean over the frames of the clips that have the part: the
+        epoch's are those of one batch with all clips, whoever has which."""
+        weights, means, frames = self.loss, self.means["val"], dict.fromkeys(output.commitment, 0)
+        for part, mask in output.masks.items():
+            compared = *({part: of[part]} for of in (output.reconstruction, output.target, output.masks)), weights.kind
+            terms = {"feature": (reconstruction(*compared), mask)}
+            if weights.velocity:
+                terms["velocity"] = velocity(*compared), mask[:, 1:] & mask[:, :-1]
+            for term, (value, counted) in terms.items():
+                name, weighted = f"{term}/{part}", getattr(weights, term) * value
+                means.add({name: value, f"loss/{name}": weighted}, counted.sum())
+            distinct = self.tokenizer.layout.distinct[part]
+            frames[distinct] = frames[distinct] + mask.sum()
+        for part, pull in output.commitment.items():
+            learnt = weights.commitment * pull + weights.codebook * output.codebook[part]
+            means.add({f"loss/commitment_{part}": learnt}, frames[part])
 
     def _shares(
         self, output: TokenizerOutput, mean: Callable[[Tensor], Tensor]

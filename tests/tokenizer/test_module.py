@@ -207,6 +207,23 @@ def test_losses_are_means_over_frames_whatever_the_batches(body: BodyModel):
     assert found[1] == pytest.approx(found[0], rel=1e-5) and found[2] == pytest.approx(found[0], rel=1e-5)
 
 
+def test_losses_of_validation_are_those_of_one_batch_whoever_has_which_parts(body: BodyModel):
+    tokenizer, found = small_tokenizer(), []
+    features, _ = smooth_features(4, 16)
+    lengths, owners = torch.tensor([16, 12, 4, 8]), {"body": [0, 1], "lhand": [2, 3], "rhand": [0, 1, 2, 3]}
+    for batches in ([[0, 1, 2, 3]], [[0], [1, 2], [3]]):
+        module = TokenizerModule(tokenizer, body, Loss(velocity=0.5), Optim()).eval()
+        for batch in batches:
+            has = {p: torch.tensor([i for i, c in enumerate(batch) if c in own], dtype=int) for p, own in owners.items()}
+            output = tokenizer({part: v[batch] for part, v in features.items()}, lengths[batch], None, has)
+            loss = module._loss(output, "val", len(batch))
+        module.log_dict = lambda *_, **__: None  # there is no trainer to log to
+        means = {name: value.item() for name, value in module.means["val"].log(module).items()}
+        found.append((means, loss.item()))
+    assert found[0][0].keys() == {"loss", "feature", "velocity"} and found[0][0]["loss"] == pytest.approx(found[0][1])
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)
+
+
 class Steps(pl.Callback):
     """Every gradient that the optimiser sees, of all parameters in one row."""
 
