@@ -201,8 +201,8 @@ def test_what_is_signed_joins_what_is_shown_already(opened, world):
     page = opened()
     using = threading.Thread(target=page.controls._buttons[0].use)
     using.start()
-    settled(lambda: len(page.scene.figures) == 2)
-    assert "signing" in page.controls._notices.content
+    settled(lambda: "signing" in page.controls._notices.content)
+    assert len(page.scene.figures) == 2
     page.seek(0.4)
     signed.set()
     using.join(60)
