@@ -29,6 +29,7 @@ from soke.data.packed import (
     Shard,
     complete_store,
     is_packed,
+    keep_annotation,
     pack_shard,
     plan_shards,
     retire_index,
@@ -88,9 +89,7 @@ def pack(corpus: FrameFolderCorpus, folder: Path, workers: int, world: World = W
     if plan.missing and world.rank == 0:
         seconds = time.monotonic() - start
         _log.info("%s: %d frames packed, %.0f frames/s", corpus.name, frames, frames / seconds)
-    form = corpus.form
-    rest = plan.shards, form.width, plan.sources, plan.dropped, plan.lacking, form.name
-    world.of_first(lambda: complete_store(folder, corpus.name, *rest) and None)
+    world.of_first(lambda: _complete(corpus, folder, plan))
     return PackedStore(folder)
 
 
@@ -130,6 +129,13 @@ def _planned(corpus: FrameFolderCorpus, folder: Path) -> _Plan | None:
     if missing:
         retire_index(folder)
     return _Plan(shards, missing, sources, dropped, lacking)
+
+
+def _complete(corpus: FrameFolderCorpus, folder: Path, plan: _Plan) -> None:
+    if corpus.kept is not None:
+        keep_annotation(folder, corpus.root / corpus.kept)
+    rest = plan.shards, corpus.form.width, plan.sources, plan.dropped, plan.lacking, corpus.form.name
+    complete_store(folder, corpus.name, *rest)
 
 
 def _packed(corpus: FrameFolderCorpus, folder: Path, shards: Sequence[Shard], workers: int) -> int:

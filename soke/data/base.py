@@ -53,6 +53,8 @@ class FrameFolderCorpus(ABC):
     form:   how the frames are stored
 
     splits:        those that the corpus has, of which none may be empty
+    kept:          name of an annotation file that says more of the clips than a store's rows can, so that the store has
+                   a copy of it
     likely_causes: rule that drops clips -> what is probably the matter when it drops all of them
     """
 
@@ -60,6 +62,7 @@ class FrameFolderCorpus(ABC):
     language: str
     fps: float
     splits: tuple[str, ...] = SPLITS
+    kept: str | None = None
     likely_causes: Mapping[str, str] = {FEW_FRAMES: "are the frame files complete?"}
 
     def __init__(self, root: Path | str, packed: Path | str | None = None, form: FrameFormat = SOKE_FRAMES):

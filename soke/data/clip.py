@@ -41,6 +41,7 @@ class Clip:
     signer:   signer's id, where the corpus has one
     seconds:  how long the annotation says that it lasts, where it does
     prompt:   what asks for the sentence's signing (Prompt2Sign), where the corpus has it
+    segment:  number of its first frame and of the one behind its last, where it is a part of what `frames` holds
     """
 
     name: str
@@ -54,6 +55,7 @@ class Clip:
     signer: str | None = None
     seconds: float | None = None
     prompt: str | None = None
+    segment: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for key, value in (("text", self.text), ("gloss", self.gloss), ("prompt", self.prompt)):

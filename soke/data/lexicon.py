@@ -98,6 +98,7 @@ class Lexicon(TableCorpus):
     columns = ("word", "language", "name", "fps")
     name_column = "name"
     splits = ("train",)
+    kept = "lexicon.csv"
 
     def __init__(
         self, root: Path | str, packed: Path | str | None = None, corpora: Sequence[Corpus] = (),
@@ -106,7 +107,6 @@ class Lexicon(TableCorpus):
         super().__init__(root, packed, form)
         self._corpora, self._languages = corpora, languages
         self._known = dict.fromkeys([*TEXT_LOCALE, *(corpus.language for corpus in corpora), *known])
-        self._segments: dict[str, tuple[int, int] | None] = {}
 
     def source(self, clip: Clip) -> str | None:
         """The clip of `corpora` that a sign was cut from, as corpus/name; the folder that its row names where that is
@@ -118,8 +118,8 @@ class Lexicon(TableCorpus):
     @cached_property
     def _sources(self) -> dict[str, str]:
         """Name of a segment -> folder that it was cut from, as its row has it."""
-        path = self.root / "lexicon.csv"
-        if not path.is_file():  # a packed lexicon does without
+        path = self._table
+        if not path.is_file():  # a lexicon that an earlier version has packed does without
             _log.warning("%s does not exist: it is not known which of the lexicon's signs are cut from sentences", path)
             return {}
         sources: dict[str, str] = {}
@@ -150,15 +150,28 @@ class Lexicon(TableCorpus):
 
     def segment(self, clip: Clip) -> tuple[int, int] | None:
         """Number of the first frame of a segment of a continuous clip, and of the one behind its last; None for a sign
-        that is none. To be asked once the annotation is read."""
-        return self._segments.get(clip.name)
+        that is none."""
+        return clip.segment or self._segments.get(clip.name)
+
+    @cached_property
+    def _segments(self) -> dict[str, tuple[int, int] | None]:
+        """Name of a sign -> `Clip.segment`, which packed clips do not know."""
+        found: dict[str, tuple[int, int] | None] = {}
+        for clip in self._annotated("train").clips if self._table.is_file() else ():
+            found.setdefault(clip.name, clip.segment)  # of one name, the first is kept
+        return found
+
+    @property
+    def _table(self) -> Path:
+        """Of the annotation: that in the root, else the packed signs' copy."""
+        own = self.root / self.kept
+        return own if own.is_file() or self.store is None else self.store.annotation(self.kept) or own
 
     def _found(self, clip: Clip) -> FrameFiles:
         files = super()._found(clip)
-        segment = self._segments.get(clip.name)
-        if segment is None:
+        if clip.segment is None:
             return files
-        start, end = segment
+        start, end = clip.segment
         first, last = (bisect_left(files.numbers, number) for number in (start, end))
         found = FrameFiles(files.names[first:last], files.numbers[first:last], files.strays)
         if 2 * len(found) < end - start:
@@ -169,7 +182,7 @@ class Lexicon(TableCorpus):
         return How2Sign.fps if clip.language == How2Sign.language else math.inf
 
     def annotation_paths(self, split: str) -> list[Path]:
-        return [self._existing([self.root / "lexicon.csv"])] if split == "train" else []
+        return [self._existing([self._table])] if split == "train" else []
 
     def _annotated(self, split: str) -> Listing:
         for path in self.annotation_paths(split):
@@ -186,5 +199,4 @@ class Lexicon(TableCorpus):
             if not 0 <= start < end:
                 raise ValueError(f"start {row['start']!r} and end {row['end']!r}, which hold no frames")
             frames, segment = self.root / row["source"], (start, end)
-        self._segments.setdefault(name, segment)
-        return Clip(name, self.name, split, language, row["word"].strip(), frames, fps)
+        return Clip(name, self.name, split, language, row["word"].strip(), frames, fps, segment=segment)

@@ -3,6 +3,7 @@
     index.parquet            one row per annotated clip; written last, so that a store is complete or not in use
     shards/{split}-{i}.npy   float32 [frames, D], the stored frames of up to 256 clips, one after the other
     shards/{split}-{i}.parquet  the rows of that shard; it comes after the frames and says that they are complete
+    lexicon.csv              of a lexicon, a copy of its annotation: which signs are cut from what; older stores lack it
 
 A store may be moved to another disk, and needs nothing else. Where the frame files of a clip are still in their place,
 the folder that its row names relative to the corpus's root, they must be those that were packed; so must the folders
@@ -13,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +29,7 @@ from soke.data.clip import Clip, ClipError, SkippedClip
 from soke.data.fingerprints import Fingerprint
 from soke.data.formats import Stored
 from soke.errors import UserError
-from soke.storage import new_file
+from soke.storage import file_hash, new_file
 
 VERSION = 1
 CLIPS_PER_SHARD = 256
@@ -168,6 +170,11 @@ class PackedStore:
         shape = None if place.shape is None else np.array(place.shape, np.float32)
         return Stored(values, place.missing, place.made_by, shape, place.lacking)
 
+    def annotation(self, name: str) -> Path | None:
+        """The copy of an annotation file that `keep_annotation` made; None where there is none of what was packed."""
+        path = self.folder / name
+        return path if path.is_file() and file_hash(path) == self.sources.get(name) else None
+
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_maps": {}}
 
@@ -202,6 +209,7 @@ class Shard:
         """Changes with anything that the annotation says of the clips, and with their frame files."""
         facts = [
             [item.name, item.language, item.text, item.gloss, item.signer, item.fps, item.seconds]
+            + ([item.segment] if item.segment else [])
             if isinstance(item, Clip) else [item.name]
             for item in self.items
         ]
@@ -294,6 +302,12 @@ def complete_store(
             path.unlink()
     _write_rows(folder / _INDEX, table, meta)
     return PackedStore(folder)
+
+
+def keep_annotation(folder: Path, path: Path) -> None:
+    """Copies an annotation file into a store, which then can tell all that the file says."""
+    with new_file(folder / path.name) as temporary:
+        shutil.copyfile(path, temporary)
 
 
 def retire_index(folder: Path) -> None:

@@ -7,9 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from prepare import check_data
 from prepare.pack_poses import pack
+from soke.data.base import frame_files_alone
+from soke.data.codes import sign_digests
 from soke.data.how2sign import How2Sign
 from soke.data.lexicon import Lexicon, SentenceClips, annotated_clips, german_glosses
 from soke.data.phoenix14t import Phoenix14T
@@ -84,6 +87,39 @@ def test_a_packed_lexicon_refuses_them_too(tmp_path, phoenix):
     lexicon = Lexicon(root, corpora=[phoenix])
     assert names(lexicon) == ["r2", "r3"] and [s.name for s in lexicon.skipped("train")] == ["r1"]
     assert lexicon.source(lexicon.clips("train")[0]) == "phoenix/train/a-1"
+
+
+def test_packed_signs_tell_all_that_the_annotation_says_wherever_they_are(tmp_path, phoenix):
+    """Cut ones, one without frames, which is not packed, and one of a split that is held out."""
+    root = write_lexicon(
+        tmp_path / "lexicon", "regen,DGS,r1,../Phoenix/train/a-1", "wind,DGS,w1,../gone", "wind,DGS,w2,../Phoenix/dev/b-2",
+        "sonne,DGS,s1,",
+    )
+    lexicon, moved = Lexicon(root, corpora=[phoenix]), tmp_path / "moved"
+    pack(lexicon, root / "packed", workers=0)
+    shutil.copytree(root / "packed", moved / "packed")
+    for place in (root, moved):
+        packed = Lexicon(place, corpora=[phoenix])
+        assert [(c.name, packed.segment(c), packed.source(c)) for c in packed.clips("train")] == [
+            ("r1", (5, 15), "phoenix/train/a-1"), ("s1", None, None)
+        ]
+        assert sign_digests(packed) == sign_digests(lexicon)
+    (moved / "packed/lexicon.csv").unlink()  # as earlier versions packed
+    assert names(Lexicon(moved, corpora=[phoenix])) == ["r1", "w2", "s1"]
+
+
+def test_signs_are_packed_again_when_other_frames_of_a_clip_are_theirs(tmp_path, phoenix):
+    root = write_lexicon(tmp_path / "lexicon", "regen,DGS,r1,../Phoenix/train/a-1")
+    pack(Lexicon(root), root / "packed", workers=0)
+    table = root / "lexicon.csv"
+    table.write_text(table.read_text().replace("5,15", "7,19"))
+    with frame_files_alone():
+        lexicon = Lexicon(root)
+    pack(lexicon, root / "packed", workers=0)
+    packed = Lexicon(root)
+    (sign,), (own,) = packed.clips("train"), lexicon.clips("train")
+    assert packed.segment(sign) == (7, 19)
+    assert torch.equal(packed.load(sign).rotations, lexicon.load(own).rotations)
 
 
 def test_a_packed_corpus_is_known_without_its_annotation(tmp_path, phoenix):
