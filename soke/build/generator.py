@@ -74,7 +74,7 @@ def scores(
     from soke.build.baselines import floors_of
     from soke.build.embedding import with_embeddings
     from soke.build.policy import examiners
-    from soke.build.testing import evaluation_setting
+    from soke.build.testing import evaluation_setting, note_cut
     from soke.evaluation.rows import generation
     from soke.tokenizer.reconstruction import Reconstruction
 
@@ -82,7 +82,11 @@ def scores(
     setting = evaluation_setting(config, world, examiners(producer.generator.spec), unfinished, coder)
     setting = with_embeddings(setting, config)
     floors = floors_of(config, config.test.baselines, producer, producer.tokenizer.statistics.mean)
-    return generation(producer, setting, partial(Reconstruction, producer.tokenizer), floors)
+    evaluation = generation(producer, setting, partial(Reconstruction, producer.tokenizer), floors)
+    longest = producer.search.longest(producer.generator.spec.settings.max_steps)
+    note = f"{{cut}} of {{made}} motions did not end; they are cut after {longest} codes per part"
+    note_cut(evaluation, producer.counts, world, note)
+    return evaluation
 
 
 def translation_scores(

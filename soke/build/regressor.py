@@ -141,7 +141,7 @@ def scores(
     """Of text to motion, with a mean pose as a floor, whatever other baselines there are."""
     from soke.build.baselines import floors_of
     from soke.build.embedding import with_embeddings
-    from soke.build.testing import evaluation_setting
+    from soke.build.testing import evaluation_setting, note_cut
     from soke.build.translation import readers_of
     from soke.evaluation.rows import generation
 
@@ -150,11 +150,8 @@ def scores(
     setting = evaluation_setting(config, world, readers_of, unfinished, coder_of(config))
     setting = with_embeddings(setting, config)
     evaluation = generation(producer, setting, floors=floors)
-    made, cut = (sum(world.gathered([count])) for count in map(producer.counts.get, ("made", "cut")))
-    if cut:
-        evaluation.table.notes.append(
-            f"the counter of {cut} of {made} motions did not end; they are cut after {producer.max_frames} frames"
-        )
+    note = f"the counter of {{cut}} of {{made}} motions did not end; they are cut after {producer.max_frames} frames"
+    note_cut(evaluation, producer.counts, world, note)
     return evaluation
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from importlib.metadata import version
 from typing import Callable, Mapping, Sequence
 
@@ -18,6 +19,7 @@ from soke.data.synthetic.known import known_corpus
 from soke.errors import UserError
 from soke.evaluation.oracle.features import ARMS_AND_HANDS
 from soke.evaluation.oracle.reader import Oracle
+from soke.evaluation.outcome import Evaluation
 from soke.evaluation.protocols import Coder, Reader
 from soke.evaluation.references import Setting
 from soke.evaluation.unfinished import Unfinished
@@ -94,6 +96,17 @@ def evaluation_setting(
         readers(config, chosen), world, unfinished, coder,
         oracles=oracles_of(config, chosen) if config.metric.oracle else {},
     )
+
+
+def note_cut(evaluation: Evaluation, counts: Counter[str], world: World, note: str) -> None:
+    """Says how many motions were cut, where any were. Every process must call it.
+
+    counts: of this process's producer, `made` and `cut`
+    note:   the sentence, with places for the numbers of all processes, {made} and {cut}
+    """
+    made, cut = (sum(world.gathered([counts[name]])) for name in ("made", "cut"))
+    if cut:
+        evaluation.table.notes.append(note.format(made=made, cut=cut))
 
 
 def oracles_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, Oracle]:

@@ -258,8 +258,7 @@ class SignGenerator(nn.Module):
         self, texts: Sequence[str], languages: Sequence[str], search: Search, clips: Sequence[Clip | None] | None,
         samples: int,
     ) -> list[Tensor]:
-        most = self.spec.settings.max_steps
-        longest = min(search.max_steps or most, most)
+        longest = search.longest(self.spec.settings.max_steps)
         search = replace(search, max_steps=longest)
         total = longest * self.scheme.period
         states, mask = (of.repeat_interleave(samples, 0) for of in self._sources(texts, languages, clips))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Sequence
 
@@ -27,6 +28,8 @@ class SignProducer(Shared):
 
     batch_size: sentences generated together
     search:     how codes are searched for, where `generate` is given no other search
+
+    counts:     of motions that it has `made`, and those of them that were `cut`, which did not end by themselves
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class SignProducer(Shared):
             )
         self.generator, self.tokenizer, self.name = generator, tokenizer, name
         self.batch_size, self.search = batch_size, search
+        self.counts = Counter(made=0, cut=0)
 
     @property
     def layout(self) -> MotionLayout:
@@ -66,11 +70,14 @@ class SignProducer(Shared):
         languages, of = list(map(canonical, languages)), [None] * len(texts) if clips is None else clips
         lengths = [self.generator.source.length(*sentence) for sentence in zip(texts, languages, of, strict=True)]
         motions: dict[int, Motion] = {}
+        search = search or self.search
+        longest = search.longest(self.generator.spec.settings.max_steps)
         self.on_one_device()
         for rows in self._batches(lengths):
             codes = self.generator.generate(
-                [texts[i] for i in rows], [languages[i] for i in rows], search or self.search, [of[i] for i in rows]
+                [texts[i] for i in rows], [languages[i] for i in rows], search, [of[i] for i in rows]
             )
+            self.counts.update(made=len(rows), cut=sum(len(own) == longest for own in codes))
             made = self.decoded(codes, [languages[i] for i in rows], [of[i] for i in rows])
             motions.update(zip(rows, (motion.to("cpu") for motion in made)))
         return [motions[i] for i in range(len(texts))]

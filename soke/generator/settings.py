@@ -40,6 +40,13 @@ class Search(Settings):
     max_steps: int | None = None
     no_repeat: int = 0
 
+    def longest(self, most: int) -> int:
+        """Codes per part after which a sentence that has not ended is cut; one that ends by itself has fewer.
+
+        most: of the model
+        """
+        return min(self.max_steps or most, most)
+
     def problems(self) -> list[str]:
         found = self.below(0, "top_k") + self.below(1, "beams", "min_steps")
         if self.method not in get_args(Method):

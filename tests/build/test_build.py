@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import typing
+from collections import Counter
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -13,11 +14,15 @@ from soke.build.data import code_data, corpora_of, lexicon_of, motion_data, toke
 from soke.build.generator import _warn_of_cut
 from soke.build.readers import CORPORA
 from soke.build.stages import stage_of
+from soke.build.testing import note_cut
 from soke.data.settings import KNOWN_CORPORA
 from soke.errors import UserError
+from soke.evaluation.outcome import Evaluation
 from soke.generator.schemes import SCHEMES
 from soke.generator.settings import Generator, Search
+from soke.report.tables import ResultTable
 from soke.run.config import load_config, resolve
+from soke.run.processes import World
 from soke.text.words import level_of
 from soke.tokenizer.tokenizer import SignTokenizer
 from tests.run.test_config import RUNNABLE
@@ -152,6 +157,14 @@ def test_data_modules_augment_as_the_configuration_says(make, override, tmp_path
     file, alone = "soke" if make is code_data else "deto", ["DATASET.TRAIN_ON_LEXICON=false", "DATASET.LEXICON=null"]
     config = load_config(f"configs/{file}.yaml", overrides=[override, corpora, *alone])
     assert make(config, tmp_path).augment == config.augment and config.augment.used
+
+
+def test_a_table_says_how_many_motions_of_all_processes_are_cut():
+    evaluation = Evaluation(ResultTable("Text to motion"))
+    two = SimpleNamespace(gathered=lambda items: [*items, 3])  # another process has 3 of either
+    for counts, world in (({"made": 7, "cut": 0}, World()), ({"made": 7, "cut": 1}, two)):
+        note_cut(evaluation, Counter(counts), world, "{cut} of {made} motions did not end")
+    assert evaluation.table.notes == ["4 of 10 motions did not end"]
 
 
 def test_training_clips_that_are_longer_than_any_output_are_counted(caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 
@@ -16,6 +17,7 @@ from soke.errors import UserError
 from soke.evaluation.protocols import Typed
 from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
+from soke.generator.settings import Search
 from soke.run.settings import Optim
 from soke.tokenizer.codes import Codes
 from tests.generator.helpers import make_generator
@@ -64,6 +66,17 @@ def test_producer_keeps_the_order_and_survives_saving(tokenizer, tmp_path):
         (alone,) = loaded.produce([sentence])
         torch.testing.assert_close(alone.rotations, motion.rotations, atol=1e-5, rtol=0)
         assert len(motion) % tokenizer.frames(1) == 0 and len(motion) > 0
+
+
+@pytest.mark.parametrize(("decoding", "steps"), [("multi_head", 5), ("sequential", 5), ("parallel", 24)])
+def test_motions_that_did_not_end_are_counted(tokenizer, decoding, steps):
+    """Those of which no head, or of one row none, says end in the steps that there are."""
+    generator, search = matching(tokenizer, decoding=decoding, max_steps=30), Search("sample", max_steps=steps)
+    texts = [" ".join(words) for words in itertools.permutations(["snow", "rain", "sun", "tomorrow"])]
+    ended = [(rows == generator.scheme.end).any(-1).any(-1).all() for rows in generator.outputs(texts, ["ASL"] * 24, search)]
+    producer = SignProducer(generator, tokenizer)
+    producer.generate(texts, ["ASL"] * 24, search)
+    assert producer.counts == {"made": 24, "cut": 24 - sum(ended)} and 0 < sum(ended) < 24
 
 
 def test_corpora_of_one_language_keep_their_rates(tokenizer, tmp_path):
