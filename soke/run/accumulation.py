@@ -18,8 +18,9 @@ class WeightedAccumulation(pl.Callback):
 
     batches: of a step, TRAIN.ACCUMULATE
 
-    The module has `size_of(batch)`, [] what the loss of a batch is a mean of: frames, token steps or clips. Sizes are
-    those of all processes. The gradients are put right before they are clipped; the device is not waited for.
+    The module has `size_of(batch)`, [] what the loss of a batch, the one that it has just computed, is a mean of: frames,
+    token steps or clips. Sizes are those of all processes. The gradients are put right before they are clipped; the
+    device is not waited for. A loss that is a sum of means over unlike numbers of things is weighed by one of them.
     """
 
     def __init__(self, batches: int):
@@ -32,13 +33,13 @@ class WeightedAccumulation(pl.Callback):
         self._weight: Tensor | float = 0.0
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: int) -> None:
-        size = processes.mean_over_all(torch.as_tensor(module.size_of(batch), device=module.device).float())
-        unit = size if self._first is None else torch.where(self._first > 0, self._first, size)
-        self._first, self._weight = unit, size / unit.clamp(min=1.0)
-        self._sum = self._sum + self._weight
+        self._batch = batch
 
     def on_before_backward(self, trainer: pl.Trainer, module: pl.LightningModule, loss: Tensor) -> None:
-        weight = self._weight
+        size = processes.mean_over_all(torch.as_tensor(module.size_of(self._batch), device=module.device).float())
+        unit = size if self._first is None else torch.where(self._first > 0, self._first, size)
+        self._first, self._weight = unit, size / unit.clamp(min=1.0)
+        self._sum, weight = self._sum + self._weight, self._weight
         loss.register_hook(lambda gradient: gradient * weight.to(gradient))
 
     def on_before_optimizer_step(

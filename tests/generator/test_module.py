@@ -18,6 +18,7 @@ from soke.evaluation.protocols import Typed
 from soke.generator.module import GeneratorModule
 from soke.generator.producer import SignProducer
 from soke.generator.settings import Search
+from soke.run.accumulation import WeightedAccumulation
 from soke.run.settings import Optim
 from soke.tokenizer.codes import Codes
 from tests.generator.helpers import make_generator
@@ -127,8 +128,10 @@ def batches(lengths: list[list[int]]) -> list[CodeBatch]:
     return made
 
 
-def make_module(tokenizer, dropout: bool = True, epochs: int = 1, **settings) -> GeneratorModule:
-    module = GeneratorModule(matching(tokenizer), tokenizer, Optim(lr=1e-3), **settings)
+def make_module(
+    tokenizer, dropout: bool = True, epochs: int = 1, translation: float = 0.0, **settings
+) -> GeneratorModule:
+    module = GeneratorModule(matching(tokenizer, translation=translation), tokenizer, Optim(lr=1e-3), **settings)
     if not dropout:
         for layer in module.generator.modules():
             for name in ("dropout", "attention_dropout", "activation_dropout"):
@@ -233,6 +236,22 @@ def test_two_half_batches_have_the_gradient_of_the_whole(tokenizer):
     fit(make_module(tokenizer, dropout=False), [whole], callbacks=[at_once])
     fit(make_module(tokenizer, dropout=False), halves, callbacks=[accumulated], accumulate_grad_batches=2)
     assert len(at_once.found) == len(accumulated.found) == 1
+    assert_same_gradients(at_once.found[0], accumulated.found[0])
+
+
+@pytest.mark.parametrize("translation", [0.0, 1.0])
+def test_unequal_batches_are_weighed_by_what_they_say(tokenizer, translation):
+    """Codes, or the tokens of texts: of three short texts with long motions, and of a long one."""
+    (whole,) = batches([[9, 6, 7, 2]])
+    whole.texts[:] = ["rain", "sun", "snow", "rain and snow and sun tomorrow and rain"]
+    parts = [
+        CodeBatch(whole.codes[rows], whole.lengths[rows], whole.texts[rows], whole.languages[rows], [], [])
+        for rows in (slice(0, 3), slice(3, 4))
+    ]
+    at_once, accumulated = Gradients(), Gradients()
+    for found, given, first in ((at_once, [whole], []), (accumulated, parts, [WeightedAccumulation(2)])):
+        module = make_module(tokenizer, dropout=False, translation=translation)
+        fit(module, given, callbacks=[*first, found], accumulate_grad_batches=len(given))
     assert_same_gradients(at_once.found[0], accumulated.found[0])
 
 
