@@ -164,7 +164,7 @@ def test_what_is_frozen_is_exported_to_the_bit_and_the_rest_has_learnt(root):
 def test_a_regressor_goes_on_with_a_language_adds_another_and_leaves_the_third(root, caplog):
     folder = export(root, "regressor")
     train.main(command(root, "regressor", "both", ["dgs", "lsa"], f"TRAIN.INIT={folder}"))
-    assert "1 sign languages are added: LSA" in caplog.text
+    assert "sign languages that are added: LSA" in caplog.text
     before, after = weights(folder), weights(export(root, "regressor", "both"))
     assert all(torch.equal(value, after[name]) for name, value in before.items() if name.startswith("groups/ASL"))
     assert torch.equal(before["./mean"], after["./mean"]) and torch.equal(before["./std"], after["./std"])
@@ -201,7 +201,7 @@ def test_new_words_come_behind_the_others_of_a_group(root, caplog):
     assert new_words == [language_token("ASL"), language_token("DGS"), "4"]  # dgs has one sentence more
     new = len(table) - len(before)
     assert new > 0 and f"groups.all.network.token_embedding.weight ({new} of its {len(table)} rows)" in caplog.text
-    assert "1 sign languages are added: DGS" in caplog.text
+    assert "sign languages that are added: DGS" in caplog.text
 
 
 def test_a_back_translation_takes_the_words_that_both_have(root, caplog):

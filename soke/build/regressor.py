@@ -94,7 +94,7 @@ def _grown(config: Config, data: SignDataModule) -> PoseRegressor:
         )
     grown = PoseRegressor(parts, kept.mean, kept.std, dict(grown.groups), theirs.form)
     new = [language for language in grown.languages if language not in model.languages]
-    tell(begun, folder, grown, *[f"{len(new)} sign languages are added: {', '.join(new)}"] * bool(new))
+    tell(begun, folder, grown, *[f"sign languages that are added: {', '.join(new)}"] * bool(new))
     return grown
 
 
