@@ -62,7 +62,7 @@ class GeneratorModule(pl.LightningModule):
         names = [f"{kind}_{stream}" for kind in ("loss", "accuracy") for stream in generator.spec.streams]
         names += ["loss", "translation_loss", "translation_accuracy"]
         self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
-        self._said = torch.zeros(())  # what the last training batch's loss is a mean of
+        self._weight = torch.zeros(())  # what the last training batch's loss is a mean of
 
     @property
     def running(self) -> dict[str, Running]:
@@ -102,7 +102,7 @@ class GeneratorModule(pl.LightningModule):
             self.generator = twin
 
     def training_step(self, batch: CodeBatch, batch_index: int) -> torch.Tensor:
-        self._said = (batch.lengths + 1).sum()  # with the end of each clip
+        self._weight = (batch.lengths + 1).sum()  # with the end of each clip
         loss = self._drawn()(batch, "train")
         if self._drops_layers:
             loss = loss + no_loss(self.generator.mbart)  # DDP waits for the gradients of layers that were left out, too
@@ -156,7 +156,7 @@ class GeneratorModule(pl.LightningModule):
         loss = output.loss
         if stage == "train":
             loss = loss * processes.share(torch.full((), output.count, device=self.device))
-            self._said = torch.full((), output.count, device=self.device)
+            self._weight = torch.full((), output.count, device=self.device)
         # the processes wait for the gradient of every parameter, and the heads of the codes take no part in this loss
         return loss + no_loss(self.generator.heads)
 
@@ -193,7 +193,7 @@ class GeneratorModule(pl.LightningModule):
 
     def size_of(self, batch: CodeBatch) -> torch.Tensor:
         """Token steps, with the end of each clip; of a batch that was translated, the texts' tokens."""
-        return self._said
+        return self._weight
 
     @property
     def trained(self) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -166,7 +167,9 @@ def test_layers_that_are_left_out_have_a_gradient_of_zero(tmp_path):
         hash = generator.spec.tokenizer_hash
 
     module = GeneratorModule(generator, Tokenizer(), Optim())
-    module._drawn = lambda: lambda batch, stage: module.generator(*batch).loss
-    module.training_step(batch(), 0).backward()
+    module._drawn = lambda: lambda batch, stage: module.generator(batch.texts, batch.languages, batch.codes).loss
+    texts, languages, codes = batch()
+    given = SimpleNamespace(texts=texts, languages=languages, codes=codes, lengths=codes.lengths)
+    module.training_step(given, 0).backward()
     without = [n for n, p in generator.named_parameters() if p.grad is None]
     assert without == [] and not generator.mbart.decoder.layers[0].fc1.weight.grad.any()

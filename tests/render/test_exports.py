@@ -154,6 +154,11 @@ def test_what_cannot_be_written_is_said_in_one_sentence(body, two, tmp_path):
     metres = Shown(Skeleton(SKELETON_50, unit="m"), sticks().motions, "")
     with pytest.raises(UserError, match=r"positions of skeleton-50 are in m, \+y is up"):
         write("pose", tmp_path / "a", metres)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_motion_without_a_joint_of_the_body_is_no_pose_file(body, tmp_path):
+    pytest.importorskip("pose_format")
     lacking = replace(turning(), lacking=frozenset({"left_wrist"}))
     with pytest.raises(UserError, match="'a' cannot be written as .pose: the motion lacks left_wrist"):
         write("pose", tmp_path / "a", Shown(body, {"a": lacking}, ""))
