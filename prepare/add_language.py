@@ -4,7 +4,8 @@
 
 The configuration names the corpora of the new languages, the run's NAME and the sizes of the new groups (REGRESSOR), as
 configs/ablation/signllm_dsgs.yaml does; its layout must be the model's. The model's folder stays as it is: the run's own
-gets the model with the new groups in it, and a test of the configuration tests them. It is train.py's training with TRAIN.INIT and TRAIN.INIT_LANGUAGE.
+gets the model with the new groups in it, and a test of the configuration tests them. It is train.py's training with
+TRAIN.INIT and TRAIN.INIT_LANGUAGE.
 """
 from __future__ import annotations
 

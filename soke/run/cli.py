@@ -67,22 +67,22 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def positive(text: str) -> int:
     """A whole number from 1 on, for argparse."""
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
-    return int(text)
+    return _whole(text, range(1, sys.maxsize), "whole number from 1 on")
 
 
 def count(text: str) -> int:
     """A whole number of at least 0, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 0")
-    return int(text)
+    return _whole(text, range(sys.maxsize), "whole number of at least 0")
 
 
 def port(text: str) -> int:
     """That a server listens at, for argparse; 0: any that is free."""
-    if not (text.isascii() and text.isdigit() and int(text) < 2**16):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port, which are 0 to 65535")
+    return _whole(text, range(2**16), "port, which are 0 to 65535")
+
+
+def _whole(text: str, allowed: range, what: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) in allowed):
+        raise argparse.ArgumentTypeError(f"{text!r} is no {what}")
     return int(text)
 
 
