@@ -7,6 +7,7 @@ import io
 import json
 import os
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -304,6 +305,24 @@ def test_a_row_that_its_tables_lack_is_named(tmp_path):
     assert scores(folder, plan, set(), "mean pose", own=False) == {"WER": 1.0}  # a dash in the table
     with pytest.raises(UserError, match="no score DTW-JPE hand of the row stitching; it has none of all corpora"):
         scores(folder, plan, set(), "stitching", own=False)
+
+
+def test_the_probe_of_ten_coefficients_differs_in_nothing_else():
+    """Four streams and quantizers of M3T's; what SOKE's frames do not have, most of the face, eyelids and eyes, is left out."""
+    plan = read_plan("configs/ablation/recognition_parts.yaml")
+    configs = {row: row_config(plan, row, 1)[0] for row in plan.rows}
+    assert {str(resolve(c.tokenizer.path)) for c in configs.values()} <= {str(resolve(path)) for path in plan.needs}
+    whole, ten = configs["all"], configs["ten coefficients, all"]
+    own = {part.name: part for part in ten.parts}
+    assert [replace(part, joints=own[part.name].joints, expression=0, eyelids=False) for part in whole.parts] == [
+        replace(part, expression=0) for part in ten.parts
+    ]
+    assert (own["face"].expression, own["face"].eyelids, own["body"].joints) == (10, False, "upper_body")
+    for key in ("train", "recognition", "seed"):
+        assert getattr(whole, key) == getattr(ten, key)
+    assert (whole.dataset.frames, ten.dataset.frames) == ("smplfx", "soke")
+    tokenizers = load_config("configs/demo/m3t_tokenizer.yaml"), load_config("configs/demo/m3t_tokenizer_ten.yaml")
+    assert tokenizers[0].train == tokenizers[1].train and tokenizers[1].parts == ten.parts
 
 
 def test_the_leaderboard_is_every_system_on_the_same_clips(tmp_path):

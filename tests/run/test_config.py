@@ -23,8 +23,8 @@ RUNNABLE = [
     "configs/signllm_prompt2langgloss.yaml", "configs/signllm_back_translation.yaml",
     *(f"configs/demo/{name}.yaml" for name in (
         "back_translation", "deto", "face_back_translation", "face_deto", "face_hands_back_translation",
-        "face_progressive_transformer", "face_s_motiongpt", "face_soke", "face_whole", "recognition", "soke",
-        "soke_comparison", "soke_grpo",
+        "face_progressive_transformer", "face_s_motiongpt", "face_soke", "face_whole", "m3t_tokenizer_ten", "recognition",
+        "recognition_ten", "soke", "soke_comparison", "soke_grpo",
     )),
     *(f"configs/ablation/{name}.yaml" for name in (
         "fused_retrieval", "m3t_retrieval", "m3t_without_translation", "monolingual", "no_retrieval", "parallel",
