@@ -42,7 +42,6 @@ READERS: dict[str, Callable[[Path, Rules], ForeignClips]] = {
 }
 RATES = {"signspark": RENDERED_AT, "mead": 25.0}  # where --fps is not given; MEAD's published files are of this rate
 FLAT_HANDS = ("signspark", "ehm")  # whose finger rotations start from a flat hand
-LISTED = ("mead",)  # which have no annotation of their own
 _GROUPS = {"left hand": LEFT_HAND, "right hand": RIGHT_HAND, "upper body": BODY[12:], "root, spine and legs": BODY[:12]}
 
 
@@ -118,9 +117,9 @@ def main(arguments: list[str] | None = None) -> None:
     rules = rules_of(options)
     clips = READERS[options.kind](options.source, rules)
     found = import_clips(clips, options.out, options.onto, lambda names: tqdm(names, desc="import", unit="clip"))
-    if options.kind in LISTED and options.onto is None:
+    if isinstance(clips, Mead) and options.onto is None:  # which have no annotation of their own
         faulty = {clip.name for clip in found.skipped}
-        write_list(options.out, [name for name in clips.names if name not in faulty])
+        write_list(options.out, {name: who for name, who in clips.people.items() if name not in faulty})
     print(summary(options.kind, rules, found, options.out))
 
 

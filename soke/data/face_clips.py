@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from soke.data.annotations import read_table
@@ -42,12 +42,12 @@ class FaceClips(TableCorpus):
         return Clip(name, self.name, split, self.language, name, self.root / "poses" / name, self.fps)
 
 
-def write_list(root: Path, names: Sequence[str]) -> None:
-    """Writes `faces.csv`: of the identities, which are the first steps of the names, 70 % train, 15 % val, 15 % test,
-    in the order of their hashes, which depends on nothing else."""
-    identities = sorted({name.split("/")[0] for name in names}, key=lambda i: hashlib.sha256(i.encode()).hexdigest())
+def write_list(root: Path, people: Mapping[str, str]) -> None:
+    """Writes `faces.csv`: of the people, 70 % train, 15 % val, 15 % test, in the order of their hashes, which depends on
+    nothing else. people: name of a clip -> who is seen"""
+    identities = sorted(set(people.values()), key=lambda i: hashlib.sha256(i.encode()).hexdigest())
     train, val = (round(len(identities) * share) for share in (_SHARES[0], sum(_SHARES)))
     split_of = {identity: SPLITS[(i >= train) + (i >= val)] for i, identity in enumerate(identities)}
     with new_file(root / _FILE) as temporary:
-        lines = ["name,split", *(f"{name},{split_of[name.split('/')[0]]}" for name in sorted(names))]
+        lines = ["name,split", *(f"{name},{split_of[people[name]]}" for name in sorted(people))]
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -160,7 +160,7 @@ def test_bad_clips_are_skipped_with_their_fault(root: Path):
 
 def test_clips_without_sentences_train_tokenizers_alone(root: Path, tmp_path: Path):
     write_clip(tmp_path / "mead/smplfx/M003/1.npz", motion(41, 25.0))
-    write_list(tmp_path / "mead", ["M003/1"])
+    write_list(tmp_path / "mead", {"M003/1": "M003"})
     own = ["DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null", f"DATASET.CORPORA.phoenix.ROOT={root}",
            f"DATASET.CORPORA.faces.ROOT={tmp_path / 'mead'}", "DATASET.FRAMES=smplfx",
            "DATASET.TRAIN_ON_LEXICON=false"]

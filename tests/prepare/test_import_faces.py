@@ -1,8 +1,11 @@
 """Files of other tools, written here in their documented forms, become SMPL-FX clips; bad ones are named and skipped."""
 from __future__ import annotations
 
+import csv
 import io
+import itertools
 import pickle
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,6 +173,9 @@ def test_databases_of_another_kind_are_refused_in_a_sentence(tmp_path: Path):
     (tmp_path / "text.lmdb").write_text("nothing")
     with pytest.raises(UserError, match="text.lmdb cannot be read as an LMDB .*: it is damaged, or of another version"):
         run("signspark", tmp_path / "text.lmdb", tmp_path, *flat)
+    (tmp_path / "several").mkdir()
+    with pytest.raises(UserError, match="several is a folder without data.mdb: --from names one database"):
+        run("signspark", tmp_path / "several", tmp_path, *flat)
     with lmdb.open(str(tmp_path / "bare.lmdb"), subdir=False):
         pass
     with pytest.raises(UserError, match="bare.lmdb holds no __meta__"):
@@ -226,7 +232,7 @@ def test_pixel3dmm_with_keys_in_one_table(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"eyelids": torch.zeros(1, 2)}, "holds eyelids of type TorchValue, not an array of numbers"),
+    ({"eyelids": torch.zeros(1, 2)}, "holds eyelids as a torch tensor; write it anew with numpy"),
     ({"exp": np.zeros((1, 50))}, r"holds exp of shape \[1, 50\]"),
     ({"jaw": np.full((1, 6), np.nan)}, "holds numbers for jaw that are not finite, or no rotation"),
     ({"shape": Payload("nowhere")}, "00000.frame was refused: it asks to load posix.mkdir"),
@@ -301,6 +307,19 @@ def test_mead_trains_faces_alone(tmp_path: Path, old: bool):
     assert "jaw" not in corpus.load(corpus.clips("val")[0]).lacking
 
 
+@pytest.mark.parametrize("below", ["", "v1", "v1/M000/video"])
+def test_nobody_of_mead_is_in_two_splits_wherever_the_folder_begins(tmp_path: Path, below: str):
+    for identity, emotion in itertools.product(range(7), ("angry", "happy", "sad")):
+        write_mead(tmp_path / f"in/v1/M{identity:03}/video/{emotion}/001/EMICA", truth())
+    run("mead", tmp_path / "in" / below, tmp_path / "out")
+    with (tmp_path / "out/faces.csv").open() as file:
+        split_of = {row["name"]: row["split"] for row in csv.DictReader(file)}
+    if below.endswith("video"):
+        assert split_of == dict.fromkeys(("angry/001", "happy/001", "sad/001"), "train")
+    else:
+        assert sorted(Counter(split_of.values()).values()) == [3, 3, 15]
+
+
 def test_eyelids_and_eyes_are_taken_for_open_and_ahead_when_said(tmp_path: Path):
     write_mead(tmp_path / "in/M003/001/EMOCA", truth(), coefficients=50)
     run("mead", tmp_path / "in", tmp_path / "out", "--eyelids", "open", "--eyes", "rest")
@@ -352,6 +371,11 @@ def test_ehm_tracker(tmp_path: Path):
     found = clip(tmp_path / "out", "a")
     assert_observed(found, truth(), SMPLX_JOINTS, "expression", "eyelids", coefficients=50)
     assert found.betas.tolist() == list(range(10)) and torch.equal(found.head_shape, truth().head_shape)
+    content = pickle.loads((tmp_path / "in/optim_tracking_ehm.pkl").read_bytes())
+    sparse = {"b": content["a"], "a": {f"{3 * int(key):06d}": frame for key, frame in content["a"].items()}}
+    (tmp_path / "in/optim_tracking_ehm.pkl").write_bytes(pickle.dumps(sparse))
+    run("ehm", tmp_path / "in", tmp_path / "other", "--fps", "25", "--hands", "flat")
+    assert_skipped(tmp_path / "other", "a", "lacks 12 of the 19 frames; track it again")
     (tmp_path / "in/optim_tracking_ehm.pkl").write_bytes(pickle.dumps([1, 2]))
     with pytest.raises(UserError, match="does not hold videos of frames: it is no output of EHM-Tracker"):
         run("ehm", tmp_path / "in", tmp_path / "out", "--fps", "25", "--hands", "flat")

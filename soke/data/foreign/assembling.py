@@ -15,9 +15,11 @@ from soke.body.motion import HEAD_SHAPES, OBSERVABLE, Motion
 from soke.body.rotations import axis_angle_from_6d, mirror_axis_angle
 from soke.data.clip import ClipError
 from soke.data.smplfx_clips import NUM_EXPRESSION
+from soke.pickles import TorchValue
 
 SixD = Literal["rows", "columns"]
 EYES = JOINT_GROUPS["eyes"]
+_LOST = 0.5  # of a clip's frames, at most, may be left out between its first and last
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def taken(content: Mapping[str, Any], key: str, width: int, where: str, more: bo
     if key not in content:
         raise ClipError(f"{where} lacks {key}; it has {', '.join(map(str, content)) or 'nothing'}")
     found = content[key]
+    if isinstance(found, TorchValue):
+        raise ClipError(f"{where} holds {key} as a torch tensor; write it anew with numpy arrays (tensor.numpy())")
     if not isinstance(found, (np.ndarray, np.generic, list, tuple, float, int)):
         raise ClipError(f"{where} holds {key} of type {type(found).__name__}, not an array of numbers")
     values = np.asarray(found)
@@ -121,6 +125,12 @@ def taken(content: Mapping[str, Any], key: str, width: int, where: str, more: bo
             f"[T, {'at least ' if more else ''}{width}] numbers"
         )
     return torch.from_numpy(flat[:, :width].astype(np.float32))
+
+
+def check_gaps(where: str, missing: int, there: int) -> None:
+    """Raises ClipError when too many frames are missing between the first and the last of those that are there."""
+    if missing > _LOST * (missing + there):
+        raise ClipError(f"{where} lacks {missing} of the {missing + there} frames; track it again")
 
 
 def named(name: str, path: Path | str) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 from soke.body.joints import BODY, LEFT_HAND, RIGHT_HAND
 from soke.body.motion import Motion
 from soke.data.clip import ClipError
-from soke.data.foreign.assembling import EYES, Rules, assembled, named, taken
+from soke.data.foreign.assembling import EYES, Rules, assembled, check_gaps, named, taken
 from soke.errors import UserError
 from soke.pickles import TorchValue, load_pickle
 
@@ -42,9 +42,11 @@ class EhmTracker:
 
     def read(self, name: str) -> Motion:
         where = named(name, self.path / _FILE)
-        frames = [self._frames(name)[key] for key in sorted(self._frames(name), key=_number)]
-        if not frames:
+        keys = sorted(self._frames(name), key=_number)
+        if not keys:
             raise ClipError(f"{where} has no frames")
+        check_gaps(where, _number(keys[-1])[0] - _number(keys[0])[0] + 1 - len(keys), len(keys))
+        frames = [self._frames(name)[key] for key in keys]
         poses = {joints: _column(frames, "smplx_coeffs", key, 3 * len(joints), where) for key, joints in _POSES.items()}
         poses[("jaw",)] = _column(frames, "flame_coeffs", "jaw_params", 3, where)
         poses[EYES] = _column(frames, "flame_coeffs", "eye_pose_params", 6, where)

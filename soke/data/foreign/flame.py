@@ -4,6 +4,7 @@ Where the head is in front of the camera is not read: FLAME's global rotation an
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ from torch import Tensor
 from soke.body.flame import EXPRESSIONS
 from soke.body.motion import HEAD_SHAPES, Motion
 from soke.data.clip import ClipError
-from soke.data.foreign.assembling import EYES, Rules, assembled, from_6d, named, taken
+from soke.data.foreign.assembling import EYES, Rules, assembled, check_gaps, from_6d, named, taken
 from soke.data.loading import sorted_frames
 from soke.errors import UserError
 from soke.pickles import load_saved
 
-_LOST = 0.5  # of a clip's frames, at most, may be left out between its first and last
+_PERSON = re.compile("[MW][0-9]{3}")  # as MEAD calls those who are seen
 
 
 class Pixel3DMM:
@@ -90,6 +91,14 @@ class Mead:
     def names(self) -> list[str]:
         return list(self._folders)
 
+    @property
+    def people(self) -> dict[str, str]:
+        """Name -> who is seen: the last step of its path that is called as MEAD calls people, else the name's first."""
+        steps = {name: folder.resolve().parts for name, folder in self._folders.items()}
+        return {
+            name: next(filter(_PERSON.fullmatch, reversed(of)), name.split("/")[0]) for name, of in steps.items()
+        }
+
     def read(self, name: str) -> Motion:
         files = sorted(self._folders[name].glob("*/shape_pose_cam.hdf5"))
         where = named(name, files[0])
@@ -123,8 +132,7 @@ def _numbered(folder: Path, suffix: str, where: str) -> list[Path]:
         found = sorted_frames(sorted(file.name for file in folder.glob(f"*{suffix}")))
     except ValueError as error:
         raise ClipError(f"{where} {error}") from None
-    if found.missing > _LOST * (found.missing + len(found)):
-        raise ClipError(f"{where} lacks {found.missing} of the {found.missing + len(found)} frames; track it again")
+    check_gaps(where, found.missing, len(found))
     return [folder / name for name in found.names]
 
 

@@ -71,6 +71,8 @@ def _opened(path: Path) -> Any:
         raise UserError(f"reading {path} needs the package lmdb: pip install lmdb") from error
     if not path.exists():
         raise UserError(f"{path} does not exist: --from names a .lmdb file of SignSparK")
+    if path.is_dir() and not (path / "data.mdb").is_file():
+        raise UserError(f"{path} is a folder without data.mdb: --from names one database of SignSparK, a .lmdb file")
     try:
         return lmdb.open(str(path), readonly=True, lock=False, readahead=False, subdir=path.is_dir())
     except lmdb.Error as error:
