@@ -80,6 +80,8 @@ class SignGenerator(nn.Module):
         if mbart.shared.num_embeddings != self.vocabulary.size:
             # cc25's table has a few rows more than its tokenizer has tokens; they are not used
             mbart.resize_token_embeddings(self.vocabulary.size, mean_resizing=False)
+        text = self.vocabulary.text_size
+        self.tables = {"mbart.shared.weight": {"text": text, "signs": self.vocabulary.size - text}}
         self.register_buffer("first_codes", self.vocabulary.first_codes, persistent=False)
         lexicon = Retriever(signs, settings.retrieval, keywords, streams=spec.streams, locales=spec.locales)
         self.source = SourceEncoder(

@@ -19,7 +19,9 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
+from soke.run import processes
 from soke.run.settings import Optim
+from soke.run.sharding import own_part
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ def optimizers_of(
     )
     # It could divide by the scale of 16-mixed by itself, for which Lightning refuses to clip gradients.
     optimizer._step_supports_amp_scaling = False
+    _keep_rates_of_rows(optimizer)
     made = _SCHEDULES[settings.schedule](optimizer, settings, epochs, mode)
     schedule = {"scheduler": made, "interval": settings.every}
     if settings.schedule == "plateau":
@@ -54,6 +57,32 @@ def optimizers_of(
 def gradients_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     """Those that there are, of the parameters that it moves."""
     return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+
+
+def _keep_rates_of_rows(optimizer: torch.optim.Optimizer) -> None:
+    """A step moves weights by what is in proportion to their rate, so of what it moves a group's `rows` their share is
+    left."""
+    groups = [group for group in optimizer.param_groups if "rows" in group]
+    before: list[Tensor] = []
+
+    def keep(*arguments: Any) -> None:
+        before[:] = [_first_rows(group).clone() for group in groups]
+
+    def share(*arguments: Any) -> None:
+        for group, kept in zip(groups, before):
+            _first_rows(group).lerp_(kept, 1 - group["rows"][1])
+
+    if groups:
+        optimizer.register_step_pre_hook(keep)
+        optimizer.register_step_post_hook(share)
+
+
+def _first_rows(group: dict[str, Any]) -> Tensor:
+    """Those of a group's table that its `rows` are of; of a divided one, what this process has of them."""
+    table = group["params"][0].detach()
+    own = own_part(table)
+    above = 0 if own is table else processes.rank() * math.ceil(len(table) / processes.count())
+    return own[: max(group["rows"][0] - above, 0)]
 
 
 def follow(module: pl.LightningModule, score: float | None, settings: Optim) -> None:

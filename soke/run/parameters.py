@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import logging
 from fnmatch import fnmatchcase
 from typing import Any, Iterable, Sequence
@@ -18,7 +19,11 @@ log = logging.getLogger(__name__)
 
 def groups_of(model: nn.Module, settings: Optim) -> list[Any]:
     """The parameters of a model that learn, for its optimiser: as they are, or in groups by the factors of their learning
-    rates, that of all others first. A group keeps its `factor`, which schedules keep to.
+    rates, that of all others first. A group keeps its `factor`, which schedules keep to; a table whose first rows have
+    another one is a group alone, with `rows`: how many they are, and the share of its rate at which they learn.
+
+    model: may have `tables`, name of a table -> what its first rows are, and its others -> how many; settings name them
+           <table>.<what>
 
     Raises UserError for a factor's pattern that no parameter matches, and where nothing would learn.
     """
@@ -27,15 +32,23 @@ def groups_of(model: nn.Module, settings: Optim) -> list[Any]:
         raise UserError("TRAIN.FREEZE leaves no weight that could learn: name fewer")
     if not settings.factors:
         return list(learning.values())
-    factors = dict.fromkeys(learning, 1.0)
+    tables = {table: rows for table, rows in getattr(model, "tables", {}).items() if table in learning}
+    parts = {table: [f"{table}.{what}" for what in rows] for table, rows in tables.items()}
+    factors = dict.fromkeys([*learning, *itertools.chain(*parts.values())], 1.0)
     for pattern, factor in settings.factors.items():  # the last that matches counts
-        matched = _matched([pattern], learning, "TRAIN.OPTIM.FACTORS", "weights that learn")
-        factors |= dict.fromkeys(matched, factor)
-    return [
-        {"params": [learning[name] for name in learning if factors[name] == factor], "lr": settings.lr * factor,
-         "factor": factor}
-        for factor in sorted(set(factors.values()), key=lambda factor: (factor != 1.0, factor))
-    ]
+        matched = _matched([pattern], factors, "TRAIN.OPTIM.FACTORS", "weights that learn")
+        factors |= dict.fromkeys([*matched, *itertools.chain(*(parts.get(name, ()) for name in matched))], factor)
+    groups: dict[tuple[float, float], list[str]] = {}
+    for name in learning:
+        first, others = (factors[part] for part in parts.get(name, (name, name)))
+        groups.setdefault((others, first / others), []).append(name)
+    made = []
+    for factor, share in sorted(groups, key=lambda rates: (rates != (1.0, 1.0), rates)):
+        names = groups[factor, share]
+        made.append({"params": [learning[name] for name in names], "lr": settings.lr * factor, "factor": factor})
+        if share != 1:
+            made[-1]["rows"] = [next(iter(tables[names[0]].values())), share]
+    return made
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> list[nn.Module]:

@@ -9,12 +9,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from soke.errors import UserError
+from soke.run import optim
 from soke.run.config import load_config
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import Still, freeze, groups_of
 from soke.run.settings import Optim
 from soke.tokenizer.quantizers.ema import EmaQuantizer
 from soke.tokenizer.quantizers.vq import VqQuantizer
+from tests.generator.helpers import make_generator
 
 
 class Model(nn.Module):
@@ -166,3 +168,47 @@ def test_factors_are_of_weights_that_learn():
         load_config("configs/deto.yaml", overrides=["TRAIN.OPTIM.FACTORS={first: 0}"])
     found = load_config("configs/deto.yaml", overrides=["TRAIN.OPTIM.FACTORS={mbart.*: 0.1}", "TRAIN.FREEZE=['*.bias']"])
     assert found.train.optim.factors == {"mbart.*": 0.1} and found.train.freeze == ["*.bias"]
+
+
+@pytest.mark.parametrize("divided", [False, True], ids=["whole", "of the second of two processes"])
+@pytest.mark.parametrize("kind", ["adamw", "adam"])
+def test_rows_of_a_table_learn_at_their_own_rate(kind, divided, monkeypatch):
+    """As if they were tables of their own: to 1e-6 of weights of size 1, over steps of a schedule."""
+    def fit(tables: list[nn.Parameter], groups: list, gradient: torch.Tensor) -> torch.Tensor:
+        made = optimizers_of(groups, settings, 3)
+        for step in range(3):
+            for table, part in zip(tables, gradient[step].split(list(map(len, tables)))):
+                table.grad = part.clone()
+            made["optimizer"].step()
+            made["lr_scheduler"]["scheduler"].step()
+        return torch.cat(tables).detach()
+
+    torch.manual_seed(0)
+    start, gradient = torch.randn(7, 4), torch.randn(3, 7, 4)
+    settings = Optim(
+        kind=kind, lr=0.1, eta_min=0.01, weight_decay=0.1, factors={"*": 0.5, "table": 2.0, "table.text": 0.1}
+    )
+    apart = [nn.Parameter(part.clone()) for part in start.split([5, 2])]
+    groups = [{"params": [apart[0]], "lr": 0.01, "factor": 0.1}, {"params": [apart[1]], "lr": 0.2, "factor": 2.0}]
+    expected = fit(apart, groups, gradient)
+    if divided:  # it has rows 4 to 6, of which the first is one of the text
+        monkeypatch.setattr(optim, "own_part", lambda table: table[4:])
+        monkeypatch.setattr(optim.processes, "count", lambda: 2)
+        monkeypatch.setattr(optim.processes, "rank", lambda: 1)
+    model = nn.Module()
+    model.table, model.tables = nn.Parameter(start.clone()), {"table": {"text": 5, "signs": 2}}
+    (group,) = groups_of(model, settings)
+    assert group["factor"] == 2 and group["rows"] == [5, 0.05]
+    found = fit([model.table], [group], gradient)
+    torch.testing.assert_close(found[4 * divided :], expected[4 * divided :], rtol=0, atol=1e-6)
+
+
+def test_a_generator_s_table_has_rows_of_text_and_of_signs():
+    generator = make_generator()
+    settings = Optim(lr=1.0, factors={"mbart.*": 0.1, "mbart.shared.weight.signs": 1.0})
+    first, second, table = groups_of(generator, settings)
+    assert [group["factor"] for group in (first, second, table)] == [1.0, 0.1, 1.0]
+    assert table["params"] == [generator.mbart.shared.weight]
+    assert table["rows"] == [len(generator.source.text_tokenizer), pytest.approx(0.1)]
+    (plain, _) = groups_of(generator, Optim(factors={"mbart.*": 0.1, "mbart.shared.weight": 1.0}))
+    assert any(value is generator.mbart.shared.weight for value in plain["params"]) and "rows" not in plain
