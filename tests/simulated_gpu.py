@@ -1,7 +1,7 @@
 """A simulated GPU: a device `sim`, whose tensors hold CPU data, for finding what would fail or wait on a real one.
 
 An operation on a tensor of it and one of the CPU fails, as on a GPU. What makes a program wait for a GPU is counted in
-`waits`: reading values, and copies from or to the CPU. Importing this registers the device with torch once and for all.
+`waits`: reading values, and copies from or to the CPU; those to the device are uploads, after which a program goes on. Importing this registers the device with torch once and for all.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def dispatched(function, args, kwargs):
     if asked is not None:
         kwargs["device"] = "cpu"
     if function in COPIES:
-        waits["copy"] += bool(here if on_device else there)
+        waits["upload" if on_device else "copy"] += bool(here if on_device else there)
         result = function(*held(args), **held(kwargs))
         if function is aten.copy_.default:
             return args[0]
@@ -104,7 +104,7 @@ def dispatched(function, args, kwargs):
     if there and any(tensor.ndim for tensor in here):
         if function not in INDEXING or here[0] is args[0]:
             raise RuntimeError(f"{function} got tensors of two devices")
-        waits["copy"] += 1
+        waits["upload"] += 1
     if there and any(isinstance(leaf, torch.Generator) for leaf in tree_leaves((args, kwargs))):
         raise RuntimeError(f"{function} got a generator of the CPU for a tensor of a GPU")
     result = function(*held(args), **held(kwargs))
@@ -131,7 +131,7 @@ def empty_strided(size, stride, dtype=None, layout=None, device=None, pin_memory
 
 
 def copy_from(source, target, non_blocking=False):
-    waits["copy"] += 1
+    waits["upload" if isinstance(target, SimTensor) else "copy"] += 1
     held(target).copy_(held(source))
     return target
 

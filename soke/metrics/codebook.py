@@ -45,17 +45,19 @@ class Counts(Metric):
         codes: integer codes of any shape
         mask:  bool of the same shape, False where `codes` is padding; None when nothing is
 
-        Raises ValueError when a valid code is outside 0 to size - 1, or the shapes differ.
+        Raises ValueError when a valid code is outside 0 to size - 1 (a GPU, which would be waited for, fails by itself), or
+        the shapes differ.
         """
         if mask is not None:
             if mask.shape != codes.shape:
                 raise ValueError(f"the mask has shape {list(mask.shape)} and the codes {list(codes.shape)}")
-            codes = codes[mask]
-        if codes.numel() and (codes.min() < 0 or codes.max() >= self.size):
+            codes = torch.where(mask, codes, 0)
+        if not codes.is_cuda and codes.numel() and (codes.min() < 0 or codes.max() >= self.size):
             raise ValueError(
                 f"codes from {int(codes.min())} to {int(codes.max())} do not fit a codebook of {self.size} codes"
             )
-        self.counts += torch.bincount(codes.flatten(), minlength=self.size)
+        counted = torch.ones_like(codes, dtype=torch.int64) if mask is None else mask.long()
+        self.counts.index_add_(0, codes.flatten(), counted.flatten())
 
     def state(self) -> torch.Tensor | None:
         """What has been counted, of this process; None for nothing."""

@@ -218,7 +218,7 @@ class Group(nn.Module):
         there = nn.functional.pad(valid, (0, future - 1)).unfold(1, future, 1)  # [B, T, K]
         missed, off = predicted - ahead, outputs[..., -1].float() - counters
         if self.training:
-            self.spread.add(missed[:, :, 0].detach()[valid])
+            self.spread.add(missed[:, :, 0].detach(), valid)
         with torch.no_grad():
             squared = (missed[:, :, 0].square().mean(2) * valid).sum(1) / lengths
             counter = (off.abs() * valid).sum(1) / lengths

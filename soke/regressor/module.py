@@ -76,7 +76,7 @@ class RegressorModule(pl.LightningModule):
             self.means["train"].add({"loss": chosen.loss}, chosen.frames)
             processes.share(torch.zeros((), device=self.device))
             return no_loss(self)
-        output = self.regressor(batch.clips, batch.features, batch.lengths)
+        output = self.regressor(batch.clips, batch.features, batch.lengths, batch.frames)
         chosen = self.objectives(kind, output.errors, output.squared, output.frames, self.current_epoch)
         share = processes.share(torch.full((), len(batch.clips), device=self.device))
         loss = chosen.loss + self._terms(output) * share
@@ -92,7 +92,7 @@ class RegressorModule(pl.LightningModule):
     @in_float32
     def validation_step(self, batch: MotionBatch, batch_index: int) -> None:
         if batch.clips:
-            output = self.regressor(batch.clips, batch.features, batch.lengths)
+            output = self.regressor(batch.clips, batch.features, batch.lengths, batch.frames)
             loss = mean_error(output.errors, output.frames) + self._terms(output)
             self._count(output, loss, "val", output.frames.sum())
             if self.bleu is not None:

@@ -128,21 +128,24 @@ class PoseRegressor(Shared, nn.Module):
         return spec.rate(sentence.language, getattr(sentence, "corpus", None))
 
     def forward(
-        self, sentences: Sequence[Sentence], features: Mapping[str, Tensor], lengths: Tensor
+        self, sentences: Sequence[Sentence], features: Mapping[str, Tensor], lengths: Tensor,
+        numbers: Sequence[int] | None = None,
     ) -> RegressorOutput:
         """Under teacher forcing; each clip by the group of its language.
 
         features: {part: [B, T, D]} raw
         lengths:  [B] frames, each at least one
+        numbers:  the same, where they are known without waiting for a GPU
 
         Raises UserError for an unknown language.
         """
         frames, epoch = self._normalised(features), self.epoch if self.training else None
+        numbers = lengths.tolist() if numbers is None else numbers
         outputs, order = [], []
         for name, rows in self._routes(sentences).items():
             index = torch.tensor(rows, device=lengths.device)
-            own = lengths[index]
-            outputs.append(self.groups[name]([sentences[i] for i in rows], frames[index, : int(own.max())], own, epoch))
+            own, longest = lengths[index], max(numbers[i] for i in rows)
+            outputs.append(self.groups[name]([sentences[i] for i in rows], frames[index, :longest], own, epoch))
             order += rows
         back = torch.tensor(order, device=lengths.device).argsort()
         values = {

@@ -16,10 +16,11 @@ class ErrorSpread:
     def __init__(self) -> None:
         self._sums: Tensor | None = None  # [3, F]: number, sum, sum of squares
 
-    def add(self, errors: Tensor) -> None:
-        """errors: [N, F]"""
-        errors = errors.double()
-        sums = torch.stack([torch.full_like(errors[0], len(errors)), errors.sum(0), errors.square().sum(0)])
+    def add(self, errors: Tensor, there: Tensor) -> None:
+        """errors: [B, T, F]; there: [B, T] bool, which of them count"""
+        errors = errors.double() * there[..., None]
+        counts = there.sum().expand(errors.shape[2])
+        sums = torch.stack([counts, errors.sum((0, 1)), errors.square().sum((0, 1))])
         self._sums = sums if self._sums is None else self._sums + sums
 
     def state(self) -> Tensor | None:

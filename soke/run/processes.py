@@ -55,6 +55,8 @@ def rows_of_all(row: Tensor) -> Tensor:
 
 def tensors_of_all(tensor: Tensor) -> list[Tensor]:
     """[N, ...], of which each process may have another N -> those of all, process by process."""
+    if count() == 1:
+        return [tensor]
     sizes = rows_of_all(torch.tensor(len(tensor), device=tensor.device)).tolist()
     rows = tensor.new_zeros(max(sizes), *tensor.shape[1:])
     rows[: len(tensor)] = tensor

@@ -131,8 +131,10 @@ def test_counters_are_read_too_fast_or_too_slow_clip_by_clip():
 def test_the_spread_of_errors_is_their_standard_deviation():
     errors, spread = torch.randn(50, 4) * torch.tensor([1.0, 2, 0, 4]) + 3, ErrorSpread()
     assert spread.of_all(torch.zeros(4)) is None
-    for block in errors.split([20, 1, 29]):
-        spread.add(block)
+    for block in errors.split([20, 1, 29]):  # a clip each, and what was not there
+        there = torch.ones(2, len(block), dtype=torch.bool)
+        there[1] = False
+        spread.add(torch.stack([block, block + 1]), there)
     torch.testing.assert_close(spread.of_all(torch.zeros(4)), errors.std(0, correction=0))
     assert spread.of_all(torch.zeros(4)) is None  # it begins anew
 

@@ -46,9 +46,9 @@ class CodebookQuantizer(nn.Module):
             flat, valid = rows(latents), valid_rows(mask)
             latents = flat[valid]  # [N, D]
             clips = torch.arange(steps[0], device=flat.device).repeat_interleave(steps[1])[valid]
-            finite, picked = self._look(latents, clips, steps[0]) if self.training else (None, None)
+            finite, picked, updates = self._look(latents, clips, steps[0]) if self.training else (None, None, 0)
             if picked is not None:
-                self._prepare(picked)
+                self._prepare(picked, not updates)
             codes = self._nearest(flat)
             vectors = self.codebook[codes]
             commitment, loss = distance(latents, vectors[valid].detach()), self._loss(vectors[valid], latents.detach())
@@ -72,8 +72,9 @@ class CodebookQuantizer(nn.Module):
         """counts: [num_codes] of the first batch after `go_on`, of all processes"""
         self.counts.copy_(counts.clamp_min(math.e * MIN_COUNT))  # which decays to MIN_COUNT in -1 / log(decay) batches
 
-    def _prepare(self, picked: Tensor) -> None:
-        """Before the codes of a training batch are chosen. picked [num_codes, D]: where codes start or restart"""
+    def _prepare(self, picked: Tensor, first: bool) -> None:
+        """Before the codes of a training batch are chosen, perhaps the first one. picked [num_codes, D]: where codes start
+        or restart"""
         raise NotImplementedError
 
     def _learn(self, latents: Tensor, codes: Tensor, picked: Tensor) -> None:
@@ -97,13 +98,14 @@ class CodebookQuantizer(nn.Module):
         return (self.codebook.square().sum(1) - 2 * vectors @ self.codebook.T).argmin(-1)
 
     @torch.no_grad()
-    def _look(self, latents: Tensor, clips: Tensor, batch: int) -> tuple[Tensor, Tensor | None]:
+    def _look(self, latents: Tensor, clips: Tensor, batch: int) -> tuple[slice | Tensor, Tensor | None, int]:
         """[N, D] and the clips [N] of a batch of so many that they are of, in their order -> indices [F] of the finite
-        ones, and `_pick` of them, None when no process has any."""
-        finite = latents.isfinite().all(1).nonzero().squeeze(1)
-        counts = torch.stack([of.bincount(minlength=batch) for of in (clips[finite], clips)], dim=1)  # [B, 2]
+        ones, `_pick` of them, None when no process has any, and `updates`. The device is waited for once."""
+        finite = latents.isfinite().all(1)
+        sizes = torch.stack([finite, torch.ones_like(finite)], dim=1).long()
+        counts = sizes.new_zeros(batch, 2).index_add(0, clips, sizes)
         of_all = pad_sequence(processes.tensors_of_all(counts))  # [B, processes, 2]
-        found, all_ = of_all.sum((0, 1)).tolist()
+        found, all_, updates = torch.cat([of_all.sum((0, 1)), self.updates[None]]).tolist()
         if found != all_ and not self._warned:
             self._warned = True
             if processes.rank() == 0:
@@ -111,25 +113,24 @@ class CodebookQuantizer(nn.Module):
                     "%d of %d latents of a training batch are infinite or not a number: the codebooks are not trained "
                     "on such latents", all_ - found, all_,
                 )
+        chosen = slice(None) if found == all_ else finite.nonzero().squeeze(1)
         if not found:
-            return finite, None
+            return chosen, None, updates
         before = (of_all[..., 0].flatten().cumsum(0).view(of_all.shape[:2]) - of_all[..., 0])[:, processes.rank()]
-        own = counts[:, 0]
-        within = torch.arange(len(finite), device=finite.device) - (own.cumsum(0) - own)[clips[finite]]
-        return finite, self._pick(latents[finite], before[clips[finite]] + within, found)
+        own, clips = counts[:, 0], clips[chosen]
+        within = torch.arange(len(clips), device=clips.device) - (own.cumsum(0) - own)[clips]
+        return chosen, self._pick(latents[chosen], before[clips] + within, found, updates), updates
 
-    def _pick(self, latents: Tensor, places: Tensor, total: int) -> Tensor:
+    def _pick(self, latents: Tensor, places: Tensor, total: int, updates: int) -> Tensor:
         """[N, D] -> [num_codes, D] random ones of the `total` latents of all processes, among which these have the places
         [N]: the processes' first clips come first, as in a batch that was dealt out to them; when there are fewer than
         num_codes, repeated with a little noise."""
-        generator = torch.Generator().manual_seed(int(self.updates))
+        generator = torch.Generator().manual_seed(updates)
         order = torch.randperm(total, generator=generator)
         order = order[torch.arange(self.num_codes) % total].to(latents.device)
         numbers = torch.arange(len(places), device=latents.device)
         own = torch.full((total,), -1, device=latents.device).scatter(0, places, numbers)[order]
-        there = (own >= 0).nonzero().squeeze(1)
-        picked = latents.new_zeros(self.num_codes, self.dim)
-        picked[there] = latents[own[there]]
+        picked = nn.functional.pad(latents, (0, 0, 0, 1))[own]  # number -1 is the zeros behind them: another process has it
         processes.sum_over_all(picked)
         if total < self.num_codes:
             noise = torch.randn(self.num_codes, self.dim, generator=generator)

@@ -27,8 +27,8 @@ class EmaQuantizer(CodebookQuantizer):
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
-    def _prepare(self, picked: Tensor) -> None:
-        if not self.updates:
+    def _prepare(self, picked: Tensor, first: bool) -> None:
+        if first:
             self.codebook.copy_(picked)
             self.sums.copy_(self.codebook)
             self.counts.fill_(1.0)

@@ -29,11 +29,11 @@ class VqQuantizer(CodebookQuantizer):
         return distance(vectors, latents)
 
     @torch.no_grad()
-    def _prepare(self, picked: Tensor) -> None:
+    def _prepare(self, picked: Tensor, first: bool) -> None:
         """Dead codes restart, and all of them before the first batch."""
         if self._goes_on():
             return
-        dead = self.counts < MIN_COUNT if self.updates else torch.ones_like(self.counts, dtype=torch.bool)
+        dead = torch.ones_like(self.counts, dtype=torch.bool) if first else self.counts < MIN_COUNT
         self.codebook.copy_(torch.where(dead[:, None], picked, self.codebook))
         self.counts.masked_fill_(dead, MIN_COUNT)
 
