@@ -7,7 +7,7 @@ Every corpus of the configuration gets a folder in OUT, with the files of Progre
 posed by the configuration's body. So systems that generate positions are trained and compared on the same clips as
 those that generate rotations. A .skels corpus has one frame rate: that of its corpus, or --fps; clips at other rates are
 resampled to it, and how many is said. OUT/data.yaml names the corpora for configurations that inherit it (BASE);
-OUT/skeletons.json says which body and layout made them, OUT/skipped_clips.txt what could not be used.
+OUT/skeletons.json says which body and layout made them, and of which synthetic corpora, whose signs an oracle knows; OUT/skipped_clips.txt what could not be used.
 """
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from soke.body.joints import SKELETON_50, SMPLX_JOINTS, joint_indices
 from soke.body.layout import MotionLayout
+from soke.body.model import STAND_IN_NAME
 from soke.body.motion import JointMotion, Motion
 from soke.body.skeletonise import SKELETON_NEEDS, skeleton_50
 from soke.body.skinned import SkinnedBody
@@ -36,6 +37,7 @@ from soke.build.body import body_model, layout_of
 from soke.build.data import corpora_of
 from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip, locale_of
 from soke.data.skels_writer import SkelsWriter
+from soke.data.synthetic.known import SKELETONS, origin_of
 from soke.errors import UserError
 from soke.run import cli
 from soke.run.config import load_config, resolve
@@ -207,8 +209,12 @@ def main(arguments: list[str] | None = None) -> None:
         print(_said(corpus.name, rates[corpus.name], written))
     with new_file(out / "skipped_clips.txt") as path:
         path.write_text("".join(each.line for each in skipped), encoding="utf-8")
-    write_json(out / "skeletons.json", {
+    # On another body, or with bent fingers, bones point elsewhere than in the forms that an oracle knows.
+    as_planned = body.label.startswith(STAND_IN_NAME) and config.body.flat_hand_mean
+    origins = {corpus.name: origin_of(corpus.root) for corpus in corpora if as_planned and hasattr(corpus, "root")}
+    write_json(out / SKELETONS, {
         "body": body.label, "layout": layout.hash, "frames": config.dataset.frames, "fps": rates,
+        "synthetic": {name: origin for name, origin in origins.items() if origin is not None},
     })
     with new_file(out / "data.yaml") as path:
         path.write_text(yaml.safe_dump(_data_file(out, corpora, rates), sort_keys=False), encoding="utf-8")

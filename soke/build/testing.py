@@ -17,7 +17,7 @@ from soke.build.stages import Stage, Task, stage_of
 from soke.data.clip import Corpus
 from soke.data.synthetic.known import known_corpus
 from soke.errors import UserError
-from soke.evaluation.oracle.features import ARMS_AND_HANDS
+from soke.evaluation.oracle.features import ARMS_AND_HANDS, POINTS
 from soke.evaluation.oracle.reader import Oracle
 from soke.evaluation.outcome import Evaluation
 from soke.evaluation.protocols import Coder, Reader
@@ -113,12 +113,16 @@ def oracles_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, Oracle]:
     """Corpus -> what knows the signs of its clips, of the synthetic ones among them. Raises UserError for a layout that
     does not see arms and hands."""
     layout, found = layout_of(config), {}
-    if not layout.of_positions and (unseen := sorted(ARMS_AND_HANDS - layout.covers)):
-        raise UserError(f"METRIC.ORACLE=true reads arms and hands, and no part of PARTS sees {unseen[0]}: set it to false")
+    unseen = sorted((POINTS if layout.of_positions else ARMS_AND_HANDS) - layout.covers)
     for corpus in corpora:
         known = known_corpus(corpus.root) if hasattr(corpus, "root") else None
         if known is None:
-            log.warning("no oracle of %s: it is none of the synthetic corpora, of which alone all signs are known", corpus.name)
-            continue
-        found[corpus.name] = Oracle(known, config.dataset.frames, {"jaw", "expression"} <= layout.covers)
+            log.warning(
+                "no oracle of %s: of the synthetic corpora alone all signs are known, and of what `prepare.to_skeletons` makes of "
+                "them on the stand-in with BODY.FLAT_HAND_MEAN=true", corpus.name,
+            )
+        elif unseen:
+            raise UserError(f"METRIC.ORACLE=true reads arms and hands, and no part of PARTS sees {unseen[0]}: set it to false")
+        else:
+            found[corpus.name] = Oracle(known, config.dataset.frames, {"jaw", "expression"} <= layout.covers)
     return found

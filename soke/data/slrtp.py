@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,8 @@ def _content(path: Path) -> Any:
         return content
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except UnpicklingError as error:
+        raise UserError(f"{path} holds other things beside tensors; write it again, with tensors or numpy arrays alone") from error
     except Exception as error:  # damaged bytes can raise nearly anything
         reason = " ".join(str(error).split())[:200]
         raise UserError(
@@ -177,6 +180,8 @@ def _entry(key: str, entry: Mapping[str, Any]) -> SlrtpClip:
 
 def _text(name: str, value: Any) -> str:
     """Glosses may come one by one, a speaker as a number."""
+    if isinstance(value, (np.generic, torch.Tensor)) and value.ndim == 0:
+        value = value.item()
     if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
         return " ".join(value)
     if value is not None and not isinstance(value, (str, int)):

@@ -20,13 +20,15 @@ from soke.evaluation.references import References
 from soke.evaluation.scored import Scored, common_rate, reason_of, unpaired
 from soke.metrics.clips import Scorecard
 from soke.metrics.sibleu import SiBLEU
+from soke.run.processes import World
 
 
 def score_codes(
     references: References, rows: Mapping[str, Sequence[Motion]], scored: Collection[str], coder: Coder,
-    evaluation: Evaluation,
+    evaluation: Evaluation, world: World,
 ) -> None:
-    """Adds SiBLEU of every row to the table and to the clips; motions are encoded at the corpus's frame rate.
+    """Adds SiBLEU of every row to the table and to the clips, where a reference has codes; motions are encoded at the corpus's
+    frame rate.
 
     scored: this process's clips whose motions have scores, of every row
     """
@@ -44,14 +46,17 @@ def score_codes(
 
     entries = {(entry["row"], entry["clip"]): entry for entry in evaluation.clips if entry["corpus"] == corpus}
     given = codes_of(references.motions)
+    for clip, wanted in zip(references.clips, given):
+        if wanted is not None and not len(wanted):
+            reason = "its reference is shorter than a step of the tokenizer whose codes SiBLEU counts"
+            evaluation.unscored[corpus, clip.name, "codes"] = reason
+    if not any(world.gathered([wanted is not None and len(wanted) > 0 for wanted in given])):
+        return
     for row, motions in rows.items():
         metric = SiBLEU(_sizes(coder), _hands(coder.layout), coder.hash, fps=fps)
         for clip, made, wanted in zip(references.clips, codes_of(motions), given):
             if wanted is not None and len(wanted):
                 metric.update(clip.name, made, wanted)
-            elif wanted is not None:
-                reason = "its reference is shorter than a step of the tokenizer whose codes SiBLEU counts"
-                evaluation.unscored[corpus, clip.name, "codes"] = reason
         scores = Scorecard([metric])
         for score in scores.scores():
             evaluation.table.add(row, corpus, score, references.total)

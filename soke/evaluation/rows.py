@@ -78,14 +78,14 @@ def score_rows(
     corpus = references.corpus
     scored = score_motions(references, rows, conditions, setting, evaluation)
     if setting.coder is not None:
-        score_codes(references, rows, scored, setting.coder, evaluation)
+        score_codes(references, rows, scored, setting.coder, evaluation, setting.world)
     retriever = _of_language(corpus, setting.retrievers, "retrieval model")
     if retriever is not None:
         score_retrieval(references, rows, retriever, setting, evaluation, scored)
     read = {GROUND_TRUTH: references.motions, **{row: of_row for row, of_row in rows.items() if row not in shuffled}}
     oracle = _of_language(corpus, setting.oracles, "oracle")
     if oracle is not None:
-        score_signs(references, {**read, **{row: rows[row] for row in shuffled}}, oracle, evaluation)
+        score_signs(references, {**read, **{row: rows[row] for row in shuffled}}, oracle, evaluation, setting.world)
     reader = _of_language(corpus, setting.readers, "reader")
     if reader is not None:
         texts = {

@@ -319,7 +319,8 @@ def main(argv: Sequence[str] | None = None, coder_of: Callable[[Path], Coder] | 
         with new_file(options.out / "unscored.txt") as path:
             path.write_text("".join(f"{name}\t{reason}\n" for name, reason in reasons), encoding="utf-8")
     if not any(scored.scores for scored in results.values()):
-        raise UserError(f"no clip could be scored; the first, {reasons[0][0]}: {reasons[0][1]}")
+        first = f"the first, {reasons[0][0]}: {reasons[0][1]}" if reasons else "there are none in the files"
+        raise UserError(f"no clip could be scored; {first}")
 
     folder = options.ref or options.pred
     corpus = options.ref_text.stem if folder is None else folder.resolve().name.removesuffix(slrtp.SUFFIX)

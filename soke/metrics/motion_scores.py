@@ -9,7 +9,7 @@ import torch
 
 from soke.body.posed import METRES, WHOLE, Landmarks, Posed
 from soke.body.skinned import SMPLX_LANDMARKS
-from soke.metrics.clips import Scorecard
+from soke.metrics.clips import Score, Scorecard
 from soke.metrics.contacts import Contact, contacts_of
 from soke.metrics.joint_sets import TRACK_JOINTS, JointSet, Track, thousandth, weights_of
 from soke.metrics.keypoint_dtw import DTWP, NDTWP, KeypointDTW
@@ -212,6 +212,10 @@ class Diversity(TrackMetric):
     def per_clip(self) -> dict[str, np.ndarray]:
         """Nothing: a single clip has no diversity."""
         return {}
+
+    def scores(self) -> list[Score]:
+        """As of `ClipMetric`; nothing of a single clip."""
+        return [score for score in super().scores() if score.clips > 1]
 
 
 class MotionScores(Scorecard):

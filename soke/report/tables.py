@@ -221,10 +221,10 @@ class ResultTable:
         for corpus in dict.fromkeys(cell.corpus for column in columns for cell in column):
             named = corpus
             for row in self._rows(corpus):
-                own = [cell for cell in self.cells if (cell.corpus, cell.row) == (corpus, row)]
+                own = [cell for column in columns for cell in column if (cell.corpus, cell.row) == (corpus, row)]
                 texts = {cell.metric: cell.brief(between) for cell in own}
                 values = [texts.get(column[0].metric, ABSENT) for column in columns]
-                if set(values) != {ABSENT}:
+                if own:
                     table.add_row(Text(named), Text(row), _clips(own), *values)
                     named = ""
         return table
@@ -290,9 +290,7 @@ class ResultTable:
                 used = row_width
             groups[-1].append(column)
             used += column_width
-        own = [cell for cell in self.cells if cell.corpus == corpus]
-        counts = {row: _clips([cell for cell in own if cell.row == row]) for row in rows}
-        return [_block(corpus, counts, group) for group in groups]
+        return [_block(corpus, rows, group) for group in groups]
 
 
 def _scored_on(cells: Sequence[Cell]) -> list[str]:
@@ -306,18 +304,19 @@ def _scored_on(cells: Sequence[Cell]) -> list[str]:
 
 
 def _clips(cells: list[Cell]) -> str:
-    """How many clips were scored, of how many, by the metric that scored the fewest."""
+    """How many clips were scored, of how many, by that of the metrics beside each other that scored the fewest."""
     least = min(cells, key=lambda cell: cell.score.clips - cell.total)
     return str(least.total) if least.score.clips == least.total else f"{least.score.clips} of {least.total}"
 
 
-def _block(corpus: str, counts: dict[str, str], columns: list[list[Cell]]) -> Table:
+def _block(corpus: str, rows: Sequence[str], columns: list[list[Cell]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column(Text(corpus), no_wrap=True, vertical="top")
     table.add_column(Text("clips"), justify="right", no_wrap=True, vertical="top")
     for column in columns:
         table.add_column(Text(column[0].heading()), justify="right", no_wrap=True, vertical="top")
-    for row, clips in counts.items():
-        texts = [{cell.row: cell.text() for cell in column}.get(row, ABSENT) for column in columns]
-        table.add_row(Text(row), clips, *texts)
+    for row in rows:
+        cells = [next((cell for cell in column if cell.row == row), None) for column in columns]
+        own = [cell for cell in cells if cell is not None]
+        table.add_row(Text(row), _clips(own) if own else "", *(cell.text() if cell is not None else ABSENT for cell in cells))
     return table

@@ -40,6 +40,14 @@ def test_tensors_and_arrays_are_read(tmp_path: Path, form) -> None:
     torch.testing.assert_close(clips["x/1"].motion.positions, poses())
 
 
+@pytest.mark.parametrize("speaker", [np.int64(7), torch.tensor(7)])
+def test_a_speaker_may_be_a_number_of_a_library(tmp_path: Path, speaker) -> None:
+    made = poses().numpy() if isinstance(speaker, np.generic) else poses()
+    torch.save({"a": entry(poses_3d=made, speaker=speaker)}, tmp_path / "test.pt")
+    clips, faults = read_slrtp(tmp_path / "test.pt")
+    assert clips["a"].speaker == "7" and not faults
+
+
 def test_what_is_written_loads_by_torch_alone(tmp_path: Path) -> None:
     clips = {"a": SlrtpClip("a", "ein satz", poses(), "SATZ", "Signer01"), "b": SlrtpClip("b", "", poses(1), made_by="m")}
     write_slrtp(tmp_path / "test.pt", clips)
@@ -57,7 +65,9 @@ class Evil:
 
 def test_nothing_is_run_and_other_files_are_named(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
+    arrays = entry(poses_3d=poses().numpy())
     for content, told in (
+        ({"a": entry(), "b": arrays}, "holds other things beside tensors; write it again, with tensors or numpy arrays alone"),
         ({"a": entry(gloss=Evil())}, "asks to load"), ([1, 2], "is no file of SLRTP's"), ({"a": 3}, "is no file of SLRTP's"),
     ):
         torch.save(content, tmp_path / "x.pt")

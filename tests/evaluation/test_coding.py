@@ -75,6 +75,15 @@ def test_clips_without_scores_have_no_codes(body) -> None:
     assert [c.score.clips for c in evaluation.table.cells if c.metric == ("SiBLEU", "body")] == [scored, scored]
 
 
+def test_references_without_codes_leave_the_other_scores(body) -> None:
+    """All of them are shorter than a step: there is no SiBLEU."""
+    corpus = Corpus(2)
+    corpus.load = lambda clip, load=corpus.load: load(clip).frames(slice(3))
+    evaluation = generation(MeanPose(PARTS), setting(body, [corpus], coder=Coder(), limits=(1, 60)))
+    assert "SiBLEU" not in {c.metric[0] for c in evaluation.table.cells} and evaluation.table.cells
+    assert {name for _, name, kind in evaluation.unscored if kind == "codes"} == {"c0", "c1"}
+
+
 def test_no_coder_no_codes(body) -> None:
     evaluation = generation(MeanPose(PARTS), setting(body, [Corpus(2)]))
     assert "SiBLEU" not in {c.metric[0] for c in evaluation.table.cells}

@@ -5,12 +5,17 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from prepare import to_skeletons
+from soke.body.joints import SKELETON_50
 from soke.body.skeletonise import skeleton_50
+from soke.build import testing
+from soke.build.data import corpora_of
 from soke.build.testing import oracles_of
 from soke.data.clip import SPLITS, Clip
 from soke.data.csl_daily import CSLDaily
@@ -19,10 +24,10 @@ from soke.data.phoenix14t import Phoenix14T
 from soke.data.skels import SkelsCorpus
 from soke.data.synthetic.corpora import Take, plan_corpus
 from soke.data.synthetic.files import as_json
-from soke.data.synthetic.known import KnownCorpus, known_corpus
+from soke.data.synthetic.known import KnownCorpus, known_corpus, origin_of
 from soke.data.synthetic.skeleton_writer import stand_in, write_skeletons
 from soke.data.synthetic.vocabularies import ENGLISH
-from soke.data.synthetic.writer import write_corpora
+from soke.data.synthetic.writer import VERSION, write_corpora
 from soke.errors import UserError
 from soke.evaluation.oracle.decoding import cheapest_signs
 from soke.evaluation.oracle.reader import Oracle, SignErrorRate
@@ -128,8 +133,23 @@ def test_a_corpus_without_a_plan_is_not_known(tmp_path):
         known_corpus(tmp_path / "How2Sign")
 
 
+def test_positions_that_are_made_of_a_corpus_are_known(known, tmp_path, monkeypatch):
+    """By what stands beside them, of whatever name their folder is."""
+    monkeypatch.setattr("soke.data.synthetic.known._planned", lambda *parameters: {"Phoenix_2014T": known.planned})
+    stamp = {"version": VERSION, "size": "tiny", "seed": 7, "complete": True}
+    (tmp_path / "corpora.json").write_bytes(as_json(stamp))
+    assert origin_of(tmp_path / "Own") is None
+    origin = origin_of(tmp_path / "Phoenix_2014T")
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "skeletons.json").write_bytes(as_json({"body": "stand-in", "synthetic": {"mine": origin}}))
+    assert known_corpus(tmp_path / "made" / "other") is None
+    made, take = known_corpus(tmp_path / "made" / "mine"), known.planned.takes[0]
+    assert made.of_positions and made.signed(take.name) == take.sentence.words
+    assert made.again(take.name, 25.0, "soke").joints == SKELETON_50
+
+
 @pytest.mark.slow  # the corpora that are written are planned as the one above
-@pytest.mark.parametrize("kind", ["rotations", "faces", "positions"])
+@pytest.mark.parametrize("kind", ["rotations", "faces", "positions", "made positions"])
 def test_written_corpora_are_known_by_their_stamp(tmp_path, kind):
     root = tmp_path / "data"
     if kind == "positions":
@@ -139,6 +159,10 @@ def test_written_corpora_are_known_by_their_stamp(tmp_path, kind):
     else:
         write_corpora(root, "tiny", 3, face=kind == "faces")
         corpora = [How2Sign(root / "How2Sign"), CSLDaily(root / "CSL-Daily"), Phoenix14T(root / "Phoenix_2014T")]
+    if kind == "made positions":
+        roots = [f"DATASET.CORPORA.{corpus.name}.ROOT={corpus.root}" for corpus in corpora]
+        to_skeletons.main(["--cfg", "configs/demo/soke.yaml", "--out", str(tmp_path / "made"), "--workers", "0", *roots])
+        corpora = corpora_of(load_config(str(tmp_path / "made" / "data.yaml"), overrides=["NAME=made"]))
     for corpus in corpora:
         oracle = Oracle(known_corpus(corpus.root))
         clips = [clip for split in SPLITS for clip in corpus.clips(split)]
@@ -224,8 +248,22 @@ def test_sign_errors_are_a_column_of_the_table(known, oracle, body):
     assert of_clips == {name: 100.0 * (name == lost.name) for name in signs}
 
 
-def test_an_oracle_needs_arms_and_hands():
-    config = load_config("configs/demo/soke.yaml")
+def test_clips_that_an_oracle_does_not_know_leave_the_other_scores(known, oracle, body):
+    class Unknown(Oracle):
+        def signed(self, clip):
+            return None
+
+    evaluation = generation(MeanPose(LAYOUT), setting(body, [Corpus(2)], oracles={"own": Unknown(known)}))
+    assert "sign error rate" not in {c.metric[0] for c in evaluation.table.cells} and evaluation.table.cells
+    assert {name for _, name, kind in evaluation.unscored if kind == "signs"} == {"c0", "c1"}
+
+
+@pytest.mark.parametrize("file, joint", [("configs/demo/soke.yaml", "left_index1"), ("configs/demo/signllm.yaml", "left_hand_index1")])
+def test_an_oracle_needs_arms_and_hands(known, monkeypatch, file, joint):
+    """Of corpora whose signs are known."""
+    config = load_config(file)
     config = replace(config, parts=[part for part in config.parts if "hand" not in part.name])
-    with pytest.raises(UserError, match="METRIC.ORACLE=true reads arms and hands, and no part of PARTS sees left_index1"):
-        oracles_of(config, [])
+    monkeypatch.setattr(testing, "known_corpus", lambda root: known if root == Path("known") else None)
+    assert oracles_of(config, [SimpleNamespace(name="a", root=Path("other"))]) == {}
+    with pytest.raises(UserError, match=f"METRIC.ORACLE=true reads arms and hands, and no part of PARTS sees {joint}"):
+        oracles_of(config, [SimpleNamespace(name="a", root=Path("known"))])

@@ -524,6 +524,12 @@ def test_nothing_scored_is_an_error_that_leaves_the_reasons(tmp_path, capsys):
     assert "holds no feats_ref" in (tmp_path / "out" / "unscored.txt").read_text()
 
 
+def test_files_without_a_clip_are_said_to_have_none(tmp_path):
+    torch.save({}, tmp_path / "empty.pt")
+    with pytest.raises(UserError, match="no clip could be scored; there are none in the files"):
+        main(["--pred", str(tmp_path / "empty.pt"), "--ref", str(tmp_path / "empty.pt")])
+
+
 TEXTS = {"a": "the dog sleeps in the garden", "b": "rain in the north", "sub/c": "it snows on the mountains today"}
 HYPOTHESES = {"a": "the dog sleeps in a garden", "b": "", "sub/c": "it snows today"}
 

@@ -171,6 +171,19 @@ def test_every_block_of_a_summary_names_its_corpora() -> None:
     assert [line[0] for line in rows if "mean" in line] == ["mean"] * 2
 
 
+def test_clips_are_counted_by_the_metrics_beside_them() -> None:
+    """Not by one of another block, which may score fewer."""
+    table = ResultTable("Given predictions")
+    joints, hands = Signature("DTW-JPE", "hand", units=("m",)), Signature("nDTWp", "hand", units=("shoulders",))
+    table.add("generated", "ref", score(joints, {"m": 1.0}, clips=3), 8)
+    table.add("generated", "ref", score(hands, {"shoulders": 2.0}, clips=4), 8)
+    stream = io.StringIO()
+    table.print_summary([[("DTW-JPE", "hand")], [("nDTWp", "hand")]], Console(file=stream, width=120))
+    table.print(Console(file=stream, width=30))
+    lines = [line for line in stream.getvalue().splitlines() if " of 8" in line]
+    assert ["3 of 8" in line for line in lines] == [True, False] * 2 and all("4 of 8" in line for line in lines[1::2])
+
+
 def test_a_summary_shows_both_values_where_there_is_no_interval() -> None:
     table = ResultTable("Tokenizer")
     use = Signature("codebook-use", "lhand", units=("percent", "codes"))

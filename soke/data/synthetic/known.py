@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,6 +24,8 @@ from soke.data.synthetic.skeletons import SPOKEN, plan_skeletons
 from soke.data.synthetic.visemes import mouthing
 from soke.data.synthetic.writer import VERSION
 from soke.errors import UserError
+
+SKELETONS = "skeletons.json"  # beside folders of positions that are made of other corpora: of which, and how
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class KnownCorpus:
     @property
     def of_positions(self) -> bool:
         """Whether the corpus holds joint positions."""
-        return "skels" in self.parameters
+        return not {"skels", "positions"}.isdisjoint(self.parameters)
 
     def signed(self, clip: str) -> tuple[str, ...] | None:
         """The words whose signs a clip shows, in their order; None for a clip that was not planned."""
@@ -110,15 +113,17 @@ class KnownCorpus:
 
 
 def known_corpus(folder: Path) -> KnownCorpus | None:
-    """What is known of the corpus in a folder; None where it is none of the synthetic ones. Raises UserError for one that
-    another version of them has written."""
+    """What is known of the corpus in a folder, which may also be one of `prepare.to_skeletons` (`origin_of`); None where it is
+    none of the synthetic ones. Raises UserError for one that another version of them has written."""
     folder = Path(folder)
-    stamp = folder.parent / STAMP
-    if not stamp.is_file():
-        return None
-    parameters = json.loads(stamp.read_text(encoding="utf-8"))
+    name, parameters = folder.name, _read(folder.parent / STAMP)
+    if parameters is None:
+        origin = (_read(folder.parent / SKELETONS) or {}).get("synthetic", {}).get(name)
+        if origin is None:
+            return None
+        name, parameters = origin["folder"], {**origin["parameters"], "positions": True}
     skeletons = "skels" in parameters
-    if folder.name not in (SPOKEN if skeletons else FOLDERS.values()):
+    if name not in (SPOKEN if skeletons else FOLDERS.values()):
         return None
     written, version = (parameters["skels"], SKELETON_VERSION) if skeletons else (parameters["version"], VERSION)
     if written != version:
@@ -126,7 +131,21 @@ def known_corpus(folder: Path) -> KnownCorpus | None:
             f"{folder} was written by version {written} of the synthetic corpora, and what its clips show is known of "
             f"version {version}: write them again with `python -m prepare.synthetic_corpora`"
         )
-    return KnownCorpus(_planned(skeletons, parameters["size"], parameters["seed"])[folder.name], parameters)
+    return KnownCorpus(_planned(skeletons, parameters["size"], parameters["seed"])[name], parameters)
+
+
+def origin_of(folder: Path) -> dict[str, Any] | None:
+    """Of a synthetic corpus of rotations, what `known_corpus` has to find in `SKELETONS`, under `synthetic` and the name of
+    their folder, to know positions that are made of it; None of any other."""
+    folder = Path(folder)
+    parameters = _read(folder.parent / STAMP)
+    if parameters is None or folder.name not in FOLDERS.values():
+        return None
+    return {"folder": folder.name, "parameters": parameters}
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 @cache

@@ -26,6 +26,7 @@ _FINGER_BONES = [  # of each finger from the wrist to the tip
     (hand[0] if point % 4 == 1 else hand[point - 1], hand[point])
     for hand in (SKELETON_RIGHT_HAND, SKELETON_LEFT_HAND) for point in range(1, len(hand))
 ]
+POINTS = frozenset(joint for bone in (*_ARM_BONES, *_FINGER_BONES) for joint in bone)  # names of the joints whose positions are
 _FACE = 0.3  # of expression coefficients, whose unit is a standard deviation, against a radian [A]
 
 
