@@ -3,6 +3,7 @@
     README.md           the data card; its YAML says which files each split has
     data/{split}-{i}-of-{n}.parquet   a row per clip with its frames, `CLIPS_PER_FILE` clips each
     store.json          what a store knows besides: hashes of the files and of the annotation, clips that were left out
+    lexicon.csv         of a lexicon, the store's copy: which signs are cut from what
 """
 from __future__ import annotations
 
@@ -18,7 +19,15 @@ import pyarrow.parquet as pq
 
 from soke.data.clip import SPLITS, Clip, SkippedClip
 from soke.data.formats import FORMATS, Stored
-from soke.data.packed import CLIPS_PER_SHARD, PackedStore, Shard, complete_store, pack_shard, retire_index
+from soke.data.packed import (
+    CLIPS_PER_SHARD,
+    PackedStore,
+    Shard,
+    complete_store,
+    keep_annotation,
+    pack_shard,
+    retire_index,
+)
 from soke.errors import UserError
 from soke.saved import within
 from soke.storage import file_hash, new_folder, read_json, require_new, write_json
@@ -58,9 +67,12 @@ def write_dataset(
     facts = {
         "version": VERSION, "corpus": store.corpus, "form": store.form, "width": FORMATS[store.form].width,
         "content": _content(store), "sources": store.sources, "files": {}, "splits": {},
+        "kept": [name for name in store.sources if store.annotation(name)],
     }
     with new_folder(folder) as target:
         (target / "data").mkdir()
+        for name in facts["kept"]:
+            keep_annotation(target, store.annotation(name))
         for split in filter(store.has, SPLITS):
             clips, left_out = store.clips(split), [clip.name for clip in store.skipped(split)]
             facts["splits"][split] = {"dropped": dict(store.dropped(split)), "left_out": left_out}
@@ -118,6 +130,8 @@ def read_dataset(folder: Path, out: Path, progress: Callable[[Sequence], Iterabl
             skipped = [SkippedClip(facts["corpus"], name, LEFT_OUT) for name in of_split["left_out"]]
             shards.append(Shard(f"{split}-skipped", split, skipped, {}))
             pack_shard(out, shards[-1], dict().__getitem__, facts["width"])
+    for name in facts["kept"]:
+        keep_annotation(out, folder / name)
     dropped = {split: of_split["dropped"] for split, of_split in facts["splits"].items()}
     store = complete_store(out, facts["corpus"], shards, facts["width"], facts["sources"], dropped, form=facts["form"])
     if _content(store) != facts["content"]:
@@ -144,9 +158,11 @@ def _facts(folder: Path) -> dict[str, Any]:
     try:
         if facts["form"] not in FORMATS or facts["width"] != FORMATS[facts["form"]].width:
             raise ValueError(f"frames {facts['form']} of {facts['width']} numbers are unknown")
-        for name, of in facts["files"].items():
-            path = within(folder / "data", name.removeprefix("data/"))
-            if not path.is_file() or file_hash(path) != of["sha256"]:
+        facts.setdefault("kept", [])  # folders of before have no such copies
+        hashes = {within(folder / "data", n.removeprefix("data/")): of["sha256"] for n, of in facts["files"].items()}
+        hashes |= {within(folder, name): facts["sources"][name] for name in facts["kept"]}
+        for path, written in hashes.items():
+            if not path.is_file() or file_hash(path) != written:
                 raise UserError(f"{path} is missing, cut off, or not the file that {_STORE} names; {_COPY}")
         texts = [facts["corpus"], facts["content"], *(n for of in facts["splits"].values() for n in of["left_out"])]
         tables = [facts["sources"], *(of["dropped"] for of in facts["splits"].values())]

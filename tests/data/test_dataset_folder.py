@@ -19,10 +19,11 @@ from soke.data.clip import Clip, ClipError, SkippedClip
 from soke.data.dataset import MotionDataset
 from soke.data.dataset_folder import LEFT_OUT, read_dataset, write_dataset
 from soke.data.formats import FORMATS, Stored
+from soke.data.lexicon import Lexicon
 from soke.data.packed import PackedStore, Shard, complete_store, pack_shard
 from soke.data.phoenix14t import Phoenix14T
 from soke.errors import UserError
-from tests.data.writing import LAYOUT, write_phoenix
+from tests.data.writing import LAYOUT, random_motion, write_frames, write_phoenix
 
 LENGTHS = {"train": [4, 7, 5, 9, 4], "val": [6], "test": []}
 
@@ -101,6 +102,22 @@ def test_what_comes_back_is_what_was_packed_bit_for_bit(store, tmp_path):
         read_dataset(folder, tmp_path / "moved" / "packed")
     with pytest.raises(UserError, match="folder is there already: choose a new folder"):
         write_dataset(store, folder, "")
+
+
+def test_a_lexicon_takes_what_its_signs_are_cut_from_along(tmp_path):
+    root, moved = tmp_path / "lexicon", tmp_path / "moved"
+    write_frames(root / "poses" / "long", random_motion(30))
+    (root / "lexicon.csv").write_text("word,language,name,fps,source,start,end\nREGEN,DGS,cut,25,poses/long,5,17\n")
+    pack(Lexicon(root), root / "packed", workers=0)
+    folder = written(PackedStore(root / "packed"), tmp_path)
+    read_dataset(folder, moved / "packed")
+    back = Lexicon(moved)
+    (sign,) = back.clips("train")
+    assert (back.segment(sign), back.source(sign)) == ((5, 17), "poses/long")
+    with (folder / "lexicon.csv").open("a") as table:
+        table.write("SONNE,DGS,other,25,poses/long,0,5\n")
+    with pytest.raises(UserError, match="lexicon.csv is missing, cut off, or not the file that store.json names"):
+        read_dataset(folder, tmp_path / "changed")
 
 
 def test_pyarrow_alone_reads_it(store, tmp_path):
@@ -218,6 +235,7 @@ def test_damage_is_named(store, tmp_path):
         (lambda folder: edit(folder, files={"data/../x": {"split": "train", "sha256": ""}}), "leads out of the folder"),
         (lambda folder: edit(folder, corpus=3), "store.json is damaged .TypeError"),
         (lambda folder: edit(folder, splits={"train": {}}), "store.json is damaged .KeyError"),
+        (lambda folder: edit(folder, kept=["../x"], sources={"../x": ""}), "leads out of the folder"),
         (lambda folder: edit(folder, splits={"../x": {"dropped": {}, "left_out": []}}), "store.json is damaged"),
     ):
         with pytest.raises(UserError, match=sentence) as raised:
