@@ -1,6 +1,7 @@
 """Predictions of others: files in every form that the field saves them in, read as tracks and texts."""
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from soke.metrics.plausible import (
 from soke.pickles import load_pickle
 from soke.storage import read_text
 
+_log = logging.getLogger(__name__)
 Role = Literal["prediction", "reference"]
 SUFFIXES = (".npz", ".npy", ".pkl")
 GIVEN, DERIVED_HANDS = "given", "hands-of-144"  # in signatures: joints came as such; hands were taken from the body's
@@ -57,6 +59,7 @@ _KNOWN = {
     "fps", "rotations", "expression", "betas", *_OF_HEAD, "lacking", "joints", *TRACK_JOINTS, *_FEATURES.values(), *_SMPLX_POSES,
     *_SMPLX_NAMES,
 }
+_HEADINGS = {"name", "names", "clip", "id", "video", "video_name", "sentence_name", "file"}  # of a column of names
 _POINTS = {
     BODY_JOINTS.total: "the joints that smplx gives with use_face_contour=True",
     HAND_JOINTS.total: "wrist, finger joints and tips",
@@ -261,7 +264,7 @@ def clip_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, 
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """Clip name -> text, of lines name<TAB>text; a line without a tab has no text.
+    """Clip name -> text, of lines name<TAB>text; a line without a tab has no text. A heading is left out, with a warning.
 
     Raises UserError that names the file: unreadable, not UTF-8, no tab in it, a name twice.
     """
@@ -274,6 +277,9 @@ def read_texts(path: Path) -> dict[str, str]:
         if name in texts:
             raise UserError(f"{path} has two lines of clip {name}; remove one")
         texts[name] = text.strip()
+    first = next(iter(texts), "")
+    if first.strip().lower() in _HEADINGS and len(texts[first].split()) == 1 < len(texts):
+        _log.warning("%s: the first line, %s and %s, is taken for a heading", path, first, texts.pop(first))
     return texts
 
 

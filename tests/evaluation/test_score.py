@@ -556,6 +556,15 @@ def test_texts(tmp_path, caplog):
     assert "1 of 3 hypotheses are empty (b)" in caplog.text
 
 
+def test_a_heading_is_no_clip(tmp_path, caplog):
+    ref = write_texts(tmp_path / "ref.tsv", {"Name": "sentence"} | TEXTS)
+    scored = score_texts(write_texts(tmp_path / "hyp.tsv", {"Name": "sentence"} | HYPOTHESES), ref, "word")
+    assert (scored.total, set(scored.clips)) == (len(TEXTS), set(TEXTS))
+    assert "ref.tsv: the first line, Name and sentence, is taken for a heading" in caplog.text
+    clips = {"name": "one word", "id": "word"}  # none of them is one
+    assert score_texts(write_texts(tmp_path / "own.tsv", clips), tmp_path / "own.tsv", "word").total == 2
+
+
 def test_texts_beside_motion_and_alone(folders, tmp_path, caplog):
     names = dict(zip(("a", "c", "sub/b.1"), TEXTS.values()))
     texts = write_texts(tmp_path / "phoenix.tsv", names)
