@@ -338,6 +338,8 @@ def _frame_numbers(content: Mapping[str, Any], key: str) -> np.ndarray:
         raise ValueError(
             f"the shape of its {key} is {list(values.shape)}, it must be [T, 133] or [T, 179] (joints: [T, 144, 3])"
         )
+    if not len(values):
+        raise ValueError("it has no frames")
     return values
 
 
@@ -357,6 +359,8 @@ def _smplx_motion(content: Mapping[str, Any], fps: float) -> Motion:
     if body.ndim == 1:
         raise ValueError("it holds one frame, and a clip is one file: stack the frames of each clip, [T, 63] of body_pose")
     frames = len(body)
+    if not frames:
+        raise ValueError("it has no frames")
     rotations = torch.zeros(frames, NUM_JOINTS, 3)
     for key, joints in _SMPLX_POSES.items():
         if key in content or key in _NEEDED_POSES:

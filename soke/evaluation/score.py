@@ -111,6 +111,8 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
     frames, rates, sources, forms = zip(*facts.values())
     taken_for = sorted(set().union(*forms))
     normalised = any(form.endswith(NORMALISED) for form in taken_for)
+    if reader.normalisation is not None and not normalised:
+        doubts += _doubts({"statistics": ["--mean and --std are not used: no file holds feats_rst or feats_ref"]})
     fps, of_rates = common_rate(rates)
     conditions = {
         "fps": fps, "body": _label(set().union(*sources)), "inputs": "+".join(taken_for),

@@ -343,6 +343,21 @@ def test_statistics_for_numbers_that_were_not_normalised_are_in_doubt(tmp_path, 
     (note,) = doubts(score_motion(reader, tmp_path / "raw"))
     assert "look as if they were not normalised (root mean square 0." in note and "leave out --mean and --std" in note
     assert not doubts(score_motion(reader, tmp_path / "stored"))
+    write(tmp_path / "plain/a.npy", raw)  # for which they are not meant
+    reader.fps = FPS
+    (note,) = doubts(score_motion(reader, tmp_path / "plain", tmp_path / "plain"))
+    assert "--mean and --std are not used: no file holds feats_rst or feats_ref" in note
+
+
+@pytest.mark.parametrize("shapes", [
+    {"array": (0, 179)}, {"feats_rst": (0, 133), "feats_ref": (0, 133)}, {"rotations": (0, 55, 3)},
+    {"body_pose": (0, 63), "left_hand_pose": (0, 45), "right_hand_pose": (0, 45)}, {"joints": (0, 144, 3)},
+], ids=lambda shapes: min(shapes))
+def test_a_clip_without_frames_is_told_and_stops_no_other(tmp_path, faceless, shapes):
+    write(tmp_path / "a.npz", {name: np.zeros(shape, np.float32) for name, shape in shapes.items()} | {"fps": FPS})
+    write(tmp_path / "b.npz", saved(motion(1)))
+    found = score_motion(faceless, tmp_path, tmp_path)
+    assert "no frames" in found.unscored["a"] and set(found.clips) == {"b"}
 
 
 def test_a_frame_rate_that_no_camera_has_is_in_doubt(tmp_path, faceless):
