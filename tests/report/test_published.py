@@ -40,9 +40,9 @@ PRINTED = {
         M3T w/ SLT: 4.28 2.28 4.86 9.44 1.85a | 3.97 1.51 4.63 9.28 1.91a | 3.41 1.46 4.02 8.55 2.23a |
     """,
     "m3t-2": """
-        GT 3DMM: 18.68 2.04 | 27.14 7.11 | 35.83 11.84 |
-        M3T w/o SLT: 12.32 1.58 | 17.27 4.74 | 31.14 10.16 |
-        M3T w/ SLT: 13.15 1.72 | 20.23 5.80 | 32.12 10.58 |
+        GT 3DMM: 18.68 2.04 - | 27.14 7.11 - | 35.83 11.84 - |
+        M3T w/o SLT: 12.32 1.58 - | 17.27 4.74 - | 31.14 10.16 - |
+        M3T w/ SLT: 13.15 1.72 1.85a | 20.23 5.80 1.91a | 32.12 10.58 2.23a |
     """,
     "m3t-3": """
         VQ (BS 16, HS 1024): | | | 20.67 5.61 1.35 - 67.3 72.5 78.8
@@ -70,8 +70,8 @@ PRINTED = {
         M3T: | | | 74.1 95.1 58.3 93.0 93.5 97.6
     """,
     "m3t-a2": """
-        VQ: | | | 6964 9658 4499
-        FSQ: | | | 1316 1605 842
+        VQ: | | | 6964 9658 4499 -
+        FSQ: | | | 1316 1605 842 -
     """,
     "signllm-1": """
         NSLP-G: | | | 5.75 8.21 11.62 17.55 31.98
@@ -172,6 +172,7 @@ SIGNATURES = {
     "m3t-2": """
         ROUGE-L|units:percent|judge:M3T's, unpublished|v:published
         BLEU-4|units:percent|judge:M3T's, unpublished|v:published
+        DTW-VPE|face|units:m|body:smpl-fx|v:published
         ROUGE-L|units:percent|level:jieba|judge:M3T's, unpublished|v:published
         BLEU-4|units:percent|level:jieba|judge:M3T's, unpublished|v:published
     """,
@@ -266,10 +267,10 @@ def test_a_table_names_its_rows_sources_bounds_remarks_and_notes():
         "soke-2": ("generated", (), [], "ab", 3),
         "soke-3": ("generated", (), [], "", 1),
         "m3t-1": ("generated", (), [], "a", 2),
-        "m3t-2": ("generated", bounds, ["GT 3DMM"], "", 1),
+        "m3t-2": ("generated", bounds, ["GT 3DMM"], "a", 1),
         "m3t-3": ("tokenizer reconstruction", (), [], "", 3),
         "m3t-4": ("recognition", (), [], "", 1),
-        "m3t-a2": ("tokenizer reconstruction", (), [], "", 1),
+        "m3t-a2": ("tokenizer reconstruction", (), [], "", 2),
         "signllm-1": ("generated", of_positions, [], "a", 6),
         "signllm-2": ("generated", of_positions, [], "a", 6),
         "signllm-3": ("generated", of_positions, [], "a", 6),
@@ -303,7 +304,7 @@ def test_the_file_is_found_from_any_folder(tmp_path, monkeypatch):
     ("S-MotionGPT: {how2sign: [11.45]}", "SOKE: {}", "found duplicate key SOKE"),
     ("scores: [baselines, baselines-read]", "scores: [baselines, other]", "tables.soke-1.rows names other"),
     ("scores: [baselines, baselines-read]", "scores: [baselines, baselines]", "has two values of NAR in one column"),
-    ("scores: [baselines, baselines-read]", "scores: [m3t]", "tables.soke-1 has no column for DTW-VPE Face of M3T"),
+    ("scores: [baselines, baselines-read]", "scores: [m3t-face]", "tables.soke-1 has no column for DTW-VPE Face of M3T"),
     ("source: SOKE (arXiv 2411.17799), table 3", "source: somewhere", "tables.soke-3 has the source 'somewhere'; name"),
     ("notes: [m3t-truth", "notes: [m3t-false", "tables.m3t-1.notes names m3t-false, which is none of soke-dtw"),
     ("    bounds:", "    bound:", "tables.m3t-2.bound is unknown; there are title, measures"),
@@ -445,7 +446,8 @@ def test_what_is_said_of_signllm_s_numbers_is_so():
 def test_ground_truth_bounds_every_generated_row():
     (truth,) = (row for row in TABLES["m3t-2"].published if row.bound)
     for other in TABLES["m3t-2"].published[1:]:
-        assert all(value.number < truth.values[column].number for column, value in other.values.items())
+        read = {column: value.number for column, value in other.values.items() if column.measure.metric != "DTW-VPE"}
+        assert len(read) == 6 and all(number < truth.values[column].number for column, number in read.items())
 
 
 def test_every_value_has_a_paper_and_nothing_is_made_up():
