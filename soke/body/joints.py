@@ -1,7 +1,7 @@
 """Names of joints, and of groups of them. The order of `SMPLX_JOINTS` is the order of `Motion.rotations`."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 _SMPLX_FINGERS = ("index", "middle", "pinky", "ring", "thumb")
 
@@ -72,7 +72,31 @@ JOINT_GROUPS: dict[str, tuple[str, ...]] = {
     "dwpose_face": DWPOSE_FACE,
 }
 
+# Joint -> the next one towards the root. Where a skeleton lacks it, the next one after it that it has is taken.
+_PARENTS = {
+    "spine1": "pelvis", "spine2": "spine1", "spine3": "spine2", "neck": "spine3", "head": "neck", "jaw": "head",
+    "nose": "head", "left_eye_smplhf": "head", "right_eye_smplhf": "head",
+    "left_eye": "nose", "right_eye": "nose", "left_ear": "left_eye", "right_ear": "right_eye",
+}
+for _side in ("left", "right"):
+    _CHAINS = [
+        ("neck", "collar", "shoulder", "elbow", "wrist", "hand_root"), ("pelvis", "hip", "knee", "ankle", "foot"),
+        *(("hand_root", *(f"hand_{finger}{i}" for i in (1, 2, 3, 4))) for finger in FINGERS),
+        *(("hand_root", *(f"{finger}{i}" for i in (1, 2, 3))) for finger in FINGERS),
+    ]
+    for _chain in _CHAINS:
+        _named = [joint if joint in ("neck", "pelvis") else f"{_side}_{joint}" for joint in _chain]
+        _PARENTS |= dict(zip(_named[1:], _named))
+
 _INDEX = {name: i for i, name in enumerate(SMPLX_JOINTS)}
+
+
+def next_towards_root(joint: str, joints: Collection[str]) -> str | None:
+    """The nearest of `joints` between a joint and the root; None where there is none, or the joint's name is unknown."""
+    parent = _PARENTS.get(joint)
+    while parent is not None and parent not in joints:
+        parent = _PARENTS.get(parent)
+    return parent
 
 
 def joint_indices(names: tuple[str, ...] | list[str]) -> list[int]:

@@ -12,11 +12,12 @@ from typing import Collection, Literal, Mapping, Sequence, get_args
 import torch
 from torch import Tensor
 
-from soke.body.joints import joint_indices, mirrored_name
+from soke.body.joints import joint_indices, mirrored_name, next_towards_root
 from soke.body.motion import JointMotion, Motion
 from soke.body.rotations import axis_angle_from_6d, axis_angle_to_6d, mirror_axis_angle
 
-RotationForm = Literal["axis_angle", "6d", "position"]
+RotationForm = Literal["axis_angle", "6d", "position", "offset"]
+POSITIONS: tuple[RotationForm, ...] = ("position", "offset")  # of the joints of a `JointMotion`
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class PartSpec:
     expression: how many expression coefficients belong to it
     eyelids:    whether the two eyelid coefficients belong to it
     rotation:   how rotations are written: 3 numbers (axis-angle) or 6; or position: the joints are those of a
-                `JointMotion`, 3 coordinates each
+                `JointMotion`, 3 coordinates each; or offset: the same from the layout's next joint towards the root
     mirrors:    name of the part whose tokenizer this one shares, its features mirrored; its joints are then the
                 other side's joints in the same order
     """
@@ -78,14 +79,14 @@ class MotionLayout:
         claims["eyelids"] = sum(part.eyelids for part in self.parts)
         if max(claims.values()) > 1:
             raise ValueError(f"{claims.most_common(1)[0][0]} belongs to two parts")
-        if len({part.rotation == "position" for part in self.parts}) > 1:
+        if len({part.rotation in POSITIONS for part in self.parts}) > 1:
             raise ValueError("positions and rotations cannot be mixed in one layout")
         for part in self.parts:
             if part.rotation not in get_args(RotationForm):
                 raise ValueError(
                     f"part {part.name}: rotation must be {', '.join(get_args(RotationForm))}, not {part.rotation}"
                 )
-            if part.rotation == "position":
+            if part.rotation in POSITIONS:
                 if part.jaw or part.expression or part.eyelids or part.mirrors:
                     raise ValueError("a part of positions has neither jaw, expression, eyelids nor mirrored part")
                 continue
@@ -129,11 +130,35 @@ class MotionLayout:
     @property
     def of_positions(self) -> bool:
         """Whether its motions are `JointMotion`s."""
-        return self.parts[0].rotation == "position"
+        return self.parts[0].rotation in POSITIONS
+
+    @cached_property
+    def origins(self) -> dict[str, str]:
+        """Joint of a part of offsets -> the joint that its coordinates are from, whose own origin comes before it. A joint
+        whose chain to the root the layout does not have, as the root's own, keeps its position."""
+        joints = self.joints
+        found = {
+            joint: origin for part in self.parts if part.rotation == "offset" for joint in part.joints
+            for origin in [next_towards_root(joint, joints)] if origin is not None
+        }
+
+        def depth(joint: str) -> int:
+            return 1 + depth(found[joint]) if joint in found else 0
+
+        return {joint: found[joint] for joint in sorted(found, key=depth)}
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Names of the parts' joints, without the jaw."""
+        return tuple(joint for part in self.parts for joint in part.joints)
 
     def observed(self, motion: Motion | JointMotion) -> tuple[str, ...]:
         """Names of the parts of which the motion lacks nothing: those whose features are more than stand-in zeros."""
-        return tuple(part.name for part in self.parts if not part.sees & motion.lacking)
+        needed = {part.name: {*part.sees, *self._origins_of(part)} for part in self.parts}
+        return tuple(part for part, names in needed.items() if not names & motion.lacking)
+
+    def _origins_of(self, part: PartSpec) -> list[str]:
+        return [self.origins[joint] for joint in part.joints if joint in self.origins]
 
     def features(
         self, motion: Motion | JointMotion, parts: Collection[str] | None = None
@@ -144,7 +169,7 @@ class MotionLayout:
         """
         if self.of_positions != isinstance(motion, JointMotion):
             raise ValueError(f"the motion holds {'no ' if self.of_positions else ''}joint positions")
-        of = _positions if self.of_positions else _part_features
+        of = self._positions if self.of_positions else _part_features
         return {part.name: of(part, motion) for part in self.parts if parts is None or part.name in parts}
 
     def motion(
@@ -163,9 +188,11 @@ class MotionLayout:
                 shape = list(features[part.name].shape)
                 raise ValueError(f"part {part.name}: expected [{frames}, {part.size}], got {shape}")
         if self.of_positions:
-            positions = [features[part.name].unflatten(1, (-1, 3)) for part in self.parts]
-            joints = tuple(joint for part in self.parts for joint in part.joints)
-            return JointMotion(torch.cat(positions, 1).float(), joints, fps, made_by)
+            coordinates = [features[part.name].unflatten(1, (-1, 3)) for part in self.parts]
+            positions, index = torch.cat(coordinates, 1).float(), self.joints.index
+            for joint, origin in self.origins.items():
+                positions[:, index(joint)] += positions[:, index(origin)]
+            return JointMotion(positions, self.joints, fps, made_by)
         coefficients = max((part.expression for part in self.parts), default=0) or 10
         motion = Motion.rest(frames, fps, coefficients).to(first.device)
         rotations, expression, eyelids = motion.rotations, motion.expression, None
@@ -202,6 +229,17 @@ class MotionLayout:
         kept = self.motion(features, motion.fps, motion.betas, motion.made_by, motion.head_shape)
         return replace(kept, lacking=motion.lacking)
 
+    def _positions(self, part: PartSpec, motion: JointMotion) -> Tensor:
+        needed = dict.fromkeys([*part.joints, *self._origins_of(part)])
+        if absent := [joint for joint in needed if joint not in motion.joints]:
+            raise ValueError(f"part {part.name}: the motion has no joint {', '.join(absent)}")
+        index = {joint: motion.joints.index(joint) for joint in needed}
+        positions = motion.positions[:, [index[joint] for joint in part.joints]]
+        for i, joint in enumerate(part.joints):
+            if joint in self.origins:
+                positions[:, i] -= motion.positions[:, index[self.origins[joint]]]
+        return positions.flatten(1)
+
     def _at_rest(self, motion: Motion) -> dict[str, Tensor]:
         """The features of as many frames of nothing."""
         coefficients = max((part.expression for part in self.parts), default=0)
@@ -224,13 +262,6 @@ class MotionLayout:
     @classmethod
     def from_list(cls, parts: Sequence[Mapping]) -> MotionLayout:
         return cls([PartSpec(**{**part, "joints": tuple(part["joints"])}) for part in parts])
-
-
-def _positions(part: PartSpec, motion: JointMotion) -> Tensor:
-    absent = [joint for joint in part.joints if joint not in motion.joints]
-    if absent:
-        raise ValueError(f"part {part.name}: the motion has no joint {', '.join(absent)}")
-    return motion.positions[:, [motion.joints.index(joint) for joint in part.joints]].flatten(1)
 
 
 def _part_features(part: PartSpec, motion: Motion) -> Tensor:

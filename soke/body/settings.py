@@ -36,8 +36,12 @@ class Part(Settings):
     jaw: bool = False
     expression: int = 0
     eyelids: bool = False
-    rotation: Literal["axis_angle", "6d", "position"] = "axis_angle"
+    rotation: Literal["axis_angle", "6d", "position", "offset"] = "axis_angle"
     mirrors: str | None = None
+
+    @property
+    def of_positions(self) -> bool:
+        return self.rotation in ("position", "offset")
 
     def problems(self) -> list[str]:
         seen = self.joints or self.jaw or self.expression or self.eyelids

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from soke.body.joints import DWPOSE_FACE, FINGERS
+from soke.body.joints import DWPOSE_FACE, FINGERS, next_towards_root
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import WHOLE, JointSet, Landmarks, Sticks
 
@@ -15,21 +15,6 @@ UNKNOWN_UNIT = "unit"  # of positions in a corpus's own unit, which may be anyth
 IMAGE = "image"  # of positions in a picture of the signer, whose right hand is at small x there
 Up = Literal["+y", "-y"]
 
-# Joint -> the next one towards the root. Where a skeleton lacks it, the next one after it that it has is taken.
-_PARENTS = {
-    "spine1": "pelvis", "spine2": "spine1", "spine3": "spine2", "neck": "spine3", "head": "neck", "jaw": "head",
-    "nose": "head", "left_eye_smplhf": "head", "right_eye_smplhf": "head",
-    "left_eye": "nose", "right_eye": "nose", "left_ear": "left_eye", "right_ear": "right_eye",
-}
-for _side in ("left", "right"):
-    _CHAINS = [
-        ("neck", "collar", "shoulder", "elbow", "wrist", "hand_root"), ("pelvis", "hip", "knee", "ankle", "foot"),
-        *(("hand_root", *(f"hand_{finger}{i}" for i in (1, 2, 3, 4))) for finger in FINGERS),
-        *(("hand_root", *(f"{finger}{i}" for i in (1, 2, 3))) for finger in FINGERS),
-    ]
-    for _chain in _CHAINS:
-        _named = [joint if joint in ("neck", "pelvis") else f"{_side}_{joint}" for joint in _chain]
-        _PARENTS |= dict(zip(_named[1:], _named))
 _ROOTS = ("pelvis", "neck")  # of the body, the first that is there; else its first joint
 _FEWEST = 3  # joints that are scored together
 # Landmarks -> the joints that they may be, in the order in which they are looked for; all of them for the face.
@@ -94,7 +79,7 @@ class Skeleton:
         self.landmarks = _landmarks(self.joints)
         self.whole = JointSet(WHOLE, len(self.joints), tuple(range(len(self.joints))))
         self.bones = [
-            (parent, joint) for joint in self.joints for parent in [_parent(joint, self.joints)] if parent is not None
+            (parent, joint) for joint in self.joints for parent in [next_towards_root(joint, self.joints)] if parent is not None
         ]
 
     @property
@@ -189,14 +174,6 @@ def _landmarks(joints: Sequence[str]) -> Landmarks:
     return {
         name: (WHOLE, tuple(map(joints.index, named))) for name, named in found.items() if named and None not in named
     }
-
-
-def _parent(joint: str, joints: Sequence[str]) -> str | None:
-    """The next joint towards the root that is there."""
-    parent = _PARENTS.get(joint)
-    while parent is not None and parent not in joints:
-        parent = _PARENTS.get(parent)
-    return parent
 
 
 def _width(hand: str | None, start: str, end: str) -> float:

@@ -60,8 +60,11 @@ class PartErrors(nn.Module):
         """Part -> what is compared of it, [T, N, 3] of its reconstruction and of the reference; of observed parts."""
         layout, features = self.layout, self.layout.features(rebuilt)
         truth = {**features, **layout.features(original, observed)}
-        if layout.of_positions:
-            return {p: tuple(of[p].unflatten(1, (-1, 3)) for of in (features, truth)) for p in observed}
+        if layout.of_positions:  # each part where the reference's other parts put it
+            own = {part.name: [layout.joints.index(joint) for joint in part.joints] for part in layout.parts}
+            placed = {p: layout.motion({**truth, p: features[p]}, original.fps).positions for p in observed}
+            true = layout.motion(truth, original.fps).positions
+            return {p: (placed[p][:, own[p]], true[:, own[p]]) for p in observed}
 
         if self.body.device != original.device:
             self.body.to(original.device)

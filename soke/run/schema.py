@@ -118,7 +118,7 @@ def contradictions(config: Config) -> list[str]:
             "language is added that could start from another's weights: leave it empty"
         )
     used = (*dataset.corpora, *(["lexicon"] if dataset.train_on_lexicon else []))
-    positions = any(part.rotation == "position" for part in config.parts)
+    positions = any(part.of_positions for part in config.parts)
     found += config.augment.useless(config.train.stage, getattr(trained, "augmented_by", ()), used, positions)
     if config.train.strategy == "fsdp" and not getattr(trained, "divides", False):
         found.append(
