@@ -42,7 +42,8 @@ def layouts(draw: st.DrawFn) -> MotionLayout:
     """Of positions, or of rotations in 1 to 4 parts, the last two perhaps a pair of which one mirrors the other."""
     if draw(st.booleans()):
         joints = draw(st.permutations(POSITIONED))[: draw(st.integers(1, len(POSITIONED)))]
-        return MotionLayout([PartSpec(f"part{i}", tuple(own), rotation="position") for i, own in _split(draw, joints)])
+        form = st.sampled_from(["position", "offset"])
+        return MotionLayout([PartSpec(f"part{i}", tuple(own), rotation=draw(form)) for i, own in _split(draw, joints)])
     form = st.sampled_from(["axis_angle", "6d"])
     pair = draw(st.lists(st.sampled_from(SIDED), max_size=4, unique=True))
     others = [name for name in SMPLX_JOINTS if name not in {*pair, *map(mirrored_name, pair), "jaw"}]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from soke.body.joints import LEFT_HAND, RIGHT_HAND, SMPLX_JOINTS, UPPER_BODY, joint_indices
+from soke.body.joints import LEFT_HAND, RIGHT_HAND, SKELETON_50, SMPLX_JOINTS, UPPER_BODY, joint_indices
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.motion import JointMotion, Motion
 from soke.body.rotations import axis_angle_to_6d, mirror_axis_angle
@@ -98,7 +98,8 @@ def assert_covered(layout: MotionLayout, found: Motion | JointMotion, motion: Mo
     assert (found.fps, found.made_by, len(found)) == (motion.fps, motion.made_by, len(motion))
     if layout.of_positions:
         assert found.joints == tuple(joint for part in layout.parts for joint in part.joints)
-        assert torch.equal(found.positions, motion.positions[:, [motion.joints.index(joint) for joint in found.joints]])
+        positions = motion.positions[:, [motion.joints.index(joint) for joint in found.joints]]
+        torch.testing.assert_close(found.positions, positions, atol=1e-5 if layout.origins else 0, rtol=0)
         return
     covered = joint_indices([joint for part in layout.parts for joint in part.rotated_joints])
     others = [i for i in range(len(SMPLX_JOINTS)) if i not in covered]
@@ -160,6 +161,45 @@ def test_what_a_layout_keeps_of_positions():
     kept = layout.covered(JointMotion(torch.arange(18.0).reshape(2, 3, 3), ("thumb", "nose", "wrist"), 25.0, "x"))
     assert (kept.joints, kept.fps, kept.made_by) == (("wrist", "thumb"), 25.0, "x")
     assert kept.positions[0].tolist() == [[6, 7, 8], [0, 1, 2]]
+
+
+def test_offsets_are_from_the_next_joint_towards_the_root_that_the_layout_has():
+    layout = MotionLayout([
+        PartSpec("hand", ("left_hand_index2", "left_hand_root", "left_hand_index1"), rotation="offset"),
+        PartSpec("arm", ("left_wrist",), rotation="position"),
+    ])
+    joints = ("left_elbow", "left_wrist", "left_hand_root", "left_hand_index1", "left_hand_index2")
+    motion = JointMotion(torch.tensor([[[5.0, 0, 0], [1, 2, 3], [1, 2, 4], [1, 3, 4], [2, 3, 4]]]), joints, 25.0)
+    features = layout.features(motion)
+    assert features["arm"].tolist() == [[1, 2, 3]] and features["hand"].tolist() == [[1, 0, 0, 0, 0, 1, 0, 1, 0]]
+    moved = layout.motion({**features, "arm": torch.tensor([[0.0, 0, 10]])}, 25.0)  # the hand goes with its wrist
+    assert moved.positions[0].tolist() == [[1, 1, 11], [0, 0, 11], [0, 1, 11], [0, 0, 10]]
+    alone = MotionLayout([PartSpec("hand", joints[2:], rotation="offset")])
+    assert alone.features(motion)["hand"].tolist() == [[1, 2, 4, 0, 1, 0, 1, 0, 0]]  # there is no wrist to start from
+    far = MotionLayout([PartSpec("tip", joints[4:], rotation="offset"), PartSpec("arm", joints[:1], rotation="position")])
+    assert far.features(motion)["tip"].tolist() == [[-3, 3, 4]]
+
+
+def test_offsets_need_the_joint_that_they_are_from():
+    layout = MotionLayout([
+        PartSpec("hand", ("left_hand_root",), rotation="offset"), PartSpec("arm", ("left_wrist",), rotation="position"),
+    ])
+    blind = JointMotion(torch.zeros(1, 1, 3), ("left_hand_root",), 25.0, lacking=frozenset({"left_wrist"}))
+    assert layout.observed(blind) == ()
+    with pytest.raises(ValueError, match="part hand: the motion has no joint left_wrist"):
+        layout.features(blind, ["hand"])
+
+
+def test_a_hand_of_offsets_has_the_same_mean_pose_and_another_hash():
+    parts = [PartSpec("body", SKELETON_50[:8], rotation="position"), PartSpec("hands", SKELETON_50[8:], rotation="offset")]
+    layouts = [MotionLayout([parts[0], replace(parts[1], rotation=form)]) for form in ("position", "offset")]
+    motion = JointMotion(torch.randn(9, 50, 3), SKELETON_50, 25.0)
+    means = [
+        of.motion({part: values.mean(0, keepdim=True) for part, values in of.features(motion).items()}, 25.0).positions
+        for of in layouts
+    ]
+    torch.testing.assert_close(means[0], means[1], atol=1e-5, rtol=0)
+    assert layouts[0].hash == "a8d4120483e2" != layouts[1].hash  # of models that were trained before there were offsets
 
 
 def test_the_order_of_features_is_joints_jaw_expression_eyelids():

@@ -94,3 +94,16 @@ def test_without_a_surface_joints_are_scored_where_they_are():
     moved[:, 8:, 1] = 0.3
     found = errors(Skeleton(list(names), "m"), (replace(reference, positions=moved), reference), layout=layout)
     assert found == pytest.approx({"body": 100.0, "hands": 300.0})
+
+
+def test_a_part_of_offsets_is_scored_where_the_others_of_the_reference_put_it():
+    names = JOINT_GROUPS["skeleton_body"] + JOINT_GROUPS["skeleton_left_hand"]
+    layout = MotionLayout([
+        PartSpec("body", names[:8], rotation="position"), PartSpec("hand", names[8:], rotation="offset"),
+    ])
+    reference = JointMotion(torch.zeros(2, 29, 3), names, 25.0)
+    moved = reference.positions.clone()
+    moved[:, 7:, 0] = 0.8  # the left wrist, one of eight, and the whole hand with it
+    moved[:, -1, 1] = 0.21  # and the tip of a finger, one of 21
+    found = errors(Skeleton(list(names), "m"), (replace(reference, positions=moved), reference), layout=layout)
+    assert found == pytest.approx({"body": 100.0, "hand": 10.0})
