@@ -88,6 +88,8 @@ def _looked_at(clip: Clip, form: FrameFormat) -> tuple[Clip, int | None]:
 
 def fault_of_words(name: str, text: str, names: Collection[str]) -> str | None:
     """Why a clip of this name and text cannot be used; `names` are those of the clips before it."""
+    if not name:
+        return "it has no name"
     try:
         safe_name(name)
     except ValueError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from soke.errors import UserError
 from soke.storage import read_text
-from soke.text.locales import canonical
+from soke.text.locales import TEXT_LOCALE, canonical
 
 SLOT = "{}"
 OWN_TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -90,10 +90,14 @@ def read_templates(path: Path) -> list[str]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Sign language -> file of its templates. Raises UserError for two files of one, as of GSL and DGS."""
+    """Sign language -> file of its templates. Raises UserError for two files of one, as of GSL and DGS, and for a code
+    that is a known one but for its case and hyphens."""
     files: dict[str, Path] = {}
     for path in sorted(folder.glob("prompts_*.txt")):
-        language = canonical(path.stem.removeprefix("prompts_"))
+        code = path.stem.removeprefix("prompts_")
+        language, meant = canonical(code), code.upper().replace("_", "-")
+        if language not in TEXT_LOCALE and canonical(meant) in TEXT_LOCALE:
+            raise UserError(f"{path} is of no sign language {code}: name it {_file(meant)}")
         if language in files:
             raise UserError(f"{files[language]} and {path} are both of {language}: keep one")
         files[language] = path

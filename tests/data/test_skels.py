@@ -63,7 +63,7 @@ def test_val_is_dev_and_gloss_is_read(tmp_path):
 
 
 def test_lines_that_cannot_be_used(tmp_path):
-    write_split(tmp_path, "train", [random_positions(6, i) for i in range(7)])
+    write_split(tmp_path, "train", [random_positions(6, i) for i in range(8)])
     file = tmp_path / "train.skels"
     lines = file.read_text().splitlines()
     lines[0] = ""
@@ -75,13 +75,14 @@ def test_lines_that_cannot_be_used(tmp_path):
     texts[4] = ""
     (tmp_path / "train.text").write_text("\n".join(texts) + "\n")
     names = (tmp_path / "train.files").read_text().splitlines()
-    names[5] = names[6]
+    names[5], names[7] = names[6], ""
     (tmp_path / "train.files").write_text("\n".join(names) + "\n")
     corpus = SkelsCorpus(tmp_path)
     assert [(s.name, s.reason) for s in corpus.skipped("train")] == [
         ("clip-0", "its line of positions is empty"),
         ("clip-4", "its text is empty"),
         ("clip-6", "another clip of the split has the same name; the first is kept"),
+        ("line 8", "it has no name"),
     ]
     half, nan, counter, good = corpus.clips("train")
     assert len(corpus.load(good)) == 6

@@ -93,6 +93,13 @@ def test_languages_and_folders_without_templates_are_refused(tmp_path):
         Prompts({"ASL": []})
 
 
+@pytest.mark.parametrize("written, meant", [("asl", "ASL"), ("LSF_CH", "LSF-CH"), ("gsl", "GSL")])
+def test_a_file_of_a_code_written_otherwise_is_not_passed_over(tmp_path, written, meant):
+    (tmp_path / f"prompts_{written}.txt").write_text("Sign {}", encoding="utf-8")
+    with pytest.raises(UserError, match=f"prompts_{written}.txt is of no sign language {written}: name it prompts_{meant}.txt"):
+        Prompts.read(["KSL"], tmp_path)
+
+
 @pytest.mark.parametrize("text, language", [
     ("我们今天在学校学习手语。", "CSL"), ("It's raining, isn't it?", "ASL"), ("am freitag schnee .", "DGS"),
     ("오늘은 날씨가 좋아요.", "KSL"), ("Bugün İstanbul'da hava güzel.", "TSL"),
