@@ -7,7 +7,8 @@ Every corpus of the configuration gets a folder in OUT, with the files of Progre
 posed by the configuration's body. So systems that generate positions are trained and compared on the same clips as
 those that generate rotations. A .skels corpus has one frame rate: that of its corpus, or --fps; clips at other rates are
 resampled to it, and how many is said. OUT/data.yaml names the corpora for configurations that inherit it (BASE);
-OUT/skeletons.json says which body and layout made them, and of which synthetic corpora, whose signs an oracle knows; OUT/skipped_clips.txt what could not be used.
+OUT/skeletons.json says which body and layout made them, and of which synthetic corpora, whose signs an oracle knows;
+OUT/skipped_clips.txt what could not be used.
 """
 from __future__ import annotations
 

@@ -8,13 +8,15 @@ import json
 import os
 import subprocess
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from rich.console import Console
 
 from prepare import plans
-from prepare.leaderboard import write_picture
+from prepare.leaderboard import picture
 from prepare.plans import Plan, _run, ordered, read_plan, results_table, row_config, scores
 from soke.build.body import layout_of, scored_body
 from soke.errors import UserError
@@ -325,7 +327,7 @@ def test_the_probe_of_ten_coefficients_differs_in_nothing_else():
     assert tokenizers[0].train == tokenizers[1].train and tokenizers[1].parts == ten.parts
 
 
-def test_the_leaderboard_is_every_system_on_the_same_clips(tmp_path):
+def test_the_leaderboard_is_every_system_on_the_same_clips():
     """Whatever the frames that a system reads: one reader, the same joints and the same corpora."""
     plan = read_plan("configs/ablation/leaderboard.yaml")
     configs = {row: row_config(plan, row, 1)[0] for row in plan.rows if plan.run_of(row) == row}
@@ -337,5 +339,19 @@ def test_the_leaderboard_is_every_system_on_the_same_clips(tmp_path):
     rows = {row: [{plan.scores[0]: 9.0 - n, **({"s/video": 0.1 + n} if n else {})}] for n, row in enumerate(configs)}
     best = ordered(plan, {"none": [{}], **rows})
     assert list(best) == [*list(rows)[::-1], "none"]  # which has no such score
-    write_picture(tmp_path / "picture.png", plan, best)
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert [text.get_text() for text in picture(plan, best).axes[0].texts] == [list(rows)[0], *list(rows)[:0:-1]]
+
+
+def test_every_row_of_the_leaderboard_s_picture_has_its_name():
+    """Twenty of them, points in one cloud and lines, in one picture: no name covers another, and all are inside."""
+    plan, score = read_plan("configs/ablation/leaderboard.yaml"), "sign error rate"
+    rng = np.random.default_rng(0)
+    points = [{score: e, "s/video": s} for e, s in zip(rng.uniform(20, 45, 14), rng.uniform(0.04, 0.1, 14))]
+    rows = {f"a system of a long name, number {i}": [point] for i, point in enumerate(points)}
+    rows |= {f"baseline {error:g}": [{score: error}] for error in (0, 0.3, 30, 31, 95, 100)}
+    axes = picture(plan, rows | {"without such an error": [{}]}).axes[0]
+    boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the line to the point
+    assert {text.get_text() for text in axes.texts} == set(rows) and len(boxes) == 20
+    whole = axes.get_window_extent()
+    assert all(whole.x0 <= b.x0 and b.x1 <= whole.x1 and whole.y0 <= b.y0 and b.y1 <= whole.y1 for b in boxes)
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
