@@ -1,7 +1,8 @@
 """A simulated GPU: a device `sim`, whose tensors hold CPU data, for finding what would fail or wait on a real one.
 
 An operation on a tensor of it and one of the CPU fails, as on a GPU. What makes a program wait for a GPU is counted in
-`waits`: reading values, and copies from or to the CPU; those to the device are uploads, after which a program goes on. Importing this registers the device with torch once and for all.
+`waits`: reading values, and copies to the CPU; those to the device, after which a program goes on, are counted as uploads.
+Importing this registers the device with torch once and for all.
 """
 
 from __future__ import annotations

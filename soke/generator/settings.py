@@ -181,7 +181,7 @@ class Policy(Settings):
 
 @dataclass(frozen=True)
 class Generator(Settings):
-    takes_adapters: ClassVar[bool] = True
+    heeds: ClassVar[tuple[str, ...]] = ("lora", "checkpointing", "label_smoothing")
     augmented_by: ClassVar[tuple[str, ...]] = ("drop_step",)
     divides: ClassVar[bool] = True
 

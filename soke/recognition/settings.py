@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Sequence
+from typing import Any, ClassVar, Sequence
 
 from soke.settings import Settings, TransformerSettings
 
@@ -45,6 +45,8 @@ class ClassifierSettings(TransformerSettings):
 
 @dataclass(frozen=True)
 class Recognition(ClassifierSettings):
+    heeds: ClassVar[tuple[str, ...]] = ("label_smoothing",)
+
     parts: list[str]
     val_share: float
     features: str

@@ -125,6 +125,9 @@ def contradictions(config: Config) -> list[str]:
             f"TRAIN.STRATEGY is fsdp, but a model of stage {config.train.stage} is small: dividing it among processes "
             "saves next to no memory; set it to ddp"
         )
-    if config.train.lora is not None and not getattr(trained, "takes_adapters", False):
-        found.append(f"TRAIN.LORA is for generators, whose mBART is large; set it to null for stage {config.train.stage}")
+    for key, off in (("lora", "null"), ("checkpointing", "false"), ("label_smoothing", "0")):
+        if getattr(config.train, key) and key not in getattr(trained, "heeds", ()):
+            found.append(
+                f"TRAIN.{key.upper()} has no effect on a model of stage {config.train.stage}: set it to {off}"
+            )
     return found + (trained.training_problems(config) if isinstance(trained, Settings) else [])

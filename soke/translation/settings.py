@@ -14,6 +14,7 @@ class Translation(TransformerSettings):
         "patience": "TRAIN.OPTIM.PATIENCE, for TRAIN.OPTIM.SCHEDULE=plateau",
         "decay": "TRAIN.OPTIM.FACTOR, for TRAIN.OPTIM.SCHEDULE=plateau",
     }
+    heeds: ClassVar[tuple[str, ...]] = ("label_smoothing",)
     augmented_by: ClassVar[tuple[str, ...]] = ("speed", "rotation_noise", "position_noise", "mirror", "time_mask")
 
     level: Literal["auto", "word", "char", "jieba"]

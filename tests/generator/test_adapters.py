@@ -127,7 +127,9 @@ def test_what_cannot_be_adapted_is_named(monkeypatch):
     for overrides, fault in (
         (["TRAIN.LORA={RANK: 0}"], "TRAIN.LORA.RANK must be at least 1"),
         (["TRAIN.LORA={TARGETS: []}"], "TRAIN.LORA.TARGETS must name linear layers"),
-        (["TRAIN.STAGE=tokenizer", "TRAIN.LORA={RANK: 4}"], "TRAIN.LORA is for generators"),
+        (["TRAIN.STAGE=tokenizer", "TRAIN.LORA={RANK: 4}"], "TRAIN.LORA has no effect on a model of stage tokenizer: set it to null"),
+        (["TRAIN.STAGE=translation", "TRAIN.CHECKPOINTING=true"], "TRAIN.CHECKPOINTING has no effect .* set it to false"),
+        (["TRAIN.STAGE=regressor", "TRAIN.LABEL_SMOOTHING=0.1"], "TRAIN.LABEL_SMOOTHING has no effect .* set it to 0$"),
         (["GENERATOR.LAYERDROP=1.0"], "GENERATOR.LAYERDROP must be at least 0 and below 1, or null"),
     ):
         with pytest.raises(UserError, match=fault):
