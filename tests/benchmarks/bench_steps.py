@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,17 @@ from soke.body.motion import Motion  # noqa: E402
 from soke.build.body import layout_of  # noqa: E402
 from soke.data.clip import Clip  # noqa: E402
 from soke.data.dataset import CodeBatch, MotionBatch  # noqa: E402
+from soke.data.labels import SignLabel  # noqa: E402
 from soke.data.statistics import Statistics  # noqa: E402
+from soke.embedding import MotionAutoencoder, TextMotionRetriever  # noqa: E402
+from soke.embedding.autoencoder import Seen  # noqa: E402
+from soke.embedding.autoencoder_module import MotionAutoencoderModule  # noqa: E402
+from soke.embedding.module import RetrievalModule  # noqa: E402
 from soke.generator.module import GeneratorModule  # noqa: E402
+from soke.recognition.data import SignBatch  # noqa: E402
+from soke.recognition.model import SignClassifier  # noqa: E402
+from soke.recognition.module import RecognitionModule  # noqa: E402
+from soke.recognition.recognizer import SignRecognizer  # noqa: E402
 from soke.regressor.group import new_group, specs_of  # noqa: E402
 from soke.regressor.module import RegressorModule  # noqa: E402
 from soke.regressor.objectives import Objectives  # noqa: E402
@@ -55,7 +64,11 @@ KINDS = {  # what a row is called -> Lightning's precision, TF32, compiled
     PLAIN: ("32-true", False, False), "float32": ("32-true", False, False), "TF32": ("32-true", True, False),
     "bf16": ("bf16-mixed", True, False), "bf16, compiled": ("bf16-mixed", True, True),
 }
-STAGES = {"tokenizer": 320, "generator": 32, "translation": 32, "regressor": 32}  # clips of a published batch
+STAGES = {  # clips of a published batch
+    "tokenizer": 320, "generator": 32, "translation": 32, "regressor": 32, "recognition": 64, "retrieval": 128,
+    "motion_autoencoder": 64,
+}
+SIGNS = 1067  # of NMFs-CSL
 
 
 def clips(count: int) -> list[Clip]:
@@ -115,12 +128,37 @@ class Stages:
             regressor = PoseRegressor(self.layout, self.zero, self.one, groups)
             module = RegressorModule(regressor, settings, Objectives(config.regressor.objectives, config.priority))
             return module, motion_batch(self.layout, count)
-        config = load_config(f"{self.folder}/back_translation.yaml")
+        if stage == "recognition":
+            return self.recognition(count)
         statistics = Statistics(self.zero, self.one, self.layout.hash)
+        if stage == "retrieval":
+            r = load_config(f"{self.folder}/retrieval.yaml").retrieval
+            retriever = TextMotionRetriever.untrained(clips(64), self.layout, statistics, r, "word", 24.0)
+            return RetrievalModule(retriever, settings), motion_batch(self.layout, count)
+        if stage == "motion_autoencoder":
+            body = load_body_model(ROOT / "deps" / "smpl_models")
+            seen, config = Seen.of(body, self.layout), load_config(f"{self.folder}/motion_autoencoder.yaml")
+            mean, std = torch.zeros(3 * seen.count), torch.ones(3 * seen.count)
+            autoencoder = MotionAutoencoder.untrained(seen, mean, std, config.motion_autoencoder, {})
+            module = MotionAutoencoderModule(autoencoder, body, self.layout, settings, cache_frames=2 * count * FRAMES)
+            return module, motion_batch(self.layout, count)
+        config = load_config(f"{self.folder}/back_translation.yaml")
         translator = BackTranslator.untrained(
             clips(64), self.layout, statistics, config.translation, "en_XX", "word", True
         )
         return TranslationModule(translator, [], config.translation, settings), motion_batch(self.layout, count)
+
+
+    def recognition(self, count: int) -> tuple[pl.LightningModule, Any]:
+        """Of all parts' states, which are as wide as the encoders."""
+        config, width = load_config(f"{self.folder}/recognition.yaml"), next(iter(self.autoencoders.values())).width
+        shape, steps = (len(self.autoencoders), width), FRAMES // 4
+        classifier = SignClassifier(torch.zeros(shape), torch.ones(shape), SIGNS, config.recognition.classifier)
+        signs = [SignLabel(number, str(number)) for number in range(SIGNS)]
+        recognizer = SignRecognizer(classifier, signs, list(self.autoencoders), {})
+        states, lengths = torch.randn(count, steps, *shape), torch.full((count,), steps)
+        batch = SignBatch(states, lengths, torch.randint(SIGNS, (count,)), ["clip"] * count)
+        return RecognitionModule(recognizer, Optim()), batch
 
 
 class Stopwatch(pl.Callback):
@@ -160,10 +198,12 @@ def clips_per_second(stages: Stages, stage: str, kind: str) -> tuple[float, floa
     return MEASURED * stages.clips(stage) / watch.seconds, memory
 
 
-def table(published: bool, kinds: list[str]) -> Iterator[tuple[str, str, float, float, float]]:
+def table(
+    published: bool, kinds: list[str], stages: Iterable[str] = STAGES
+) -> Iterator[tuple[str, str, float, float, float]]:
     """Stage, kind, clips per second, their ratio to the first kind's, and the most memory in GB; on a CPU the best of
     rounds in which the kinds take turns."""
-    for stage in STAGES:
+    for stage in stages:
         runs: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
         for kind in kinds * (1 if DEVICE == "cuda" else ROUNDS):
             runs[kind].append(clips_per_second(Stages(published), stage, kind))
@@ -176,9 +216,9 @@ def table(published: bool, kinds: list[str]) -> Iterator[tuple[str, str, float, 
             yield stage, kind, rate, rate / first, memory
 
 
-def lines(published: bool, kinds: list[str] | None = None) -> Iterator[str]:
-    kinds = kinds or (list(KINDS) if DEVICE == "cuda" else [PLAIN, "float32"])
-    for stage, kind, rate, ratio, memory in table(published, kinds):
+def lines(published: bool, stages: Iterable[str] = STAGES) -> Iterator[str]:
+    kinds = list(KINDS) if DEVICE == "cuda" else [PLAIN, "float32"]
+    for stage, kind, rate, ratio, memory in table(published, kinds, stages):
         more = f", {memory:.1f} GB" if memory else ""
         yield f"train {stage:12s} {kind:26s} {rate:9.1f} clips/s   {ratio:5.2f}x {kinds[0]}{more}"
 

@@ -30,6 +30,7 @@ from soke.metrics.dtw_torch import dtw_jpe_batch  # noqa: E402
 STEPS = 50  # of a generated video, in codes
 BATCHES = (1, 8, 64, 256)
 PAIRS = 256
+STAGES = ("tokenizer", "generator", "translation", "regressor")  # whose steps are measured; bench_steps.py: of all
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -83,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     name = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
     print(f"{name}, torch {torch.__version__}")
     parts: list[Callable[[], Iterator[str]]] = [
-        lambda: warping(4 if small else PAIRS), lambda: lines(not small), lambda: generation(small)
+        lambda: warping(4 if small else PAIRS), lambda: lines(not small, STAGES), lambda: generation(small)
     ]
     failed = 0
     for part in parts:
