@@ -1,4 +1,5 @@
-"""Fill the tables of the SOKE, M3T, SignLLM and newer papers from folders of results, beside the published numbers.
+"""Fill the tables of the SOKE, M3T, SignLLM and newer papers, and of SLRTP 2025, from folders of results, beside the
+published numbers.
 
     python -m soke.report.compare results/soke results/m3t --table soke-1 m3t-1 --format latex --out tables.tex
 

@@ -31,7 +31,7 @@ class Comparison:
     def groups(self) -> dict[tuple[int, Column], int]:
         """(row, column) -> group that the value is ranked in: complete ones that agree in signature and conditions."""
         found = {}
-        for column in self.columns:
+        for column in (column for column in self.columns if column.measure.higher_is_better is not None):
             firsts: list[Value] = []  # of the groups
             for index, row in enumerate(self.rows):
                 value = row.values.get(column)

@@ -17,6 +17,7 @@ from soke.report.paper_table import SPEED, Column, Measure
 from soke.report.tables import ABSENT, TEXT_WIDTH
 
 _UNITS = {"percent": "%"}
+_ARROWS = {True: " ↑", False: " ↓", None: ""}
 _UNBROKEN = 1000  # characters of a line that rich leaves whole
 _LATEX = str.maketrans(
     {char: f"\\{char}" for char in "&%$#_{}"}
@@ -30,7 +31,7 @@ def _heads(column: Column) -> tuple[str, str, str]:
     """Corpus; metric, unit and direction; part."""
     measure = column.measure
     unit = "" if measure.metric == SPEED else f" ({_unit(measure)})"
-    return titled(column.corpus), f"{measure.title}{unit} {'↑' if measure.higher_is_better else '↓'}", measure.label
+    return titled(column.corpus), f"{measure.title}{unit}{_ARROWS[measure.higher_is_better]}", measure.label
 
 
 def _unit(measure: Measure) -> str:

@@ -18,9 +18,9 @@ class Measure:
     metric:           name in the signature
     title, label:     as printed: the metric, and below it the part
     parts:            parts in the signature, whose mean is shown
-    unit:             of the value: "m", "mm", "percent" or "s"
+    unit:             of the value: "m", "mm", "percent", "s", "unit" or "ratio"
     decimals:         as printed
-    higher_is_better: direction
+    higher_is_better: direction; None of what is right somewhere between, and never ranked
     """
 
     metric: str
@@ -29,7 +29,7 @@ class Measure:
     parts: tuple[str, ...]
     unit: str
     decimals: int = 2
-    higher_is_better: bool = False
+    higher_is_better: bool | None = False
 
     @property
     def part(self) -> str | None:

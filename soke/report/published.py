@@ -1,5 +1,5 @@
 """The papers' tables, SOKE's tables 1 to 3 and M3T's tables 1 to 4 and A.2, SignLLM's tables of ASL,
-of GSL and of its ablation, and one of newer works, with the published numbers of published.yaml.
+of GSL and of its ablation, one of newer works and SLRTP 2025's, with the published numbers of published.yaml.
 
 A cell that no source gives is empty. What is known of a published score's conditions stands in its signature; what is
 not known is None there, so that it never counts as comparable with a score of ours.
@@ -22,14 +22,14 @@ from soke.report.paper_table import CORPORA, GENERATED, SPEED, Column, Measure, 
 
 _FILE = Path(__file__).with_name("published.yaml")
 _ALL = "all"  # stands for no single corpus
-_SOURCE = re.compile(r"[\w-]+ \((arXiv \d{4}\.\d{5}|its repository)\), table ((A\.)?\d|of )")
+_SOURCE = re.compile(r"[\w-]+ \((arXiv \d{4}\.\d{5}|its repository|a thesis)\), table ((A\.)?\d|of )")
 _ALIGNMENTS = {"DTW-JPE": "root", "DTW-PA-JPE": "procrustes", "PA-MPVPE": "procrustes"}
 
 # What the file must hold: a type, a list of one, {str: of each entry}, or entries by name, with ? where they may lack.
 _SCHEMA = {
     "measures": {str: {
         "metric": str, "title": str, "label": str, "parts": [str], "unit": str, "decimals?": int,
-        "higher_is_better?": bool,
+        "higher_is_better?": object,
     }},
     "conditions": {str: {
         "ground truth": str, "body?": str, "judge?": str, "joints?": {str: str}, "levels?": {str: str}, "input?": str,
@@ -90,6 +90,8 @@ def _named(entries: Mapping[str, Any], key: str, where: str) -> Any:
 
 
 def _measure(values: dict[str, Any]) -> Measure:
+    if (better := values.get("higher_is_better")) not in (True, False, None):
+        raise ValueError(f"higher_is_better of {values['metric']} is {better!r}, it must be true, false, or ~ where no end is better")
     return Measure(**values | {"parts": tuple(values["parts"])})
 
 
@@ -117,7 +119,7 @@ def _rows(
     """The rows of scores that stand beside each other, their values in the order of the table's columns."""
     where = f"tables.{table.key}"
     if not _SOURCE.match(group["source"]):
-        raise ValueError(f"{where} has the source {group['source']!r}; name the paper, its arXiv number (or: its repository) and the table")
+        raise ValueError(f"{where} has the source {group['source']!r}; name the paper, its arXiv number (or: its repository, a thesis) and the table")
     found: dict[str, dict[Column, Value]] = {}
     for name in group["scores"]:
         scores = _named(content["scores"], name, f"{where}.rows")
@@ -168,7 +170,7 @@ def _number(cell: Any, where: str) -> tuple[float, str]:
 
 def _value(column: Column, number: float, remark: str, known: dict[str, Any], split: str) -> Value:
     """known: of the conditions"""
-    measure, translation = column.measure, column.measure.metric.startswith(("BLEU", "ROUGE"))
+    measure, translation = column.measure, column.measure.metric.startswith(("BLEU", "chrF", "ROUGE", "WER"))
     signature = Signature(
         measure.metric, measure.part, _ALIGNMENTS.get(measure.metric), units=(measure.unit,), version="published",
         joints=known.get("joints", {}).get(measure.part) if measure.metric.startswith("DTW") else None,

@@ -135,7 +135,7 @@ def test_rows_that_differ_in_one_metric_are_ranked_in_the_others(pair):
 @pytest.mark.parametrize("seed", range(5))
 def test_marks_equal_the_obvious_rule(seed):
     rng = random.Random(seed)
-    measures = [Measure("x", "x", "", ("",), "m", higher_is_better=high) for high in (False, True)]
+    measures = [Measure("x", "x", "", ("",), "m", higher_is_better=high) for high in (False, True, None)]
     columns = tuple(Column("", measure) for measure in measures)
 
     def value() -> Value:
@@ -155,7 +155,7 @@ def test_marks_equal_the_obvious_rule(seed):
                 and comparable(other.values[column].signature, row.values[column].signature)
                 and other.values[column].conditions == row.values[column].conditions
             ]
-            if rivals and not row.bound:
+            if rivals and not row.bound and column.measure.higher_is_better is not None:
                 number = row.values[column].number
                 better = max(rivals) > number if column.measure.higher_is_better else min(rivals) < number
                 expected |= set() if better else {(i, column)}
@@ -303,6 +303,22 @@ def test_a_table_of_one_language_shows_its_corpora_or_all_where_it_has_none(tmp_
     }
     assert shown == {"signllm-1": ["a (asl)", "b (mine)"], "signllm-2": ["a (GSL)", "b (mine)"],
                      "signllm-3": ["a (asl)", "b (mine)"]}
+
+
+def test_what_was_scored_of_slrtp_s_files_stands_beside_the_challenge(tmp_path):
+    """A wrist path that is right in the middle has no best row."""
+    dtw = Signature("SLRTP DTW-MJE", None, "none", "178of178", "fastdtw", ("unit",), 25.0, "skeleton-178")
+    path = Signature("SLRTP wrist path", None, "none", "2of178", units=("ratio",))
+    folders = [
+        save(tmp_path / name, ("generated", "test", dtw, value, 10), ("generated", "test", path, value, 10), ("generated", "test", BLEU, 9.0, 10))
+        for name, value in (("a", 0.5), ("b", 0.25))
+    ]
+    (table,) = compare(folders, ["slrtp-2025"])
+    assert {metric for _, metric, _ in rows(table)["a (test)"]} == {"SLRTP DTW-MJE", "SLRTP wrist path", "BLEU-4"}
+    marked = {(label, metric.strip()) for label, _, metric in best(table)}
+    assert ("b (test)", "SLRTP DTW-MJE") in marked and not any(metric == "SLRTP wrist path" for _, metric in marked)
+    head = next(line for line in tool.text([table]).splitlines() if "wrist path (ratio)" in line)
+    assert head.rstrip().endswith("wrist path (ratio)") and "DTW-MJE (unit) ↓" in head
 
 
 def test_signllm_s_tables_are_unasked_those_of_joint_positions(tmp_path, pair):

@@ -146,6 +146,18 @@ PRINTED = {
         Masked-NAR: - - - - - | 9.19 1.89 - - - | 6.99 1.40 - - - |
         Masked-NAR + HandPolish: - - - - - | 8.73 1.89 - - - | 6.80 1.36 - - - |
     """,
+    "slrtp-2025": """
+        Ground truth: | | | 12.78 16.09 22.04 34.40 34.59 35.20 85.77 - -
+        USTC-MoE: | | | 12.06 - - - - - - - -
+        Hacettepe: | | | 9.59 - - - - - - - -
+        Progressive Transformer, the baseline: | | | 5.43 - - - - - - 0.0418a 0.257
+        VQ reconstruction: | | | 11.62 - - - - - - - -
+        MDM: | | | 6.17 - - - - 23.45 - - -
+        T2M-GPT: | | | 6.86 - - - - 25.65 - - -
+        MotionGPT, mT5: | | | 8.10 - - - - 29.89 - - -
+        MoMask: | | | 8.67 - - - - 29.43 - - -
+        MSR: | | | 8.97 - - - - 30.25 - - -
+    """,
 }
 SOKE_ROW = "multi-head + retrieval"
 
@@ -277,6 +289,7 @@ def test_a_table_names_its_rows_sources_bounds_remarks_and_notes():
         "newer": (
             "generated", bounds, ["Ground truth", "SignSparK KF2P, true key frames", "Slerp, true key frames"], "", 4
         ),
+        "slrtp-2025": ("generated", of_positions, ["Ground truth", "VQ reconstruction"], "a", 5),
     }
     assert {row.source for key in ("soke-3", "m3t-1") for row in TABLES[key].published} == {
         "SOKE (arXiv 2411.17799), table 3", "M3T (arXiv 2603.23617), table 1"
@@ -297,6 +310,7 @@ def test_the_file_is_found_from_any_folder(tmp_path, monkeypatch):
     ("[11.45]", "['11.45']", "scores.baselines-read.rows.S-MotionGPT.how2sign holds '11.45', which is no number"),
     ("[11.45]", "[.nan]", "holds nan, which is no number"),
     ("[11.45]", "[-1]", "holds -1, which is no number"),
+    ("higher_is_better: ~", "higher_is_better: up", "higher_is_better of SLRTP wrist path is 'up', it must be true, false, or ~"),
     ("[11.45]", "[true]", "holds True, which is no number"),
     ("[11.45]", "11.45", "scores.baselines-read.rows.S-MotionGPT.how2sign is no list"),
     ("[11.45]", "[[11.45, c]]", r"tables.soke-1.remarks explains \[\], but at numbers stand \['c'\]"),
@@ -458,7 +472,7 @@ def test_every_value_has_a_paper_and_nothing_is_made_up():
         for published in table.published:
             source = published.source
             assert published.published and published.label.endswith("(published)")
-            assert "arXiv" in source or source.startswith("Masked-NAR (its repository)")
+            assert "arXiv" in source or source.startswith(("Masked-NAR (its repository)", "SLRTP-2025 (its repository)", "MSR (a thesis)"))
             assert published.values and set(published.values) <= columns
             assert all(value.signature.version == "published" for value in published.values.values())
             assert all(value.interval is None and value.clips is None for value in published.values.values())
