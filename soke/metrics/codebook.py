@@ -59,6 +59,11 @@ class Counts(Metric):
         counted = torch.ones_like(codes, dtype=torch.int64) if mask is None else mask.long()
         self.counts.index_add_(0, codes.flatten(), counted.flatten())
 
+    @property
+    def update_called(self) -> bool:
+        """Whether any code is counted, here or by another one: torchmetrics warns who asks before."""
+        return bool(self.counts.any())
+
     def state(self) -> torch.Tensor | None:
         """What has been counted, of this process; None for nothing."""
         return self.counts.cpu() if self.counts.any() else None

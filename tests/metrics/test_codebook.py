@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -69,6 +70,10 @@ def test_counts_of_another_metric_are_a_copy() -> None:
     spread = CodeCounts.of(use)
     use.update(torch.tensor([3]))
     assert spread.counts.tolist() == [0, 2, 0, 0] and spread.signature.layout == "l"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torchmetrics warns of a compute before the first update
+        assert float(spread.compute()["SD/mean"]) == pytest.approx(math.sqrt(3))
+        assert float(LevelUse.of_dimensions(use, (2, 2))[0].compute()["levels"]) == 1.0
 
 
 def test_levels_of_each_dimension_are_those_of_the_codes_digits() -> None:
