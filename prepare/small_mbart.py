@@ -36,7 +36,7 @@ from soke.storage import new_folder
 
 VERSION = 3  # to be raised whenever the same parameters give another model
 STAMP = "small_mbart.json"
-_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
+SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
 _PIECES_OF_SENTENCEPIECE = 3  # <unk>, <s> and </s> open its vocabulary
 # The languages of mbart-large-cc25 (Liu et al. 2020) in the order of their ids, which follow the pieces.
 LANGUAGE_CODES = (
@@ -103,8 +103,8 @@ def mbart_vocabulary(sentencepieces: bytes, languages: Sequence[str] = LANGUAGE_
     """(token, score) in the order of mBART's ids: specials, pieces, language codes, mask."""
     model = sentencepiece.SentencePieceProcessor(model_proto=sentencepieces)
     trained = [(model.id_to_piece(i), model.get_score(i)) for i in range(_PIECES_OF_SENTENCEPIECE, len(model))]
-    unscored = [(token, 0.0) for token in (*_SPECIALS, *languages, "<mask>")]
-    return [*unscored[: len(_SPECIALS)], *trained, *unscored[len(_SPECIALS) :]]
+    unscored = [(token, 0.0) for token in (*SPECIALS, *languages, "<mask>")]
+    return [*unscored[: len(SPECIALS)], *trained, *unscored[len(SPECIALS) :]]
 
 
 def make_mbart(texts: Sequence[str], out: Path, size: str, seed: int, locales: Iterable[str] = ()) -> bool:

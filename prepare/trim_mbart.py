@@ -18,7 +18,7 @@ import sentencepiece
 import torch
 from transformers import MBartForConditionalGeneration, MBartTokenizer
 
-from prepare.small_mbart import LANGUAGE_CODES, configured_texts
+from prepare.small_mbart import LANGUAGE_CODES, SPECIALS, configured_texts
 from soke.errors import UserError
 from soke.generator.text_tokenizer import SENTENCEPIECE_FILE, TOKENIZER_FILE, TextTokenizer, load_text_tokenizer
 from soke.run import cli
@@ -57,7 +57,7 @@ def kept_ids(tokenizer: TextTokenizer, texts: Iterable[str]) -> list[int]:
     scores = _scores(tokenizer)
     latin = {i for i in range(len(tokenizer)) if _is_latin(tokenizer.convert_ids_to_tokens(i))}
     used = latin | set(tokenizer.all_special_ids)
-    used |= set(tokenizer.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>", *LANGUAGE_CODES, "<mask>"]))
+    used |= set(tokenizer.convert_tokens_to_ids([*SPECIALS, *LANGUAGE_CODES, "<mask>"]))
     lowest = min(scores, key=scores.get)
     used.add(tokenizer.convert_tokens_to_ids(lowest))
     for batch in _batches(list(texts)):
@@ -66,12 +66,18 @@ def kept_ids(tokenizer: TextTokenizer, texts: Iterable[str]) -> list[int]:
     return sorted(used)
 
 
+def own_specials(tokenizer: TextTokenizer) -> list[str]:
+    """Special tokens that no MBartTokenizer has of itself: locales of a small mBART's corpora."""
+    return [token for token in tokenizer.all_special_tokens if token not in (*SPECIALS, *LANGUAGE_CODES, "<mask>")]
+
+
 def trimmed_tokenizer(tokenizer: TextTokenizer, kept: Sequence[int]) -> TextTokenizer:
     """The tokenizer whose id i is the piece of id kept[i] before."""
     scores = _scores(tokenizer)
     tokens = [tokenizer.convert_ids_to_tokens(i) for i in kept]
     vocabulary = [(token, scores.get(token, 0.0)) for token in tokens]
-    return TextTokenizer(MBartTokenizer(vocab=vocabulary), tokenizer.normaliser)
+    trimmed = MBartTokenizer(vocab=vocabulary, additional_special_tokens=own_specials(tokenizer))
+    return TextTokenizer(trimmed, tokenizer.normaliser)
 
 
 def trim_model(model: MBartForConditionalGeneration, kept: Sequence[int]) -> None:
@@ -123,7 +129,10 @@ def trim(model: Path, texts: Sequence[str], out: Path) -> bool:
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
     known = (*_WEIGHTS, *_TOKENIZERS)
     sizes = {path.name: path.stat().st_size for path in sorted(model.iterdir()) if path.name in known}
+    tokenizer = load_text_tokenizer(model)
     stamp = {"version": VERSION, "source": sizes, "sentences": len(texts), "texts": digest}
+    if own := own_specials(tokenizer):
+        stamp["specials"] = own  # which earlier versions did not keep
     if (out / STAMP).is_file():
         found = json.loads((out / STAMP).read_text(encoding="utf-8"))
         if {key: found.get(key) for key in stamp} == stamp:
@@ -134,7 +143,6 @@ def trim(model: Path, texts: Sequence[str], out: Path) -> bool:
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is there already and holds no trimmed mBART: choose another folder with --out")
-    tokenizer = load_text_tokenizer(model)
     kept = kept_ids(tokenizer, texts)
     with new_folder(out) as folder:
         trimmed_tokenizer(tokenizer, kept).save_pretrained(folder)

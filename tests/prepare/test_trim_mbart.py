@@ -100,6 +100,15 @@ def test_again_and_for_other_texts(whole, trimmed, texts):
         trim(whole, texts, whole)
 
 
+def test_a_locale_of_ones_own_stays_a_special_token(texts, tmp_path):
+    make_mbart(texts, tmp_path / "own", "tiny", 7, ["xx_XX"])
+    trim(tmp_path / "own", texts[:9], tmp_path / "out")
+    tokenizer = load_text_tokenizer(tmp_path / "out")
+    locale = tokenizer.convert_tokens_to_ids("xx_XX")
+    assert locale == len(tokenizer) - 2  # before <mask>, as in the whole one
+    assert tokenizer.decode([locale, *tokenizer.encode("the dog")], skip_special_tokens=True) == "the dog"
+
+
 def test_missing_files_are_all_named(whole, tmp_path):
     with pytest.raises(UserError, match=r"lacks config.json; model.safetensors or .*; tokenizer.json or .*: download"):
         trim_mbart.main(["--model", str(tmp_path / "none"), "--out", str(tmp_path / "out")])
