@@ -92,7 +92,9 @@ class LinesCorpus(ListedCorpus):
         try:
             numbers = np.array(self._numbers(clip), dtype=np.float32)
         except ValueError as error:
-            raise ClipError(f"clip {clip.name}: its line in {clip.frames} holds no numbers ({error})") from None
+            raise ClipError(
+                f"clip {clip.name}: its line in {clip.frames} does not hold numbers that blanks separate ({str(error)[:70]})"
+            ) from None  # cut, for what is no number may be the whole line
         if len(numbers) % self.width:
             raise ClipError(
                 f"clip {clip.name}: its line in {clip.frames} holds {len(numbers)} numbers, which is no multiple of "

@@ -63,13 +63,14 @@ def test_val_is_dev_and_gloss_is_read(tmp_path):
 
 
 def test_lines_that_cannot_be_used(tmp_path):
-    write_split(tmp_path, "train", [random_positions(6, i) for i in range(8)])
+    write_split(tmp_path, "train", [random_positions(6, i) for i in range(9)])
     file = tmp_path / "train.skels"
     lines = file.read_text().splitlines()
     lines[0] = ""
     lines[1] = lines[1][: len(lines[1]) // 2]
     lines[2] = lines[2].replace(lines[2].split()[5], "nan", 1)
     lines[3] = " ".join("0.5" if i % 151 == 150 else v for i, v in enumerate(lines[3].split()))
+    lines[8] = lines[8].replace(" ", ",")
     file.write_text("\n".join(lines) + "\n")
     texts = (tmp_path / "train.text").read_text().splitlines()
     texts[4] = ""
@@ -84,11 +85,16 @@ def test_lines_that_cannot_be_used(tmp_path):
         ("clip-6", "another clip of the split has the same name; the first is kept"),
         ("line 8", "it has no name"),
     ]
-    half, nan, counter, good = corpus.clips("train")
+    half, nan, counter, good, commas = corpus.clips("train")
     assert len(corpus.load(good)) == 6
-    for clip, fault in ((half, "no multiple of 151"), (nan, "NaN"), (counter, r"counter follows none of t/T, \(t")):
-        with pytest.raises(ClipError, match=rf"clip {clip.name}: .*{fault}"):
+    faults = (
+        (half, "no multiple of 151"), (nan, "NaN"), (counter, r"counter follows none of t/T, \(t"),
+        (commas, "does not hold numbers that blanks separate"),
+    )
+    for clip, fault in faults:
+        with pytest.raises(ClipError, match=rf"clip {clip.name}: .*{fault}") as raised:
             corpus.load(clip)
+        assert len(str(raised.value)) < 400 + len(str(tmp_path))  # not the line itself
 
 
 def test_files_that_do_not_fit_or_are_missing(tmp_path):
