@@ -52,7 +52,8 @@ def test_the_rows_of_m3t_s_table_3_are_those_published():
 
 
 SIGNLLM = {
-    "data_share": ("10 %", "30 %", "100 %"), "pose_representation": ("positions", "axis-angle", "6D"),
+    "data_share": ("10 %", "30 %", "100 %"),
+    "pose_representation": ("positions", "positions, hands as offsets", "axis-angle", "6D"),
     "added_language": tuple(f"{n} clips{start}" for n in (10, 100, "all") for start in ("", ", from GSL")),
 }
 
@@ -83,12 +84,14 @@ def test_more_and_fewer_clips_are_trained_for_as_many_steps(name, clips):
 def test_poses_are_compared_on_the_same_joints():
     """And of the same network; rotations differ in nothing but their form."""
     plan = read_plan("configs/ablation/signllm_pose_representation.yaml")
-    positions, angles, six = (row_config(plan, row, 1)[0] for row in plan.rows)
+    positions, offsets, angles, six = (row_config(plan, row, 1)[0] for row in plan.rows)
     assert {part.rotation for part in positions.parts} == {"position"}
+    assert [part.rotation for part in offsets.parts] == ["position", "offset", "offset"]
     assert [{part.rotation for part in c.parts} for c in (angles, six)] == [{"axis_angle"}, {"6d"}]
-    assert [sum(layout_of(c).sizes.values()) for c in (positions, angles, six)] == [150, 120, 240]
-    assert positions.regressor == angles.regressor == six.regressor and positions.train == angles.train == six.train
-    bodies = [scored_body(c, "cpu") for c in (positions, angles, six)]
+    rows = (positions, offsets, angles, six)
+    assert [sum(layout_of(c).sizes.values()) for c in rows] == [150, 150, 120, 240]
+    assert all((c.regressor, c.train) == (six.regressor, six.train) for c in rows)
+    bodies = [scored_body(c, "cpu") for c in rows]
     assert len({(b.label, b.unit, tuple(b.point_sets.items())) for b in bodies}) == 1
     assert [{s.language for s in c.dataset.corpora.values()} for c in (positions,)] == [{"ASL", "CSL", "DGS"}]
     assert layout_of(angles).covers == layout_of(six).covers
