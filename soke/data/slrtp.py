@@ -98,7 +98,8 @@ def in_slrtp_s_order(motion: Motion | JointMotion) -> torch.Tensor:
 
 
 class SlrtpCorpus(ListedCorpus):
-    """train.pt, dev.pt (or val.pt) and test.pt in a folder. Which way is up, and the unit, are [A].
+    """train.pt, dev.pt (or val.pt) and test.pt in a folder. y points down, as in the challenge's own pictures,
+    which show the positions from +z after half a turn about z, as ours do; the unit is [A].
 
     Raises UserError when the folder does not exist.
     """

@@ -318,7 +318,7 @@ def test_what_was_scored_of_slrtp_s_files_stands_beside_the_challenge(tmp_path):
     marked = {(label, metric.strip()) for label, _, metric in best(table)}
     assert ("b (test)", "SLRTP DTW-MJE") in marked and not any(metric == "SLRTP wrist path" for _, metric in marked)
     head = next(line for line in tool.text([table]).splitlines() if "wrist path (ratio)" in line)
-    assert head.rstrip().endswith("wrist path (ratio)") and "DTW-MJE (unit) ↓" in head
+    assert head.rstrip().endswith("DTW-MJE (unit) ↓   wrist path (ratio)   length (ratio)")
 
 
 def test_signllm_s_tables_are_unasked_those_of_joint_positions(tmp_path, pair):

@@ -147,16 +147,22 @@ PRINTED = {
         Masked-NAR + HandPolish: - - - - - | 8.73 1.89 - - - | 6.80 1.36 - - - |
     """,
     "slrtp-2025": """
-        Ground truth: | | | 12.78 16.09 22.04 34.40 34.59 35.20 85.77 - -
-        USTC-MoE: | | | 12.06 - - - - - - - -
-        Hacettepe: | | | 9.59 - - - - - - - -
-        Progressive Transformer, the baseline: | | | 5.43 - - - - - - 0.0418a 0.257
-        VQ reconstruction: | | | 11.62 - - - - - - - -
-        MDM: | | | 6.17 - - - - 23.45 - - -
-        T2M-GPT: | | | 6.86 - - - - 25.65 - - -
-        MotionGPT, mT5: | | | 8.10 - - - - 29.89 - - -
-        MoMask: | | | 8.67 - - - - 29.43 - - -
-        MSR: | | | 8.97 - - - - 30.25 - - -
+        Ground truth: | | | 12.78 16.09 22.04 34.40 34.59 35.20 85.77 0.0000 1.000 1.000
+        Ground truth, hidden: | | | 5.90 10.67 19.87 37.94 30.64 38.60 101.25 0.0000 1.000 -
+        USTC-MoE: | | | 12.06 15.65 21.96 34.85 36.83 36.59 93.49 0.0448 1.631 1.438
+        hfut-lmc: | | | 2.05 3.38 6.56 16.96 25.88 19.77 147.85 0.0403 2.512 2.463
+        Hacettepe: | | | 9.59 12.42 17.75 30.44 29.70 30.64 88.88 0.0423 0.798 1.026
+        Prog. Trans.: | | | 5.43 7.09 10.71 22.17 24.13 21.98 101.45 0.0418 0.257 0.999
+        USTC-MoE, hidden: | | | 5.86 9.43 17.09 31.40 31.73 33.75 109.38 0.0574 1.185 -
+        hfut-lmc, hidden: | | | 5.66 9.33 16.22 30.54 30.17 32.92 107.93 0.0492 0.971 -
+        Hacettepe, hidden: | | | 2.91 5.36 11.13 27.51 23.37 27.29 105.49 0.0531 0.761 -
+        Prog. Trans., hidden: | | | 0.78 1.74 4.99 18.33 21.65 21.10 141.93 0.0467 0.322 -
+        VQ reconstruction: | | | 11.62 - - - - - - - - -
+        MDM: | | | 6.17 - - - - 23.45 - - - -
+        T2M-GPT: | | | 6.86 - - - - 25.65 - - - -
+        MotionGPT, mT5: | | | 8.10 - - - - 29.89 - - - -
+        MoMask: | | | 8.67 - - - - 29.43 - - - -
+        MSR: | | | 8.97 - - - - 30.25 - - - -
     """,
 }
 SOKE_ROW = "multi-head + retrieval"
@@ -289,7 +295,7 @@ def test_a_table_names_its_rows_sources_bounds_remarks_and_notes():
         "newer": (
             "generated", bounds, ["Ground truth", "SignSparK KF2P, true key frames", "Slerp, true key frames"], "", 4
         ),
-        "slrtp-2025": ("generated", of_positions, ["Ground truth", "VQ reconstruction"], "a", 5),
+        "slrtp-2025": ("generated", of_positions, ["Ground truth", "Ground truth, hidden", "VQ reconstruction"], "", 6),
     }
     assert {row.source for key in ("soke-3", "m3t-1") for row in TABLES[key].published} == {
         "SOKE (arXiv 2411.17799), table 3", "M3T (arXiv 2603.23617), table 1"
