@@ -129,9 +129,10 @@ def batches(lengths: list[list[int]]) -> list[CodeBatch]:
 
 
 def make_module(
-    tokenizer, dropout: bool = True, epochs: int = 1, translation: float = 0.0, **settings
+    tokenizer, dropout: bool = True, epochs: int = 1, translation: float = 0.0, decoding: str = "multi_head", **settings
 ) -> GeneratorModule:
-    module = GeneratorModule(matching(tokenizer, translation=translation), tokenizer, Optim(lr=1e-3), **settings)
+    generator = matching(tokenizer, translation=translation, decoding=decoding)
+    module = GeneratorModule(generator, tokenizer, Optim(lr=1e-3), **settings)
     if not dropout:
         for layer in module.generator.modules():
             for name in ("dropout", "attention_dropout", "activation_dropout"):
@@ -239,8 +240,8 @@ def test_two_half_batches_have_the_gradient_of_the_whole(tokenizer):
     assert_same_gradients(at_once.found[0], accumulated.found[0])
 
 
-@pytest.mark.parametrize("translation", [0.0, 1.0])
-def test_unequal_batches_are_weighed_by_what_they_say(tokenizer, translation):
+@pytest.mark.parametrize(("translation", "decoding"), [(0.0, "multi_head"), (1.0, "multi_head"), (0.0, "parallel")])
+def test_unequal_batches_are_weighed_by_what_they_say(tokenizer, translation, decoding):
     """Codes, or the tokens of texts: of three short texts with long motions, and of a long one."""
     (whole,) = batches([[9, 6, 7, 2]])
     whole.texts[:] = ["rain", "sun", "snow", "rain and snow and sun tomorrow and rain"]
@@ -250,7 +251,7 @@ def test_unequal_batches_are_weighed_by_what_they_say(tokenizer, translation):
     ]
     at_once, accumulated = Gradients(), Gradients()
     for found, given, first in ((at_once, [whole], []), (accumulated, parts, [WeightedAccumulation(2)])):
-        module = make_module(tokenizer, dropout=False, translation=translation)
+        module = make_module(tokenizer, dropout=False, translation=translation, decoding=decoding)
         fit(module, given, callbacks=[*first, found], accumulate_grad_batches=len(given))
     assert_same_gradients(at_once.found[0], accumulated.found[0])
 
