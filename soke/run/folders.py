@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import shutil
-import socket
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -19,22 +18,15 @@ from soke import __version__
 from soke.errors import UserError
 from soke.run import changes
 from soke.run.config import Config, resolve, to_yaml
+from soke.run.locking import LOCK, locked
 from soke.storage import new_file
-
-if TYPE_CHECKING:
-    import pytorch_lightning as pl
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
 log = logging.getLogger(__name__)
 
-LAST, BEST, CONFIG, LOCK, STATISTICS = "last.ckpt", "best.ckpt", "config.yaml", "run.lock", "statistics.json"
+LAST, BEST, CONFIG, STATISTICS = "last.ckpt", "best.ckpt", "config.yaml", "statistics.json"
 TRIAL_BATCHES = 4  # per epoch of a run without --nodebug
 _OF_A_TEST = (
     "table.txt", "table.json", "table.csv", "clips.csv", "skipped_clips.txt", "unscored_clips.txt", "timing.json",
@@ -95,7 +87,7 @@ def open_run(config: Config, trained_by: Sequence[str], debug: bool) -> Iterator
                 TRIAL_BATCHES,
             )
     folder = config.run_folder
-    with _locked(folder) if first else nullcontext():
+    with locked(folder, "training", "NAME") if first else nullcontext():
         if debug and first:
             _clear(folder)
         resume = None if debug else _resume_from(config, folder, trained_by)
@@ -150,48 +142,6 @@ def _is_first_process() -> bool:
 
     node = os.environ.get("NODE_RANK") or os.environ.get("GROUP_RANK") or "0"
     return rank_zero_only.rank == 0 and int(node) == 0
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of `folder` until the block ends, or this process does, however it ends.
-
-    A record lock of the system, which no process of ours inherits: forked workers that outlive a killed run do not hold
-    it. Between machines it holds as far as the file system has such locks (NFS has); where it has none, and where the
-    text in the file says that a run on another machine did not end in order, a warning says so.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        opened = (folder / LOCK).open("a+", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error.strerror}; choose another FOLDER") from error
-    with opened as file:
-        file.seek(0)
-        holder = " ".join(file.read().split())
-        try:
-            if fcntl is None:
-                raise OSError("this system has none")
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise UserError(
-                f"{folder} is in use: {holder or 'another process'} is training there; wait for it, stop it, or choose "
-                "another NAME"
-            ) from None
-        except OSError as error:
-            log.warning("%s cannot be locked (%s): see to it that no second run trains there", folder, error)
-        host = socket.gethostname()
-        if holder and not holder.endswith(f" on {host}"):
-            log.warning(
-                "%s: %s was training there and did not end in order; a file system without locks between machines does "
-                "not show whether it still is, so make sure that it is not", folder, holder,
-            )
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {host}\n")
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
 
 
 def _clear(folder: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from soke.data.recordings import Recording, ranked, write_recordings
 from soke.data.sampling import SortedBatches, fitted_lengths
 from soke.data.word_codes import write_published_word_codes
 from soke.errors import UserError
+from soke.run.locking import locked
 from soke.run.processes import World
 from soke.tokenizer.tokenizer import SignTokenizer
 
@@ -50,7 +52,7 @@ def extract_codes(
     What is there already is kept where it was made from the same frames, with the same tokenizer and settings, and made
     again where it was not. Codes of another tokenizer are removed first, those of corpora that are not named here too,
     so that a folder never holds codes of two. Unreadable clips are counted and named in the log, or an error when
-    `strict`. Raises UserError for a folder of codes of unknown origin.
+    `strict`. Raises UserError for a folder of codes of unknown origin, and for one that another command writes to.
 
     Clips of similar length are encoded together, always the same ones: several processes, and one that goes on after an
     interruption, write what one process writes at once. What is there is noted by the first process alone, when it is.
@@ -59,22 +61,33 @@ def extract_codes(
     """
     tokenizer.eval()
     work = _Work(tokenizer, batch_size, workers, world)
-    world.of_first(lambda: _start(tokenizer, corpora, store, limits))
-    skipped, watch = [], Watch.thorough()
-    for corpus in corpora:
-        for split in SPLITS:
-            skipped += _extract_split(_dataset(corpus, split, tokenizer, limits, strict), store, watch, work)
-    if lexicon is not None:
-        skipped += _extract_lexicon(
-            lexicon, {c.language for c in corpora}, store, limits, watch, strict, rule, work
-        )
-    if world.rank > 0:
-        return
-    store.list_skipped(skipped)
+    with ExitStack() as alone:
+        world.of_first(lambda: alone.enter_context(locked(store.path, "writing codes", "`code_path`")))
+        world.of_first(lambda: _start(tokenizer, corpora, store, limits))
+        skipped = _extract(corpora, lexicon, store, limits, strict, rule, work)
+        if world.rank > 0:
+            return
+        store.list_skipped(skipped)
     if skipped:
         reasons = "; ".join(s.reason for s in skipped[:5])
         log.warning("%d clips have no codes, %s lists them: %s", len(skipped), store.path / SKIPPED, reasons)
     log.info("codes of tokenizer %s are in %s", tokenizer.hash, store.path)
+
+
+def _extract(
+    corpora: Sequence[Corpus], lexicon: Lexicon | None, store: CodeStore, limits: tuple[int, int], strict: bool,
+    rule: str, work: _Work,
+) -> list[SkippedClip]:
+    """Writes what is missing. Returns the clips that have no codes."""
+    skipped, watch = [], Watch.thorough()
+    for corpus in corpora:
+        for split in SPLITS:
+            skipped += _extract_split(_dataset(corpus, split, work.tokenizer, limits, strict), store, watch, work)
+    if lexicon is not None:
+        skipped += _extract_lexicon(
+            lexicon, {c.language for c in corpora}, store, limits, watch, strict, rule, work
+        )
+    return skipped
 
 
 def _start(tokenizer: SignTokenizer, corpora: Sequence[Corpus], store: CodeStore, limits: tuple[int, int]) -> None:

@@ -19,7 +19,7 @@ from torch import nn
 from soke.body.joints import expanded
 from soke.build.stages import stage_of
 from soke.errors import UserError
-from soke.run import folders
+from soke.run import folders, locking
 from soke.run.config import ROOT, Config, load_config
 
 STATE = {
@@ -274,13 +274,13 @@ def test_where_there_are_no_locks_it_is_said(tmp_path, monkeypatch, caplog):
     def unsupported(*_):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(folders.fcntl, "lockf", unsupported)
+    monkeypatch.setattr(locking.fcntl, "lockf", unsupported)
     with open_run(config(tmp_path), debug=False):
-        assert "cannot be locked" in caplog.text and "no second run" in caplog.text
+        assert "cannot be locked" in caplog.text and "no second process" in caplog.text
 
 
 def test_a_run_of_another_machine_that_left_its_lock_is_told_of(tmp_path, caplog):
-    lock = config(tmp_path).run_folder / folders.LOCK
+    lock = config(tmp_path).run_folder / locking.LOCK
     lock.parent.mkdir(parents=True)
     lock.write_text("process 7 on elsewhere\n")
     with open_run(config(tmp_path), debug=False):
@@ -293,7 +293,7 @@ def test_a_run_of_another_machine_that_left_its_lock_is_told_of(tmp_path, caplog
 def test_an_error_frees_the_folder(tmp_path):
     with pytest.raises(RuntimeError), open_run(config(tmp_path), debug=False) as run:
         raise RuntimeError
-    assert (run.folder / folders.LOCK).read_text() == ""
+    assert (run.folder / locking.LOCK).read_text() == ""
 
 
 def test_a_trial_is_one_epoch_whatever_the_warm_up_is(tmp_path):
