@@ -77,8 +77,15 @@ def _is(reader: object, kind: type) -> bool:
 
 
 def with_sentences(corpora: Mapping[str, CorpusSettings]) -> dict[str, CorpusSettings]:
-    """Those whose clips are sentences, or signs: all but such as train tokenizers alone. Raises as `reader_of` does."""
-    return {name: s for name, s in corpora.items() if getattr(reader_of(name, s), "has_sentences", True)}
+    """Those whose clips are sentences, or signs: all but such as train tokenizers alone. Raises UserError where there is
+    none left, and as `reader_of` does."""
+    found = {name: s for name, s in corpora.items() if getattr(reader_of(name, s), "has_sentences", True)}
+    if corpora and not found:
+        raise UserError(
+            f"the clips of {', '.join(corpora)} are no sentences: they train a tokenizer and nothing else; name a corpus of "
+            "sentences in DATASET.CORPORA"
+        )
+    return found
 
 
 def _imported(key: str, path: str) -> Callable[..., Corpus]:

@@ -168,6 +168,11 @@ def test_clips_without_sentences_train_tokenizers_alone(root: Path, tmp_path: Pa
     assert [corpus.name for corpus in corpora_of(config)] == ["phoenix"]
     assert [corpus.name for corpus in tokenizer_data(config, tmp_path).corpora] == ["phoenix", "faces"]
     assert [model.name for model in translation_models(config)] == ["deto/phoenix"]
+    alone = load_config("configs/deto.yaml", None, [*own, "DATASET.CORPORA.phoenix=null"])
+    for asked in (corpora_of, translation_models):
+        with pytest.raises(UserError, match="the clips of faces are no sentences: they train a tokenizer and nothing else"):
+            asked(alone)
+    assert [corpus.name for corpus in tokenizer_data(alone, tmp_path).corpora] == ["faces"]
 
 
 def test_soke_s_frames_do_not_tell_where_the_eyes_look(root: Path):
