@@ -230,14 +230,14 @@ class MotionLayout:
         return replace(kept, lacking=motion.lacking)
 
     def _positions(self, part: PartSpec, motion: JointMotion) -> Tensor:
-        needed = dict.fromkeys([*part.joints, *self._origins_of(part)])
-        if absent := [joint for joint in needed if joint not in motion.joints]:
+        origins = self._origins_of(part)
+        if absent := [joint for joint in dict.fromkeys([*part.joints, *origins]) if joint not in motion.joints]:
             raise ValueError(f"part {part.name}: the motion has no joint {', '.join(absent)}")
-        index = {joint: motion.joints.index(joint) for joint in needed}
-        positions = motion.positions[:, [index[joint] for joint in part.joints]]
-        for i, joint in enumerate(part.joints):
-            if joint in self.origins:
-                positions[:, i] -= motion.positions[:, index[self.origins[joint]]]
+        index = motion.joints.index
+        positions = motion.positions[:, list(map(index, part.joints))]
+        if origins:
+            moved = [i for i, joint in enumerate(part.joints) if joint in self.origins]
+            positions[:, moved] -= motion.positions[:, list(map(index, origins))]
         return positions.flatten(1)
 
     def _at_rest(self, motion: Motion) -> dict[str, Tensor]:
