@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import logging
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -247,14 +248,15 @@ def read_arrays(path: Path) -> dict[str, Any]:
 
 
 def clip_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, Path]:
-    """Clip name -> its file, in the order of the names. Raises UserError: no folder, no clips, two files of a name."""
+    """Clip name, in composed characters (NFC), -> its file, in the order of the names. Raises UserError: no folder, no
+    clips, two files of a name."""
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give the folder that holds one file per clip")
     files: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix not in suffixes or path.name.startswith(".") or not path.is_file():
             continue
-        name = path.relative_to(folder).with_suffix("").as_posix()
+        name = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
         if name in files:
             raise UserError(f"{files[name]} and {path} are two files of one clip; move one elsewhere")
         files[name] = path
@@ -264,7 +266,7 @@ def clip_files(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, 
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """Clip name -> text, of lines name<TAB>text; a line without a tab has no text. A heading is left out, with a warning.
+    """Clip name (NFC) -> text, of lines name<TAB>text; a line without a tab has no text. A heading is left out, with a warning.
 
     Raises UserError that names the file: unreadable, not UTF-8, no tab in it, a name twice.
     """
@@ -274,6 +276,7 @@ def read_texts(path: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     for line in filter(str.strip, content.split("\n")):
         name, _, text = line.partition("\t")
+        name = unicodedata.normalize("NFC", name)
         if name in texts:
             raise UserError(f"{path} has two lines of clip {name}; remove one")
         texts[name] = text.strip()

@@ -7,6 +7,7 @@ import logging
 import os
 import pickle
 import re
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -569,6 +570,19 @@ def test_texts(tmp_path, caplog):
     assert scored.unscored.keys() == {"extra", "missing", "bare"}
     assert scored.unscored["bare"] == "its reference has no tokens"
     assert "1 of 3 hypotheses are empty (b)" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["motion", "texts"])
+def test_accents_of_names_may_come_with_their_letters_or_follow_them(tmp_path, faceless, kind):
+    names = [unicodedata.normalize(form, "é/café") for form in ("NFC", "NFD")]
+    if kind == "motion":
+        for folder, name in zip(("pred", "ref"), names):
+            write(tmp_path / folder / f"{name}.npz", saved(motion(1)))
+        scored = score_motion(faceless, tmp_path / "pred", tmp_path / "ref")
+    else:
+        files = [write_texts(tmp_path / f"{i}.tsv", {name: "ja"}) for i, name in enumerate(names)]
+        scored = score_texts(*files, "word")
+    assert list(scored.clips) == names[:1] and not scored.unscored
 
 
 def test_a_heading_is_no_clip(tmp_path, caplog):
