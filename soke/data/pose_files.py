@@ -127,6 +127,7 @@ class PoseHands:
     names:     K of `SKELETON_50`
     shoulders: [T', 2, D] both shoulders in the frames in which both were seen
     fps:       frames per second
+    people:    how many the file shows, of whom these are the first one's
     """
 
     points: np.ndarray
@@ -134,6 +135,7 @@ class PoseHands:
     names: tuple[str, ...]
     shoulders: np.ndarray
     fps: float
+    people: int = 1
 
 
 def read_hands(path: Path) -> PoseHands:
@@ -147,7 +149,7 @@ def read_hands(path: Path) -> PoseHands:
     if {"left_shoulder", "right_shoulder"} <= set(pose.columns):
         both, known = pose.of(["left_shoulder", "right_shoulder"])
         shoulders = both[known.all(axis=1)]
-    return PoseHands(points, seen, tuple(hands), shoulders, pose.fps)
+    return PoseHands(points, seen, tuple(hands), shoulders, pose.fps, pose.people)
 
 
 def flattened(motion: JointMotion) -> JointMotion:
@@ -168,12 +170,14 @@ def measured_by_shoulders(motion: JointMotion) -> JointMotion:
 
 @dataclass(frozen=True)
 class _Read:
-    """What is in a file: values [T, K, D] and confidence [T, K] of its first person, and the column of each joint."""
+    """What is in a file: values [T, K, D] and confidence [T, K] of its first person, and the column of each joint; of how many
+    people."""
 
     values: np.ndarray
     confidence: np.ndarray
     columns: dict[str, int]
     fps: float
+    people: int
 
     def of(self, joints: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """[T, N, D] positions and [T, N] whether they were seen."""
@@ -200,7 +204,7 @@ def _read(path: Path) -> _Read:
     if not len(values) or not values.shape[1] or not fps > 0:
         raise UserError(f"{path} holds {len(values)} frames of {values.shape[1]} people at {fps:g} frames/s")
     depth = values.shape[3] > 2 and _has_depth(components)
-    return _Read(values[:, 0, :, : 3 if depth else 2], confidence[:, 0], columns, fps)
+    return _Read(values[:, 0, :, : 3 if depth else 2], confidence[:, 0], columns, fps, values.shape[1])
 
 
 def _has_depth(components: list[Any]) -> bool:

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from soke.body.joints import SKELETON_50
@@ -61,3 +62,23 @@ def test_faults_are_named_and_stop_nobody(tmp_path: Path, capsys) -> None:
     assert "velocity" in shown and "nDTWp|hand|align:shoulders" in shown
     cells = json.loads((tmp_path / "out" / "table.json").read_text())["cells"]
     assert [c["clips"] for c in cells if c["metric"] == "nDTWp"] == [1]
+
+
+def test_of_several_people_the_first_is_scored_and_it_is_said(tmp_path: Path) -> None:
+    from pose_format import Pose
+    from pose_format.numpy import NumPyPoseBody
+
+    for name in "ab":
+        write_pose(tmp_path / "ref" / f"{name}.pose", motion(6, 1))
+        write_pose(tmp_path / "pred" / f"{name}.pose", motion(6, 0))
+    alone = score_hands(tmp_path / "pred", tmp_path / "ref")
+    file = tmp_path / "pred" / "b.pose"
+    pose, other = (Pose.read(path.read_bytes()) for path in (file, tmp_path / "ref" / "b.pose"))
+    both = (np.concatenate(sides, axis=1) for sides in zip(*((p.body.data, p.body.confidence) for p in (pose, other))))
+    with file.open("wb") as stream:
+        Pose(pose.header, NumPyPoseBody(25.0, *both)).write(stream)
+    crowded = score_hands(tmp_path / "pred", tmp_path / "ref")
+    assert crowded.clips == alone.clips and not alone.notes
+    assert crowded.notes == [
+        "1 clips have a file that shows several people, of whom the first is scored; the first clip, b"
+    ]
