@@ -17,6 +17,7 @@ VERTICES = 5023
 EXPRESSIONS = 100
 _EYE_JOINTS = [3, 4]  # left and right, of root, neck, jaw and these
 LIDS = ("l_eyelid.npy", "r_eyelid.npy")
+_LID = 0.05  # metres; those of the public files are at most 0.01
 LIP_RINGS = "lip_rings.npz"  # only where the numbering is not that of the public FLAME
 # Vertices round the mouth, corner to corner, in the public FLAME's numbering (VHAP).
 _UPPER_LIP = (1713, 1715, 1716, 1735, 1696, 1694, 1657, 3543, 2774, 2811, 2813, 2850, 2833, 2832, 2830)
@@ -126,8 +127,13 @@ def _eyelids(folder: Path) -> np.ndarray | None:
         return None
     lids = [_array_file(file) for file in files]
     for file, lid in zip(files, lids):
-        if lid.shape != (VERTICES, 3) or lid.dtype.kind != "f" or not np.isfinite(lid).all():
+        if lid.shape != (VERTICES, 3) or lid.dtype.kind != "f":
             raise UserError(f"{file} must hold [{VERTICES}, 3] metres, not {list(lid.shape)} {lid.dtype}")
+        if not np.abs(lid).max() <= _LID:
+            raise UserError(
+                f"{file} must hold metres, which move no vertex of a lid further than {_LID}, but it holds numbers up to "
+                f"{np.abs(lid).max():g}: it is in another unit, or damaged"
+            )
     return np.stack(lids, axis=2).astype(np.float32)
 
 

@@ -396,6 +396,8 @@ def test_files_that_do_not_fit_are_named(tmp_path, arrays):
         "shape": (dict(flame={**arrays, "v_template": arrays["v_template"][:778]}), "has 778 vertices, FLAME has 5023"),
         "key": (dict(flame={"v_template": arrays["v_template"]}), "has no shapedirs: it is no FLAME model"),
         "lid": (dict(l=np.zeros((10475, 3))), r"l_eyelid.npy must hold \[5023, 3\] metres, not \[10475, 3\] float64"),
+        "millimetres": (dict(l=np.full((5023, 3), -9.25)), r"l_eyelid.npy must hold metres, .* up to 9.25: it is in another"),
+        "hole": (dict(l=np.full((5023, 3), np.nan)), "l_eyelid.npy must hold metres, .* numbers up to nan: .* damaged"),
     }
     assert len(ids) == 5023
     for name, (contents, message) in cases.items():
