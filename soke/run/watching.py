@@ -174,8 +174,9 @@ class StepLog(pl.Callback):
 def _rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
     found = {}
     for group in optimizer.param_groups:
-        factor = group.get("factor", 1.0)
-        found["lr" if factor == 1 else f"lr_{factor:g}"] = group["lr"]
+        for share in (1.0, group.get("rows", [0, 1.0])[1]):  # of the group, and of its first rows
+            factor = f"{share * group.get('factor', 1.0):g}"
+            found["lr" if factor == "1" else f"lr_{factor}"] = share * group["lr"]
     return found
 
 

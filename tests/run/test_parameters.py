@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from soke.errors import UserError
-from soke.run import optim
+from soke.run import optim, watching
 from soke.run.config import load_config
 from soke.run.optim import follow, optimizers_of
 from soke.run.parameters import Still, freeze, groups_of
@@ -199,6 +199,7 @@ def test_rows_of_a_table_learn_at_their_own_rate(kind, divided, monkeypatch):
     model.table, model.tables = nn.Parameter(start.clone()), {"table": {"text": 5, "signs": 2}}
     (group,) = groups_of(model, settings)
     assert group["factor"] == 2 and group["rows"] == [5, 0.05]
+    assert watching._rates(torch.optim.SGD([dict(group)])) == {"lr_2": 0.2, "lr_0.1": pytest.approx(0.01)}
     found = fit([model.table], [group], gradient)
     torch.testing.assert_close(found[4 * divided :], expected[4 * divided :], rtol=0, atol=1e-6)
 
