@@ -32,6 +32,7 @@ _PARTS = {
     **dict.fromkeys(("s_motiongpt", "whole"), {"whole": (133, 512)}),
     "signllm_rotations": {"body": (30, 96), "lhand": (45, 192), "rhand": (45, 192)},
     **dict.fromkeys(("signllm", "skels"), {"body": (24, 96), "lhand": (63, 192), "rhand": (63, 192)}),
+    "_ten.yaml": {"body": (60, 96), "lhand": (90, 192), "rhand": (90, 192), "face": (16, 512)},
     "m3t": {"body": (72, 96), "lhand": (90, 192), "rhand": (90, 192), "face": (108, 512)},
     "soke_face": {"body": (30, 96), "lhand": (45, 192), "rhand": (45, 192), "face": (13, 96)},
     "recognition": {"body": (72, 96), "lhand": (90, 192), "rhand": (90, 192), "face": (108, 512)},
