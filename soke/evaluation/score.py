@@ -294,6 +294,9 @@ def _save_clips(folder: Path, corpus: str, row: str, results: Iterable[Scored]) 
 def _scored(options: argparse.Namespace, coder_of: Callable[[Path], Coder] | None) -> dict[str, Scored]:
     """Kind -> its scores."""
     pred, ref, results = options.pred, options.ref, {}
+    if coder_of is not None and options.tokenizer is not None:
+        if pred is None or pred.suffix == slrtp.SUFFIX or holds_poses(pred):
+            raise UserError("--tokenizer compares motions in parameters, of which --pred names none: leave it out")
     if pred is not None and pred.suffix == slrtp.SUFFIX:
         results["motion"] = score_slrtp(pred, ref, options.dtw)
     elif pred is not None and holds_poses(pred):

@@ -54,3 +54,11 @@ def test_sibleu_of_given_files(tmp_path: Path, capsys) -> None:
     assert "short\tits reference is shorter than a step" in reasons and "slow\tit has 25 frames/s, the reference 50" in reasons
     with pytest.raises(UserError, match="no tokenizer in"):
         score.main([*common, "--tokenizer", str(tmp_path / "pred")])
+
+
+def test_a_tokenizer_needs_parameters(tmp_path: Path) -> None:
+    (tmp_path / "hyp.tsv").write_text("a\train\n", encoding="utf-8")
+    texts = ["--hyp", str(tmp_path / "hyp.tsv"), "--ref_text", str(tmp_path / "hyp.tsv")]
+    for given in (["--pred", "hyp.pt", "--ref", "test.pt"], texts):
+        with pytest.raises(UserError, match="--tokenizer compares motions in parameters, of which --pred names none"):
+            score.main([*given, "--tokenizer", str(tmp_path)])
