@@ -24,7 +24,7 @@ RUNNABLE = [
     *(f"configs/demo/{name}.yaml" for name in (
         "back_translation", "deto", "face_back_translation", "face_deto", "face_hands_back_translation",
         "face_progressive_transformer", "face_s_motiongpt", "face_soke", "face_whole", "m3t_tokenizer_ten", "recognition",
-        "recognition_ten", "soke", "soke_comparison", "soke_grpo",
+        "recognition_ten", "soke", "soke_grpo",
     )),
     *(f"configs/ablation/{name}.yaml" for name in (
         "fused_retrieval", "m3t_retrieval", "m3t_without_translation", "monolingual", "no_retrieval", "parallel",
