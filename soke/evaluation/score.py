@@ -67,6 +67,7 @@ log = logging.getLogger(__name__)
 BODY_MODELS = Path(__file__).resolve().parents[2] / "deps" / "smpl_models"
 _WRITTEN = ("table.txt", "table.json", "table.csv", "clips.csv")
 _BATCH = 32  # pairs whose joints and faces are held in memory together
+_OF_PARAMETERS = ("fps", "body", "flat_hand_mean", "betas", "mean", "std", "no_face", "tokenizer")  # how they are read
 _REASONS_SHOWN = 5
 
 
@@ -257,6 +258,10 @@ def _options(argv: Sequence[str] | None, codes: bool) -> argparse.Namespace:
     for one, other in (("hyp", "ref_text"), ("mean", "std")):
         if (getattr(options, one) is None) != (getattr(options, other) is None):
             raise UserError(f"--{one} and --{other} belong together: give both")
+    if options.pred is None or options.pred.suffix == slrtp.SUFFIX or holds_poses(options.pred):
+        idle = [f"--{of}" for of in _OF_PARAMETERS if getattr(options, of, None) != parser.get_default(of)]
+        if idle:
+            raise UserError(f"--pred names no motions in parameters, to be read by {', '.join(idle)}: leave that out")
     if options.out is not None and (options.out / "config.yaml").is_file():
         raise UserError(f"--out {options.out} holds results of test.py; give another folder")
     if options.fps is not None and not 0 < options.fps < math.inf:
@@ -294,9 +299,6 @@ def _save_clips(folder: Path, corpus: str, row: str, results: Iterable[Scored]) 
 def _scored(options: argparse.Namespace, coder_of: Callable[[Path], Coder] | None) -> dict[str, Scored]:
     """Kind -> its scores."""
     pred, ref, results = options.pred, options.ref, {}
-    if coder_of is not None and options.tokenizer is not None:
-        if pred is None or pred.suffix == slrtp.SUFFIX or holds_poses(pred):
-            raise UserError("--tokenizer compares motions in parameters, of which --pred names none: leave it out")
     if pred is not None and pred.suffix == slrtp.SUFFIX:
         results["motion"] = score_slrtp(pred, ref, options.dtw)
     elif pred is not None and holds_poses(pred):

@@ -638,6 +638,8 @@ def test_texts_are_counted_as_their_script_asks(tmp_path):
         (["--pred", "twice", "--mean", "no.tsv", "--std", "few.pt"], "not a saved tensor"),
         (["--hyp", "absent", "--ref_text", "no.tsv"], "absent cannot be read"),
         (["--hyp", "no.tsv", "--ref_text", "no.tsv"], "no.tsv holds no texts"),
+        (["--pred", "a.pt", "--fps", "24", "--no_face"], "no motions in parameters, to be read by --fps, --no_face: leave"),
+        (["--hyp", "no.tsv", "--ref_text", "no.tsv", "--flat_hand_mean"], "to be read by --flat_hand_mean"),
         (["--hyp", "twice.tsv", "--ref_text", "twice.tsv"], "two lines of clip a"),
         (["--hyp", "latin.tsv", "--ref_text", "no.tsv"], "not in UTF-8"),
     ],

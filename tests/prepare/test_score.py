@@ -60,5 +60,5 @@ def test_a_tokenizer_needs_parameters(tmp_path: Path) -> None:
     (tmp_path / "hyp.tsv").write_text("a\train\n", encoding="utf-8")
     texts = ["--hyp", str(tmp_path / "hyp.tsv"), "--ref_text", str(tmp_path / "hyp.tsv")]
     for given in (["--pred", "hyp.pt", "--ref", "test.pt"], texts):
-        with pytest.raises(UserError, match="--tokenizer compares motions in parameters, of which --pred names none"):
+        with pytest.raises(UserError, match="no motions in parameters, to be read by --tokenizer"):
             score.main([*given, "--tokenizer", str(tmp_path)])
