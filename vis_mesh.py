@@ -16,9 +16,10 @@ from soke.run import cli
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.parser("vis_mesh", __doc__.splitlines()[0])
-    parser.add_argument("--demo_dataset", help="corpus of the clips, one of DATASET.CORPORA; default: the first")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--demo_dataset", help="corpus of the clips, one of DATASET.CORPORA; default: the first")
     parser.add_argument("--clips", type=cli.positive, default=1, help="how many clips of TEST.SPLIT; default: 1")
-    parser.add_argument("--text", help="a sentence to sign in place of clips")
+    what.add_argument("--text", help="a sentence to sign in place of clips")
     parser.add_argument("--language", default="ASL", help="its sign language, one that the model has learnt; default: ASL")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument(

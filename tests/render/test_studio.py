@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+import vis_mesh
 from soke.body.fitted import with_fitted_expression
 from soke.body.joints import SKELETON_50
 from soke.body.layout import MotionLayout, PartSpec
@@ -137,3 +138,9 @@ def test_an_unknown_corpus_is_named(drawn):
 def test_a_corpus_without_a_clip_to_show_is_told(drawn):
     with pytest.raises(UserError, match="not one clip of split test of own can be shown; own/c0: frame 3 is torn"):
         studio.clips(drawn, MeanPose(SOKE), [Unreadable(2)], "test", None, 1)
+
+
+def test_a_sentence_is_signed_or_a_corpus_shown(capsys):
+    with pytest.raises(SystemExit):
+        vis_mesh.main(["--cfg", "configs/soke.yaml", "--text", "it rains", "--demo_dataset", "csl"])
+    assert "--demo_dataset: not allowed with argument --text" in capsys.readouterr().err
