@@ -21,6 +21,8 @@ STAGES = {
         "REGRESSOR.WIDTH=16", "REGRESSOR.FEEDFORWARD=16", "REGRESSOR.MAX_FRAMES=24", "REGRESSOR.JUST_COUNTER=false",
         "REGRESSOR.NOISE=0", "REGRESSOR.COUNTER_NOISE=0", "EVAL.GENERATE_EVERY=1",
     ],
+    "configs/demo/retrieval.yaml": ["RETRIEVAL.DROPOUT=0"],
+    "configs/demo/motion_autoencoder.yaml": [],
     "configs/demo/soke_grpo.yaml": [
         f"TRAIN.INIT={ROOT}/experiments/generator/start/generator", "POLICY.SAMPLES=2", "POLICY.SENTENCES=0",
         "POLICY.SHARE=1", "POLICY.UPDATES=1", "GENERATOR.RETRIEVAL.DROP=0", "FOLDER={folder}/grpo",

@@ -32,7 +32,9 @@ from tests.test_chain import Workshop
 
 SECONDS = 600  # after which processes are taken to be waiting for each other
 LOSS, GRADIENT = 1e-5, 1e-4  # greatest relative differences between numbers of processes, in float32
-STAGES = ("tokenizer", "generator", "translation/csl", "regressor", "grpo", "recognition")
+STAGES = (
+    "tokenizer", "generator", "translation/csl", "regressor", "retrieval/csl", "motion_autoencoder", "grpo", "recognition",
+)
 GENERATOR = ["EVAL.GENERATE_CLIPS=2", "GENERATOR.TRANSLATION=0.4", "GENERATOR.RETRIEVAL.DROP=0", "TRAIN.GRAD_CLIP=0.5"]
 
 slow = pytest.mark.slow
