@@ -32,6 +32,7 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.
 _TOKENIZERS = (TOKENIZER_FILE, SENTENCEPIECE_FILE)
 _LAST_LATIN = "\u024f"  # single letters, digits and signs up to here are kept whether the corpora have them or not
 _SPACE = "▁"
+_OF_MBART = (*SPECIALS, *LANGUAGE_CODES, "<mask>")  # special tokens of every MBartTokenizer
 _BATCH = 4096
 
 
@@ -57,7 +58,7 @@ def kept_ids(tokenizer: TextTokenizer, texts: Iterable[str]) -> list[int]:
     scores = _scores(tokenizer)
     latin = {i for i in range(len(tokenizer)) if _is_latin(tokenizer.convert_ids_to_tokens(i))}
     used = latin | set(tokenizer.all_special_ids)
-    used |= set(tokenizer.convert_tokens_to_ids([*SPECIALS, *LANGUAGE_CODES, "<mask>"]))
+    used |= set(tokenizer.convert_tokens_to_ids(list(_OF_MBART)))
     lowest = min(scores, key=scores.get)
     used.add(tokenizer.convert_tokens_to_ids(lowest))
     for batch in _batches(list(texts)):
@@ -68,7 +69,7 @@ def kept_ids(tokenizer: TextTokenizer, texts: Iterable[str]) -> list[int]:
 
 def own_specials(tokenizer: TextTokenizer) -> list[str]:
     """Special tokens that no MBartTokenizer has of itself: locales of a small mBART's corpora."""
-    return [token for token in tokenizer.all_special_tokens if token not in (*SPECIALS, *LANGUAGE_CODES, "<mask>")]
+    return [token for token in tokenizer.all_special_tokens if token not in _OF_MBART]
 
 
 def trimmed_tokenizer(tokenizer: TextTokenizer, kept: Sequence[int]) -> TextTokenizer:

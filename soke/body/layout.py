@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Collection, Literal, Mapping, Sequence, get_args
+from typing import Collection, Mapping, Sequence, get_args
 
 import torch
 from torch import Tensor
@@ -15,9 +15,7 @@ from torch import Tensor
 from soke.body.joints import joint_indices, mirrored_name, next_towards_root
 from soke.body.motion import JointMotion, Motion
 from soke.body.rotations import axis_angle_from_6d, axis_angle_to_6d, mirror_axis_angle
-
-RotationForm = Literal["axis_angle", "6d", "position", "offset"]
-POSITIONS: tuple[RotationForm, ...] = ("position", "offset")  # of the joints of a `JointMotion`
+from soke.body.settings import POSITIONS, RotationForm
 
 
 @dataclass(frozen=True)

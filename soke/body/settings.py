@@ -8,6 +8,9 @@ from typing import Literal
 
 from soke.settings import Settings
 
+RotationForm = Literal["axis_angle", "6d", "position", "offset"]
+POSITIONS: tuple[RotationForm, ...] = ("position", "offset")  # of the joints of a `JointMotion`
+
 
 @dataclass(frozen=True)
 class Body(Settings):
@@ -36,12 +39,12 @@ class Part(Settings):
     jaw: bool = False
     expression: int = 0
     eyelids: bool = False
-    rotation: Literal["axis_angle", "6d", "position", "offset"] = "axis_angle"
+    rotation: RotationForm = "axis_angle"
     mirrors: str | None = None
 
     @property
     def of_positions(self) -> bool:
-        return self.rotation in ("position", "offset")
+        return self.rotation in POSITIONS
 
     def problems(self) -> list[str]:
         seen = self.joints or self.jaw or self.expression or self.eyelids

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from soke import __version__
+from soke.body.settings import POSITIONS
 from soke.hub import safe_files
 from soke.metrics.clips import LEVEL
 from soke.report.tables import ABSENT, Cell
@@ -191,7 +192,7 @@ def _facts(model: Described, config: Mapping[str, Any]) -> dict[str, Any]:
 def _form(config: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     """Of the frames, as DATASET.FRAMES; "positions" of joints alone; "" where the folder does not tell."""
     layout = config.get("layout", [])
-    if any(part.get("rotation") in ("position", "offset") for part in layout):
+    if any(part.get("rotation") in POSITIONS for part in layout):
         return "positions"
     return known.get("form_of_frames", "soke") if layout else ""
 
