@@ -8,13 +8,14 @@ bf16 and compiled; all in this run, of random data.
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -54,11 +55,18 @@ from soke.tokenizer.tokenizer import SignTokenizer  # noqa: E402
 from soke.translation import BackTranslator  # noqa: E402
 from soke.translation.module import TranslationModule  # noqa: E402
 
-WARM, MEASURED = 4, 12  # training steps; the first compile
-ROUNDS = 3
 FRAMES = 128  # of a clip
 SLOWER = 0.95  # the least share of the other AdamW's speed: they differ by less than runs do
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class Size(NamedTuple):
+    warm: int  # training steps, which compile
+    measured: int
+    rounds: int
+
+
+USUAL, FEW = Size(4, 12, 1 if DEVICE == "cuda" else 3), Size(1, 3, 2)  # few: on a CPU a step of mBART-large takes seconds
 PLAIN = "float32, AdamW not fused"
 KINDS = {  # what a row is called -> Lightning's precision, TF32, compiled
     PLAIN: ("32-true", False, False), "float32": ("32-true", False, False), "TF32": ("32-true", True, False),
@@ -97,7 +105,7 @@ class Stages:
 
     def __init__(self, published: bool):
         self.folder = "configs" if published else "configs/demo"
-        self.published = published
+        self.published, self.size = published, FEW if published and DEVICE == "cpu" else USUAL
         config = load_config(f"{self.folder}/deto.yaml")
         self.layout, self.autoencoders = layout_of(config), config.tokenizer.autoencoders(config.parts)
         self.zero, self.one = (
@@ -164,11 +172,14 @@ class Stages:
 class Stopwatch(pl.Callback):
     """Seconds of the measured steps."""
 
+    def __init__(self, size: Size):
+        self.size = size
+
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
-        if index in (WARM - 1, WARM + MEASURED - 1):
+        if index in (self.size.warm - 1, self.size.warm + self.size.measured - 1):
             if DEVICE == "cuda":
                 torch.cuda.synchronize()
-            if index == WARM - 1:
+            if index == self.size.warm - 1:
                 self.begun = time.perf_counter()
             else:
                 self.seconds = time.perf_counter() - self.begun
@@ -185,17 +196,18 @@ def clips_per_second(stages: Stages, stage: str, kind: str) -> tuple[float, floa
         module, batch = stages.make(stage)
         if DEVICE == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        watch = Stopwatch()
+        watch = Stopwatch(stages.size)
         trainer = pl.Trainer(
             accelerator="auto", devices=1, precision=precision, max_epochs=1, logger=False,
             callbacks=[watch, FastSteps(tf32, compiled)], enable_checkpointing=False, enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(module, torch.utils.data.DataLoader([batch] * (WARM + MEASURED), batch_size=None))
+        batches = [batch] * (stages.size.warm + stages.size.measured)
+        trainer.fit(module, torch.utils.data.DataLoader(batches, batch_size=None))
     finally:
         optim.OPTIMIZERS["adamw"] = adamw
     memory = torch.cuda.max_memory_allocated() / 1e9 if DEVICE == "cuda" else 0.0
-    return MEASURED * stages.clips(stage) / watch.seconds, memory
+    return stages.size.measured * stages.clips(stage) / watch.seconds, memory
 
 
 def table(
@@ -204,10 +216,12 @@ def table(
     """Stage, kind, clips per second, their ratio to the first kind's, and the most memory in GB; on a CPU the best of
     rounds in which the kinds take turns."""
     for stage in stages:
+        sized = Stages(published)
         runs: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
-        for kind in kinds * (1 if DEVICE == "cuda" else ROUNDS):
-            runs[kind].append(clips_per_second(Stages(published), stage, kind))
+        for kind in kinds * sized.size.rounds:
+            runs[kind].append(clips_per_second(sized, stage, kind))
             torch._dynamo.reset()
+            gc.collect()  # a trainer and its module hold each other: two of mBART-large's would fill the memory
             if DEVICE == "cuda":
                 torch.cuda.empty_cache()
         first = max(runs[kinds[0]])[0]
