@@ -40,6 +40,7 @@ from soke.report.tables import Cell
 from soke.run.config import ROOT, keyed, load_config
 from soke.storage import folder_hash
 from tests.data.writing import write_frames
+from tests.locks import held
 from tests.loopback_hub import hub, no_outside_address  # noqa: F401
 
 CORPORA = {"how2sign": "How2Sign", "csl": "CSL-Daily", "phoenix": "Phoenix_2014T"}
@@ -218,6 +219,18 @@ def test_a_test_ends_with_one_screen_and_says_what_it_depends_on(shop, capsys):
     assert Path(model["folder"]) == shop.folder("experiments", "generator", "toy", "generator")
     assert model["hash"] == folder_hash(Path(model["folder"])) and len(model["hash"]) == 12
     assert (conditions["task"], conditions["search"]["method"], conditions["search"]["beams"]) == ("t2m", "beam", 2)
+
+
+def test_two_tests_do_not_write_into_one_folder(shop):
+    """What either produces would be taken for the other's, and the table be of the one that ends last."""
+    folder = shop.folder("tested", "toy")
+    with held(folder) as other:
+        told = f"toy is in use: process {other} on .* is testing there; .* choose another --out_dir"
+        with pytest.raises(UserError, match=told):
+            shop.run(test_entry, "deto", f"RESULTS={folder.parent}")
+        assert [path.name for path in folder.iterdir()] == ["run.lock"]
+    shop.run(test_entry, "deto", f"RESULTS={folder.parent}")
+    assert (folder / "table.json").is_file()
 
 
 @pytest.mark.slow

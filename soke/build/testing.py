@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Callable, Mapping, Sequence
 
@@ -25,6 +26,7 @@ from soke.evaluation.references import Setting
 from soke.evaluation.unfinished import Unfinished
 from soke.run import folders
 from soke.run.config import Config, to_plain
+from soke.run.locking import locked
 from soke.run.processes import World
 from soke.storage import folder_hash, program_hash
 
@@ -33,7 +35,8 @@ log = logging.getLogger(__name__)
 
 def run(config: Config, task_name: str, out_dir: str | None, count_time: bool, full: bool = False) -> None:
     """Loads the trained model, scores it in as many processes as there are devices, prints the main scores, or all where
-    `full` says so, and saves all. One that was broken off goes on, to the same numbers. The arguments are those of test.py."""
+    `full` says so, and saves all. One that was broken off goes on, to the same numbers; until it ends, no other one can
+    write to its folder. The arguments are those of test.py."""
     stage = stage_of(config)
     task = stage.task(task_name)
     if count_time and task.time is None:
@@ -42,24 +45,26 @@ def run(config: Config, task_name: str, out_dir: str | None, count_time: bool, f
     config, world = start_processes(config)
     model = task.load(config)
     folder = folders.results_folder(config, out_dir, stage.model_keys, *task.below)
-    conditions = world.of_first(lambda: conditions_of(config, stage, task))
-    unfinished = Unfinished(folder / "unfinished", {**conditions, **_circumstances(config)})
-    world.of_first(unfinished.begin)
-    kept = {"unfinished": unfinished} if task.goes_on else {}
-    evaluation = task.score(model, config, world, **kept).gather(world)
-    if world.rank > 0:
-        return
-    evaluation.table.conditions = conditions
-    folders.replace_results(folder, config)
-    evaluation.save(folder, predictions=config.test.save_predictions)
-    unfinished.end()
-    if full:
-        evaluation.table.print()
-    else:
-        evaluation.table.print_summary(evaluation.summary)
-    if count_time:
-        task.time(model, config, folder)
-    print(f"\nall scores and their signatures: {folder / 'table.txt'}")
+    with ExitStack() as alone:
+        world.of_first(lambda: alone.enter_context(locked(folder, "testing", "--out_dir")))
+        conditions = world.of_first(lambda: conditions_of(config, stage, task))
+        unfinished = Unfinished(folder / "unfinished", {**conditions, **_circumstances(config)})
+        world.of_first(unfinished.begin)
+        kept = {"unfinished": unfinished} if task.goes_on else {}
+        evaluation = task.score(model, config, world, **kept).gather(world)
+        if world.rank > 0:
+            return
+        evaluation.table.conditions = conditions
+        folders.replace_results(folder, config)
+        evaluation.save(folder, predictions=config.test.save_predictions)
+        unfinished.end()
+        if full:
+            evaluation.table.print()
+        else:
+            evaluation.table.print_summary(evaluation.summary)
+        if count_time:
+            task.time(model, config, folder)
+        print(f"\nall scores and their signatures: {folder / 'table.txt'}")
 
 
 def conditions_of(config: Config, stage: Stage, task: Task) -> dict[str, object]:

@@ -6,8 +6,6 @@ import logging
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,11 +24,11 @@ from soke.data.phoenix14t import Phoenix14T
 from soke.data.recordings import read_recordings
 from soke.data.smplfx_clips import write_clip
 from soke.errors import UserError
-from soke.run.config import ROOT
 from soke.run.processes import World
 from soke.tokenizer.extraction import extract_codes
 from soke.tokenizer.tokenizer import SignTokenizer
 from tests.data.writing import random_motion, write_entries, write_frames, write_how2sign, write_how2sign_frames
+from tests.locks import held
 from tests.tokenizer.helpers import small_tokenizer
 from tests.worlds import together
 
@@ -530,29 +528,12 @@ def test_times_alone_make_codes_again_and_say_so(root, tokenizer, caplog):
     assert "1 clips of how2sign train are encoded again" in caplog.text and "times of their files" in caplog.text
 
 
-HOLD = """
-import sys, time
-from pathlib import Path
-from soke.run.locking import locked
-with locked(Path(sys.argv[1]), "writing codes", "CODE_PATH"):
-    print("open", flush=True)
-    time.sleep(60)
-"""
-
-
 def test_two_commands_do_not_write_into_one_folder(tokenizer, root):
     """Of two tokenizers, the second would note its name beside what the first goes on to write."""
-    other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(root / "codes")], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert other.stdout.readline() == "open\n"
-        told = f"codes is in use: process {other.pid} on .* is writing codes there; .* choose another `code_path`"
+    with held(root / "codes") as other:
+        told = f"codes is in use: process {other} on .* is writing codes there; .* choose another `code_path`"
         with pytest.raises(UserError, match=told):
             extract(tokenizer, root, "german", lexicon=False)
         assert not CodeStore(root / "codes").has_provenance()
-    finally:
-        other.kill()
-        other.wait()
     extract(tokenizer, root, "german", lexicon=False)
     assert CodeStore(root / "codes").has_provenance()
