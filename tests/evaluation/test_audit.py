@@ -44,18 +44,21 @@ FULL = {AS_SIGNED: 0, "another sentence 3": 10}
 
 
 def test_order_blindness_and_preference():
-    """Of "jitter": in order; in the reverse order; the same everywhere; better than what was signed."""
+    """Of "jitter": in order; in the reverse order; the same everywhere; better than what was signed; the
+    same but for rounding."""
     of = values(
         right=FULL | {"jitter 1": 1, "jitter 2": 2, "jitter 3": 3, SECOND: 2.5},
         reversed=FULL | {"jitter 1": 3, "jitter 2": 2, "jitter 3": 1, SECOND: 5},
         unseen=FULL | {"jitter 1": 0, "jitter 2": 0, "jitter 3": 0, SECOND: 0},
         faint=FULL | {"jitter 1": 0.1, "jitter 2": 0.2, "jitter 3": 0.3, SECOND: 0.3},
         praised=FULL | {"jitter 1": -1, "jitter 2": -2, "jitter 3": -3},
+        rounded=FULL | {"jitter 1": 3e-6, "jitter 2": 2e-6, "jitter 3": 1e-6, SECOND: 5e-6},
     )
-    right, turned, unseen, faint, praised = (of_kind(of, column, "jitter") for column in of.of_clips)
+    right, turned, unseen, faint, praised, rounded = (of_kind(of, column, "jitter") for column in of.of_clips)
     assert right.tau == (1, 1, 1) and right.effect == pytest.approx(0.3) and right.preferred == (1, 1, 0)
     assert turned.tau[0] == -1 and turned.preferred == (1, 1, 1) and not (right.blind or turned.blind)
-    assert unseen.tau[0] == 0 and unseen.blind and unseen.preferred == (0.5, 0.5, 0.5)
+    for same in (unseen, rounded):
+        assert same.tau[0] == 0 and same.blind and same.preferred == (0.5, 0.5, 0.5)
     assert faint.tau[0] == 1 and faint.blind and faint.preferred == (1, 1, 0.5)  # three of a hundred of another sentence
     assert praised.rewarded and praised.tau[0] == -1 and not right.rewarded
 

@@ -14,6 +14,7 @@ from soke.evaluation.damage.kinds import GRADES
 RESAMPLES = 1000  # of the clips
 OF_CORRELATIONS = 200
 _SEEN = 0.05  # share of what another sentence costs, below which damage is not seen [A]
+_EQUAL = 1e-5  # of the same, below which a difference is of rounding [A]
 _FULL = row_of("another sentence", GRADES[-1])
 
 Interval = tuple[float, float, float]  # a value, and the bounds of its 95 % bootstrap interval over clips
@@ -25,7 +26,7 @@ class OfKind:
     """What a metric makes of one kind of damage.
 
     tau:       Kendall's, of grades and of how bad each is found, in the mean of the clips: 1 orders all, 0 none, -1 finds
-               less damage worse; ties count as no order
+               less damage worse; ties, and differences of rounding, count as no order
     effect:    of the highest grade, in what another sentence costs
     blind:     whether the interval of what the highest grade costs holds 0, or the effect is below `_SEEN`
     rewarded:  whether the highest grade is found better than what was signed, by the whole interval
@@ -44,24 +45,35 @@ def of_kind(values: Values, column: str, kind: str) -> OfKind:
     """Raises KeyError for a column that has no values of clips."""
     of_column = values.of_clips[column]
     rows = [of_column[values.rows.index(row_of(kind, grade))] for grade in GRADES]
-    pairs = [np.sign(rows[j] - rows[i]) for i in range(len(rows)) for j in range(i + 1, len(rows))]
     cost = rows[-1] - of_column[values.rows.index(AS_SIGNED)]
     full = np.nanmean(of_column[values.rows.index(_FULL)] - of_column[values.rows.index(AS_SIGNED)])
     mean, low, high = resampled(cost)
     effect = mean / full if full else np.nan
     second = values.row(column, SECOND)
     preferred = tuple(
-        np.nan if second is None else float(np.nanmean(0.5 + 0.5 * np.where(np.isnan(row + second), np.nan, np.sign(second - row))))
+        np.nan if second is None else float(np.nanmean(0.5 + 0.5 * np.where(np.isnan(row + second), np.nan, _signs(second - row, full))))
         for row in rows
     )
     blind = bool(np.isnan(mean) or low <= 0 <= high or abs(mean) < _SEEN * abs(full))
-    return OfKind(resampled(np.mean(pairs, axis=0)), float(effect), blind, bool(high < 0), preferred)
+    tau = resampled(np.mean(_orders(rows, full), axis=0))
+    return OfKind(tau, float(effect), blind, bool(high < 0), preferred)
 
 
 def tau_of_rows(values: Values, column: str, kind: str) -> float:
     """Kendall's tau of a column that has no values of clips."""
-    rows = [values.of_rows[column][values.rows.index(row_of(kind, grade))] for grade in GRADES]
-    return float(np.mean([np.sign(rows[j] - rows[i]) for i in range(len(rows)) for j in range(i + 1, len(rows))]))
+    of_rows = values.of_rows[column]
+    rows = [of_rows[values.rows.index(row_of(kind, grade))] for grade in GRADES]
+    return float(np.mean(_orders(rows, of_rows[values.rows.index(_FULL)] - of_rows[values.rows.index(AS_SIGNED)])))
+
+
+def _orders(rows: Sequence[np.ndarray | float], full: float) -> list[np.ndarray]:
+    """Of each two of the rows, less damage first: 1 where the second is found worse, -1 where better, 0 for ties."""
+    return [_signs(rows[j] - rows[i], full) for i in range(len(rows)) for j in range(i + 1, len(rows))]
+
+
+def _signs(differences: np.ndarray | float, full: float) -> np.ndarray:
+    """full: what another sentence costs"""
+    return np.where(np.abs(differences) <= _EQUAL * abs(full), 0, np.sign(differences))
 
 
 @dataclass(frozen=True)
