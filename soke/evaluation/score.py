@@ -52,7 +52,7 @@ from soke.evaluation.keypoint_scores import score_hands
 from soke.evaluation.pose_scores import holds_poses, score_poses
 from soke.evaluation.predictions import DERIVED_HANDS, NORMALISED, TrackReader, clip_files, read_texts
 from soke.evaluation.protocols import Coder
-from soke.evaluation.scored import Scored, common_rate, reason_of, undefined_note, unpaired
+from soke.evaluation.scored import Scored, common_rate, doubt_notes, reason_of, undefined_note, unpaired
 from soke.evaluation.slrtp_scores import score_slrtp
 from soke.metrics.joint_sets import TRACK_JOINTS, Track
 from soke.metrics.motion_scores import MotionScores
@@ -100,7 +100,7 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
     unscored |= {name: reason_of(name, reason) for name, reason in joints.unscored.items()}
 
     systems, per_clip = [joints], joints.per_clip()
-    doubts = _doubts(reader.doubts)
+    doubts = doubt_notes(reader.doubts)
     if not per_clip:
         return Scored([], {}, unscored, len(refs), doubts)
     of_faces = faces.scores_of(per_clip)
@@ -113,7 +113,7 @@ def score_motion(reader: TrackReader, pred: Path, ref: Path | None = None, metho
     taken_for = sorted(set().union(*forms))
     normalised = any(form.endswith(NORMALISED) for form in taken_for)
     if reader.normalisation is not None and not normalised:
-        doubts += _doubts({"statistics": ["--mean and --std are not used: no file holds feats_rst or feats_ref"]})
+        doubts += doubt_notes({"statistics": ["--mean and --std are not used: no file holds feats_rst or feats_ref"]})
     fps, of_rates = common_rate(rates)
     conditions = {
         "fps": fps, "body": _label(set().union(*sources)), "inputs": "+".join(taken_for),
@@ -194,16 +194,6 @@ def _batches(
 
 def _columns(batch: Sequence[_Row]) -> tuple[list[str], list[Track], list[Track]]:
     return [row[0] for row in batch], [row[1] for row in batch], [row[2] for row in batch]
-
-
-def _doubts(doubts: Mapping[str, Sequence[str]]) -> list[str]:
-    """A sentence for each kind of doubt, which are logged, too."""
-    sentences = [
-        f"in doubt: {kind} ({len(found)} found; the first, {found[0]})" for kind, found in doubts.items()
-    ]
-    for sentence in sentences:
-        log.warning(sentence)
-    return sentences
 
 
 def _hash(arrays: Iterable[np.ndarray]) -> str:

@@ -1,13 +1,16 @@
 """Scores of given predictions: what was scored, what not, and why."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from soke.metrics.clips import Score
 from soke.metrics.ratios import UNDEFINED
+
+log = logging.getLogger(__name__)
 
 _ONE_RATE = 1.01  # times the lowest rate of clips that all have one, as 23.976 and 24 are
 
@@ -33,6 +36,16 @@ class Scored:
 def undefined_note(columns: Sequence[str]) -> list[str]:
     """A sentence on columns that are left out, if there are any."""
     return [UNDEFINED + ", ".join(columns)] if columns else []
+
+
+def doubt_notes(doubts: Mapping[str, Sequence[str]]) -> list[str]:
+    """A sentence for each kind of doubt, which are logged, too."""
+    sentences = [
+        f"in doubt: {kind} ({len(found)} found; the first, {found[0]})" for kind, found in doubts.items()
+    ]
+    for sentence in sentences:
+        log.warning(sentence)
+    return sentences
 
 
 def common_rate(rates: Sequence[float]) -> tuple[float, list[str]]:

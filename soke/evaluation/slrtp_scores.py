@@ -9,9 +9,10 @@ from soke.body.layout import MotionLayout, PartSpec
 from soke.body.skeleton import UNKNOWN_UNIT, Skeleton
 from soke.data.slrtp import FPS, JOINTS, SUFFIX, SlrtpCorpus, read_slrtp
 from soke.errors import UserError
-from soke.evaluation.scored import Scored, reason_of, undefined_note, unpaired
+from soke.evaluation.scored import Scored, doubt_notes, reason_of, undefined_note, unpaired
 from soke.metrics.joint_sets import track_of
 from soke.metrics.motion_scores import MotionScores
+from soke.metrics.plausible import doubt_of_scale
 
 _BATCH = 32  # pairs that are scored together
 
@@ -33,13 +34,16 @@ def score_slrtp(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
     body = Skeleton(JOINTS, UNKNOWN_UNIT, SlrtpCorpus.up)
     layout = MotionLayout([PartSpec("all", JOINTS, rotation="position")])
     scores = MotionScores.of(body, method, fps=FPS, layout=layout.hash, inputs="slrtp")
-    names = [key for key in refs if key in preds]
+    names, doubts = [key for key in refs if key in preds], []
     for start in tqdm(range(0, len(names), _BATCH), desc="score"):
         chosen = names[start : start + _BATCH]
         scores.update(chosen, *([track_of(body, side[key].motion) for key in chosen] for side in (preds, refs)))
+        pairs = ((key, doubt_of_scale(preds[key].positions, refs[key].positions)) for key in chosen)
+        doubts += [f"{key}: {doubt}" for key, doubt in pairs if doubt]
     unscored |= {key: reason_of(key, reason) for key, reason in scores.unscored.items()}
     clips, total = scores.per_clip(), len(refs) + len(lost)
+    notes = doubt_notes({"scale": doubts} if doubts else {})
     if not clips:
-        return Scored([], {}, unscored, total)
+        return Scored([], {}, unscored, total, notes)
     facts = {key: {"frames": len(preds[key].positions), **values} for key, values in clips.items()}
-    return Scored(scores.scores(), facts, unscored, total, [*scores.notes(), *undefined_note(scores.undefined())])
+    return Scored(scores.scores(), facts, unscored, total, [*notes, *scores.notes(), *undefined_note(scores.undefined())])

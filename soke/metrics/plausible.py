@@ -18,6 +18,7 @@ _STILL_AT_MOST = 1.0  # rad, root mean square; normalised numbers have 1.7
 _ROTATIONS = 159  # of the 179 numbers of a frame; shape and expression follow
 _RATES = (5.0, 250.0)  # frames per second
 _EXTENTS = {"body": (0.5, 3.0, 10.0), "hand": (0.05, 0.5, 2.0)}  # m: least, greatest, certainly another unit above
+_SCALE = 2.0  # times the size of the same signer, signing the same: certainly another unit
 _FLOOR = 1e-3  # standard deviations below it say nothing of what is normalised
 _CLEARLY = 0.1  # difference of log-likelihoods, per number
 
@@ -53,6 +54,16 @@ def doubt_of_points(points: torch.Tensor, kind: str) -> str | None:
         )
     if not least <= extent <= greatest:
         return f"the {kind} measures {extent:.2g} m, usual is {least:g} to {greatest:g} m; joints must be in metres"
+    return None
+
+
+def doubt_of_scale(points: torch.Tensor, reference: torch.Tensor) -> str | None:
+    """[T, N, 3] of a prediction and [S, N, 3] of its reference, in a unit that nobody says, taken for the same."""
+    if not len(points) or not len(reference) or not (points.isfinite().all() and reference.isfinite().all()):
+        return None
+    size, right = ((p.amax(dim=1) - p.amin(dim=1)).amax(dim=1).median().item() for p in (points, reference))
+    if right and not 1 / _SCALE <= size / right <= _SCALE:
+        return f"its joints extend over {size:.3g}, the reference's over {right:.3g}; both must be in one unit"
     return None
 
 

@@ -151,3 +151,14 @@ def test_other_skeletons_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="it has no joint right_shoulder and 7 others of SLRTP's 178"):
         in_slrtp_s_order(type(motion)(motion.positions[:, 8:], JOINTS[8:], 25.0))
     assert np.allclose(in_slrtp_s_order(type(motion)(motion.positions.flip(1), JOINTS[::-1], 25.0)), motion.positions)
+
+
+@pytest.mark.parametrize("times, doubted", [(1.3, False), (1000, True), (0.01, True)])
+def test_predictions_in_another_unit_are_doubted(tmp_path: Path, capsys, times, doubted) -> None:
+    """Nobody says the unit, and scores of a signer a thousand times as tall would look like those of a bad one."""
+    for name, scale in (("ref", 1), ("pred", times)):
+        write_slrtp(tmp_path / f"{name}.pt", {key: SlrtpClip(key, "", scale * poses(8, 8)) for key in "ab"})
+    main(["--pred", str(tmp_path / "pred.pt"), "--ref", str(tmp_path / "ref.pt"), "--out", str(tmp_path / "out")])
+    shown = "".join(capsys.readouterr().out.split())
+    assert ("indoubt:scale(2found;thefirst,a:itsjointsextendover" in shown) == doubted
+    assert ("both must be in one unit" in (tmp_path / "out" / "table.txt").read_text().replace("\n", " ")) == doubted
