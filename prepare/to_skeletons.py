@@ -37,6 +37,7 @@ from soke.body.skinned import SkinnedBody
 from soke.build.body import body_model, layout_of
 from soke.build.data import corpora_of
 from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip, locale_of
+from soke.data.listing import MAX_FPS, MIN_FPS
 from soke.data.skels_writer import SkelsWriter
 from soke.data.synthetic.known import SKELETONS, origin_of
 from soke.errors import UserError
@@ -190,8 +191,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=cli.count, default=os.cpu_count(), help="processes; default: all cores")
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value")
     options = parser.parse_intermixed_args(arguments)
-    if options.fps is not None and not 1 <= options.fps <= 240:
-        raise UserError(f"--fps is {options.fps:g}, it must be between 1 and 240")
+    if options.fps is not None and not MIN_FPS <= options.fps <= MAX_FPS:
+        raise UserError(f"--fps is {options.fps:g}, it must be between {MIN_FPS:g} and {MAX_FPS:g}")
     config = load_config(options.cfg, options.cfg_assets, options.overrides)
     layout = layout_of(config)
     require_whole(layout, options.cfg)

@@ -13,7 +13,7 @@ from soke.body.skeleton import UNKNOWN_UNIT, Up
 from soke.data.clip import Clip, ClipError, SkippedClip, one_code
 from soke.data.fingerprints import Fingerprint, Watch, digest
 from soke.data.listed import ListedCorpus
-from soke.data.listing import MIN_FRAMES, fault_of_words
+from soke.data.listing import MAX_FPS, MIN_FPS, MIN_FRAMES, fault_of_words
 from soke.errors import UserError
 from soke.storage import UTF_16_MARKS, not_utf8, read_text
 
@@ -37,7 +37,7 @@ class LinesCorpus(ListedCorpus):
 
     name, language, locale, fps: of the corpus, see `Corpus`; None: those of the class
 
-    Raises UserError when the folder does not exist.
+    Raises UserError when the folder does not exist, and for a frame rate that no recording has.
     """
 
     name: str
@@ -55,6 +55,11 @@ class LinesCorpus(ListedCorpus):
         if locale:
             self.locale = locale
         self.language = one_code(self.name, language or self.language, getattr(self, "locale", None))
+        if not MIN_FPS <= self.fps <= MAX_FPS:
+            raise UserError(
+                f"corpus {self.name}: its frame rate of {self.fps:g} is none of a recording ({MIN_FPS:g} to {MAX_FPS:g} "
+                "frames/s); set `fps` to its own"
+            )
         super().__init__(root, ".skels")
         # split, name -> first byte and length of its line, and who made it
         self._lines: dict[tuple[str, str], tuple[int, int, str]] = {}
@@ -166,7 +171,7 @@ def counter_of(values: np.ndarray) -> str | None:
 
 
 def _line_bounds(path: Path) -> list[tuple[int, int]]:
-    """First byte and length of every line, without reading the file into memory. Raises UserError for UTF-16."""
+    """First byte and length, up to its last number, of every line, without reading the file into memory. Raises UserError for UTF-16."""
     bounds = []
     with open(path, "rb") as file:
         head = file.read(1024)
@@ -175,6 +180,6 @@ def _line_bounds(path: Path) -> list[tuple[int, int]]:
         start = len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0
         file.seek(start)
         for line in file:
-            bounds.append((start, len(line.strip())))
+            bounds.append((start, len(line.rstrip())))
             start += len(line)
     return bounds

@@ -1,6 +1,7 @@
 """Text files of joint positions, `.skels`: Progressive Transformers, Prompt2Sign, and other skeletons by a table."""
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,14 @@ import torch
 
 from soke.body.joints import SKELETON_50
 from soke.body.motion import JointMotion
-from soke.data.clip import Clip
+from soke.data.clip import Clip, ClipError, SkippedClip
 from soke.data.joint_tables import JointTable
 from soke.data.lines import LinesCorpus
 
 _ZERO = 0.016  # what Prompt2Sign's tools write for 0 and for NaN
 _DWPOSE = 385  # numbers of a frame of theirs from 2025 on
+_FARTHEST = 2.5  # shoulders that are so many times as far, or as near, as they should be are of another scale [A]
+_log = logging.getLogger(__name__)
 
 
 class SkelsCorpus(LinesCorpus):
@@ -48,6 +51,28 @@ class SkelsCorpus(LinesCorpus):
     @property
     def frame(self) -> str:
         return f"{len(self.joints.joints)} joints{' and a counter' * self.counted}"
+
+    def _list(self, split: str) -> tuple[list[Clip], list[SkippedClip]]:
+        known = split in self._listed
+        clips, skipped = super()._list(split)
+        if not known and clips and self.joints.scale is None:
+            self._look_at_scale(clips[0])
+        return clips, skipped
+
+    def _look_at_scale(self, clip: Clip) -> None:
+        """Warns where a clip's positions were not divided by what they are multiplied by."""
+        try:
+            positions = self.load(clip).positions
+        except ClipError:  # who needs the clip says so
+            return
+        left, right = (positions[:, SKELETON_50.index(f"{side}_shoulder")] for side in ("left", "right"))
+        apart = (left - right).norm(dim=1).median().item()
+        if not 1 / _FARTHEST <= apart <= _FARTHEST:
+            _log.warning(
+                "corpus %s: the shoulders of %s are %.2g apart, where those of .skels files are about 1; if its "
+                "positions were not divided by 3 or 9, name their joints in a table (JOINTS), with the SCALE that makes "
+                "shoulders 1 apart", self.name, clip.name, apart,
+            )
 
     def _better_reader(self, count: int) -> str:
         if count % _DWPOSE == 0:

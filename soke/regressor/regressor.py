@@ -83,8 +83,12 @@ class PoseRegressor(Shared, nn.Module):
     @property
     def settings(self) -> Regressor:
         """Of the first group that is not frozen, else of the first."""
-        groups = list(self.groups.values())
-        return next((group for group in groups if not group.frozen), groups[0]).settings
+        return next(iter(self._learning or self.groups.values())).settings
+
+    @property
+    def _learning(self) -> list[Group]:
+        """The groups that are not frozen."""
+        return [group for group in self.groups.values() if not group.frozen]
 
     @property
     def languages(self) -> list[str]:
@@ -97,8 +101,8 @@ class PoseRegressor(Shared, nn.Module):
 
     @property
     def terms(self) -> list[str]:
-        """Names of the further losses that groups have."""
-        return list(dict.fromkeys(name for group in self.groups.values() for name in group.terms))
+        """Names of the further losses that groups learn by."""
+        return list(dict.fromkeys(name for group in self._learning for name in group.terms))
 
     @property
     def statistics(self) -> Statistics:
@@ -180,8 +184,8 @@ class PoseRegressor(Shared, nn.Module):
 
     @property
     def writes(self) -> bool:
-        """Whether LangGloss is written before poses are made."""
-        return any(group.front is not None for group in self.groups.values())
+        """Whether groups learn to write LangGloss before poses are made."""
+        return any(group.front is not None for group in self._learning)
 
     def own_lang_glosses(self, clips: Sequence[Clip]) -> list[list[str]]:
         """The tokens that should be written of clips, those too that no training clip has."""

@@ -55,6 +55,17 @@ def test_skeleton_has_the_published_order():
     assert SKELETON_50[7:9] == ("left_wrist", "left_hand_root") and SKELETON_50[29] == "right_hand_root"
 
 
+@pytest.mark.parametrize("blanks", ["  ", "\t", " " * 9])
+def test_blanks_around_and_between_numbers_cut_none_off(tmp_path, blanks):
+    motion = random_positions(6)
+    write_split(tmp_path, "train", [motion] * 2)
+    file = tmp_path / "train.skels"
+    file.write_text("".join(f"{blanks}{line.replace(' ', blanks)}{blanks}\n" for line in file.read_text().splitlines()))
+    corpus = SkelsCorpus(tmp_path)
+    for clip in corpus.clips("train"):
+        torch.testing.assert_close(corpus.load(clip).positions, motion.positions, atol=2e-5, rtol=0)
+
+
 def test_val_is_dev_and_gloss_is_read(tmp_path):
     write_split(tmp_path, "val", [random_positions(5)])
     (tmp_path / "dev.gloss").write_text("REGEN\n")
@@ -95,6 +106,29 @@ def test_lines_that_cannot_be_used(tmp_path):
         with pytest.raises(ClipError, match=rf"clip {clip.name}: .*{fault}") as raised:
             corpus.load(clip)
         assert len(str(raised.value)) < 400 + len(str(tmp_path))  # not the line itself
+
+
+@pytest.mark.parametrize(("divisor", "apart"), [(3, None), (1, "3"), (9, "0.33")])
+def test_positions_of_another_scale_are_named(tmp_path, caplog, divisor, apart):
+    """Those that nobody has divided by 3, and by 9 without Prompt2Sign's constant for 0."""
+    motion = random_positions(6)
+    for side, x in (("left", -0.5), ("right", 0.5)):
+        motion.positions[:, SKELETON_50.index(f"{side}_shoulder")] = torch.tensor([x, 0.1, 0.0])
+    write_split(tmp_path, "train", [motion] * 2, divisor=divisor)
+    corpus = SkelsCorpus(tmp_path, "mine")
+    for clip in corpus.clips("train") * 2:
+        corpus.load(clip)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == (apart is not None)
+    if apart is not None:
+        assert f"corpus mine: the shoulders of clip-0 are {apart} apart, where those of .skels files are about 1" in said[0]
+
+
+@pytest.mark.parametrize("fps", [0.04, 2500])
+def test_rates_that_no_recording_has_are_refused(tmp_path, fps):
+    write_split(tmp_path, "train", [random_positions(6)])
+    with pytest.raises(UserError, match=rf"corpus skels: its frame rate of {fps:g} is none of a recording \(5 to 240"):
+        SkelsCorpus(tmp_path, fps=fps)
 
 
 def test_files_that_do_not_fit_or_are_missing(tmp_path):

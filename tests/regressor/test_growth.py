@@ -14,7 +14,7 @@ from torch import Tensor
 from soke.data.dataset import MotionBatch, MotionSample
 from soke.errors import UserError
 from soke.evaluation.protocols import Typed
-from soke.regressor.group import specs_of
+from soke.regressor.group import new_group, specs_of
 from soke.regressor.growth import assembled, learning, only, start_from, with_languages
 from soke.regressor.module import RegressorModule
 from soke.regressor.regressor import PoseRegressor
@@ -171,6 +171,23 @@ def test_an_added_group_leaves_the_others_as_they_are_to_the_bit(new_language, t
     for name in before:
         file = f"groups/{name}/model.safetensors"
         assert (tmp_path / "grown" / file).read_bytes() == (tmp_path / "model" / file).read_bytes()
+
+
+def test_a_language_without_lang_gloss_is_added_to_a_model_that_writes_it(new_language, tmp_path):
+    """What is logged is of the group that learns."""
+    items = samples()
+    settings = replace(helpers.SETTINGS, lang_gloss=LangGloss(layers=1, weight=1.0, max_tokens=5))
+    model, written = regressor(), specs_of(settings, [item.clip for item in items], LOCALES, FPS)
+    statistics = model.statistics
+    groups = {name: new_group(spec, len(model.mean)) for name, spec in written.items()}
+    model = PoseRegressor(model.layout, statistics.mean, statistics.std, groups)
+    assert (model.terms, model.writes) == (["lang_gloss"], True)
+    grown = with_languages(model, specs(new_language))
+    assert (grown.terms, grown.writes) == ([], False)
+    module = RegressorModule(grown, Optim(schedule="constant"), objectives())
+    trainer = pl.Trainer(default_root_dir=tmp_path, accelerator="cpu", logger=False, enable_progress_bar=False)
+    (logged,) = trainer.validate(module, torch.utils.data.DataLoader([batch_of(new_language)], batch_size=None))
+    assert "val/loss" in logged and not [name for name in logged if "lang_gloss" in name]
 
 
 def test_a_group_has_its_own_words_and_sizes(new_language):
