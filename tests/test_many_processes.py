@@ -1,5 +1,6 @@
 """Several processes and several machines train as one process that has all of their batches, FSDP as DDP; a machine that
 goes down and an error of one process end the others within seconds, and what was broken off goes on to the same numbers.
+DeepSpeed does so where it is installed, on CPUs (tests/on_deepspeed.py).
 
 Machines are simulated: processes that share a folder, and else reach each other by sockets on the loopback device.
 """
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,8 +24,9 @@ import torch
 from safetensors.torch import load_file
 
 import get_motion_code
+import test as test_entry
 import train
-from soke.build import devices
+from soke.build import devices, strategies
 from soke.errors import UserError
 from soke.generator.producer import SignProducer
 from soke.run.config import ROOT, load_config
@@ -38,6 +41,8 @@ STAGES = (
 GENERATOR = ["EVAL.GENERATE_CLIPS=2", "GENERATOR.TRANSLATION=0.4", "GENERATOR.RETRIEVAL.DROP=0", "TRAIN.GRAD_CLIP=0.5"]
 
 slow = pytest.mark.slow
+needs_deepspeed = pytest.mark.skipif(find_spec("deepspeed") is None, reason="needs DeepSpeed")
+DIVIDED = ["fsdp", pytest.param("deepspeed", marks=needs_deepspeed)]
 
 
 @pytest.fixture(scope="module")
@@ -124,19 +129,31 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 TWO = ["DEVICE=2", "TRAIN.BATCH_SIZE=2"]
 
 
+def divided_by(strategy: str) -> list[str]:
+    return [*TWO, f"TRAIN.STRATEGY={strategy}"]
+
+
+def train_generator(shop: Workshop, name: str, *more: str) -> Path:
+    """Its run."""
+    program = "tests.on_deepspeed" if "TRAIN.STRATEGY=deepspeed" in more else "train"
+    succeeded([started([sys.executable, "-m", program, *trained(shop, name, *more)], DS_ACCELERATOR="cpu")])
+    return run_of(shop, "generator", name)
+
+
 @pytest.fixture(scope="module")
-def generators(shop) -> Workshop:
-    """Trained by one process, and divided among two."""
-    train_module = [sys.executable, "-m", "train"]
-    succeeded([started([*train_module, *trained(shop, "undivided")])])
-    succeeded([started([*train_module, *trained(shop, "fsdp", *TWO, "TRAIN.STRATEGY=fsdp")])])
-    return shop
+def one(shop) -> Path:
+    """The run of a generator that one process has trained."""
+    return train_generator(shop, "undivided")
 
 
-@slow
-def test_a_divided_generator_is_trained_as_by_one_process(generators):
+@pytest.fixture(scope="module", params=DIVIDED)
+def divided(request, shop) -> Path:
+    """The same, divided among two."""
+    return train_generator(shop, request.param, *divided_by(request.param))
+
+
+def same_numbers(one: Path, divided: Path) -> None:
     """Relative differences: of losses 1e-5, of gradients, before they are clipped, and of scores of motion 1e-4."""
-    one, divided = (run_of(generators, "generator", name) for name in ("undivided", "fsdp"))
     assert logged(one) == pytest.approx(logged(divided), rel=LOSS)
     assert len(logged(one)) >= 12
     for name in ("grad_norm", "JPE"):
@@ -144,34 +161,49 @@ def test_a_divided_generator_is_trained_as_by_one_process(generators):
 
 
 @slow
-def test_what_is_exported_of_a_divided_generator_is_that_of_one_process(generators):
-    """1e-6 at weights of size 1; and it signs."""
-    one, divided = (run_of(generators, "generator", name) for name in ("undivided", "fsdp"))
-    ours, theirs = (load_file(run / "generator" / "model.safetensors") for run in (one, divided))
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
-    assert (divided / "generator" / "model.safetensors").stat().st_size == (one / "generator" / "model.safetensors").stat().st_size
-    SignProducer.from_pretrained(divided / "generator").generate(["the dog sleeps"], ["CSL"])
+def test_a_divided_generator_is_trained_as_by_one_process(one, divided):
+    same_numbers(one, divided)
 
 
 @slow
-@pytest.mark.parametrize("first, then", [("fsdp", ["DEVICE=1"]), ("one", [*TWO, "TRAIN.STRATEGY=fsdp"])], ids=["to one", "from one"])
-def test_a_divided_training_goes_on_in_one_process_and_the_other_way_round(generators, tmp_path, first, then):
+def test_what_is_exported_of_a_divided_generator_is_that_of_one_process(shop, one, divided):
+    """1e-6 at weights of size 1; and it signs, and is tested by one process."""
+    ours, theirs = (load_file(run / "generator" / "model.safetensors") for run in (one, divided))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    assert len({(run / "generator" / "model.safetensors").stat().st_size for run in (one, divided)}) == 1
+    SignProducer.from_pretrained(divided / "generator").generate(["the dog sleeps"], ["CSL"])
+    shop.run(test_entry, "soke", f"NAME={divided.name}", *GENERATOR[1:3], "METRIC.BACK_TRANSLATION=")
+    assert shop.folder("results", divided.name, "table.json").is_file()
+
+
+@slow
+@needs_deepspeed
+def test_what_goes_with_one_process_goes_with_deepspeed(shop):
+    """The last step of an epoch has one batch of two."""
+    more = [
+        "TRAIN.ACCUMULATE=2", "TRAIN.AVERAGE=0.9", "TRAIN.OPTIM.FACTORS={mbart.*: 0.1}",
+        "TRAIN.FREEZE=[mbart.encoder.layers.0.*]",
+    ]
+    same_numbers(train_generator(shop, "all-one", *more), train_generator(shop, "all-two", *divided_by("deepspeed"), *more))
+
+
+@slow
+@pytest.mark.parametrize("strategy", DIVIDED)
+@pytest.mark.parametrize("way", ["to one", "from one"])
+def test_a_divided_training_goes_on_in_one_process_and_the_other_way_round(shop, strategy, way):
     """With the optimiser's state: two epochs here and one there are three epochs here, 1e-6. The batch of one process is
     that of two together."""
-    shop, extended = generators, ["TRAIN.OPTIM.SCHEDULE=constant", "TRAIN.END_EPOCH=3"]
-    start = {"one": ["TRAIN.BATCH_SIZE=4"], "fsdp": [*TWO, "TRAIN.STRATEGY=fsdp"]}[first]
-    name = f"first-{first}"
-    whole = [sys.executable, "-m", "train", *trained(shop, f"whole-{first}", *start, *extended)]
-    begun = [sys.executable, "-m", "train", *trained(shop, name, *start, extended[0])]
-    succeeded([started(whole)])
-    succeeded([started(begun)])
-    saved = run_of(shop, "generator", name) / "config.yaml"
-    size = "BATCH_SIZE: 4" if "DEVICE=1" in then else "BATCH_SIZE: 2"  # of each process: together as many as before
-    saved.write_text(re.sub(r"(?<=TRAIN:\n  STAGE: generator\n  )BATCH_SIZE: \d", size, saved.read_text()))
-    size = size.replace(": ", "=")
-    again = trained(shop, name, *then, *extended, f"TRAIN.{size}", "TRAIN.RESUME=auto")
-    succeeded([started([sys.executable, "-m", "train", *again])])
-    ours, theirs = (weights(run_of(shop, "generator", which)) for which in (f"whole-{first}", name))
+    extended, name = ["TRAIN.OPTIM.SCHEDULE=constant", "TRAIN.END_EPOCH=3"], f"{strategy}-{way.replace(' ', '-')}"
+    start, then = [], divided_by(strategy)
+    if way == "to one":
+        start, then = then, start
+    whole = train_generator(shop, f"whole-{name}", *start, *extended)
+    begun = train_generator(shop, name, *start, extended[0])
+    saved, size = begun / "config.yaml", 2 if then else 4  # of each process: together as many as before
+    of_generator = r"(?<=TRAIN:\n  STAGE: generator\n  )BATCH_SIZE: \d"
+    saved.write_text(re.sub(of_generator, f"BATCH_SIZE: {size}", saved.read_text()))
+    train_generator(shop, name, *then, *extended, "TRAIN.RESUME=auto")
+    ours, theirs = map(weights, (whole, begun))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
@@ -327,15 +359,15 @@ def test_others_than_were_started_are_refused(monkeypatch, variables, asked):
 
 
 @pytest.mark.parametrize("file", ["deto", "back_translation", "progressive_transformer", "recognition"])
-def test_models_that_are_small_are_not_divided(file):
-    with pytest.raises(UserError, match="TRAIN.STRATEGY is fsdp, but a model of stage .* is small"):
-        load_config(f"configs/{file}.yaml", overrides=["TRAIN.STRATEGY=fsdp"])
+@pytest.mark.parametrize("strategy", ["fsdp", "deepspeed"])
+def test_models_that_are_small_are_not_divided(file, strategy):
+    with pytest.raises(UserError, match=f"TRAIN.STRATEGY is {strategy}, but a model of stage .* is small"):
+        load_config(f"configs/{file}.yaml", overrides=[f"TRAIN.STRATEGY={strategy}"])
 
 
 @pytest.mark.parametrize("override, told", [
-    ("TRAIN.PRECISION=16-mixed", "needs TRAIN.PRECISION=32-true or bf16-mixed"),
-    ("TRAIN.AVERAGE=0.9", "TRAIN.AVERAGE needs TRAIN.STRATEGY=ddp"),
-    ("TRAIN.LORA={RANK: 2}", "TRAIN.LORA needs TRAIN.STRATEGY=ddp"),
+    ("TRAIN.AVERAGE=0.9", "TRAIN.AVERAGE needs TRAIN.STRATEGY=ddp or deepspeed"),
+    ("TRAIN.LORA={RANK: 2}", "TRAIN.LORA needs TRAIN.STRATEGY=ddp or deepspeed"),
 ])
 def test_what_a_divided_model_cannot_have_is_refused(override, told):
     with pytest.raises(UserError, match=told):
@@ -344,5 +376,29 @@ def test_what_a_divided_model_cannot_have_is_refused(override, told):
 
 
 def test_learning_by_reward_is_not_divided():
-    with pytest.raises(UserError, match="POLICY.SHARE needs TRAIN.STRATEGY=ddp"):
+    with pytest.raises(UserError, match="POLICY.SHARE needs TRAIN.STRATEGY=ddp or deepspeed"):
         load_config("configs/soke_grpo.yaml", overrides=["TRAIN.STRATEGY=fsdp"])
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "deepspeed"])
+def test_a_divided_model_is_not_scaled(strategy):
+    with pytest.raises(UserError, match="needs TRAIN.PRECISION=32-true or bf16-mixed, not 16-mixed"):
+        load_config("configs/soke.yaml", overrides=[f"TRAIN.STRATEGY={strategy}", "TRAIN.PRECISION=16-mixed"])
+
+
+@pytest.mark.parametrize("installed, device, override, told", [
+    (None, "cuda", "DEVICE=2", "needs DeepSpeed: pip install deepspeed"),
+    (True, "cpu", "DEVICE=2", "needs CUDA GPUs, and none is used"),
+    (True, "cuda:2", "DEVICE=[2,3]", "takes GPUs from 0 on, .* CUDA_VISIBLE_DEVICES=2,3 and leave DEVICE=auto"),
+])
+def test_deepspeed_is_refused_where_it_cannot_run(monkeypatch, installed, device, override, told):
+    monkeypatch.setattr(strategies, "find_spec", lambda name: installed)
+    monkeypatch.setattr(strategies, "device_of", lambda config: device)
+    with pytest.raises(UserError, match=told):
+        strategies.strategy_of(load_config("configs/soke.yaml", overrides=["TRAIN.STRATEGY=deepspeed", override]))
+
+
+def test_rows_of_a_table_have_no_rate_of_their_own_under_deepspeed():
+    table = torch.optim.AdamW([{"params": [torch.nn.Parameter(torch.zeros(3, 2))], "rows": [2, 0.1]}])
+    with pytest.raises(UserError, match="rows of a table with a rate of their own need TRAIN.STRATEGY=ddp or fsdp"):
+        strategies.DividedStates._setup_model_and_optimizer(None, None, table)

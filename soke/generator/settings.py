@@ -156,7 +156,8 @@ class Policy(Settings):
             )
         if config.train.strategy == "fsdp":
             found.append(
-                "POLICY.SHARE needs TRAIN.STRATEGY=ddp: to sign its samples, every process needs the whole generator"
+                "POLICY.SHARE needs TRAIN.STRATEGY=ddp or deepspeed: to sign its samples, every process needs the whole "
+                "generator"
             )
         if self.updates > 1 and config.train.accumulate > 1:
             found.append("POLICY.UPDATES above 1 needs TRAIN.ACCUMULATE=1: a batch of samples is used in several steps")

@@ -55,7 +55,9 @@ def optimizers_of(
 
 
 def gradients_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Those that there are, of the parameters that it moves."""
+    """Those that there are, of the parameters that it moves; under DeepSpeed, what this process has of them all."""
+    if hasattr(optimizer, "averaged_gradients"):
+        return [gradient for of_group in optimizer.averaged_gradients.values() for gradient in of_group]
     return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
 
 

@@ -120,10 +120,10 @@ def contradictions(config: Config) -> list[str]:
     used = (*dataset.corpora, *(["lexicon"] if dataset.train_on_lexicon else []))
     positions = any(part.of_positions for part in config.parts)
     found += config.augment.useless(config.train.stage, getattr(trained, "augmented_by", ()), used, positions)
-    if config.train.strategy == "fsdp" and not getattr(trained, "divides", False):
+    if config.train.strategy != "ddp" and not getattr(trained, "divides", False):
         found.append(
-            f"TRAIN.STRATEGY is fsdp, but a model of stage {config.train.stage} is small: dividing it among processes "
-            "saves next to no memory; set it to ddp"
+            f"TRAIN.STRATEGY is {config.train.strategy}, but a model of stage {config.train.stage} is small: dividing it "
+            "among processes saves next to no memory; set it to ddp"
         )
     for key, off in (("lora", "null"), ("checkpointing", "false"), ("label_smoothing", "0")):
         if getattr(config.train, key) and key not in getattr(trained, "heeds", ()):

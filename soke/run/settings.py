@@ -132,7 +132,7 @@ class Train(Settings):
     batch_frames: int
     num_workers: int
     end_epoch: int
-    strategy: Literal["ddp", "fsdp"]
+    strategy: Literal["ddp", "fsdp", "deepspeed"]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     tf32: bool
     compile: bool
@@ -164,6 +164,8 @@ class Train(Settings):
             found.append(
                 f"`init_language` is {self.init_language}, of whose model nothing is said: name its folder in `init`"
             )
+        if self.strategy != "ddp" and self.precision == "16-mixed":
+            found.append(f"`strategy`={self.strategy} needs `precision`=32-true or bf16-mixed, not 16-mixed")
         if self.strategy == "fsdp":
             found += self._undivided()
         if self.extend and not self.optim.ends:
@@ -176,12 +178,10 @@ class Train(Settings):
     def _undivided(self) -> list[str]:
         """What cannot be had of a model that is divided among processes."""
         found = []
-        if self.precision == "16-mixed":
-            found.append("`strategy`=fsdp needs `precision`=32-true or bf16-mixed, not 16-mixed")
         if self.average:
-            found.append("`average` needs `strategy`=ddp: each process would average another part of the weights")
+            found.append("`average` needs `strategy`=ddp or deepspeed: each process would average a part of the weights")
         if self.lora is not None:
-            found.append("`lora` needs `strategy`=ddp: what its few weights need is not worth being divided")
+            found.append("`lora` needs `strategy`=ddp or deepspeed: what its few weights need is not worth being divided")
         return found
 
 

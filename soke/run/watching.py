@@ -136,6 +136,8 @@ class StepLog(pl.Callback):
         if self._logged is None:
             return
         logged, self._logged = self._logged, None
+        if hasattr(trainer.model, "get_global_grad_norm"):  # DeepSpeed's, which knows it after its step
+            logged["grad_norm"] = trainer.model.get_global_grad_norm()
         if trainer.is_global_zero:
             logged = {f"train/{name}": float(value) for name, value in logged.items()}
             self._log(trainer, {**logged, **self._speed(trainer), **self._step_times(trainer), **_memory(module.device)})

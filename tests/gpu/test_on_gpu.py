@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -20,6 +23,7 @@ from soke.run.config import ROOT
 from soke.tokenizer.autoencoder import ConvEncoder
 from tests.recognition.test_stage import write_shop
 from tests.test_chain import Workshop
+from tests.test_many_processes import logged
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
 
@@ -103,6 +107,27 @@ def test_half_precision_trains(shop, stage, precision):
     weights = [path for run in runs for path in run.rglob("*.safetensors")]
     assert weights, "nothing was exported"
     assert all(value.isfinite().all() for path in weights for value in load_file(path).values())
+
+
+@pytest.mark.skipif(find_spec("deepspeed") is None, reason="needs DeepSpeed")
+@pytest.mark.parametrize("precision, tolerance", [("32-true", 1e-3), ("bf16-mixed", 1e-2)])
+def test_deepspeed_trains_as_ddp(shop, precision, tolerance):
+    """All GPUs together; and DDP goes on with what DeepSpeed has begun."""
+    def run(name: str, *more: str) -> dict[tuple[str, str], float]:
+        settings = [
+            f"NAME={name}", f"TRAIN.PRECISION={precision}", "DEVICE=auto", "TRAIN.BATCH_SIZE=2", "TRAIN.ACCUMULATE=2",
+            "TRAIN.GRAD_CLIP=0.5", "TRAIN.TF32=false", "TRAIN.OPTIM.SCHEDULE=constant", "LOGGER.EVERY_STEPS=1", *more,
+        ]
+        command = [sys.executable, "-m", "train", "--cfg", "configs/demo/soke.yaml", "--nodebug", *shop.overrides]
+        subprocess.run([*command, *settings], cwd=ROOT, check=True)
+        experiment = shop.folder("experiments", "generator", name)
+        return logged(experiment) | logged(experiment, "grad_norm")
+
+    name = f"deepspeed-{precision}"
+    ours = run(f"ddp-{precision}")
+    assert run(name, "TRAIN.STRATEGY=deepspeed") == pytest.approx(ours, rel=tolerance)
+    run(name, "TRAIN.RESUME=auto", "TRAIN.END_EPOCH=3")
+    assert shop.folder("experiments", "generator", name, "csv.1").is_dir()
 
 
 def test_signs_are_recognised_as_on_the_cpu(tmp_path):
