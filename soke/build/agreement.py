@@ -65,16 +65,17 @@ def check_generator(
 
 
 def check_regressor(config: Config, parts: MotionLayout, regressor: PoseRegressor, folder: Path) -> None:
-    """Raises UserError as `check_tokenizer` does, for the settings of the groups that were trained on the corpora.
-    REGRESSOR.TIMING and REGRESSOR.MAX_FRAMES may change with every test; templates of prompts are kept by the model."""
+    """Raises UserError as `check_tokenizer` does, for settings that none of the groups has that were trained on the
+    corpora; those of a model to which languages were added may differ, and each keeps its own. REGRESSOR.TIMING and
+    REGRESSOR.MAX_FRAMES may change with every test; templates of prompts are kept by the model."""
     check_features(config, parts, regressor, folder)
-    groups = list(regressor.groups.values())
-    of_corpora = [group for group in groups if not config.dataset.corpora.keys().isdisjoint(group.spec.corpora)]
-    for group in of_corpora or groups:
-        pairs = _of_section("REGRESSOR", group.settings, config.regressor)
-        for free in ("TIMING", "MAX_FRAMES", "PROMPT_FOLDER"):
-            del pairs[f"REGRESSOR.{free}"]
-        _require(pairs, folder)
+    pairs: Changes = {}
+    for group in regressor.groups_of(config.dataset.corpora):
+        own = _of_section("REGRESSOR", group.settings, config.regressor)
+        pairs |= {key: both for key, both in own.items() if key not in pairs or both[0] == both[1]}
+    for free in ("TIMING", "MAX_FRAMES", "PROMPT_FOLDER"):
+        del pairs[f"REGRESSOR.{free}"]
+    _require(pairs, folder)
 
 
 def check_features(config: Config, parts: MotionLayout, regressor: PoseRegressor, folder: Path) -> None:

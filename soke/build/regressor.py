@@ -108,10 +108,11 @@ def _prompts(config: Config, languages: Iterable[str]) -> Prompts | None:
 
 
 def _check_prompts(config: Config, regressor: PoseRegressor, folder: Path) -> None:
-    """Raises UserError where REGRESSOR.PROMPT_FOLDER holds other templates than those that the regressor keeps."""
-    for group in regressor.groups.values() if config.regressor.prompt_folder else ():
+    """Raises UserError where REGRESSOR.PROMPT_FOLDER holds other templates than those that the groups of the corpora
+    keep, so far as they read prompts."""
+    for group in regressor.groups_of(config.dataset.corpora) if config.regressor.prompt_folder else ():
         kept, found = group.spec.prompts, _prompts(config, group.spec.languages)
-        if kept is None or found is None or kept.templates != found.templates:
+        if kept is not None and (found is None or kept.templates != found.templates):
             raise UserError(
                 f"the model in {folder} was trained with other prompt templates than those in "
                 f"{config.regressor.prompt_folder}, and keeps its own: leave REGRESSOR.PROMPT_FOLDER empty, or train a "

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,11 @@ class PoseRegressor(Shared, nn.Module):
             if language in group.spec.languages:
                 return name
         raise UserError(f"the regressor does not sign {language}: it has learnt {', '.join(self.languages)}")
+
+    def groups_of(self, corpora: Collection[str]) -> list[Group]:
+        """The groups that were trained on any of these corpora; where none was, all."""
+        groups = list(self.groups.values())
+        return [group for group in groups if not group.spec.corpora.keys().isdisjoint(corpora)] or groups
 
     def rate(self, sentence: Sentence) -> float:
         """Frames per second of the motion of a sentence. Raises UserError for an unknown language."""

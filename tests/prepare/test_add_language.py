@@ -12,6 +12,7 @@ import train
 from prepare import add_language
 from soke.body.joints import SKELETON_50
 from soke.body.motion import JointMotion
+from soke.build.regressor import trained_producer
 from soke.data.skels import SkelsCorpus
 from soke.errors import UserError
 from soke.evaluation.protocols import Typed
@@ -113,6 +114,29 @@ def test_mistakes_are_named_before_anything_is_trained(root, names, more, fault)
     with pytest.raises(UserError, match=fault):
         add_language.main([*command(root, "faulty", *names), "--model", str(model_of(root, "two")), *more])
     assert not (model_of(root, "faulty").parent / "checkpoints").exists()
+
+
+def test_a_language_with_settings_and_prompts_of_its_own_is_tested_alone_and_with_the_others(root):
+    (root / "prompts").mkdir()
+    (root / "prompts" / "prompts_LSA.txt").write_text("seña {} ahora\n")
+    own = ["REGRESSOR.FUTURE=1", "REGRESSOR.SOURCE=prompt", f"REGRESSOR.PROMPT_FOLDER={root}/prompts"]
+    add_language.main([*command(root, "asking", "lsa"), *own, "--model", str(model_of(root, "two"))])
+
+    def config(*names: str, settings=(), name: str = "asking"):
+        common = [f"NAME={name}", f"FOLDER={root}/runs", "TRAIN.STAGE=regressor"]
+        return load_config(root / "tiny.yaml", overrides=[*common, *corpora(root, *names), *settings])
+
+    for names in (["lsa"], ["asl", "dgs", "lsa"]):
+        producer = trained_producer(config(*names, settings=own))
+        assert len(producer.produce([Typed("satz 1", "LSA"), Typed("satz 1", "ASL")])) == 2
+    trained_producer(config("asl", "dgs"))
+    with pytest.raises(UserError, match=r"REGRESSOR.FUTURE: (1|2) -> 3"):
+        trained_producer(config("asl", "dgs", "lsa", settings=["REGRESSOR.FUTURE=3"]))
+    with pytest.raises(UserError, match="REGRESSOR.SOURCE: prompt -> text, REGRESSOR.FUTURE: 1 -> 2"):
+        trained_producer(config("lsa"))
+    (root / "prompts" / "prompts_LSA.txt").write_text("otra {}\n")
+    with pytest.raises(UserError, match="trained with other prompt templates than those in"):
+        trained_producer(config("lsa", settings=own))
 
 
 def test_a_language_without_a_model_to_add_it_to_is_refused(root):
