@@ -100,6 +100,16 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=False,  # but before, so that the epoch's last checkpoint knows the best score
         )
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Of a run whose folder was moved, or is reached by another path, the best file lies here; Lightning would forget
+        its score. Another run's is not: then the best is chosen among the epochs to come."""
+        file = Path(self.dirpath) / f"{self.filename}{self.FILE_EXTENSION}"
+        if file.is_file():
+            here = {"best_model_path": str(file), "dirpath": self.dirpath, "kth_best_model_path": str(file)}
+            best = {str(file): score for score in state_dict["best_k_models"].values()}
+            state_dict = {**state_dict, **here, "best_k_models": best}
+        super().load_state_dict(state_dict)
+
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self.monitor in trainer.callback_metrics:  # ModelCheckpoint raises an error where there was no score yet
             with averages_in(trainer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,16 @@ def test_a_training_that_has_ended_goes_on_with_more_patience_alone(tmp_path):
     assert over.rates == [] and epochs(tmp_path) == (4, 7)
     more = trained(tmp_path, "EVAL.PATIENCE=4", loss=LOSS, resume=True)
     assert len(more.rates) == 2 and epochs(tmp_path) == (8, 8) and torch.equal(more.weight, whole.weight)
+
+
+def test_the_best_of_a_run_whose_folder_was_moved_is_still_the_best(tmp_path):
+    trained(tmp_path / "here", "TRAIN.END_EPOCH=5", "TRAIN.OPTIM.SCHEDULE=constant", loss=LOSS)
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    for end, best in ((7, 4), (8, 8)):
+        settings = (f"TRAIN.END_EPOCH={end}", "TRAIN.OPTIM.SCHEDULE=constant")
+        trained(tmp_path / "there", *settings, loss=LOSS, resume=True)
+        assert epochs(tmp_path / "there") == (best, end)
+        assert [path.name for path in (tmp_path / "there/checkpoints").glob("best*")] == ["best.ckpt"]
 
 
 @pytest.mark.parametrize(("monitor", "best"), [("", 4), ("val/BLEU-4", 2)])
