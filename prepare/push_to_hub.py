@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.repo:
         print(f"{args.repo}: {push(args.model, files, args.repo, card, args.private)}")
         return
+    if args.to.resolve().is_relative_to(args.model.resolve()):
+        raise UserError(f"--to {args.to} lies in the model's own folder, of which it would be a part: name another")
     require_new(args.to)
     with new_folder(args.to) as target:
         for file in files:

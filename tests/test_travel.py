@@ -195,5 +195,8 @@ def test_what_is_no_model_says_what_to_name(tmp_path, saved):
     shutil.copytree(saved["tokenizer"], tmp_path / "run" / "tokenizer")
     with pytest.raises(UserError, match="no model in .*run: name .*run/tokenizer"):
         push_to_hub.main(["--model", str(tmp_path / "run"), "--to", str(tmp_path / "out")])
+    inside = tmp_path / "run" / "tokenizer" / "copy"
+    with pytest.raises(UserError, match="--to .*copy lies in the model's own folder"):
+        push_to_hub.main(["--model", str(inside.parent), "--to", str(inside)])
     with pytest.raises(UserError, match="name either --repo user/name, of the hub, or --to"):
         push_to_hub.main(["--model", str(saved["tokenizer"])])

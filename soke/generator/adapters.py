@@ -40,6 +40,16 @@ def add_adapters(generator: SignGenerator, lora: Lora) -> None:
     mbart.shared.weight.requires_grad_(True)
 
 
+def require_learning(generator: SignGenerator) -> None:
+    """Raises UserError for a generator of whose adapters none learns, because all have been frozen."""
+    adapters = [p for name, p in generator.mbart.named_parameters() if ".lora_" in name]
+    if adapters and not any(parameter.requires_grad for parameter in adapters):
+        raise UserError(
+            "TRAIN.FREEZE keeps all adapters of TRAIN.LORA, too, which beside frozen weights alone would learn: leave mBART out "
+            "of it, all of which but its embedding table (mbart.shared.weight) stays as it is, or set TRAIN.LORA to null"
+        )
+
+
 @contextmanager
 def merged(generator: SignGenerator) -> Iterator[SignGenerator]:
     """The generator with its adapters added to the weights beside which they are, as plain linear layers, until the block

@@ -16,7 +16,7 @@ from soke import __version__
 from soke.data.dataset import CodeBatch
 from soke.errors import UserError
 from soke.evaluation.validation import GENERATED, GenerationScore
-from soke.generator.adapters import merged
+from soke.generator.adapters import merged, require_learning
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.run import processes, sharding
@@ -201,6 +201,7 @@ class GeneratorModule(pl.LightningModule):
         return self.generator
 
     def configure_optimizers(self) -> dict[str, Any]:
+        require_learning(self.generator)
         return optimizers_of(groups_of(self.trained, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def export(self, folder: Path) -> None:

@@ -49,6 +49,7 @@ class Regressor(TransformerSettings):
     lang_gloss: LangGloss | None
 
     adds_languages: ClassVar[bool] = True
+    heeds: ClassVar[tuple[str, ...]] = ("pictures",)
     augmented_by: ClassVar[tuple[str, ...]] = ("speed", "rotation_noise", "position_noise", "mirror")
 
     def problems(self) -> list[str]:

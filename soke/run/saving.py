@@ -100,11 +100,16 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=False,  # but before, so that the epoch's last checkpoint knows the best score
         )
 
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        super().setup(trainer, module, stage)
+        begun = trainer.ckpt_path
+        self._goes_on = begun is not None and Path(begun).resolve().parent == Path(self.dirpath).resolve()
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Of a run whose folder was moved, or is reached by another path, the best file lies here; Lightning would forget
-        its score. Another run's is not: then the best is chosen among the epochs to come."""
+        """A run whose folder was moved, or is reached by another path, has its best file here; Lightning would forget the
+        score. Of another run's checkpoint it does: then the best is chosen among the epochs to come."""
         file = Path(self.dirpath) / f"{self.filename}{self.FILE_EXTENSION}"
-        if file.is_file():
+        if self._goes_on and file.is_file():
             here = {"best_model_path": str(file), "dirpath": self.dirpath, "kth_best_model_path": str(file)}
             best = {str(file): score for score in state_dict["best_k_models"].values()}
             state_dict = {**state_dict, **here, "best_k_models": best}

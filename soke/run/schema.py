@@ -19,6 +19,10 @@ from soke.tokenizer.settings import Loss, TokenizedPart, Tokenizer
 from soke.translation.settings import Translation
 
 ROOT = Path(__file__).resolve().parents[2]
+_NOT_OF_ALL = (  # settings that mean nothing to most models, and what they are then
+    ("train", "lora", "null"), ("train", "checkpointing", "false"), ("train", "label_smoothing", "0"),
+    ("logger", "pictures", "0"),
+)
 _ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 
 
@@ -125,9 +129,9 @@ def contradictions(config: Config) -> list[str]:
             f"TRAIN.STRATEGY is {config.train.strategy}, but a model of stage {config.train.stage} is small: dividing it "
             "among processes saves next to no memory; set it to ddp"
         )
-    for key, off in (("lora", "null"), ("checkpointing", "false"), ("label_smoothing", "0")):
-        if getattr(config.train, key) and key not in getattr(trained, "heeds", ()):
+    for section, key, off in _NOT_OF_ALL:
+        if getattr(getattr(config, section), key) and key not in getattr(trained, "heeds", ()):
             found.append(
-                f"TRAIN.{key.upper()} has no effect on a model of stage {config.train.stage}: set it to {off}"
+                f"{section.upper()}.{key.upper()} has no effect on a model of stage {config.train.stage}: set it to {off}"
             )
     return found + (trained.training_problems(config) if isinstance(trained, Settings) else [])

@@ -219,6 +219,8 @@ class Eval(Settings):
             found.append(f"`monitor` must be a score of validations, val/<name>, or empty, not {self.monitor}")
         elif self.monitor and not self.better:
             found.append(f"`direction` must say whether `monitor`={self.monitor} is better when low or high: min or max")
+        elif self.direction != "auto" and not self.monitor:
+            found.append(f"`direction`={self.direction} is of `monitor`, which is empty: name the score, or set it to auto")
         return found
 
     def generation_problems(self) -> list[str]:

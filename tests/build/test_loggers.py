@@ -40,7 +40,7 @@ class Signing(Noisy):
 
 def run_of(folder: Path, *overrides: str) -> Run:
     fixed = (f"FOLDER={folder}", "ACCELERATOR=cpu", "TRAIN.END_EPOCH=5", "EVAL.EVERY_EPOCHS=1", "TRAIN.NUM_WORKERS=0")
-    config = load_config("configs/deto.yaml", overrides=[*fixed, *overrides])
+    config = load_config("configs/soke.yaml", overrides=[*fixed, *overrides])
     return Run(config, folder, None, debug=False)
 
 

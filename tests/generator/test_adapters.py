@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from soke.generator.initial import begin_from, untrained
 from soke.generator.model import SignGenerator
 from soke.generator.module import GeneratorModule
 from soke.run.config import load_config
-from soke.run.parameters import groups_of
+from soke.run.parameters import freeze, groups_of
 from soke.run.settings import Lora, Optim
 from soke.tokenizer.codes import Codes
 from tests.generator.helpers import CODEBOOKS, make_generator, make_spec
@@ -115,6 +116,15 @@ def test_the_module_exports_it_plain_and_another_training_begins_from_it(adapted
     torch.testing.assert_close(new.eval()(*batch()).loss, loss)
 
 
+@pytest.mark.parametrize(("pattern", "error"), [("mbart.*", "TRAIN.FREEZE keeps all adapters"), ("mbart.encoder.*", None)])
+def test_adapters_that_are_all_frozen_are_an_error(adapted, pattern, error):
+    freeze(adapted, [pattern])
+    module = GeneratorModule(adapted, SimpleNamespace(hash=adapted.spec.tokenizer_hash), Optim())
+    module._trainer = SimpleNamespace(max_epochs=2)
+    with pytest.raises(UserError, match=error) if error else nullcontext():
+        module.configure_optimizers()
+
+
 def test_what_cannot_be_adapted_is_named(monkeypatch):
     from soke.generator.adapters import add_adapters
 
@@ -130,6 +140,7 @@ def test_what_cannot_be_adapted_is_named(monkeypatch):
         (["TRAIN.STAGE=tokenizer", "TRAIN.LORA={RANK: 4}"], "TRAIN.LORA has no effect on a model of stage tokenizer: set it to null"),
         (["TRAIN.STAGE=translation", "TRAIN.CHECKPOINTING=true"], "TRAIN.CHECKPOINTING has no effect .* set it to false"),
         (["TRAIN.STAGE=regressor", "TRAIN.LABEL_SMOOTHING=0.1"], "TRAIN.LABEL_SMOOTHING has no effect .* set it to 0$"),
+        (["TRAIN.STAGE=translation", "LOGGER.PICTURES=2"], "LOGGER.PICTURES has no effect .* stage translation: set it to 0"),
         (["GENERATOR.LAYERDROP=1.0"], "GENERATOR.LAYERDROP must be at least 0 and below 1, or null"),
     ):
         with pytest.raises(UserError, match=fault):

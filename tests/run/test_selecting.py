@@ -176,6 +176,7 @@ def test_parts_with_scores_of_their_own_take_no_other(tmp_path):
         (["MONITOR=val/steps"], "EVAL.DIRECTION must say whether EVAL.MONITOR=val/steps is better when low or high"),
         (["MONITOR=DTW_JPE"], "EVAL.MONITOR must be a score of validations, val/<name>, or empty, not DTW_JPE"),
         (["MONITOR=train/loss"], "EVAL.MONITOR must be a score of validations"),
+        (["DIRECTION=min"], "EVAL.DIRECTION=min is of EVAL.MONITOR, which is empty: name the score, or set it to auto"),
         (["PATIENCE=-1"], "EVAL.PATIENCE must be at least 0, not -1"),
     ],
 )
