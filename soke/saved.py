@@ -79,7 +79,9 @@ def require(folder: Path, kind: str, files: Sequence[str], remedy: str) -> None:
     if found is not None and found.name != kind:
         raise UserError(f"{folder} holds a model of another kind, {found.name}, and no {kind}; {remedy}")
     if not all((folder / file).is_file() for file in files):
-        raise UserError(f"no {kind} in {folder} ({' and '.join(files)}): {remedy}")
+        run = folder.parent.parent if folder.is_file() else folder  # of a checkpoint, or named in its export's place
+        near = [str(place) for place in sorted(run.glob("*")) if (of := kind_of(place)) is not None and of.name == kind]
+        raise UserError(f"no {kind} in {folder} ({' and '.join(files)}): {f'name {near[0]}' if near else remedy}")
 
 
 def check_format(config: Mapping[str, Any], path: Path) -> None:

@@ -109,6 +109,17 @@ def test_a_model_of_another_kind_or_of_a_later_version_is_named(saved, tmp_path,
         CLASSES[kind].from_pretrained(folder)
 
 
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_run_s_folder_or_checkpoint_in_place_of_its_model_says_what_to_name(saved, tmp_path, kind):
+    run = tmp_path / "run"
+    shutil.copytree(saved[kind], run / "model")
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "last.ckpt").touch()
+    for place in (run, run / "checkpoints" / "last.ckpt"):
+        with pytest.raises(UserError, match=f"no .* in {place} .*: name {run / 'model'}$"):
+            CLASSES[kind].from_pretrained(place)
+
+
 class Touch:
     """A pickle that leaves a file behind when it is loaded."""
 

@@ -20,6 +20,7 @@ from soke.run.config import resolve
 from soke.run.folders import CONFIG
 from soke.saved import KINDS, kind_of
 from soke.storage import folder_hash, read_json
+from soke.tokenizer.saved import saved_hash
 
 log = logging.getLogger(__name__)
 _AGAIN = "train or test again, or remove it"
@@ -59,24 +60,68 @@ def described(folder: Path, name: str = "", results: Sequence[Path] = ()) -> Des
     stage, provenance = STAGES.get(saved.get("TRAIN.STAGE")), _record(run, "provenance")
     if stage is None:  # it is the file of something else
         return Described(folder, name, results=_scores(results, (), hashed))
-    named = [key.split(".")[2] for key in saved if key.startswith("DATASET.CORPORA.") and key.endswith(".ROOT")]
-    data = _record(run, "data") or {corpus: {"languages": (), "clips": {}} for corpus in named}
-    corpora = [_trained_on(corpus, facts, saved) for corpus, facts in data.items()]
+    corpora = _corpora(run, saved)
     settings = {
         key: Path(value).name if str(value).startswith(("/", "~")) else value  # where it lay is this machine's affair
         for key, value in changes.that_trained(saved, stage.trained_by).items()
         if not key.startswith("PARTS") or ".quantizer" in key  # the others are the layout
     }
+    if saved.get("TRAIN.INIT"):
+        settings["TRAIN.INIT"] = _called(saved["TRAIN.INIT"])
     facts = {key: provenance[key] for key in ("layout_hash", "statistics_hash", "epochs") if key in provenance}
     facts |= {f"version of {package}": number for package, number in _record(run, "versions").items()}
     own = resolve(saved["RESULTS"]) / saved["NAME"]
-    return Described(folder, name, corpora, settings, facts, _scores(results, (own, own.parent, own / "m2t"), hashed))
+    scores = _scores(results, (own, own.parent, own / "m2t"), hashed)
+    return Described(folder, name, corpora, settings, facts, scores, _made_of(folder, saved))
 
 
 def _record(run: Path, name: str) -> dict[str, Any]:
     """What the run has recorded under a name; nothing where it was trained before such records."""
     path = run / f"{name}.json"
     return read_json(path, _AGAIN) if path.is_file() else {}
+
+
+def _corpora(run: Path, saved: Mapping[str, Any]) -> list[TrainedOn]:
+    """Those that a run was trained on. saved: its configuration"""
+    named = [key.split(".")[2] for key in saved if key.startswith("DATASET.CORPORA.") and key.endswith(".ROOT")]
+    data = _record(run, "data") or {corpus: {"languages": (), "clips": {}} for corpus in named}
+    return [_trained_on(corpus, facts, saved) for corpus, facts in data.items()]
+
+
+def _made_of(folder: Path, saved: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What went into a saved model besides the data of its run: into the model that it began from, and into the tokenizer
+    in its folder; as `Described.made_of`. saved: the run's configuration"""
+    found, tokenizer = _before(saved), folder / "tokenizer"
+    if tokenizer.is_dir():
+        place = resolve(saved.get("TOKENIZER.PATH", ""))
+        there = place if (place / "config.json").is_file() and saved_hash(place) == saved_hash(tokenizer) else None
+        found += _into(there, f"tokenizer {_called(saved.get('TOKENIZER.PATH', ''))}", "its tokenizer", ())
+    return list(dict.fromkeys(found))
+
+
+def _before(saved: Mapping[str, Any], seen: Sequence[Path] = ()) -> list[tuple[str, str, str]]:
+    """The same of what a run began from, and of what that began from. seen: models of which this is told already"""
+    if not saved.get("TRAIN.INIT"):
+        return []
+    named, stage = resolve(saved["TRAIN.INIT"]), saved["TRAIN.STAGE"]
+    places = [named, *(path for path in sorted(named.glob(f"*/{stage}")) if f"DATASET.CORPORA.{path.parent.name}.ROOT" in saved)]
+    there = next((path for path in places if kind_of(path) in KINDS), None)
+    return [] if there in seen else _into(there, _called(saved["TRAIN.INIT"]), "the model that it began from", seen)
+
+
+def _into(folder: Path | None, called: str, role: str, seen: Sequence[Path]) -> list[tuple[str, str, str]]:
+    """Of one model, which is in a folder, or is not there any more."""
+    run = None if folder is None else folder.resolve().parent
+    saved = changes.recorded(run / CONFIG) if run is not None and (run / CONFIG).is_file() else {}
+    if saved.get("TRAIN.STAGE") not in STAGES:  # it came from elsewhere
+        return [(called, role, licences()["unknown"])]
+    rows = [(f"{c.name} ({c.title})", f"{role} was trained on", c.terms) for c in _corpora(run, saved)]
+    return rows + _before(saved, (*seen, folder))
+
+
+def _called(place: str) -> str:
+    """A model's place without what is this machine's affair."""
+    return "/".join(Path(place).parts[-2:])
 
 
 def _trained_on(name: str, facts: Mapping[str, Any], saved: Mapping[str, Any]) -> TrainedOn:

@@ -49,6 +49,7 @@ class Described:
     settings: of the training, by their keys
     facts:    other facts of the run, as its versions
     results:  contents of table.json of tests of this very model
+    made_of:  what went into it besides: what it is, its role, and the terms on which it is given
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Described:
     settings: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     results: Sequence[Mapping[str, Any]] = ()
+    made_of: Sequence[tuple[str, str, str]] = ()
 
     @property
     def kind(self) -> Kind:
@@ -233,6 +235,7 @@ def _terms(models: Sequence[Described], configs: Sequence[Mapping[str, Any]]) ->
     """On which terms there is what the models were trained with."""
     known = licences()
     rows = {(f"{c.name} ({c.title})", "trained on", c.terms) for model in models for c in model.corpora}
+    rows |= {row for model in models for row in model.made_of}
     for model, config in zip(models, configs):
         form = _facts(model, config).get("form of the frames", "")
         rows |= {(body, "the body of these poses", terms) for body, terms in known["bodies"].get(form, {}).items()}

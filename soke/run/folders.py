@@ -281,6 +281,11 @@ def export(run: Run, module: pl.LightningModule, trainer: pl.Trainer) -> None:
         for submodule in monitors(module) or [""]:
             best = run.checkpoints / best_file(submodule)
             chosen.append(best if best.is_file() else run.checkpoints / LAST)
+            if not chosen[-1].is_file():
+                raise UserError(
+                    f"TRAIN.RESUME: with {run.resume_from} the training is over, so {run.config.name} has trained nothing that "
+                    "could be exported: raise TRAIN.END_EPOCH, or EVAL.PATIENCE if that has ended it"
+                )
             checkpoint = torch.load(chosen[-1], map_location="cpu", weights_only=True)
             prefix = f"{submodule}." if submodule else ""
             state |= {name: value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ from soke.run import processes
 from soke.run.averaging import averages_in
 from soke.run.settings import Save
 from soke.storage import new_file
+
+log = logging.getLogger(__name__)
 
 
 class Checkpoints(Checkpoint):
@@ -100,20 +103,22 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=False,  # but before, so that the epoch's last checkpoint knows the best score
         )
 
-    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        super().setup(trainer, module, stage)
-        begun = trainer.ckpt_path
-        self._goes_on = begun is not None and Path(begun).resolve().parent == Path(self.dirpath).resolve()
+    def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Comes before `load_state_dict`."""
+        self._goes_on = Path(trainer.ckpt_path).resolve().parent == Path(self.dirpath).resolve()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """A run whose folder was moved, or is reached by another path, has its best file here; Lightning would forget the
-        score. Of another run's checkpoint it does: then the best is chosen among the epochs to come."""
-        file = Path(self.dirpath) / f"{self.filename}{self.FILE_EXTENSION}"
+        score. The best of another run is not here: then it is chosen among the epochs to come."""
+        file, scores = Path(self.dirpath) / f"{self.filename}{self.FILE_EXTENSION}", state_dict["best_k_models"].values()
         if self._goes_on and file.is_file():
             here = {"best_model_path": str(file), "dirpath": self.dirpath, "kth_best_model_path": str(file)}
-            best = {str(file): score for score in state_dict["best_k_models"].values()}
-            state_dict = {**state_dict, **here, "best_k_models": best}
-        super().load_state_dict(state_dict)
+            super().load_state_dict({**state_dict, **here, "best_k_models": {str(file): score for score in scores}})
+        elif scores and processes.rank() == 0:
+            log.warning(
+                "TRAIN.RESUME: what is exported is chosen among the epochs to come; the best so far, with %s %.4g, is not in %s",
+                self.monitor, float(state_dict["best_model_score"]), self.dirpath,
+            )
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self.monitor in trainer.callback_metrics:  # ModelCheckpoint raises an error where there was no score yet

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,16 @@ import yaml
 from soke.body.layout import MotionLayout, PartSpec
 from soke.build.cards import described
 from soke.errors import UserError
+from soke.generator.producer import SignProducer
 from soke.metrics.clips import Score
 from soke.metrics.signature import Signature
 from soke.report.model_card import model_card, parameters_of
 from soke.report.tables import ResultTable
 from soke.run.config import load_config, to_yaml
 from soke.storage import folder_hash, write_json
+from tests.generator.helpers import make_generator
 from tests.regressor.helpers import LAYOUT, regressor
+from tests.tokenizer.helpers import small_tokenizer
 
 SIGNATURE = Signature("DTW-JPE", "hand", "root", dtw="exact", units=("m", "mm"), fps=24.0, body="stand-in")
 
@@ -85,6 +89,44 @@ def test_the_card_of_a_run_holds_its_data_settings_and_scores(run):
     assert "no signer, no recording" in card.split("## Terms")[1]
     assert "may not be passed on" in card and "SMPL-X" in card and "cc-by-nc-4.0" in card.split("## Terms")[1]
     assert str(run.parent.parent) not in card and "/home/me" not in card  # no place of the machine is told
+
+
+def terms_of(card: str) -> set[tuple[str, ...]]:
+    rows = [line for line in card.split("## Terms")[1].splitlines() if line.startswith("| ")]
+    return {tuple(cell.strip() for cell in row.strip("|").split("|"))[:2] for row in rows[2:]}
+
+
+def begun(folder: Path, corpora: list[str], *settings: str, of: str = "progressive_transformer") -> Path:
+    """What a run leaves beside its model."""
+    config = load_config(f"configs/{of}.yaml", overrides=[f"NAME={folder.name}", f"RESULTS={folder}/none", *settings])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    write_json(folder / "data.json", {name: {"languages": ["ASL"], "clips": {}} for name in corpora})
+    return folder
+
+
+def test_terms_are_also_those_of_what_it_began_from_and_of_its_tokenizer(tmp_path):
+    """Of the whole row of trainings, as far as they are here; a model of elsewhere is named."""
+    regressors, began = tmp_path / "regressor", "the model that it began from was trained on"
+    runs = {"a": ("how2sign", "user/name@v1"), "b": ("csl", regressors / "a/regressor"), "c": ("mine", regressors / "b/regressor")}
+    for name, (corpus, before) in runs.items():
+        regressor().save_pretrained(begun(regressors / name, [corpus], f"TRAIN.INIT={before}") / "regressor")
+    card = model_card([described(regressors / "c" / "regressor")], "me/signer")
+    assert row_of(card, "`TRAIN.INIT`") == ['`"b/regressor"`'] and str(tmp_path) not in card
+    assert terms_of(card) >= {
+        ("mine (a corpus of that name)", "trained on"), ("csl (CSL-Daily)", began), ("how2sign (How2Sign)", began),
+        ("user/name@v1", "the model that it began from"),
+    }
+    small = small_tokenizer()
+    small.save_pretrained(begun(tmp_path / "tokenizer" / "t", ["csl"], of="deto") / "tokenizer")
+    run = begun(tmp_path / "generator" / "g", ["how2sign"], f"TOKENIZER.PATH={tmp_path}/tokenizer/t/tokenizer", of="soke")
+    generator = make_generator(streams=small.streams, tokenizer_hash=small.hash)
+    SignProducer(generator, small).save_pretrained(run / "generator")
+    card = model_card([described(run / "generator")], "me/signer")
+    assert ("csl (CSL-Daily)", "its tokenizer was trained on") in terms_of(card)
+    shutil.rmtree(tmp_path / "tokenizer" / "t" / "tokenizer")
+    card = model_card([described(run / "generator")], "me/signer")
+    assert ("tokenizer t/tokenizer", "its tokenizer") in terms_of(card)
 
 
 def test_scores_of_another_model_do_not_get_into_the_card(run, tmp_path, caplog):

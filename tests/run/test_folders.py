@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -211,6 +212,14 @@ def test_another_run_s_checkpoint_does_not_take_the_place_of_a_run(tmp_path):
     trained(tmp_path)
     with pytest.raises(UserError, match="generator/soke already holds a run"):
         resumed(tmp_path, f"TRAIN.RESUME={other}")
+
+
+def test_a_run_that_has_nothing_left_to_train_says_so(tmp_path):
+    """Of another run's last checkpoint, under a name of its own."""
+    run = resumed(tmp_path, f"TRAIN.RESUME={trained(tmp_path, 'NAME=other')}", "NAME=new")
+    module = SimpleNamespace(monitor="val/loss", state_dict=dict)
+    with pytest.raises(UserError, match="other/checkpoints/last.ckpt the training is over, so new has trained nothing"):
+        folders.export(run, module, SimpleNamespace(interrupted=False, is_global_zero=True))
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,16 @@ def test_the_best_of_a_run_whose_folder_was_moved_is_still_the_best(tmp_path):
         assert [path.name for path in (tmp_path / "there/checkpoints").glob("best*")] == ["best.ckpt"]
 
 
+def test_where_the_best_file_is_not_there_the_best_is_chosen_among_the_epochs_to_come(tmp_path, caplog):
+    """Of five epochs, the fourth is the best; of the two that follow, the first."""
+    trained(tmp_path / "other", "TRAIN.END_EPOCH=5", "TRAIN.OPTIM.SCHEDULE=constant", loss=LOSS)
+    shutil.copytree(tmp_path / "other", tmp_path / "own")
+    (tmp_path / "own" / "checkpoints" / "best.ckpt").unlink()
+    trained(tmp_path / "own", "TRAIN.END_EPOCH=7", "TRAIN.OPTIM.SCHEDULE=constant", loss=LOSS, resume=True)
+    assert epochs(tmp_path / "own") == (6, 7)
+    assert "chosen among the epochs to come; the best so far, with val/loss 2, is not in" in caplog.text
+
+
 @pytest.mark.parametrize(("monitor", "best"), [("", 4), ("val/BLEU-4", 2)])
 def test_a_plateau_follows_the_same_score(tmp_path, monitor, best):
     """Halved after each validation that is no better than the best, the fourth by the loss, the second by BLEU."""
