@@ -1,6 +1,6 @@
 """train.py under DeepSpeed on CPUs (gloo), which Lightning allows on GPUs alone.
 
-Run by test_deepspeed.py: DS_ACCELERATOR=cpu python -m tests.on_deepspeed ...
+Run by tests/test_many_processes.py: DS_ACCELERATOR=cpu python -m tests.on_deepspeed ...
 """
 
 from __future__ import annotations

@@ -93,6 +93,8 @@ class DividedStates(DeepSpeedStrategy):
         """That of an optimiser that is not divided; every process must call it, and the first has it."""
         from deepspeed.utils import safe_get_full_optimizer_state
 
+        optimizer._hp_optimizer_states_linked = False  # it links all groups after the first one's first step, to nothing
+        optimizer._lazy_init_hp_params_optimizer_state()
         own, groups, state = optimizer.optimizer.state_dict(), [], {}
         for group, weights in zip(own["param_groups"], optimizer.bit16_groups, strict=True):
             part = own["state"][group["params"][0]]
