@@ -182,7 +182,7 @@ class Policy(Settings):
 
 @dataclass(frozen=True)
 class Generator(Settings):
-    heeds: ClassVar[tuple[str, ...]] = ("lora", "checkpointing", "label_smoothing", "pictures")
+    heeds: ClassVar[tuple[str, ...]] = ("lora", "checkpointing", "label_smoothing", "pictures", "share")
     augmented_by: ClassVar[tuple[str, ...]] = ("drop_step",)
     divides: ClassVar[bool] = True
 

@@ -21,7 +21,7 @@ from soke.translation.settings import Translation
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_OF_ALL = (  # settings that mean nothing to most models, and what they are then
     ("train", "lora", "null"), ("train", "checkpointing", "false"), ("train", "label_smoothing", "0"),
-    ("logger", "pictures", "0"),
+    ("logger", "pictures", "0"), ("policy", "share", "0"),
 )
 _ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 

@@ -129,6 +129,12 @@ def test_contradictions(overrides, message):
         load_config(FILE, overrides=overrides)
 
 
+@pytest.mark.parametrize("file", ["deto", "back_translation", "signllm_mlsf"])
+def test_what_makes_no_codes_learns_by_no_reward(file):
+    with pytest.raises(UserError, match="POLICY.SHARE has no effect on a model of stage .*: set it to 0"):
+        load_config(f"configs/{file}.yaml", overrides=["POLICY.SHARE=0.5"])
+
+
 def test_fine_tuning_is_ten_lines_over_the_generator_s_configuration():
     fine, plain = load_config(FILE), load_config("configs/soke.yaml")
     assert fine.generator == plain.generator and fine.policy.objective == "grpo" and fine.policy.share > 0
