@@ -20,36 +20,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
 
 import numpy as np
-import torch
 from omegaconf import OmegaConf
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from prepare.keywords import keywords
+from prepare.plan_runs import Workers, results_folder, run, train_and_test, train_once
 from soke.build.data import corpora_of, lexicon_of
-from soke.build.stages import stage_of
 from soke.data.synthetic.language import RARE_AT_MOST
 from soke.errors import UserError
 from soke.evaluation.references import ALL_CORPORA
 from soke.report.results import read_clips, read_results
 from soke.report.tables import Cell
 from soke.run import cli, folders
-from soke.run.config import ROOT, Config, load_config, resolve
+from soke.run.config import Config, load_config, resolve
 from soke.storage import new_file, read_text
 
 TIME, _RARE = "s/video", " rare"
@@ -148,18 +141,18 @@ def results_of(plan: Plan, overrides: Sequence[str] = (), jobs: int = 1) -> dict
     """
     for path, command in plan.needs.items():
         if not resolve(path).exists():
-            _run(shlex.split(command))
+            run(shlex.split(command))
     runs = [(row, seed) for seed in plan.seeds for row in dict.fromkeys(map(plan.run_of, plan.rows))]
     of_runs = {run: row_config(plan, *run, overrides) for run in runs}
     rare = rare_clips(next(iter(of_runs.values()))[0]) if plan.rare else set()
     if plan.rare:
         print(f"rare: {len(rare)} sentences")
-    with _Workers(jobs, target_of(plan, overrides) / "logs") as workers:
-        workers.each(lambda env, start: _train_once(*start, env), {
+    with Workers(jobs, target_of(plan, overrides) / "logs") as workers:
+        workers.each(lambda env, start: train_once(*start, env), {
             f"{row} {seed}": row_config(plan, row, seed, overrides) for row in plan.starts for seed in plan.seeds
         })
         workers.each(
-            lambda env, run: _train_and_test(*run, plan.timed, env), {f"{row} {seed}": of_runs[row, seed] for row, seed in runs}
+            lambda env, run: train_and_test(*run, plan.timed, env), {f"{row} {seed}": of_runs[row, seed] for row, seed in runs}
         )
     folder = {run: results_folder(config) for run, (config, _) in of_runs.items()}
     return {
@@ -171,77 +164,10 @@ def results_of(plan: Plan, overrides: Sequence[str] = (), jobs: int = 1) -> dict
     }
 
 
-def results_folder(config: Config) -> Path:
-    return folders.results_folder(config, None, stage_of(config).model_keys)
-
-
 def target_of(plan: Plan, overrides: Sequence[str] = ()) -> Path:
     """Folder of the plan's own table."""
     first = row_config(plan, plan.run_of(next(iter(plan.rows))), plan.seeds[0], overrides)[0]
     return resolve(first.results) / f"ablation-{plan.name}"
-
-
-class _Workers:
-    """Runs several programs at a time, each with its share of the cores and, where there are GPUs, one of them."""
-
-    def __init__(self, jobs: int, logs: Path):
-        gpus, self.logs, self.alone = torch.cuda.device_count(), logs, jobs == 1
-        self._pool, self._free = ThreadPoolExecutor(jobs), SimpleQueue()
-        cores = max(1, (os.cpu_count() or 1) // jobs)
-        for number in range(jobs):
-            shares = {"OMP_NUM_THREADS": str(cores), **({"CUDA_VISIBLE_DEVICES": str(number % gpus)} if gpus else {})}
-            self._free.put({} if self.alone else shares)
-
-    def __enter__(self) -> _Workers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
-
-    def each(self, work: Callable[[Mapping[str, object], tuple], None], runs: Mapping[str, tuple]) -> None:
-        """work: (what `_run` takes besides its command, run) -> None. Raises UserError for the first that failed."""
-        futures = [self._pool.submit(self._one, work, name, run) for name, run in runs.items()]
-        faults = [fault for fault in (future.exception() for future in futures) if fault is not None]
-        if faults:
-            raise faults[0]
-
-    def _one(self, work: Callable[[Mapping[str, object], tuple], None], name: str, run: tuple) -> None:
-        share, begun = self._free.get(), time.monotonic()
-        try:
-            log = None if self.alone else self.logs / f"{re.sub(r'[^a-zA-Z0-9]+', '-', name)}.log"
-            work({"env": share, "log": log}, run)
-            if not self.alone:
-                print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
-        finally:
-            self._free.put(share)
-
-
-def _train_once(config: Config, argv: Sequence[str], place: Mapping[str, object]) -> None:
-    if not folders.export_folder(config).is_dir():
-        _run(["train", *argv], **place)
-
-
-def _train_and_test(config: Config, argv: Sequence[str], timed: bool, place: Mapping[str, object]) -> None:
-    _train_once(config, argv, place)
-    if not (results_folder(config) / ("timing.json" if timed else "table.json")).is_file():
-        _run(["test", *argv, *["--count_time"] * timed], **place)
-
-
-def _run(command: Sequence[str], env: Mapping[str, str] | None = None, log: Path | None = None) -> None:
-    """`python -m` of a program and its arguments, in a process of its own, which may start one per GPU.
-
-    env: what its environment has besides; log: where its output goes. Raises UserError when it fails.
-    """
-    argv, environment = [sys.executable, "-m", *command], {**os.environ, **(env or {})}
-    if log is None:
-        failed = subprocess.run(argv, cwd=ROOT, env=environment).returncode
-    else:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as stream:
-            failed = subprocess.run(argv, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT).returncode
-    if failed:
-        where = f" ({log})" if log else ""
-        raise UserError(f"`python -m {shlex.join(command)}` failed{where}; mend that and run this again")
 
 
 def rare_clips(config: Config) -> set[tuple[str, str]]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from itertools import combinations
@@ -15,17 +16,19 @@ import pytest
 from matplotlib.text import Text
 from rich.console import Console
 
-from prepare import plans
+from prepare import plan_runs, plans
 from prepare.leaderboard import picture
-from prepare.plans import Plan, _run, ordered, read_plan, results_table, row_config, scores
+from prepare.plan_runs import run
+from prepare.plans import Plan, ordered, read_plan, results_table, row_config, scores
 from soke.build.body import layout_of, scored_body
 from soke.errors import UserError
 from soke.evaluation.references import ALL_CORPORA
 from soke.metrics.clips import Score
 from soke.metrics.signature import Signature
 from soke.report.tables import ResultTable
-from soke.run.config import load_config, resolve
+from soke.run.config import load_config, resolve, to_yaml
 from soke.run.folders import export_folder
+from soke.storage import folder_hash
 
 
 def test_every_row_of_the_shipped_plan_is_a_configuration():
@@ -211,7 +214,7 @@ def test_the_table_shows_mean_and_spread_of_what_all_rows_have():
 
 def test_a_failing_run_is_named():
     with pytest.raises(UserError, match="python -m train --cfg nowhere.yaml` failed"):
-        _run(["train", "--cfg", "nowhere.yaml"])
+        run(["train", "--cfg", "nowhere.yaml"])
 
 
 def plan_file(folder, text):
@@ -248,12 +251,18 @@ def stand_in_for_programs(monkeypatch, folder, fails=()):
             return subprocess.CompletedProcess(argv, 1)
         if program == "train":
             export_folder(config).mkdir(parents=True)
+            (export_folder(config) / "weights").write_text(str(config.train.end_epoch))
+            (config.run_folder / "config.yaml").write_text(to_yaml(config))
         else:
             cells = [("generated", config.seed), ("mean pose", 10.0 * config.seed)]
             results(plans.results_folder(config), [(r, "csl", "DTW-JPE", "hand", {"m": float(v)}) for r, v in cells])
+            table = plans.results_folder(config) / "table.json"
+            models = {"generator": {"hash": folder_hash(export_folder(config))}}
+            table.write_text(json.dumps({**json.loads(table.read_text()), "conditions": {"models": models}}))
+            table.with_name("config.yaml").write_text(to_yaml(config))
         return subprocess.CompletedProcess(argv, 0)
 
-    monkeypatch.setattr(plans.subprocess, "run", run)
+    monkeypatch.setattr(plan_runs.subprocess, "run", run)
     return called
 
 
@@ -283,6 +292,28 @@ ROWS: {{q: [], mean pose: [OF=q, SYSTEM=mean pose], p: [GENERATOR.DECODING=paral
     assert shares == ({os.environ.get("OMP_NUM_THREADS")} if jobs == 1 else {str(max(1, (os.cpu_count() or 1) // 3))})
     del called[:]
     assert plans.results_of(plan, jobs=jobs) == found and not called
+
+
+def test_a_plan_that_was_changed_takes_nothing_of_what_it_was(tmp_path, monkeypatch):
+    """A row that would be trained otherwise is refused; one that is tested otherwise, or trained anew, is tested again."""
+    def plan(row):
+        return read_plan(plan_file(tmp_path, f"""SCORES: [DTW-JPE hand]
+OVERRIDES: [FOLDER={tmp_path}/runs, RESULTS={tmp_path}/results]
+ROWS: {{q: [{row}]}}
+"""))
+
+    called = stand_in_for_programs(monkeypatch, tmp_path)
+    plans.results_of(plan("TRAIN.NUM_WORKERS=1"))
+    del called[:]
+    plans.results_of(plan("TRAIN.NUM_WORKERS=2, TEST.SEARCH.BEAMS=3, TEST.SEARCH.METHOD=beam"))
+    assert [program for program, *_ in called] == ["test", "test"]
+    del called[:]
+    with pytest.raises(UserError, match="trained with other settings .*TRAIN.END_EPOCH: .* -> 7: remove it to have it trained"):
+        plans.results_of(plan("TRAIN.END_EPOCH=7"))
+    assert not called
+    shutil.rmtree(tmp_path / "runs")
+    plans.results_of(plan("TRAIN.END_EPOCH=7, TEST.SEARCH.BEAMS=3, TEST.SEARCH.METHOD=beam"))
+    assert [program for program, *_ in called] == ["train", "test"] * 2
 
 
 def test_the_other_runs_end_before_one_that_failed_is_named(tmp_path, monkeypatch):
