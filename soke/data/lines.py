@@ -171,7 +171,8 @@ def counter_of(values: np.ndarray) -> str | None:
 
 
 def _line_bounds(path: Path) -> list[tuple[int, int]]:
-    """First byte and length, up to its last number, of every line, without reading the file into memory. Raises UserError for UTF-16."""
+    """First byte and length of every line, without the blanks at its end and without reading the file into memory. Raises
+    UserError for UTF-16."""
     bounds = []
     with open(path, "rb") as file:
         head = file.read(1024)

@@ -18,7 +18,7 @@ _STILL_AT_MOST = 1.0  # rad, root mean square; normalised numbers have 1.7
 _ROTATIONS = 159  # of the 179 numbers of a frame; shape and expression follow
 _RATES = (5.0, 250.0)  # frames per second
 _EXTENTS = {"body": (0.5, 3.0, 10.0), "hand": (0.05, 0.5, 2.0)}  # m: least, greatest, certainly another unit above
-_SCALE = 2.0  # times the size of the same signer, signing the same: certainly another unit
+_SCALE = 2.0  # times the reference's size, beyond which a prediction is hardly in its unit [A]
 _FLOOR = 1e-3  # standard deviations below it say nothing of what is normalised
 _CLEARLY = 0.1  # difference of log-likelihoods, per number
 
