@@ -76,7 +76,7 @@ def test_it_is_saved_and_loaded(trained, tmp_path: Path):
         with pytest.raises(UserError, match=message):
             TextMotionRetriever.from_pretrained(tmp_path / "model")
     with pytest.raises(UserError, match="no retrieval model in .*configs/retrieval.yaml"):
-        TextMotionRetriever.from_pretrained(tmp_path)
+        TextMotionRetriever.from_pretrained(tmp_path / "none")
 
 
 def test_the_same_sentence_is_right_wherever_it_stands():

@@ -131,8 +131,10 @@ def test_accumulated_batches_are_one_step_and_all_samples_count(monkeypatch):
     monkeypatch.setattr(watching.time, "perf_counter", lambda: now[0])
     log, lines = StepLog(2), []
     logger = SimpleNamespace(log_metrics=lambda values, step: lines.append((step, values)))
-    trainer = SimpleNamespace(global_step=0, is_global_zero=True, world_size=3, loggers=[logger], current_epoch=7)
     module = SimpleNamespace(device=torch.device("cpu"))
+    trainer = SimpleNamespace(
+        global_step=0, is_global_zero=True, world_size=3, loggers=[logger], current_epoch=7, model=module
+    )
     weights = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))]
     weights[0].grad, weights[1].grad = torch.tensor([3.0, 4.0]), torch.tensor([12.0])
     groups = [{"params": weights[:1]}, {"params": weights[1:], "lr": 0.05, "factor": 0.1}]
