@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -20,7 +19,7 @@ from soke.build.stages import stage_of
 from soke.errors import UserError
 from soke.run import changes, folders
 from soke.run.config import ROOT, Config
-from soke.storage import folder_hash, read_text
+from soke.storage import folder_hash, read_json
 
 _OF_TESTS = ("TEST.*", "METRIC.*", "DATASET.*", "BODY.*")  # settings on which a test depends
 
@@ -91,7 +90,8 @@ def _is_tested(config: Config, file: str) -> bool:
     if not (folder / file).is_file():
         return False
     found = changes.changes(folder / folders.CONFIG, config) if (folder / folders.CONFIG).is_file() else {}
-    tested = json.loads(read_text(folder / "table.json")).get("conditions", {}).get("models", {})
+    table = read_json(folder / "table.json", "remove it to have it tested again")
+    tested = table.get("conditions", {}).get("models", {})
     models = stage_of(config).exports(config)
     return not changes.of_training(found, _OF_TESTS, extend=False) and all(
         folder_hash(models[name]) == of["hash"] for name, of in tested.items() if name in models

@@ -51,8 +51,7 @@ def of_kind(values: Values, column: str, kind: str) -> OfKind:
     effect = mean / full if full else np.nan
     second = values.row(column, SECOND)
     preferred = tuple(
-        np.nan if second is None else float(np.nanmean(0.5 + 0.5 * np.where(np.isnan(row + second), np.nan, _signs(second - row, full))))
-        for row in rows
+        np.nan if second is None else float(np.nanmean(0.5 + 0.5 * _signs(second - row, full))) for row in rows
     )
     blind = bool(np.isnan(mean) or low <= 0 <= high or abs(mean) < _SEEN * abs(full))
     tau = resampled(np.mean(_orders(rows, full), axis=0))
