@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from prepare.pack_poses import summary
     from soke.build.cards import counted, terms_of
-    from soke.data.dataset_folder import read_dataset, write_dataset
-    from soke.data.packed import PackedStore
+    from soke.data.storage.dataset_folder import read_dataset, write_dataset
+    from soke.data.storage.packed import PackedStore
     from soke.report.data_card import data_card
 
     if args.command == "read":

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from soke.body.joints import BODY, LEFT_HAND, RIGHT_HAND
 from soke.body.model import MODEL_FILE, STAND_IN
-from soke.data.face_clips import write_list
+from soke.data.corpora.face_clips import write_list
 from soke.data.foreign.assembling import ForeignClips, Rules
 from soke.data.foreign.ehm import EhmTracker
 from soke.data.foreign.flame import Mead, Pixel3DMM, Vhap

@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from soke.build.data import corpora_of, lexicon_of
 from soke.build.devices import start_processes
-from soke.data.base import FrameFolderCorpus, frame_files_alone
 from soke.data.clip import SPLITS, Clip
+from soke.data.corpora.base import FrameFolderCorpus, frame_files_alone
 from soke.data.fingerprints import Fingerprint, Watch
-from soke.data.packed import (
+from soke.data.storage.packed import (
     PackedStore,
     Shard,
     complete_store,

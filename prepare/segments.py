@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from soke.build.data import corpora_of
-from soke.data.annotations import Table, read_entries, read_table, safe_name
 from soke.data.clip import Corpus
-from soke.data.listing import MAX_FPS, MIN_FPS
+from soke.data.corpora.annotations import Table, read_entries, read_table, safe_name
+from soke.data.corpora.listing import MAX_FPS, MIN_FPS
 from soke.errors import UserError
 from soke.run import cli
 from soke.run.config import load_config, resolve

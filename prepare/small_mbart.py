@@ -23,10 +23,10 @@ from transformers import MBartConfig, MBartForConditionalGeneration, MBartTokeni
 
 from soke.build.data import corpora_of, lexicon_of
 from soke.data.clip import SPLITS, locale_of
-from soke.data.csl_daily import CSLDaily
-from soke.data.how2sign import How2Sign
-from soke.data.lexicon import Lexicon
-from soke.data.phoenix14t import Phoenix14T
+from soke.data.corpora.csl_daily import CSLDaily
+from soke.data.corpora.how2sign import How2Sign
+from soke.data.corpora.lexicon import Lexicon
+from soke.data.corpora.phoenix14t import Phoenix14T
 from soke.data.synthetic.files import STAMP as CORPORA_STAMP
 from soke.errors import UserError
 from soke.generator.retrieval import MARKERS

@@ -23,10 +23,10 @@ from soke.body.skeleton import Skeleton
 from soke.body.skeletonise import named_joints
 from soke.build.body import body_model, layout_of
 from soke.build.data import corpora_of
-from soke.data import slrtp
 from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip
-from soke.data.pose_files import SUFFIX, write_pose
-from soke.data.saved import read_motion
+from soke.data.corpora import slrtp
+from soke.data.storage.pose_files import SUFFIX, write_pose
+from soke.data.storage.saved import read_motion
 from soke.errors import UserError
 from soke.run import cli
 from soke.run.config import Config, load_config, resolve

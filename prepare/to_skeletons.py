@@ -37,8 +37,8 @@ from soke.body.skinned import SkinnedBody
 from soke.build.body import body_model, layout_of
 from soke.build.data import corpora_of
 from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip, locale_of
-from soke.data.listing import MAX_FPS, MIN_FPS
-from soke.data.skels_writer import SkelsWriter
+from soke.data.corpora.listing import MAX_FPS, MIN_FPS
+from soke.data.corpora.skels_writer import SkelsWriter
 from soke.data.synthetic.known import SKELETONS, origin_of
 from soke.errors import UserError
 from soke.run import cli
@@ -163,7 +163,7 @@ def _data_file(out: Path, corpora: Sequence[Corpus], rates: dict[str, float]) ->
     entries: dict[str, dict[str, Any]] = {}
     for corpus in corpora:
         entries[corpus.name] = {
-            "ROOT": str(out / corpus.name), "READER": "soke.data.skels.SkelsCorpus", "LANGUAGE": corpus.language,
+            "ROOT": str(out / corpus.name), "READER": "soke.data.corpora.skels.SkelsCorpus", "LANGUAGE": corpus.language,
             "FPS": rates[corpus.name],
         }
         if corpus.language not in TEXT_LOCALE:

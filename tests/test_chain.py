@@ -30,9 +30,9 @@ from soke.build.generator import trained_producer
 from soke.build.stages import stage_of
 from soke.build.tokenizer import named_tokenizer
 from soke.build.translation import readers_of
-from soke.data.annotations import read_entries, read_table
-from soke.data.phoenix14t import Phoenix14T
-from soke.data.saved import read_motion
+from soke.data.corpora.annotations import read_entries, read_table
+from soke.data.corpora.phoenix14t import Phoenix14T
+from soke.data.storage.saved import read_motion
 from soke.errors import UserError
 from soke.evaluation.protocols import Typed
 from soke.report.model_card import model_card
@@ -280,9 +280,9 @@ def test_no_back_translation_model_is_trained_on_what_a_model_has_made(shop, tmp
 
 
 READER = """
-from soke.data.listing import Listing
-from soke.data.phoenix14t import Phoenix14T
-from soke.data.saved import read_motion
+from soke.data.corpora.listing import Listing
+from soke.data.corpora.phoenix14t import Phoenix14T
+from soke.data.storage.saved import read_motion
 
 
 class Predictions(Phoenix14T):

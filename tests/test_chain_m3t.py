@@ -18,7 +18,7 @@ import train
 from prepare import ablation, small_mbart
 from soke.body.motion import Motion
 from soke.build.data import corpora_of
-from soke.data.saved import read_motion
+from soke.data.storage.saved import read_motion
 from soke.generator.producer import SignProducer
 from soke.run.config import ROOT, load_config
 from soke.tokenizer.tokenizer import SignTokenizer

@@ -19,7 +19,7 @@ from prepare import small_mbart
 from soke.body.joints import SKELETON_50
 from soke.body.motion import JointMotion
 from soke.build.body import body_model, layout_of
-from soke.data.saved import read_motion
+from soke.data.storage.saved import read_motion
 from soke.errors import UserError
 from soke.run.config import load_config
 from tests.data.skels_writing import write_skels_corpus
@@ -151,7 +151,7 @@ def test_the_body_follows_from_the_layout_and_the_reader(shop, tmp_path, monkeyp
     assert (body.label, body.unit, body.up, body.joints) == ("skeleton-50", "unit", "-y", SKELETON_50)
     assert layout_of(config).sizes == {"body": 24, "lhand": 63, "rhand": 63}
     (tmp_path / "metric_reader.py").write_text(
-        "from soke.data.skels import SkelsCorpus\n\n\nclass Metric(SkelsCorpus):\n    name, unit, up = 'metric', 'm', '+y'\n"
+        "from soke.data.corpora.skels import SkelsCorpus\n\n\nclass Metric(SkelsCorpus):\n    name, unit, up = 'metric', 'm', '+y'\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     other = f"DATASET.CORPORA.metric={{ROOT: {shop.root}/data, READER: metric_reader.Metric}}"

@@ -16,7 +16,7 @@ import train
 from prepare import small_mbart, synthetic_corpora
 from soke.build.generator import trained_producer
 from soke.build.tokenizer import own_tokenizer
-from soke.data.phoenix14t import Phoenix14T
+from soke.data.corpora.phoenix14t import Phoenix14T
 from soke.generator.schemes import SCHEMES
 from soke.run.config import load_config
 from soke.tokenizer.reconstruction import Reconstruction

@@ -20,7 +20,7 @@ from soke.text.locales import TEXT_LOCALE
 from tests.test_chain import Workshop
 
 READER = """
-from soke.data.how2sign import How2Sign
+from soke.data.corpora.how2sign import How2Sign
 
 
 class Own(How2Sign):

@@ -18,7 +18,7 @@ import get_motion_code
 import train
 from soke.build import devices
 from soke.build.stages import stage_of
-from soke.data.csl_daily import CSLDaily
+from soke.data.corpora.csl_daily import CSLDaily
 from soke.run.config import ROOT, load_config
 from soke.tokenizer.tokenizer import SignTokenizer
 from tests.test_chain import Workshop

@@ -12,8 +12,8 @@ from soke.body.motion import JointMotion, Motion
 from soke.body.skeletonise import skeleton_50
 from soke.build.data import lexicon_of, limits_of, training_share
 from soke.data.clip import Corpus, locale_of
+from soke.data.corpora.share import TrainingSubset
 from soke.data.dataset import MotionDataset
-from soke.data.share import TrainingSubset
 from soke.errors import UserError
 from soke.evaluation.baselines.dictionary import Dictionary
 from soke.evaluation.baselines.glossing import GlossPredictor

@@ -9,7 +9,7 @@ from typing import Any
 
 from soke.build.stages import STAGES, Late
 from soke.data.clip import SPLITS
-from soke.data.packed import PackedStore
+from soke.data.storage.packed import PackedStore
 from soke.data.synthetic.files import STAMP
 from soke.errors import UserError
 from soke.report.data_card import Counted

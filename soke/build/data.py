@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Collection, Sequence
 from soke.body.layout import MotionLayout
 from soke.build.body import layout_of
 from soke.build.readers import reader_of, stated, with_sentences
-from soke.data.base import FrameFolderCorpus
 from soke.data.clip import Corpus, one_code
 from soke.data.codes import CodeStore
+from soke.data.corpora.base import FrameFolderCorpus
+from soke.data.corpora.lexicon import Lexicon
+from soke.data.corpora.share import TrainingShare, TrainingSubset
 from soke.data.dataset import MotionDataset
-from soke.data.formats import FORMATS, SOKE_FRAMES
-from soke.data.lexicon import Lexicon
 from soke.data.settings import Dataset
-from soke.data.share import TrainingShare, TrainingSubset
 from soke.data.statistics import Statistics, data_hashes, load_or_compute_statistics, published_statistics
+from soke.data.storage.formats import FORMATS, SOKE_FRAMES
 from soke.errors import UserError
 from soke.run import folders
 from soke.run.config import Config, naming, resolve

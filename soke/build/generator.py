@@ -18,10 +18,10 @@ from soke.build.tokenizer import coder_of, export_folder_of, named_tokenizer
 from soke.build.validation import generation_score
 from soke.data.clip import Corpus, locales_of
 from soke.data.codes import REMEDY, CodeStore
+from soke.data.corpora.lexicon import SentenceClips, annotated_clips, german_glosses
 from soke.data.fingerprints import Watch
 from soke.data.keyword_lists import check_keywords, read_keyword_lists
 from soke.data.lengths import measured
-from soke.data.lexicon import SentenceClips, annotated_clips, german_glosses
 from soke.data.recordings import published_recordings, read_recordings, without_held_out
 from soke.errors import UserError
 from soke.generator.files import read_settings

@@ -7,17 +7,18 @@ from typing import Any, Callable, Mapping
 
 from soke.body.skeleton import UNKNOWN_UNIT
 from soke.data.clip import Corpus
-from soke.data.csl_daily import CSLDaily
-from soke.data.face_clips import FaceClips
-from soke.data.how2sign import How2Sign
-from soke.data.joint_tables import JointTable, read_joint_table
-from soke.data.lines import LinesCorpus
-from soke.data.nmfs_csl import NMFsCSL
-from soke.data.phoenix14t import Phoenix14T
+from soke.data.corpora.csl_daily import CSLDaily
+from soke.data.corpora.face_clips import FaceClips
+from soke.data.corpora.how2sign import How2Sign
+from soke.data.corpora.joint_tables import JointTable, read_joint_table
+from soke.data.corpora.lines import LinesCorpus
+from soke.data.corpora.nmfs_csl import NMFsCSL
+from soke.data.corpora.phoenix14t import Phoenix14T
+from soke.data.corpora.skels import SkelsCorpus
 from soke.data.settings import CorpusSettings
-from soke.data.skels import SkelsCorpus
 from soke.errors import UserError
 from soke.run.config import resolve
+from soke.run.older import reader_today
 from soke.settings import near
 from soke.text.locales import ALIASES, TEXT_LOCALE, canonical
 
@@ -26,7 +27,9 @@ CORPORA = {"how2sign": How2Sign, "csl": CSLDaily, "phoenix": Phoenix14T, "nmfs_c
 
 def reader_of(name: str, settings: CorpusSettings) -> Callable[..., Corpus]:
     """Raises UserError for a reader that cannot be imported."""
-    return _imported(f"DATASET.CORPORA.{name}.READER", settings.reader) if settings.reader else CORPORA[name]
+    if not settings.reader:
+        return CORPORA[name]
+    return _imported(f"DATASET.CORPORA.{name}.READER", reader_today(settings.reader))
 
 
 def stated(name: str, settings: CorpusSettings) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soke.data.annotations import safe_name
 from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip
+from soke.data.corpora.annotations import safe_name
+from soke.data.corpora.lexicon import Lexicon
 from soke.data.fingerprints import Fingerprint, Watch, digest, fingerprint_of
-from soke.data.lexicon import Lexicon
 from soke.errors import UserError
 from soke.storage import existing, new_file, read_json, write_json
 

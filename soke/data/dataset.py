@@ -16,9 +16,9 @@ from torch.utils.data import Dataset
 
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
-from soke.data.annotations import safe_name
 from soke.data.clip import Clip, ClipError, Corpus, SkippedClip
 from soke.data.codes import REMEDY, CodeStore
+from soke.data.corpora.annotations import safe_name
 from soke.data.fingerprints import Watch, fingerprint_of
 from soke.data.lengths import fitted_indices
 from soke.errors import UserError

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from soke.data.clip import Clip
 from soke.data.codes import REMEDY
-from soke.data.lexicon import SentenceClips
+from soke.data.corpora.lexicon import SentenceClips
 from soke.data.word_codes import parsed_codes, read_published_word_codes
 from soke.errors import UserError
 from soke.storage import read_json, write_json

@@ -14,7 +14,7 @@ KNOWN_CORPORA = ("how2sign", "csl", "phoenix", "nmfs_csl", "faces")
 
 @dataclass(frozen=True)
 class CorpusSettings(Settings):
-    """Those after `weight` are of readers of line files (`soke.data.lines.LinesCorpus`), in place of the class's."""
+    """Those after `weight` are of readers of line files (`soke.data.corpora.lines.LinesCorpus`), in place of the class's."""
 
     root: str = ""
     packed: str = ""

@@ -18,8 +18,8 @@ from soke.body.layout import MotionLayout
 from soke.body.motion import Motion
 from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
 from soke.data.fingerprints import Watch, digest, evidence, fingerprint_of
-from soke.data.formats import SOKE_FRAMES
-from soke.data.frames import FRAME_SIZE, motion_from_frames
+from soke.data.storage.formats import SOKE_FRAMES
+from soke.data.storage.frames import FRAME_SIZE, motion_from_frames
 from soke.errors import UserError
 from soke.storage import new_file, read_text
 

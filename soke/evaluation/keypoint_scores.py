@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from soke.body.skeleton import UNKNOWN_UNIT
-from soke.data.pose_files import SUFFIX, PoseHands, read_hands
+from soke.data.storage.pose_files import SUFFIX, PoseHands, read_hands
 from soke.errors import UserError
 from soke.evaluation.predictions import clip_files
 from soke.evaluation.scored import Scored, common_rate, unpaired

@@ -8,7 +8,7 @@ from typing import Callable, Sequence
 
 from soke.body.motion import Motion
 from soke.data.clip import Clip, SkippedClip
-from soke.data.saved import write_motion
+from soke.data.storage.saved import write_motion
 from soke.metrics.ratios import UNDEFINED
 from soke.report.tables import ResultTable, write_clips
 from soke.run.processes import World

@@ -11,7 +11,7 @@ from soke.body.joints import SKELETON_50
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.motion import JointMotion
 from soke.body.skeleton import Skeleton
-from soke.data.pose_files import SUFFIX, flattened, read_pose
+from soke.data.storage.pose_files import SUFFIX, flattened, read_pose
 from soke.errors import UserError
 from soke.evaluation.predictions import clip_files
 from soke.evaluation.scored import Scored, common_rate, reason_of, undefined_note, unpaired

@@ -18,9 +18,9 @@ from soke.body.layout import MotionLayout, PartSpec
 from soke.body.model import load_body_model, load_smplfx
 from soke.body.motion import Motion
 from soke.body.skinned import SkinnedBody
-from soke.data.frames import FRAME_SIZE, NUM_BETAS, NUM_EXPRESSION, motion_from_frames
-from soke.data.pose_files import SUFFIX as POSE_SUFFIX
-from soke.data.smplfx_clips import read_clip
+from soke.data.storage.frames import FRAME_SIZE, NUM_BETAS, NUM_EXPRESSION, motion_from_frames
+from soke.data.storage.pose_files import SUFFIX as POSE_SUFFIX
+from soke.data.storage.smplfx_clips import read_clip
 from soke.errors import UserError
 from soke.metrics.joint_sets import BODY_JOINTS, HAND_JOINTS, TRACK_JOINTS, Track, track_of
 from soke.metrics.plausible import (
@@ -234,7 +234,7 @@ def read_arrays(path: Path) -> dict[str, Any]:
     content = load_pickle(path) if path.suffix == ".pkl" else _load_numpy(path)
     if not isinstance(content, Mapping):
         content = {"array": content}
-    if {"positions", "joints"} <= set(content):  # as `soke.data.saved` writes positions
+    if {"positions", "joints"} <= set(content):  # as `soke.data.storage.saved` writes positions
         raise UserError(
             f"{path} holds positions of joints of a skeleton's own; make {POSE_SUFFIX} files of both sides with `python -m "
             "prepare.to_poses`, predictions with --from, and score these"

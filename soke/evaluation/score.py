@@ -42,9 +42,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from soke.data import slrtp
-from soke.data.frames import NUM_BETAS
+from soke.data.corpora import slrtp
 from soke.data.statistics import read_statistics
+from soke.data.storage.frames import NUM_BETAS
 from soke.errors import UserError
 from soke.evaluation.coding import score_given_codes
 from soke.evaluation.columns import OF_GIVEN

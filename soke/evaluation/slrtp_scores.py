@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from soke.body.layout import MotionLayout, PartSpec
 from soke.body.skeleton import UNKNOWN_UNIT, Skeleton
-from soke.data.slrtp import FPS, JOINTS, SUFFIX, SlrtpCorpus, read_slrtp
+from soke.data.corpora.slrtp import FPS, JOINTS, SUFFIX, SlrtpCorpus, read_slrtp
 from soke.errors import UserError
 from soke.evaluation.scored import Scored, doubt_notes, reason_of, undefined_note, unpaired
 from soke.metrics.joint_sets import track_of

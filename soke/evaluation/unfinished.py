@@ -14,7 +14,7 @@ from torch import Tensor
 from soke.body.motion import JointMotion, Motion
 from soke.data.clip import Clip
 from soke.data.fingerprints import digest
-from soke.data.saved import read_motions, write_motions
+from soke.data.storage.saved import read_motions, write_motions
 from soke.errors import UserError
 from soke.evaluation.protocols import Producer
 from soke.storage import read_json, write_json

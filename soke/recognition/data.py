@@ -17,10 +17,10 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from soke.data.clip import SkippedClip
+from soke.data.corpora.share import TrainingShare
 from soke.data.datamodule import DATA, ResumableLoader
 from soke.data.labels import LabelledCorpus, SignLabel
 from soke.data.sampling import GroupedBatches, SortedBatches
-from soke.data.share import TrainingShare
 from soke.errors import UserError
 from soke.recognition.features import FeatureFile
 from soke.storage import new_file, write_json

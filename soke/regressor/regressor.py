@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from soke import __version__
 from soke.body.layout import MotionLayout
 from soke.data.clip import Clip
-from soke.data.formats import SOKE_FRAMES
 from soke.data.statistics import STD_FLOOR, Statistics
+from soke.data.storage.formats import SOKE_FRAMES
 from soke.errors import UserError
 from soke.evaluation.protocols import Sentence
 from soke.hashing import StateHash

@@ -14,8 +14,8 @@ from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed
 from soke.body.rig import Rig
 from soke.body.skeletonise import named_joints, require_points
-from soke.data.pose_files import require_package, write_pose
-from soke.data.saved import write_motion
+from soke.data.storage.pose_files import require_package, write_pose
+from soke.data.storage.saved import write_motion
 from soke.errors import UserError
 from soke.render.bvh import write_bvh
 from soke.render.figure import Figure, figures_of

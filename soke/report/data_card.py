@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from soke.body.joints import NUM_JOINTS
-from soke.data.frames import FRAME_KEYS
-from soke.data.smplfx_clips import NUM_EXPRESSION
+from soke.data.storage.frames import FRAME_KEYS
+from soke.data.storage.smplfx_clips import NUM_EXPRESSION
 from soke.report.model_card import table
 from soke.text.locales import TEXT_LOCALE
 

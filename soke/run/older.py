@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from soke.body.joints import expanded
@@ -10,7 +11,22 @@ from soke.body.joints import expanded
 def modern(saved: Any) -> Any:
     """A run's configuration under the keys of today, with the joints of its parts by their own names. Raises
     AttributeError, KeyError or TypeError for what is none."""
-    return _with_joints(_with_optimiser(_with_quantizers(saved)))
+    return _with_readers(_with_joints(_with_optimiser(_with_quantizers(saved))))
+
+
+def reader_today(path: str) -> str:
+    """Where a class that reads corpora lies now: those of this package lay in soke.data itself."""
+    moved = "skels|dwpose|slrtp|how2sign|csl_daily|phoenix14t|nmfs_csl|face_clips"
+    return re.sub(rf"^soke\.data\.({moved})\.", r"soke.data.corpora.\1.", path)
+
+
+def _with_readers(saved: Any) -> Any:
+    data = saved.get("DATASET") or {}
+    corpora = {
+        name: corpus and {**corpus, "READER": reader_today(corpus.get("READER") or "")}
+        for name, corpus in (data.get("CORPORA") or {}).items()
+    }
+    return {**saved, "DATASET": {**data, "CORPORA": corpora}}
 
 
 def _with_quantizers(saved: Any) -> Any:

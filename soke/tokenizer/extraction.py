@@ -16,10 +16,10 @@ from tqdm import tqdm
 from soke import __version__
 from soke.data.clip import SPLITS, Clip, Corpus, SkippedClip
 from soke.data.codes import SKIPPED, CodeStore, Provenance, sign_digests
+from soke.data.corpora.lexicon import Lexicon
 from soke.data.dataset import MotionBatch, MotionDataset, MotionSample, collate_motions
 from soke.data.fingerprints import Fingerprint, Watch, fingerprint_of
 from soke.data.lengths import measured
-from soke.data.lexicon import Lexicon
 from soke.data.recordings import Recording, ranked, write_recordings
 from soke.data.sampling import SortedBatches, fitted_lengths
 from soke.data.word_codes import write_published_word_codes

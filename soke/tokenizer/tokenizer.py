@@ -18,9 +18,9 @@ import soke
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
 from soke.data.dataset import PADDING_CODE
-from soke.data.formats import SOKE_FRAMES
 from soke.data.sampling import SortedBatches
 from soke.data.statistics import Statistics
+from soke.data.storage.formats import SOKE_FRAMES
 from soke.errors import UserError
 from soke.hashing import StateHash
 from soke.hub import model_folder

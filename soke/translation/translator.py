@@ -16,8 +16,8 @@ from soke import __version__
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
 from soke.data.clip import OF_SIGNERS, Clip, one_language
-from soke.data.formats import SOKE_FRAMES
 from soke.data.statistics import Statistics
+from soke.data.storage.formats import SOKE_FRAMES
 from soke.errors import UserError
 from soke.model_files import read, write
 from soke.run import processes

@@ -9,7 +9,7 @@ from pathlib import Path
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed
 from soke.data.clip import Clip, Corpus
-from soke.data.saved import read_motion
+from soke.data.storage.saved import read_motion
 from soke.errors import UserError
 from soke.evaluation.references import GROUND_TRUTH
 from soke.report.results import read_clips, read_results

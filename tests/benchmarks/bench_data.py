@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
 from prepare.pack_poses import pack  # noqa: E402
+from soke.data.corpora.phoenix14t import Phoenix14T  # noqa: E402
 from soke.data.datamodule import SignDataModule  # noqa: E402
 from soke.data.dataset import MotionDataset  # noqa: E402
-from soke.data.phoenix14t import Phoenix14T  # noqa: E402
 from soke.data.settings import Augment  # noqa: E402
 from soke.run.config import load_config  # noqa: E402
 from tests.data.writing import LAYOUT, random_motion, write_entries, write_frames  # noqa: E402

@@ -10,16 +10,17 @@ from soke.build.data import corpora_of
 from soke.data.clip import locales_of
 from soke.errors import UserError
 from soke.generator.sign_vocabulary import SignVocabulary
-from soke.run.config import load_config
+from soke.run.changes import changes
+from soke.run.config import load_config, to_yaml
 from soke.text.locales import ALIASES, TEXT_LOCALE
+from tests.data.corpora.test_skels import random_positions
 from tests.data.skels_writing import write_split
-from tests.data.test_skels import random_positions
 
 EIGHT = {
     "asl": ("ASL", "en_XX"), "gsl": ("DGS", "de_DE"), "dsgs": ("DSGS", "de_DE"), "lsf_ch": ("LSF-CH", "fr_XX"),
     "lis_ch": ("LIS-CH", "it_IT"), "lsa": ("LSA", "es_XX"), "ksl": ("KSL", "ko_KR"), "tsl": ("TSL", "tr_TR"),
 }
-SKELS = "soke.data.skels.SkelsCorpus"
+SKELS = "soke.data.corpora.skels.SkelsCorpus"
 
 
 @pytest.fixture
@@ -47,6 +48,14 @@ def test_prompt2signs_eight_languages(root):
         assert (clip.corpus, clip.language, clip.fps) == (corpus.name, corpus.language, motion.fps)
     assert [corpus.fps for corpus in corpora] == [24, 25, 25, 25, 25, 60, 30, 30]
     assert body_model(config, "cpu").joints == SKELETON_50
+
+
+def test_readers_are_found_where_configurations_knew_them_before(root):
+    before = configured(root, READER="soke.data.skels.SkelsCorpus", LANGUAGE="ASL")
+    (corpus,) = corpora_of(before)
+    assert type(corpus).__module__ == "soke.data.corpora.skels"
+    (root / "config.yaml").write_text(to_yaml(before), encoding="utf-8")
+    assert not changes(root / "config.yaml", configured(root, LANGUAGE="ASL"))
 
 
 def test_a_language_of_ones_own_needs_a_locale(root):

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from soke.data.smplfx_clips import write_clip
+from soke.data.storage.smplfx_clips import write_clip
 from soke.data.synthetic.annotations import annotation_files
 from soke.data.synthetic.corpora import plan_corpora
 from soke.data.synthetic.recordings import FaceRecorder

@@ -8,7 +8,7 @@ from soke.body.motion import JointMotion
 from soke.body.skeletonise import skeleton_50
 from soke.body.smplx import BodyModel
 from soke.data.clip import SPLITS, Clip
-from soke.data.skels_writer import SkelsWriter
+from soke.data.corpora.skels_writer import SkelsWriter
 from soke.data.synthetic.corpora import plan_corpora
 
 

@@ -10,6 +10,8 @@ import torch
 from soke.body import MotionLayout, PartSpec
 from soke.data.clip import Clip, ClipError, SkippedClip
 from soke.data.codes import CodeStore
+from soke.data.corpora.how2sign import How2Sign
+from soke.data.corpora.phoenix14t import Phoenix14T
 from soke.data.dataset import (
     CodeSample,
     CodesDataset,
@@ -18,8 +20,6 @@ from soke.data.dataset import (
     collate_codes,
     collate_motions,
 )
-from soke.data.how2sign import How2Sign
-from soke.data.phoenix14t import Phoenix14T
 from soke.errors import UserError
 from tests.data.writing import LAYOUT, random_motion, write_how2sign, write_how2sign_frames, write_phoenix
 

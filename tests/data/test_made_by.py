@@ -9,11 +9,11 @@ import torch
 
 from prepare.pack_poses import pack
 from soke.body.motion import JointMotion
+from soke.data.corpora.phoenix14t import Phoenix14T
+from soke.data.corpora.skels import SKELETON_50, SkelsCorpus
 from soke.data.dataset import MotionDataset, collate_motions
-from soke.data.frames import FRAME_KEYS, frame_dicts
-from soke.data.phoenix14t import Phoenix14T
-from soke.data.saved import read_motion, write_motion
-from soke.data.skels import SKELETON_50, SkelsCorpus
+from soke.data.storage.frames import FRAME_KEYS, frame_dicts
+from soke.data.storage.saved import read_motion, write_motion
 from soke.errors import UserError
 from tests.data.skels_writing import write_split
 from tests.data.writing import LAYOUT, random_motion, write_entries, write_frames
@@ -47,7 +47,7 @@ def test_frame_files_and_packed_stores(root):
 
 
 def test_a_store_of_before_is_a_signers_and_grows(root, monkeypatch):
-    from soke.data import packed
+    from soke.data.storage import packed
 
     columns = packed._SCHEMA
     monkeypatch.setattr(packed, "_SCHEMA", columns.remove(columns.get_field_index("made_by")))

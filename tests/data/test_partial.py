@@ -14,7 +14,7 @@ from soke.data.clip import Clip, ClipError, SkippedClip
 from soke.data.dataset import MotionDataset, collate_motions
 from soke.data.statistics import compute_statistics, load_or_compute_statistics
 from soke.errors import UserError
-from tests.data.test_smplfx_clips import random_motion
+from tests.data.storage.test_smplfx_clips import random_motion
 
 LAYOUT = MotionLayout([
     PartSpec("lhand", LEFT_HAND), PartSpec("face", (), jaw=True, expression=100, eyelids=True, rotation="6d"),

@@ -14,9 +14,9 @@ from prepare.pack_poses import pack
 from soke.body.motion import JointMotion
 from soke.data.clip import Clip, ClipError
 from soke.data.codes import CodeStore
-from soke.data.how2sign import How2Sign
+from soke.data.corpora.how2sign import How2Sign
+from soke.data.corpora.skels import SKELETON_50, SkelsCorpus
 from soke.data.sampling import GroupedBatches, SortedBatches
-from soke.data.skels import SKELETON_50, SkelsCorpus
 from tests.data.skels_writing import write_split
 from tests.data.writing import random_motion, write_how2sign, write_how2sign_frames
 

@@ -9,9 +9,8 @@ import torch
 from prepare.pack_poses import pack
 from soke.body import MotionLayout, PartSpec
 from soke.body.joints import LEFT_HAND, RIGHT_HAND
+from soke.data.corpora.phoenix14t import Phoenix14T
 from soke.data.dataset import MotionDataset
-from soke.data.frames import motion_from_frames
-from soke.data.phoenix14t import Phoenix14T
 from soke.data.statistics import (
     STD_FLOOR,
     Statistics,
@@ -20,6 +19,7 @@ from soke.data.statistics import (
     load_or_compute_statistics,
     published_statistics,
 )
+from soke.data.storage.frames import motion_from_frames
 from soke.errors import UserError
 from tests.data.writing import LAYOUT, random_motion, write_phoenix
 

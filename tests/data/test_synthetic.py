@@ -14,11 +14,11 @@ import torch
 
 from prepare.synthetic_corpora import main
 from soke.body.joints import BODY, LEFT_HAND, RIGHT_HAND, joint_indices
-from soke.data.csl_daily import CSLDaily
-from soke.data.frames import frames_from_motion
-from soke.data.how2sign import How2Sign
-from soke.data.lexicon import Lexicon
-from soke.data.phoenix14t import Phoenix14T
+from soke.data.corpora.csl_daily import CSLDaily
+from soke.data.corpora.how2sign import How2Sign
+from soke.data.corpora.lexicon import Lexicon
+from soke.data.corpora.phoenix14t import Phoenix14T
+from soke.data.storage.frames import frames_from_motion
 from soke.data.synthetic import arms
 from soke.data.synthetic.corpora import SIZES, TAIL, plan_corpora
 from soke.data.synthetic.files import STAMP

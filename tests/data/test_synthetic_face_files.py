@@ -10,12 +10,12 @@ import torch
 
 from prepare.synthetic_corpora import main
 from soke.body.joints import JOINT_GROUPS
-from soke.data.csl_daily import CSLDaily
-from soke.data.formats import SMPLFX_CLIPS, SOKE_FRAMES
-from soke.data.how2sign import How2Sign
-from soke.data.lexicon import Lexicon
-from soke.data.nmfs_csl import NMFsCSL
-from soke.data.phoenix14t import Phoenix14T
+from soke.data.corpora.csl_daily import CSLDaily
+from soke.data.corpora.how2sign import How2Sign
+from soke.data.corpora.lexicon import Lexicon
+from soke.data.corpora.nmfs_csl import NMFsCSL
+from soke.data.corpora.phoenix14t import Phoenix14T
+from soke.data.storage.formats import SMPLFX_CLIPS, SOKE_FRAMES
 from soke.data.synthetic import corpora as planning
 from soke.data.synthetic import isolated as isolating
 from soke.data.synthetic import writer

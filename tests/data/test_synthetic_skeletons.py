@@ -10,7 +10,7 @@ import torch
 from prepare.synthetic_corpora import main
 from soke.body.joints import SKELETON_50
 from soke.body.skeletonise import skeleton_50
-from soke.data.skels import SkelsCorpus
+from soke.data.corpora.skels import SkelsCorpus
 from soke.data.synthetic.language import write_sentences
 from soke.data.synthetic.skeleton_writer import write_skeletons
 from soke.data.synthetic.skeletons import SKELETON_SIZES, SPOKEN, plan_skeletons

@@ -10,7 +10,7 @@ import torch
 
 from soke.body import Motion, MotionLayout, PartSpec
 from soke.body.joints import LEFT_HAND, RIGHT_HAND, UPPER_BODY
-from soke.data.frames import frame_dicts
+from soke.data.storage.frames import frame_dicts
 
 LAYOUT = MotionLayout(
     [

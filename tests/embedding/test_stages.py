@@ -43,7 +43,7 @@ SMALL = (
 def overrides(root: Path, *more: str) -> list[str]:
     return [
         *SMALL, "DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null", "DATASET.CORPORA.phoenix=null",
-        f"DATASET.CORPORA.skels={{ROOT: {root}/data, READER: soke.data.skels.SkelsCorpus}}",
+        f"DATASET.CORPORA.skels={{ROOT: {root}/data, READER: soke.data.corpora.skels.SkelsCorpus}}",
         f"FOLDER={root}/experiments", f"RESULTS={root}/results", *more,
     ]
 

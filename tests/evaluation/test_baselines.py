@@ -18,8 +18,8 @@ from soke.body.skeletonise import BodySkeleton, skeleton_50
 from soke.build.baselines import floors_of
 from soke.build.data import corpora_of
 from soke.data.clip import Clip, ClipError
+from soke.data.corpora.lexicon import Lexicon
 from soke.data.dataset import MotionDataset
-from soke.data.lexicon import Lexicon
 from soke.data.synthetic.writer import write_corpora
 from soke.errors import UserError
 from soke.evaluation.baselines.dictionary import Dictionary, core_of

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from soke.body.joints import SKELETON_50
-from soke.data.pose_files import write_pose
+from soke.data.storage.pose_files import write_pose
 from soke.evaluation.keypoint_scores import score_hands
 from soke.evaluation.score import main
 from soke.run.config import ROOT
-from tests.data.test_pose_files import motion
+from tests.data.storage.test_pose_files import motion
 
 pytest.importorskip("pose_format")
 # Computed by pose-evaluation itself; its README says how.

@@ -18,10 +18,10 @@ from soke.build import testing
 from soke.build.data import corpora_of
 from soke.build.testing import oracles_of
 from soke.data.clip import SPLITS, Clip
-from soke.data.csl_daily import CSLDaily
-from soke.data.how2sign import How2Sign
-from soke.data.phoenix14t import Phoenix14T
-from soke.data.skels import SkelsCorpus
+from soke.data.corpora.csl_daily import CSLDaily
+from soke.data.corpora.how2sign import How2Sign
+from soke.data.corpora.phoenix14t import Phoenix14T
+from soke.data.corpora.skels import SkelsCorpus
 from soke.data.synthetic.corpora import Take, plan_corpus
 from soke.data.synthetic.files import as_json
 from soke.data.synthetic.known import KnownCorpus, known_corpus, origin_of

@@ -10,7 +10,7 @@ import torch
 from soke.body.joints import SKELETON_50, SKELETON_LEFT_HAND
 from soke.body.motion import JointMotion
 from soke.body.skeleton import Skeleton
-from soke.data.pose_files import write_pose
+from soke.data.storage.pose_files import write_pose
 from soke.errors import UserError
 from soke.evaluation import pose_scores
 from soke.evaluation.pose_scores import score_poses
@@ -18,7 +18,7 @@ from soke.evaluation.score import main
 from soke.metrics.joint_sets import track_of
 from soke.metrics.keypoint_dtw import KeypointDTW
 from soke.metrics.motion_scores import MotionScores
-from tests.data.test_pose_files import motion
+from tests.data.storage.test_pose_files import motion
 
 pytest.importorskip("pose_format")
 

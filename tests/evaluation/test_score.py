@@ -18,9 +18,9 @@ import torch
 from soke.body.joints import BODY, LEFT_HAND, RIGHT_HAND, SKELETON_50, UPPER_BODY, joint_indices
 from soke.body.motion import JointMotion, Motion
 from soke.body.smplx import BodyModel
-from soke.data.frames import FRAME_KEYS, frame_dicts, frames_from_motion
-from soke.data.saved import write_motion
-from soke.data.smplfx_clips import write_clip
+from soke.data.storage.frames import FRAME_KEYS, frame_dicts, frames_from_motion
+from soke.data.storage.saved import write_motion
+from soke.data.storage.smplfx_clips import write_clip
 from soke.errors import UserError
 from soke.evaluation import predictions, score
 from soke.evaluation.predictions import TrackReader

@@ -17,7 +17,7 @@ import torch
 from soke.body.joints import SKELETON_50
 from soke.body.motion import JointMotion, Motion
 from soke.data.clip import Clip
-from soke.data.saved import read_motions, write_motions
+from soke.data.storage.saved import read_motions, write_motions
 from soke.errors import UserError
 from soke.evaluation.references import read_references
 from soke.evaluation.rows import generation, translation

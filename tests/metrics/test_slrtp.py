@@ -12,7 +12,7 @@ from fastdtw import fastdtw
 
 from soke.body.motion import JointMotion
 from soke.body.skeleton import Skeleton
-from soke.data.slrtp import FPS, JOINTS
+from soke.data.corpora.slrtp import FPS, JOINTS
 from soke.metrics.joint_sets import track_of
 from soke.metrics.motion_scores import MotionScores
 from soke.metrics.slrtp import slrtp_scores

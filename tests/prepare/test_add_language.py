@@ -13,7 +13,7 @@ from prepare import add_language
 from soke.body.joints import SKELETON_50
 from soke.body.motion import JointMotion
 from soke.build.regressor import trained_producer
-from soke.data.skels import SkelsCorpus
+from soke.data.corpora.skels import SkelsCorpus
 from soke.errors import UserError
 from soke.evaluation.protocols import Typed
 from soke.regressor.regressor import PoseRegressor

@@ -11,7 +11,7 @@ import torch
 from prepare import check_data
 from prepare.survey import Moments, kind_of, survey
 from soke.body import Motion
-from soke.data.phoenix14t import Phoenix14T
+from soke.data.corpora.phoenix14t import Phoenix14T
 from tests.data.writing import random_motion, write_entries, write_frames, write_how2sign, write_how2sign_frames
 
 

@@ -19,11 +19,11 @@ import torch
 from prepare import import_faces
 from soke.body.joints import BODY, JOINT_GROUPS, LEFT_HAND, RIGHT_HAND, SMPLX_JOINTS, UPPER_BODY, joint_indices
 from soke.body.motion import Motion
-from soke.data.face_clips import FaceClips
-from soke.data.formats import SMPLFX_CLIPS
-from soke.data.smplfx_clips import read_clip
+from soke.data.corpora.face_clips import FaceClips
+from soke.data.storage.formats import SMPLFX_CLIPS
+from soke.data.storage.smplfx_clips import read_clip
 from soke.errors import UserError
-from tests.data.test_smplfx_clips import random_motion
+from tests.data.storage.test_smplfx_clips import random_motion
 from tests.data.writing import Payload, write_frames
 from tests.data.writing import random_motion as soke_motion
 

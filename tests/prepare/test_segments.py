@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from prepare import segments
-from soke.data.lexicon import Lexicon
+from soke.data.corpora.lexicon import Lexicon
 from soke.errors import UserError
 from tests.data.writing import random_motion, write_frames
 
@@ -63,7 +63,7 @@ def test_a_sign_language_may_be_that_of_a_corpus_of_one_s_own(tmp_path, monkeypa
     with pytest.raises(UserError, match="--language BSL is none of ASL, CSL, .*: for a sign language of your own name"):
         run(tmp_path, [entry], "BSL")
     (tmp_path / "segmented_bsl.py").write_text(
-        "from soke.data.csl_daily import CSLDaily\nclass BSL(CSLDaily):\n    name, language = 'own', 'BSL'\n"
+        "from soke.data.corpora.csl_daily import CSLDaily\nclass BSL(CSLDaily):\n    name, language = 'own', 'BSL'\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     own = ["--cfg", "configs/soke.yaml", "DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null",

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, MBartModel, MBartTokenizer
 
 from prepare.small_mbart import LANGUAGE_CODES, SENTENCEPIECE_FILE, STAMP, corpus_texts, main, make_mbart
-from soke.data.how2sign import How2Sign
-from soke.data.lexicon import Lexicon
+from soke.data.corpora.how2sign import How2Sign
+from soke.data.corpora.lexicon import Lexicon
 from soke.data.synthetic.corpora import SIZES, TAIL
 from soke.data.synthetic.language import write_sentences
 from soke.data.synthetic.vocabularies import LANGUAGES

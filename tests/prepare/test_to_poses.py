@@ -6,12 +6,12 @@ import torch
 
 from prepare import to_poses
 from soke.body.joints import SKELETON_50
-from soke.data.pose_files import read_pose
-from soke.data.saved import write_motion
+from soke.data.storage.pose_files import read_pose
+from soke.data.storage.saved import write_motion
 from soke.errors import UserError
 from soke.evaluation.pose_scores import score_poses
+from tests.data.corpora.test_skels import random_positions
 from tests.data.skels_writing import write_split
-from tests.data.test_skels import random_positions
 from tests.data.writing import random_motion, write_phoenix
 
 pytest.importorskip("pose_format")

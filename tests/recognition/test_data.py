@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from soke.data.corpora.share import TrainingShare
 from soke.data.labels import SignLabel
-from soke.data.share import TrainingShare
 from soke.errors import UserError
 from soke.recognition.data import RecognitionData, SignDataset, collate_signs, held_out, known, labels_of, signs_of
 from tests.recognition.helpers import SIGNS, ToySigns, features

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 
 from soke.body.layout import MotionLayout
 from soke.build.body import layout_of
+from soke.data.corpora.skels import SkelsCorpus
 from soke.data.dataset import MotionDataset, MotionSample, collate_motions
-from soke.data.skels import SkelsCorpus
 from soke.errors import UserError
 from soke.evaluation.validation import GenerationScore
 from soke.metrics.dtw import dtw_of_frames

@@ -19,7 +19,7 @@ from PIL import Image, ImageFont
 from soke.body.joints import SKELETON_50, SMPLX_JOINTS
 from soke.body.motion import JointMotion, Motion
 from soke.body.skeleton import Skeleton
-from soke.data.saved import read_motion
+from soke.data.storage.saved import read_motion
 from soke.errors import UserError
 from soke.render import backends, poster
 from soke.render.exports import FORMATS, Shown, file_name, write

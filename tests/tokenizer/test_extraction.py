@@ -16,13 +16,13 @@ import torch
 from prepare.pack_poses import pack
 from soke.data.clip import SPLITS, Clip, ClipError
 from soke.data.codes import CodeStore
+from soke.data.corpora.how2sign import How2Sign
+from soke.data.corpora.lexicon import Lexicon
+from soke.data.corpora.phoenix14t import Phoenix14T
 from soke.data.dataset import CodesDataset
-from soke.data.formats import SMPLFX_CLIPS
-from soke.data.how2sign import How2Sign
-from soke.data.lexicon import Lexicon
-from soke.data.phoenix14t import Phoenix14T
 from soke.data.recordings import read_recordings
-from soke.data.smplfx_clips import write_clip
+from soke.data.storage.formats import SMPLFX_CLIPS
+from soke.data.storage.smplfx_clips import write_clip
 from soke.errors import UserError
 from soke.run.processes import World
 from soke.tokenizer.extraction import extract_codes

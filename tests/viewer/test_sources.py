@@ -9,7 +9,7 @@ import torch
 
 from soke.body.motion import Motion
 from soke.data.clip import Clip, SkippedClip
-from soke.data.saved import write_motion
+from soke.data.storage.saved import write_motion
 from soke.errors import UserError
 from soke.report.tables import write_clips
 from soke.viewer.choosing import Entry

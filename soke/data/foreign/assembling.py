@@ -14,7 +14,7 @@ from soke.body.joints import JOINT_GROUPS, LEFT_HAND, NUM_JOINTS, RIGHT_HAND, jo
 from soke.body.motion import HEAD_SHAPES, OBSERVABLE, Motion
 from soke.body.rotations import axis_angle_from_6d, mirror_axis_angle
 from soke.data.clip import ClipError
-from soke.data.smplfx_clips import NUM_EXPRESSION
+from soke.data.storage.smplfx_clips import NUM_EXPRESSION
 from soke.pickles import TorchValue
 
 SixD = Literal["rows", "columns"]

@@ -17,7 +17,7 @@ from soke.body.flame import EXPRESSIONS
 from soke.body.motion import HEAD_SHAPES, Motion
 from soke.data.clip import ClipError
 from soke.data.foreign.assembling import EYES, Rules, assembled, check_gaps, from_6d, named, taken
-from soke.data.loading import sorted_frames
+from soke.data.storage.loading import sorted_frames
 from soke.errors import UserError
 from soke.pickles import load_saved
 

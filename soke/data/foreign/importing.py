@@ -9,11 +9,11 @@ import torch
 
 from soke.body.joints import joint_indices
 from soke.body.motion import OBSERVABLE, Motion
-from soke.data.annotations import safe_name
 from soke.data.clip import ClipError, SkippedClip
+from soke.data.corpora.annotations import safe_name
 from soke.data.foreign.assembling import ForeignClips
-from soke.data.formats import SMPLFX_CLIPS
-from soke.data.smplfx_clips import read_clip, write_clip
+from soke.data.storage.formats import SMPLFX_CLIPS
+from soke.data.storage.smplfx_clips import read_clip, write_clip
 from soke.errors import UserError
 from soke.storage import new_file
 

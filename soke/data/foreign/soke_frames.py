@@ -7,7 +7,7 @@ from soke.body.joints import BODY, LEFT_HAND, RIGHT_HAND, joint_indices
 from soke.body.motion import Motion
 from soke.data.clip import Clip
 from soke.data.foreign.assembling import Rules, assembled, named
-from soke.data.formats import SOKE_FRAMES, check_complete
+from soke.data.storage.formats import SOKE_FRAMES, check_complete
 from soke.errors import UserError
 
 _JOINTS = (BODY, LEFT_HAND, RIGHT_HAND, ("jaw",))

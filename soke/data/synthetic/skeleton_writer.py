@@ -19,7 +19,7 @@ from soke.body.model import MODEL_FILE, STAND_IN_NAME, BodyModel
 from soke.body.motion import JointMotion
 from soke.body.skeletonise import skeleton_50
 from soke.data.clip import SPLITS, Clip
-from soke.data.skels_writer import STEMS, SkelsWriter
+from soke.data.corpora.skels_writer import STEMS, SkelsWriter
 from soke.data.synthetic.corpora import Take
 from soke.data.synthetic.facial_actions import STAND_IN
 from soke.data.synthetic.files import as_json, claim, finish, write

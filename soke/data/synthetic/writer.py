@@ -26,8 +26,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from soke.body.motion import Motion
-from soke.data.frames import FRAME_SIZE, frame_dicts, frames_from_motion
-from soke.data.smplfx_clips import write_clip
+from soke.data.storage.frames import FRAME_SIZE, frame_dicts, frames_from_motion
+from soke.data.storage.smplfx_clips import write_clip
 from soke.data.synthetic.annotations import annotation_files, isolated_table, lexicon_table
 from soke.data.synthetic.corpora import FOLDERS, SIZES, Source, SyntheticCorpus, plan_corpora, plan_lexicon
 from soke.data.synthetic.facial_actions import load_facial_actions

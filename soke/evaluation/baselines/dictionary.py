@@ -10,7 +10,7 @@ from torch import Tensor
 from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
 from soke.data.clip import Clip, ClipError
-from soke.data.lexicon import Lexicon
+from soke.data.corpora.lexicon import Lexicon
 from soke.text.matching import TokenMatcher
 
 _LEFT = 0.5  # of the farthest that a recording gets from its first posture: then the hands have left it [A]

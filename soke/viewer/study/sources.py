@@ -11,7 +11,7 @@ from soke.body.layout import MotionLayout
 from soke.body.motion import JointMotion, Motion
 from soke.body.posed import Posed
 from soke.data.clip import Clip, ClipError, Corpus
-from soke.data.saved import read_motion
+from soke.data.storage.saved import read_motion
 from soke.errors import UserError
 from soke.report.results import read_clips
 

@@ -16,7 +16,7 @@ from soke.body.layout import MotionLayout, PartSpec
 from soke.body.motion import Motion
 from soke.body.posed import Posed
 from soke.data.clip import Clip, SkippedClip
-from soke.data.saved import write_motion
+from soke.data.storage.saved import write_motion
 from soke.viewer.study.answers import Answer
 from soke.viewer.study.forms import forms_of, items_of
 from soke.viewer.study.key import Key, hash_of
