@@ -464,7 +464,7 @@ def test_generation_is_timed(shop, capsys):
     (shop.folder("timed", "toy") / "skipped_clips.txt").write_text("csl/S1\tan old reason\n")
     shop.run(test_entry, "soke", f"RESULTS={shop.root}/timed", "TEST.SPLIT=val")  # nothing of the old test stays
     assert sorted(path.name for path in shop.folder("timed", "toy").iterdir()) == [
-        "clips.csv", "config.yaml", "table.csv", "table.json", "table.txt"
+        "clips.csv", "config.yaml", "run.lock", "table.csv", "table.json", "table.txt"
     ]
     with pytest.raises(UserError, match="results of another configuration .*TRAIN.STAGE: generator -> tokenizer"):
         shop.run(test_entry, "deto", f"RESULTS={shop.root}/timed")
