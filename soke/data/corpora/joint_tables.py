@@ -51,7 +51,8 @@ def read_joint_table(path: Path) -> JointTable:
 
     JOINTS:  names in order; names of groups (skeleton_left_hand) stand for their joints, `{face: 128}` for face1 to
              face128, `{skip: 128}` for so many joints that are left out
-    COUNTER, SCALE, UNIT, UP: see `JointTable`
+    COUNTER, SCALE, UNIT, UP: see `JointTable`; without SCALE it is 1, but for the 50 joints in the order of .skels files,
+             whose unit is not given either: these tell it
 
     Raises UserError that names the file, the key and the remedy.
     """
@@ -70,8 +71,9 @@ def read_joint_table(path: Path) -> JointTable:
         raise UserError(f"{path}: JOINTS names {twice[0]} twice; each joint needs a name of its own")
     if not named:
         raise UserError(f"{path}: JOINTS names no joint")
-    scale, counter = content.get("SCALE", 1.0), content.get("COUNTER", True)
-    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
+    counter = content.get("COUNTER", True)
+    scale = content.get("SCALE", None if _told(joints) and "UNIT" not in content else 1.0)
+    if scale is not None and (isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < math.inf):
         raise UserError(f"{path}: SCALE must be a number above 0, not {scale!r}")
     if not isinstance(counter, bool):
         raise UserError(f"{path}: COUNTER must be true or false, not {counter!r}")
@@ -80,7 +82,12 @@ def read_joint_table(path: Path) -> JointTable:
         raise UserError(f"{path}: UP must be one of {', '.join(get_args(Up))}, not {up!r}")
     if not isinstance(unit, str) or not unit:
         raise UserError(f"{path}: UNIT must be a name, `m` where positions are metres, not {unit!r}")
-    return JointTable(joints, counter, float(scale), unit, up)
+    return JointTable(joints, counter, None if scale is None else float(scale), unit, up)
+
+
+def _told(joints: Sequence[str | None]) -> bool:
+    """Whether they stand where Progressive Transformers and Prompt2Sign have them, whose files tell their scale."""
+    return len(joints) == len(SKELETON_50) and all(ours in (None, theirs) for ours, theirs in zip(joints, SKELETON_50))
 
 
 def _joints(path: Path, listed: Any) -> tuple[str | None, ...]:

@@ -42,6 +42,7 @@ class SkelsCorpus(LinesCorpus):
         if joints is not None:
             self.unit, self.up = joints.unit, joints.up
         self.counted = self.joints.counter
+        self._apart: dict[str, float] = {}  # split -> how far the shoulders of its first clip are
         self._kept = [i for i, joint in enumerate(self.joints.joints) if joint is not None]
 
     @property
@@ -52,27 +53,47 @@ class SkelsCorpus(LinesCorpus):
     def frame(self) -> str:
         return f"{len(self.joints.joints)} joints{' and a counter' * self.counted}"
 
+    def load(self, clip: Clip) -> JointMotion:
+        """Also raises ClipError for positions of another scale than those of its split's first clip, if that is the usual
+        one."""
+        motion = super().load(clip)
+        apart, first = self._apart_in(motion), self._apart.get(clip.split)
+        if None not in (apart, first) and _far(apart) and not _far(first) and _far(apart / first):
+            raise ClipError(
+                f"clip {clip.name}: its shoulders in {clip.frames} are {apart:.2g} apart, those of the split's first clip "
+                f"{first:.2g}; divide its positions by what the others were divided by"
+            )
+        return motion
+
     def _list(self, split: str) -> tuple[list[Clip], list[SkippedClip]]:
         known = split in self._listed
         clips, skipped = super()._list(split)
-        if not known and clips and self.joints.scale is None:
+        if not known and clips:
             self._look_at_scale(clips[0])
         return clips, skipped
 
     def _look_at_scale(self, clip: Clip) -> None:
         """Warns where a clip's positions were not divided by what they are multiplied by."""
         try:
-            positions = self.load(clip).positions
+            apart = self._apart_in(super().load(clip))
         except ClipError:  # who needs the clip says so
             return
-        left, right = (positions[:, SKELETON_50.index(f"{side}_shoulder")] for side in ("left", "right"))
-        apart = (left - right).norm(dim=1).median().item()
-        if not 1 / _FARTHEST <= apart <= _FARTHEST:
+        if apart is None:
+            return
+        self._apart[clip.split] = apart
+        if _far(apart):
             _log.warning(
                 "corpus %s: the shoulders of %s are %.2g apart, where those of .skels files are about 1; if its "
                 "positions were not divided by 3 or 9, name their joints in a table (JOINTS), with the SCALE that makes "
                 "shoulders 1 apart", self.name, clip.name, apart,
             )
+
+    def _apart_in(self, motion: JointMotion) -> float | None:
+        """How far the shoulders are apart; None where the file's scale was given, or has none of them."""
+        if self.joints.scale is not None or not {"left_shoulder", "right_shoulder"} <= set(motion.joints):
+            return None
+        left, right = (motion.positions[:, motion.joints.index(f"{side}_shoulder")] for side in ("left", "right"))
+        return (left - right).norm(dim=1).median().item()
 
     def _better_reader(self, count: int) -> str:
         if count % _DWPOSE == 0:
@@ -93,3 +114,8 @@ class SkelsCorpus(LinesCorpus):
                 scale = 3
         positions = np.ascontiguousarray(positions[:, self._kept]) * np.float32(scale)
         return JointMotion(torch.from_numpy(positions), self.joints.kept, self.fps, made_by)
+
+
+def _far(apart: float) -> bool:
+    """Whether shoulders are of another scale than .skels files have."""
+    return not 1 / _FARTHEST <= apart <= _FARTHEST

@@ -67,6 +67,21 @@ def test_a_table_of_the_50_joints_reads_what_is_read_without(tmp_path):
     assert torch.equal(*(corpus.load(corpus.clips("train")[0]).positions for corpus in (plain, by_table)))
 
 
+@pytest.mark.parametrize("joints", [
+    "skeleton_body, skeleton_left_hand, skeleton_right_hand", "skeleton_body, {skip: 21}, skeleton_right_hand",
+])
+@pytest.mark.parametrize("divisor", [3, 9])
+def test_the_50_joints_without_a_counter_tell_their_scale(tmp_path, joints, divisor):
+    motion, there = random_positions(6), table(tmp_path, f"JOINTS: [{joints}]\nCOUNTER: false\n")
+    numbers = motion.positions.flatten(1) / divisor
+    write_numbers(tmp_path, torch.where(numbers == 0, 0.016, numbers) if divisor == 9 else numbers)
+    corpus = SkelsCorpus(tmp_path, joints=there)
+    expected = motion.positions[:, [SKELETON_50.index(joint) for joint in there.kept]]
+    torch.testing.assert_close(corpus.load(corpus.clips("train")[0]).positions, expected, atol=1e-5, rtol=0)
+    of_metres = table(tmp_path, f"JOINTS: [{joints}]\nUNIT: m\n")
+    assert (there.scale, of_metres.scale) == (None, 1.0)
+
+
 @pytest.mark.parametrize(("text", "fault"), [
     ("[", "is no YAML"),
     ("NAMES: [neck]", r"holds no joint table: write JOINTS"),

@@ -124,6 +124,19 @@ def test_positions_of_another_scale_are_named(tmp_path, caplog, divisor, apart):
         assert f"corpus mine: the shoulders of clip-0 are {apart} apart, where those of .skels files are about 1" in said[0]
 
 
+def test_a_clip_of_another_scale_than_the_first_is_unusable(tmp_path):
+    first, other = random_positions(6), random_positions(6, 1)
+    for motion in (first, other):
+        for side, x in (("left", -0.5), ("right", 0.5)):
+            motion.positions[:, SKELETON_50.index(f"{side}_shoulder")] = torch.tensor([x, 0.1, 0.0])
+    write_split(tmp_path, "train", [first, JointMotion(3 * other.positions, SKELETON_50, 25.0), other])
+    corpus = SkelsCorpus(tmp_path)
+    clips = corpus.clips("train")
+    assert all(len(corpus.load(clip)) == 6 for clip in clips[::2])
+    with pytest.raises(ClipError, match="clip clip-1: its shoulders in .*train.skels are 3 apart, those of the .*first clip 1;"):
+        corpus.load(clips[1])
+
+
 @pytest.mark.parametrize("fps", [0.04, 2500])
 def test_rates_that_no_recording_has_are_refused(tmp_path, fps):
     write_split(tmp_path, "train", [random_positions(6)])
