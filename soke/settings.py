@@ -30,7 +30,7 @@ class Settings:
 
     adds_languages: whether sign languages can be added to a trained model of the section, so that one of them may start
                     from another's weights, TRAIN.INIT_LANGUAGE
-    heeds:          keys of TRAIN, LOGGER and POLICY, of those that mean nothing to most models, which a training of its model heeds
+    heeds:          of the keys that mean nothing to some models, those that a training or a test of its model heeds
     augmented_by:   settings of AUGMENT that a training of the section's model uses
     divides:        whether a model of the section is worth being divided among processes, TRAIN.STRATEGY
     """

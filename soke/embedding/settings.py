@@ -48,6 +48,8 @@ class MotionAutoencoderSettings(Settings):
     dimension: numbers of a latent
     """
 
+    heeds: ClassVar[tuple[str, ...]] = ("DATASET.CORPORA.*.WEIGHT",)
+
     chunk: int
     fps: float
     width: int

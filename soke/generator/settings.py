@@ -182,7 +182,10 @@ class Policy(Settings):
 
 @dataclass(frozen=True)
 class Generator(Settings):
-    heeds: ClassVar[tuple[str, ...]] = ("lora", "checkpointing", "label_smoothing", "pictures", "share")
+    heeds: ClassVar[tuple[str, ...]] = (
+        "TRAIN.LORA", "TRAIN.CHECKPOINTING", "TRAIN.LABEL_SMOOTHING", "LOGGER.PICTURES", "POLICY.SHARE", "TEST.BASELINES",
+        "TEST.WEIGHTS", "TEST.COMPILE", "TEST.SEARCH.*", "DATASET.CORPORA.*.WEIGHT",
+    )
     augmented_by: ClassVar[tuple[str, ...]] = ("drop_step",)
     divides: ClassVar[bool] = True
 

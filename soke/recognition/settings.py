@@ -45,7 +45,7 @@ class ClassifierSettings(TransformerSettings):
 
 @dataclass(frozen=True)
 class Recognition(ClassifierSettings):
-    heeds: ClassVar[tuple[str, ...]] = ("label_smoothing",)
+    heeds: ClassVar[tuple[str, ...]] = ("TRAIN.LABEL_SMOOTHING",)
 
     parts: list[str]
     val_share: float

@@ -49,7 +49,7 @@ class Regressor(TransformerSettings):
     lang_gloss: LangGloss | None
 
     adds_languages: ClassVar[bool] = True
-    heeds: ClassVar[tuple[str, ...]] = ("pictures",)
+    heeds: ClassVar[tuple[str, ...]] = ("LOGGER.PICTURES", "TEST.BASELINES", "DATASET.CORPORA.*.WEIGHT")
     augmented_by: ClassVar[tuple[str, ...]] = ("speed", "rotation_noise", "position_noise", "mirror")
 
     def problems(self) -> list[str]:

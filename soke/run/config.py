@@ -23,6 +23,7 @@ from soke import hub
 from soke.body.settings import Part
 from soke.errors import UserError
 from soke.run.schema import ROOT, Config, contradictions, resolve
+from soke.run.useless import without_effect
 from soke.settings import SettingsError, near
 from soke.storage import read_text
 
@@ -36,13 +37,18 @@ def load_config(file: str | Path, assets: str | Path | None = None, overrides: I
 
     Raises UserError that lists everything that is wrong, with the nearest valid name of every unknown key.
     """
-    merged = _read(DEFAULTS)
+    merged, layers = _read(DEFAULTS), []
+    defaults = OmegaConf.to_container(merged)
     for layer in (file, assets):
         if layer is not None:
-            merged = _read(_find(layer), merged)
+            merged = _read(_find(layer), merged, layers)
     try:
+        given = OmegaConf.create()
         for item in overrides:
-            merged = _merged(merged, _override(item), item)
+            override = _override(item)
+            given = OmegaConf.merge(given, override)
+            merged = _merged(merged, override, item)
+        layers.append(OmegaConf.to_container(given))
         plain = OmegaConf.to_container(merged, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"the configuration cannot be read: {str(error).splitlines()[0]}") from None
@@ -50,6 +56,10 @@ def load_config(file: str | Path, assets: str | Path | None = None, overrides: I
     config = _checked(plain, Config, "", problems)
     if config is not _BAD:
         problems += contradictions(config)
+        stated = _hints(Config).keys()
+        partial = [layer for layer in layers if len(stated & layer.keys()) < len(stated) / 2]  # no run's config.yaml
+        useless = without_effect(config, partial, plain, defaults)
+        problems += [said for said in useless if not any(said.split()[0] in problem for problem in problems)]
     if problems:
         raise UserError(f"{file}: " + "; ".join(problems))
     return config
@@ -163,8 +173,11 @@ def _find(file: str | Path) -> Path:
     return path
 
 
-def _read(path: Path, below: DictConfig | None = None, seen: tuple[Path, ...] = ()) -> DictConfig:
-    """What a file, with its BASE files, makes of the configuration that lies below it."""
+def _read(
+    path: Path, below: DictConfig | None = None, layers: list[Any] | None = None, seen: tuple[Path, ...] = ()
+) -> DictConfig:
+    """What a file, with its BASE files, makes of the configuration that lies below it; what each of them sets is added to
+    `layers`, in plain types."""
     if path in seen:
         raise UserError(f"{path}: BASE leads back to itself")
     text = read_text(path)
@@ -181,7 +194,9 @@ def _read(path: Path, below: DictConfig | None = None, seen: tuple[Path, ...] = 
         file = resolve(base)
         if not file.is_file():
             raise UserError(f"{path}: its BASE {base} does not exist")
-        merged = _read(file, merged, (*seen, path))
+        merged = _read(file, merged, layers, (*seen, path))
+    if layers is not None:
+        layers.append(OmegaConf.to_container(own))
     return _merged(merged, own, str(path))
 
 

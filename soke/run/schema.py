@@ -20,8 +20,8 @@ from soke.translation.settings import Translation
 
 ROOT = Path(__file__).resolve().parents[2]
 _NOT_OF_ALL = (  # settings that mean nothing to most models, and what they are then
-    ("train", "lora", "null"), ("train", "checkpointing", "false"), ("train", "label_smoothing", "0"),
-    ("logger", "pictures", "0"), ("policy", "share", "0"),
+    ("TRAIN.LORA", "null"), ("TRAIN.CHECKPOINTING", "false"), ("TRAIN.LABEL_SMOOTHING", "0"), ("LOGGER.PICTURES", "0"),
+    ("POLICY.SHARE", "0"),
 )
 _ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 
@@ -129,9 +129,8 @@ def contradictions(config: Config) -> list[str]:
             f"TRAIN.STRATEGY is {config.train.strategy}, but a model of stage {config.train.stage} is small: dividing it "
             "among processes saves next to no memory; set it to ddp"
         )
-    for section, key, off in _NOT_OF_ALL:
-        if getattr(getattr(config, section), key) and key not in getattr(trained, "heeds", ()):
-            found.append(
-                f"{section.upper()}.{key.upper()} has no effect on a model of stage {config.train.stage}: set it to {off}"
-            )
+    for key, off in _NOT_OF_ALL:
+        section, name = key.lower().split(".")
+        if getattr(getattr(config, section), name) and key not in getattr(trained, "heeds", ()):
+            found.append(f"{key} has no effect on a model of stage {config.train.stage}: set it to {off}")
     return found + (trained.training_problems(config) if isinstance(trained, Settings) else [])

@@ -14,7 +14,7 @@ class Translation(TransformerSettings):
         "patience": "TRAIN.OPTIM.PATIENCE, for TRAIN.OPTIM.SCHEDULE=plateau",
         "decay": "TRAIN.OPTIM.FACTOR, for TRAIN.OPTIM.SCHEDULE=plateau",
     }
-    heeds: ClassVar[tuple[str, ...]] = ("label_smoothing",)
+    heeds: ClassVar[tuple[str, ...]] = ("TRAIN.LABEL_SMOOTHING",)
     augmented_by: ClassVar[tuple[str, ...]] = ("speed", "rotation_noise", "position_noise", "mirror", "time_mask")
 
     level: Literal["auto", "word", "char", "jieba"]
