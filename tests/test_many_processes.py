@@ -11,6 +11,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -185,6 +186,27 @@ def test_what_goes_with_one_process_goes_with_deepspeed(shop):
         "TRAIN.FREEZE=[mbart.encoder.layers.0.*]",
     ]
     same_numbers(train_generator(shop, "all-one", *more), train_generator(shop, "all-two", *divided_by("deepspeed"), *more))
+
+
+@slow
+@needs_deepspeed
+def test_compiled_steps_under_deepspeed_are_those_of_one_process(shop, one):
+    same_numbers(one, train_generator(shop, "compiled", *divided_by("deepspeed"), "TRAIN.COMPILE=true"))
+
+
+@slow
+@pytest.mark.parametrize("strategy", DIVIDED)
+def test_a_divided_training_goes_on_in_the_middle_of_an_epoch(shop, strategy):
+    """Its optimiser's state is written in the middle of epochs, too: killed there, it goes on to the same weights."""
+    more = [*divided_by(strategy), "TRAIN.SAVE.EVERY_STEPS=1", "TRAIN.SAVE.EVERY_EPOCHS=0", "TRAIN.SAVE.KEEP=-1"]
+    whole = train_generator(shop, f"mid-whole-{strategy}", *more)
+    kept = sorted((whole / "checkpoints").glob("epoch_0.step_*.ckpt"))
+    begun = run_of(shop, "generator", f"mid-{strategy}")
+    shutil.copytree(whole, begun)
+    shutil.rmtree(begun / "generator")
+    shutil.copy(kept[0], begun / "checkpoints" / "last.ckpt")
+    train_generator(shop, begun.name, *more, "TRAIN.RESUME=auto")
+    torch.testing.assert_close(weights(begun), weights(whole), rtol=0, atol=0)
 
 
 @slow
