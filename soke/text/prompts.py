@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,14 +91,18 @@ def read_templates(path: Path) -> list[str]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Sign language -> file of its templates. Raises UserError for two files of one, as of GSL and DGS, and for a code
-    that is a known one but for its case and hyphens."""
+    """Sign language -> file of its templates. Raises UserError for two files of one, as of GSL and DGS, and for a name
+    that is right but for case, blanks and hyphens, and which nobody would read."""
     files: dict[str, Path] = {}
-    for path in sorted(folder.glob("prompts_*.txt")):
-        code = path.stem.removeprefix("prompts_")
-        language, meant = canonical(code), code.upper().replace("_", "-")
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        name = re.fullmatch(r"prompts_(.*)\.txt", path.name, re.IGNORECASE)
+        if name is None:
+            continue
+        language, meant = canonical(name[1]), name[1].strip().upper().replace("_", "-")
         if language not in TEXT_LOCALE and canonical(meant) in TEXT_LOCALE:
-            raise UserError(f"{path} is of no sign language {code}: name it {_file(meant)}")
+            raise UserError(f"{path} is of no sign language {name[1]}: name it {_file(meant)}")
+        if path.name != _file(name[1]):
+            raise UserError(f"{path} would not be read: name it {_file(meant)}")
         if language in files:
             raise UserError(f"{files[language]} and {path} are both of {language}: keep one")
         files[language] = path

@@ -114,3 +114,10 @@ def test_a_template_leaves_the_words_of_a_sentence_as_they_are(text, language):
 def test_our_templates_are_found_from_any_working_directory(tmp_path):
     code = "import sys; sys.path.insert(0, sys.argv[1]); from soke.text.prompts import Prompts; Prompts.read(['KSL'])"
     subprocess.run([sys.executable, "-c", code, str(ROOT)], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("name", ["prompts_ASL.TXT", "Prompts_ASL.txt", "prompts_ASL .txt", "PROMPTS_asl.txt"])
+def test_a_file_that_would_not_be_read_is_named(tmp_path, name):
+    (tmp_path / name).write_text("Sign {}!", encoding="utf-8")
+    with pytest.raises(UserError, match=r"name it prompts_ASL.txt"):
+        Prompts.read(["ASL"], tmp_path)
