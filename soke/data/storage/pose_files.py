@@ -90,7 +90,7 @@ def write_pose(path: Path, motion: JointMotion) -> None:
 
 
 def read_pose(path: Path) -> tuple[JointMotion, bool]:
-    """The motion in a file, and whether it has a depth; without one z is 0.
+    """The motion in a file, and whether it has a depth; without one z is 0, and one that is 0 everywhere is none.
 
     Its first person's joints that `SKELETON_50` has, in the space of `write_pose`, where the shoulders are 1 apart on
     average over the clip and the neck, or the middle between the shoulders, is the origin. Points of confidence 0 are
@@ -203,7 +203,7 @@ def _read(path: Path) -> _Read:
         raise UserError(f"{path} has the components {found}; known are {', '.join(_COMPONENTS)}")
     if not len(values) or not values.shape[1] or not fps > 0:
         raise UserError(f"{path} holds {len(values)} frames of {values.shape[1]} people at {fps:g} frames/s")
-    depth = values.shape[3] > 2 and _has_depth(components)
+    depth = values.shape[3] > 2 and _has_depth(components) and values[:, 0, list(columns.values()), 2].any()
     return _Read(values[:, 0, :, : 3 if depth else 2], confidence[:, 0], columns, fps, values.shape[1])
 
 

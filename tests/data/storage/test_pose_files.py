@@ -13,7 +13,7 @@ from soke.body.joints import SKELETON_50, SKELETON_LEFT_HAND, SMPLX_JOINTS
 from soke.body.motion import JointMotion, Motion
 from soke.body.skeletonise import named_joints
 from soke.data.storage import pose_files
-from soke.data.storage.pose_files import flattened, read_pose, write_pose
+from soke.data.storage.pose_files import flattened, read_hands, read_pose, write_pose
 from soke.errors import UserError
 
 pose_format = pytest.importorskip("pose_format")
@@ -173,3 +173,12 @@ def test_the_package_is_named_where_it_is_absent(tmp_path, monkeypatch):
     for act in (lambda: write_pose(tmp_path / "a.pose", motion()), lambda: pose_files.read_pose(tmp_path / "a.pose")):
         with pytest.raises(UserError, match="a.pose needs the package pose-format: pip install pose-format"):
             act()
+
+
+def test_a_depth_that_is_0_everywhere_is_none(tmp_path):
+    """As of files whose tool sees pictures alone, and fills the third number; their scores would be of another space."""
+    flat = replace(motion(), positions=motion().positions * torch.tensor([1.0, 1.0, 0.0]))
+    for name, of in (("flat", flat), ("deep", motion())):
+        write_pose(tmp_path / f"{name}.pose", of)
+    assert [read_pose(tmp_path / f"{name}.pose")[1] for name in ("flat", "deep")] == [False, True]
+    assert [read_hands(tmp_path / f"{name}.pose").points.shape[2] for name in ("flat", "deep")] == [2, 3]
