@@ -178,6 +178,13 @@ class Group(nn.Module):
         """Whether training leaves it as it is."""
         return not any(parameter.requires_grad for parameter in self.parameters())
 
+    def knows_words_of(self, sentence: Sentence) -> bool:
+        """Whether any word of its text, or gloss where these are read, is in the vocabulary. Raises UserError as
+        `tokens_of` does."""
+        source = "gloss" if self.settings.source == "gloss" else "text"
+        ids = self.vocabulary.ids(tokens_of(sentence, source, self.spec.locales[sentence.language]))
+        return any(i != TextVocabulary.UNKNOWN for i in ids)
+
     def read(self, sentences: Sequence[Sentence], epoch: int | None = None) -> Reading:
         """In training: LangGloss, where it is written, is the sentences' own. Raises UserError for an empty text."""
         x, mask = self._embedded(sentences, epoch)

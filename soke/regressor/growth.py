@@ -132,8 +132,10 @@ def start_from(group: Group, origin: Group) -> tuple[int, int]:
 
 def only(regressor: PoseRegressor, languages: Collection[str]) -> PoseRegressor:
     """A regressor of the groups of these sign languages alone, to be saved by itself. Raises UserError for one that the
-    regressor does not sign."""
+    regressor does not sign, and for none."""
     names = {regressor.group_of(language) for language in languages}
+    if not names:
+        raise UserError(f"no sign language is named that is to be kept; the regressor signs {', '.join(regressor.languages)}")
     return _regressor(regressor, {name: group for name, group in regressor.groups.items() if name in names})
 
 

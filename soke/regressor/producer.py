@@ -25,9 +25,10 @@ class RegressorProducer:
     max_frames: longest motion of free timing
     references: clip -> its signer's motion, for oracle timing: its first frame, its counter and its frame rate are used;
                 None: free timing
-    warns:      whether the log says, once, that motions are cut because their counter does not end
+    warns:      whether the log says, once, that motions are cut because their counter does not end, and once that no word
+                of a sentence is known
 
-    counts:     of motions that it has `made`, and those of them that were `cut`
+    counts:     of motions that it has `made`, and those of them that were `cut`, and that were made of `unknown` words alone
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class RegressorProducer:
     ):
         self.regressor, self.batch_size, self.max_frames = regressor, batch_size, max_frames
         self.references, self.warns = references, warns
-        self.counts = Counter(made=0, cut=0)
+        self.counts = Counter(made=0, cut=0, unknown=0)
 
     @property
     def name(self) -> str:
@@ -88,7 +89,7 @@ class RegressorProducer:
         references = None if self.references is None else [self._reference(sentence) for sentence in sentences]
         features = None if references is None else [self.layout.features(motion) for motion in references]
         generated = self.regressor.generate(sentences, self.max_frames, features)
-        self._count(generated.ended)
+        self._count(sentences, generated.ended)
         rates = [self.regressor.rate(s) for s in sentences] if references is None else [m.fps for m in references]
         return [
             self.layout.motion(own, fps, made_by=made_by).to("cpu") for own, fps in zip(generated.features, rates)
@@ -102,11 +103,17 @@ class RegressorProducer:
             )
         return self.references(sentence)
 
-    def _count(self, ended: Sequence[bool]) -> None:
+    def _count(self, sentences: Sequence[Sentence], ended: Sequence[bool]) -> None:
+        unknown = [sentence for sentence in sentences if not self.regressor.knows_words_of(sentence)]
+        if unknown and not self.counts["unknown"] and self.warns:
+            log.warning(
+                "the regressor knows no word of %d of %d sentences, the first of them %s, %r: what it signs of them does "
+                "not depend on what they say", len(unknown), len(sentences), unknown[0].name, unknown[0].text,
+            )
         cut = len(ended) - sum(ended)
         if cut and not self.counts["cut"] and self.warns:
             log.warning(
                 "the counter of %d of %d motions has not ended after %d frames (`max_frames`), where they are "
                 "cut", cut, len(ended), self.max_frames,
             )
-        self.counts.update(made=len(ended), cut=cut)
+        self.counts.update(made=len(ended), cut=cut, unknown=len(unknown))

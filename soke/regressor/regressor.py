@@ -28,6 +28,7 @@ from soke.saved import FORMAT, check_format, require, within
 from soke.settings import SettingsError
 from soke.sharing import Shared
 from soke.storage import new_folder
+from soke.text.locales import canonical
 
 CONFIG_FILE, STATISTICS_FILE, GROUPS_FOLDER = "regressor.json", "statistics.safetensors", "groups"
 HOW_TO_TRAIN = "train one with `python -m train --cfg configs/progressive_transformer.yaml --nodebug`"
@@ -120,7 +121,8 @@ class PoseRegressor(Shared, nn.Module):
         return self._hash(self._facts(), self.state_dict())
 
     def group_of(self, language: str) -> str:
-        """Name of the group of a sign language. Raises UserError for one that no group has."""
+        """Name of the group of a sign language, under any of its codes. Raises UserError for one that no group has."""
+        language = canonical(language)
         for name, group in self.groups.items():
             if language in group.spec.languages:
                 return name
@@ -135,6 +137,11 @@ class PoseRegressor(Shared, nn.Module):
         """Frames per second of the motion of a sentence. Raises UserError for an unknown language."""
         spec = self.groups[self.group_of(sentence.language)].spec
         return spec.rate(sentence.language, getattr(sentence, "corpus", None))
+
+    def knows_words_of(self, sentence: Sentence) -> bool:
+        """Whether its language's group knows any word of it. Raises UserError for an unknown language, an empty text, and
+        for glosses that are to be read and that it lacks."""
+        return self.groups[self.group_of(sentence.language)].knows_words_of(sentence)
 
     def forward(
         self, sentences: Sequence[Sentence], features: Mapping[str, Tensor], lengths: Tensor,

@@ -285,3 +285,10 @@ def test_a_group_of_all_goes_on_as_it_was_and_new_words_move_none(settings):
     one, other = (m.eval()(batch.clips, batch.features, batch.lengths).errors for m in (model, grown))
     torch.testing.assert_close(one, other)
     assert all(parameter.requires_grad for parameter in grown.parameters())
+
+
+def test_languages_are_found_under_all_of_their_codes_and_one_at_least_is_named():
+    model = regressor(groups="per_language")
+    assert only(model, ["GSL"]).languages == ["DGS"]
+    with pytest.raises(UserError, match="no sign language is named that is to be kept; the regressor signs ASL, DGS"):
+        only(model, [])

@@ -106,6 +106,19 @@ def test_a_producer_keeps_order_rates_and_its_maker(caplog):
         torch.testing.assert_close(producer.produce([sentence])[0].rotations, motion.rotations, atol=2e-5, rtol=1e-5)
     assert producer.counts["cut"] > 1 and producer.counts["made"] == 7
     assert len([record for record in caplog.records if "has not ended after 5 frames" in record.message]) == 1
+    (of_words,) = (record.message for record in caplog.records if "knows no word" in record.message)
+    assert "no word of 1 of 1 sentences, the first of them typed, 'unheard-of'" in of_words
+
+
+def test_sentences_of_unknown_words_alone_are_counted_and_named_once(caplog):
+    """One word that is known is enough, of the sentence's own language; punctuation is no word."""
+    producer = RegressorProducer(regressor(groups="per_language"), max_frames=2)
+    for texts in (["a zebra", "Snow!", "..."], ["quagga"]):
+        producer.produce([Typed(text, "ASL") for text in texts])
+    producer.produce([Typed("rain", "GSL")])
+    assert producer.counts["unknown"] == 4
+    assert [r.message for r in caplog.records if "knows no word of 2 of 3 sentences, the first" in r.message]
+    assert len([record for record in caplog.records if "knows no word" in record.message]) == 1
 
 
 def test_oracle_timing_is_named_and_takes_the_signer_s(caplog):
