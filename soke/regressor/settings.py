@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from soke.settings import Settings, TransformerSettings, near
@@ -109,6 +109,13 @@ class Priority(Settings):
         if not 0 <= self.quantile < 1:
             found.append(f"`quantile` must be at least 0, and below 1, where all would be skipped, not {self.quantile}")
         return found
+
+    def unheeded(self, shares: Mapping[str, float]) -> list[str]:
+        """The settings that objectives of these shares do not use."""
+        used = {"temperature"} if shares.get("rwr") else set()
+        if shares.get("plc"):
+            used |= {field.name for field in fields(self)} - ({"temperature"} if self.form == "rank" else set())
+        return [field.name for field in fields(self) if field.name not in used]
 
 
 def form_problems(form: str) -> list[str]:
