@@ -54,8 +54,7 @@ def train(stage: Stage, config: Config, debug: bool) -> None:
 def new_trainer(
     run: folders.Run, module: pl.LightningModule, callbacks: Sequence[pl.Callback] = ()
 ) -> pl.Trainer:
-    """callbacks: further ones; module: has, besides, `monitor`, the score by which the exported checkpoint is chosen, see
-    `folders.monitors`, and `monitor_mode`, min or max"""
+    """module: a `TrainedModule`; callbacks: further ones"""
     config = run.config
     score = select(module, config.eval)
     callbacks = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,17 +16,13 @@ from soke.embedding.autoencoder import KIND, MotionAutoencoder
 from soke.errors import UserError
 from soke.metrics.chunks import count_of, frames_at
 from soke.run import processes
-from soke.run.optim import optimizers_of
-from soke.run.parameters import groups_of
+from soke.run.module import TrainedModule
 from soke.run.precision import in_float32
-from soke.run.saving import Running
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, no_loss
 
-PROVENANCE_KEY = "motion_autoencoder"  # of a checkpoint
 
-
-class MotionAutoencoderModule(pl.LightningModule):
+class MotionAutoencoderModule(TrainedModule):
     """Trains `autoencoder` on batches of the motion of signers; refuses any other (UserError).
 
     Logs for both stages <stage>/loss, the mean squared error of normalised coordinates, and <stage>/error, the mean
@@ -39,7 +34,8 @@ class MotionAutoencoderModule(pl.LightningModule):
     cache_frames: chunks of clips are kept in memory until they hold so many frames
     """
 
-    monitor, monitor_mode = "val/loss", "min"  # the checkpoint with the lowest is exported
+    monitor, monitor_mode = "val/loss", "min"
+    section, agreeing = "motion_autoencoder", ("body", "layout_hash", "form_of_frames", "training_clips")
 
     def __init__(
         self, autoencoder: MotionAutoencoder, body: Posed, layout: MotionLayout, optim: Optim, cache_frames: int = 0
@@ -49,10 +45,6 @@ class MotionAutoencoderModule(pl.LightningModule):
         self.body, self.layout, self.optim = body, layout, optim
         self.means = {stage: EpochMeans(stage, ("loss", "error")) for stage in ("train", "val")}
         self._kept = FrameCache(cache_frames)
-
-    @property
-    def running(self) -> dict[str, Running]:
-        return {"means": self.means["train"]}
 
     def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor:
         chunks = self._chunks(batch)
@@ -93,11 +85,7 @@ class MotionAutoencoderModule(pl.LightningModule):
 
     @property
     def trained(self) -> nn.Module:
-        """What the names of TRAIN.FREEZE are of."""
         return self.model
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        return optimizers_of(groups_of(self.trained, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def export(self, folder: Path) -> None:
         """Writes the model for `MotionAutoencoder.from_pretrained`; of several processes, the first does."""
@@ -105,21 +93,7 @@ class MotionAutoencoderModule(pl.LightningModule):
             self.autoencoder.save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
-        """What the run's model is made of, in plain types."""
         return self.autoencoder.provenance
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PROVENANCE_KEY] = dict(self.autoencoder.provenance)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raises UserError for a checkpoint of other joints or of other data."""
-        theirs, ours = checkpoint.get(PROVENANCE_KEY, {}), self.autoencoder.provenance
-        for key in ("body", "layout_hash", "form_of_frames", "training_clips"):
-            if theirs.get(key) != ours.get(key):
-                raise UserError(
-                    f"this checkpoint does not fit: its {key.replace('_', ' ')} is {theirs.get(key)}, the run's is "
-                    f"{ours.get(key)}; start a new run, or use the data and the layout it was trained with"
-                )
 
     def _loss(self, chunks: Tensor, stage: str) -> Tensor:
         target, found = self.model.normalised(chunks), self.model.decode(self.model.encode(chunks))

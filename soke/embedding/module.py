@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -18,17 +17,13 @@ from soke.embedding.retriever import KIND, TextMotionRetriever
 from soke.errors import UserError
 from soke.metrics.retrieval_scores import FIRST, ranks_of
 from soke.run import processes
-from soke.run.optim import optimizers_of
-from soke.run.parameters import groups_of
+from soke.run.module import TrainedModule
 from soke.run.precision import in_float32
-from soke.run.saving import Running
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, no_loss
 
-PROVENANCE_KEY = "retriever"  # of a checkpoint
 
-
-class RetrievalModule(pl.LightningModule):
+class RetrievalModule(TrainedModule):
     """Trains `retriever` on batches of the motion of signers; refuses any other (UserError).
 
     A clip is told from those of the whole step, of all processes. Logs train/loss and train/temperature; in validation,
@@ -36,18 +31,15 @@ class RetrievalModule(pl.LightningModule):
     sum over both directions, and val/median_rank. All of it is of all processes; validation is in float32.
     """
 
-    monitor, monitor_mode = "val/loss", "min"  # the checkpoint with the lowest is exported; ranks of few clips are soon 1
+    monitor, monitor_mode = "val/loss", "min"  # ranks of few clips are soon 1
+    section, agreeing = "retriever", ("language", "layout_hash", "statistics_hash", "words")
 
     def __init__(self, retriever: TextMotionRetriever, optim: Optim):
         super().__init__()
         self.retriever, self.model, self.optim = retriever, retriever.model.train(), optim
-        self.means = EpochMeans("train", ("loss", "temperature"))
+        self.means = {"train": EpochMeans("train", ("loss", "temperature"))}
         self._ids: dict[str, Tensor] = {}
         self._seen: dict[tuple[str, str], tuple[str, np.ndarray, np.ndarray]] = {}  # clip -> text and both embeddings
-
-    @property
-    def running(self) -> dict[str, Running]:
-        return {"means": self.means}
 
     def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor:
         motions, texts = self._embedded(batch) if batch.clips else (self._nothing(), self._nothing())
@@ -56,13 +48,10 @@ class RetrievalModule(pl.LightningModule):
         groups = torch.tensor([numbers.setdefault(text, len(numbers)) for text in everyone], device=self.device)
         loss = contrastive_loss(_of_all(motions), _of_all(texts), self.model.scale, groups) if everyone else no_loss(self)
         clips = len(batch.clips)
-        self.means.add({"loss": loss, "temperature": 1 / self.model.scale}, clips)
+        self.means["train"].add({"loss": loss, "temperature": 1 / self.model.scale}, clips)
         if clips:
             self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=clips)
         return loss + no_loss(self)
-
-    def on_train_epoch_end(self) -> None:
-        self.means.log(self)
 
     @in_float32
     def validation_step(self, batch: MotionBatch, batch_index: int) -> None:
@@ -95,11 +84,7 @@ class RetrievalModule(pl.LightningModule):
 
     @property
     def trained(self) -> nn.Module:
-        """What the names of TRAIN.FREEZE are of."""
         return self.model
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        return optimizers_of(groups_of(self.trained, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def export(self, folder: Path) -> None:
         """Writes the model for `TextMotionRetriever.from_pretrained`; of several processes, the first does."""
@@ -107,22 +92,7 @@ class RetrievalModule(pl.LightningModule):
             self.retriever.save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
-        """What the run's model is made of, in plain types."""
-        return self.retriever.provenance
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PROVENANCE_KEY] = {**self.retriever.provenance, "words": list(self.retriever.texts.tokens)}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raises UserError for a checkpoint of other words, of another layout or of other statistics."""
-        theirs = checkpoint.get(PROVENANCE_KEY, {})
-        ours = {**self.retriever.provenance, "words": list(self.retriever.texts.tokens)}
-        for key in ("language", "layout_hash", "statistics_hash", "words"):
-            if theirs.get(key) != ours[key]:
-                raise UserError(
-                    f"this checkpoint does not fit: its {key.replace('_', ' ')} are not the run's; start a new run, or use "
-                    "the data and the layout it was trained with"
-                )
+        return {**self.retriever.provenance, "words": list(self.retriever.texts.tokens)}
 
     def _embedded(self, batch: MotionBatch) -> tuple[Tensor, Tensor]:
         """[B, D] of the motions and of the sentences."""

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import nn
@@ -20,17 +19,15 @@ from soke.generator.adapters import merged, require_learning
 from soke.generator.model import SignGenerator
 from soke.generator.producer import SignProducer
 from soke.run import processes, sharding
-from soke.run.optim import optimizers_of
-from soke.run.parameters import groups_of
+from soke.run.module import TrainedModule
 from soke.run.precision import in_float32
-from soke.run.saving import Running
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, no_loss
 from soke.tokenizer.codes import Codes
 from soke.tokenizer.tokenizer import SignTokenizer
 
 
-class GeneratorModule(pl.LightningModule):
+class GeneratorModule(TrainedModule):
     """Logs for both stages, under teacher forcing, the loss and per stream the cross-entropy in nats, accuracy and
     perplexity, means over the epoch's token steps; the same loss and accuracy of the text, where the generator's
     `translation` is a share of the batches (M3T, section 3.3); and what `generation` says of generated motion. All of
@@ -63,10 +60,6 @@ class GeneratorModule(pl.LightningModule):
         names += ["loss", "translation_loss", "translation_accuracy"]
         self.means = {stage: EpochMeans(stage, names) for stage in ("train", "val")}
         self._weight = torch.zeros(())  # what the last training batch's loss is a mean of
-
-    @property
-    def running(self) -> dict[str, Running]:
-        return {"means": self.means["train"]}
 
     @property
     def later(self) -> tuple[str, ...]:
@@ -197,12 +190,11 @@ class GeneratorModule(pl.LightningModule):
 
     @property
     def trained(self) -> nn.Module:
-        """What the names of TRAIN.FREEZE are of."""
         return self.generator
 
     def configure_optimizers(self) -> dict[str, Any]:
         require_learning(self.generator)
-        return optimizers_of(groups_of(self.trained, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
+        return super().configure_optimizers()
 
     def export(self, folder: Path) -> None:
         """Writes generator and tokenizer for `SignProducer.from_pretrained`; of several processes, the first does."""

@@ -4,27 +4,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soke.errors import UserError
 from soke.metrics.recognition import ALL, TOP, TopAccuracy, ranks
 from soke.recognition.data import SignBatch
-from soke.recognition.recognizer import HOW_TO_TRAIN, SignRecognizer
+from soke.recognition.recognizer import SignRecognizer
 from soke.run import processes
-from soke.run.optim import optimizers_of
-from soke.run.parameters import groups_of
+from soke.run.module import TrainedModule
 from soke.run.precision import in_float32
-from soke.run.saving import Running
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, no_loss
 
-PROVENANCE_KEY = "recognizer"  # of a checkpoint
 
-
-class RecognitionModule(pl.LightningModule):
+class RecognitionModule(TrainedModule):
     """Trains `recognizer`, which has no part in the encoders: their states come in the batches.
 
     Logs for both stages <stage>/loss, a mean over clips, in validation without label smoothing; <stage>/top-1, and in
@@ -33,17 +27,14 @@ class RecognitionModule(pl.LightningModule):
     label_smoothing: of the loss in training
     """
 
-    monitor, monitor_mode = "val/top-1", "max"  # the checkpoint with the highest is exported
+    monitor, monitor_mode = "val/top-1", "max"
+    section, agreeing = "recognizer", ("tokenizer", "parts", "signs_hash", "window", "limits")
 
     def __init__(self, recognizer: SignRecognizer, optim: Optim, label_smoothing: float = 0.0):
         super().__init__()
         self.recognizer, self.optim, self.label_smoothing = recognizer.train(), optim, label_smoothing
         self.tops = nn.ModuleDict({f"top-{k}": TopAccuracy(k, ALL, len(recognizer.signs)) for k in TOP})
         self.means = {"train": EpochMeans("train", ("loss", "top-1")), "val": EpochMeans("val", ("loss",))}
-
-    @property
-    def running(self) -> dict[str, Running]:
-        return {"means": self.means["train"]}
 
     def training_step(self, batch: SignBatch, batch_index: int) -> Tensor:
         share = processes.share(torch.full((), len(batch.names), device=self.device))
@@ -55,9 +46,6 @@ class RecognitionModule(pl.LightningModule):
         self.means["train"].add({"loss": loss, "top-1": right}, len(batch.signs))
         self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.signs))
         return loss * share
-
-    def on_train_epoch_end(self) -> None:
-        self.means["train"].log(self)
 
     @in_float32
     def validation_step(self, batch: SignBatch, batch_index: int) -> None:
@@ -83,11 +71,7 @@ class RecognitionModule(pl.LightningModule):
 
     @property
     def trained(self) -> nn.Module:
-        """What the names of TRAIN.FREEZE are of."""
         return self.recognizer
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        return optimizers_of(groups_of(self.trained, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def export(self, folder: Path) -> None:
         """Writes the recognizer for `SignRecognizer.from_pretrained`; of several processes, the first does."""
@@ -95,18 +79,5 @@ class RecognitionModule(pl.LightningModule):
             self.recognizer.save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
-        """What the run's model is made of, in plain types."""
         return self.recognizer.provenance()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PROVENANCE_KEY] = self.recognizer.provenance()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raises UserError for a checkpoint of another tokenizer, of other signs, parts or windows."""
-        theirs, ours = checkpoint.get(PROVENANCE_KEY, {}), self.recognizer.provenance()
-        for key in ("tokenizer", "parts", "signs_hash", "window", "limits"):
-            if theirs.get(key) != ours.get(key):
-                raise UserError(
-                    f"this checkpoint does not fit: its {key.replace('_', ' ')} is {theirs.get(key)}, the run's is "
-                    f"{ours.get(key)}; start a new run, or use what it was trained with ({HOW_TO_TRAIN})"
-                )

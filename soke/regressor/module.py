@@ -7,33 +7,27 @@ from operator import eq
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from soke import __version__
 from soke.data.clip import Clip
 from soke.data.dataset import MotionBatch
-from soke.errors import UserError
 from soke.evaluation.validation import GENERATED, GenerationScore
 from soke.metrics.text_scores import BLEU
 from soke.regressor.group import RegressorOutput
 from soke.regressor.objectives import Objectives, mean_error
 from soke.regressor.regressor import PoseRegressor
 from soke.run import processes
-from soke.run.optim import optimizers_of
-from soke.run.parameters import groups_of
+from soke.run.module import TrainedModule
 from soke.run.precision import in_float32
 from soke.run.saving import Running
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, no_loss
 
-_CHECKED = ("layout_hash", "statistics_hash", "form_of_frames", "groups", "frozen_groups")
-PROVENANCE_KEY = "regressor"  # of a checkpoint
 _EXACT = "lang_gloss_exact"
 
 
-class RegressorModule(pl.LightningModule):
+class RegressorModule(TrainedModule):
     """Logs for both stages, under teacher forcing, <stage>/loss, error, squared (of the features of the next frame),
     counter (mean absolute error) and the groups' further terms, means over frames; of training, what the objectives
     say of rewards; and what `generation` says of generated motion. Where LangGloss is written also, of what is written
@@ -45,6 +39,9 @@ class RegressorModule(pl.LightningModule):
     generation:     the score by which the exported checkpoint is chosen, by its DTW-JPE; None: the last one is exported
     generate_every: epochs between two scores; the last epoch, where it is validated, is scored too
     """
+
+    section = "regressor"
+    agreeing = ("layout_hash", "statistics_hash", "form_of_frames", "groups", "frozen_groups")
 
     def __init__(
         self, regressor: PoseRegressor, optim: Optim, objectives: Objectives,
@@ -122,11 +119,7 @@ class RegressorModule(pl.LightningModule):
 
     @property
     def trained(self) -> nn.Module:
-        """What the names of TRAIN.FREEZE are of."""
         return self.regressor
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        return optimizers_of(groups_of(self.regressor, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None,
@@ -163,18 +156,5 @@ class RegressorModule(pl.LightningModule):
             self.regressor.save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
-        """What the run's model is made of, in plain types."""
         return self.regressor.provenance()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PROVENANCE_KEY] = {"version": __version__, **self.provenance()}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raises UserError for a checkpoint of another layout, of other statistics or of other words."""
-        theirs, ours = checkpoint.get(PROVENANCE_KEY, {}), self.provenance()
-        for key in _CHECKED:
-            if theirs.get(key, {}) != ours[key]:
-                raise UserError(
-                    f"this checkpoint does not fit: its {key.replace('_', ' ')} are not the run's; start a new run, or "
-                    "use the data and the settings that it was trained with"
-                )

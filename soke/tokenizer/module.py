@@ -5,19 +5,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Literal
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-import soke
 from soke.body.posed import Posed
 from soke.errors import UserError
 from soke.metrics.codebook import CodebookUse
 from soke.metrics.motion_errors import MotionErrors
 from soke.metrics.part_errors import PartErrors
 from soke.run import processes
-from soke.run.optim import optimizers_of
-from soke.run.parameters import groups_of
+from soke.run.module import TrainedModule
 from soke.run.precision import in_float32
 from soke.run.saving import Running
 from soke.run.settings import Optim
@@ -32,11 +29,10 @@ from soke.tokenizer.tokenizer import SignTokenizer
 if TYPE_CHECKING:
     from soke.data.dataset import MotionBatch
 
-PROVENANCE_KEY = "tokenizer"  # of a checkpoint
 _AUTOENCODERS = "tokenizer.autoencoders"  # the submodule
 
 
-class TokenizerModule(pl.LightningModule):
+class TokenizerModule(TrainedModule):
     """Trains `tokenizer` on batches of motion; validates by what becomes of the joints and meshes.
 
     Logs for both stages <stage>/loss, feature, velocity (when weighted), means over frames, codebook_percent_<stream>
@@ -50,7 +46,7 @@ class TokenizerModule(pl.LightningModule):
     epochs: submodule, or "" for all -> epoch of its training, from 0, that its weights are of; set before an export
     """
 
-    monitor_mode = "min"
+    section = "tokenizer"
 
     def __init__(
         self, tokenizer: SignTokenizer, body: Posed, loss: Loss, optim: Optim,
@@ -134,11 +130,7 @@ class TokenizerModule(pl.LightningModule):
 
     @property
     def trained(self) -> nn.Module:
-        """What the names of TRAIN.FREEZE are of."""
         return self.tokenizer
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        return optimizers_of(groups_of(self.trained, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def export(self, folder: Path) -> None:
         """Writes the tokenizer for `SignTokenizer.from_pretrained`; of several processes, the first does."""
@@ -153,13 +145,10 @@ class TokenizerModule(pl.LightningModule):
         body = {} if self.part_errors is None else {"body": self.part_errors.body.label}
         return {**self.tokenizer.provenance(), **body}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PROVENANCE_KEY] = {"code_version": soke.__version__, **self.provenance()}
-
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raises UserError for a checkpoint of another layout, of other statistics or sizes, or of parts that were
         compared on another body."""
-        check_provenance(checkpoint.get(PROVENANCE_KEY, {}), self.provenance(), "the tokenizer's checkpoint")
+        check_provenance(checkpoint.get(self.section, {}), self.provenance(), "the tokenizer's checkpoint")
 
     def _of_parts(self, errors: PartErrors) -> dict[str, float]:
         """Raises UserError for a part that no clip of the split has."""

@@ -6,20 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from soke.data.clip import Clip, SkippedClip, require_signers
 from soke.data.dataset import MotionBatch, MotionSample
-from soke.errors import UserError
 from soke.metrics.text_scores import BLEU, WER
 from soke.run import processes
-from soke.run.optim import optimizers_of
-from soke.run.parameters import groups_of
+from soke.run.module import TrainedModule
 from soke.run.precision import in_float32
-from soke.run.saving import Running
 from soke.run.settings import Optim
 from soke.run.training import EpochMeans, no_loss
 from soke.text.vocabulary import GlossVocabulary, TextVocabulary
@@ -30,11 +26,10 @@ from soke.translation.translator import BackTranslator
 
 log = logging.getLogger(__name__)
 
-PROVENANCE_KEY = "translator"  # of a checkpoint
 KIND = "back-translation model"
 
 
-class TranslationModule(pl.LightningModule):
+class TranslationModule(TrainedModule):
     """Trains `translator` on batches of the motion of signers; refuses any other (UserError).
 
     Logs for both stages <stage>/loss, text and, with glosses, ctc, means over clips; in validation the BLEU-4 of greedy
@@ -46,7 +41,8 @@ class TranslationModule(pl.LightningModule):
     label_smoothing: of the text's loss in training
     """
 
-    monitor, monitor_mode = "val/BLEU-4", "max"  # the checkpoint with the highest is exported
+    monitor, monitor_mode = "val/BLEU-4", "max"
+    section, agreeing = "translator", ("language", "layout_hash", "statistics_hash", "targets_hash")
 
     def __init__(
         self, translator: BackTranslator, validation: Sequence[MotionSample | SkippedClip],
@@ -61,10 +57,6 @@ class TranslationModule(pl.LightningModule):
         self._ids: dict[Clip, tuple[list[int], list[int] | None]] = {}
         self._fitted_on = torch.device("cpu")
 
-    @property
-    def running(self) -> dict[str, Running]:
-        return {"means": self.means["train"]}
-
     def training_step(self, batch: MotionBatch, batch_index: int) -> Tensor:
         if not batch.clips:  # all were unreadable
             processes.share(torch.zeros(2, device=self.device))
@@ -72,9 +64,6 @@ class TranslationModule(pl.LightningModule):
         loss, _ = self._step(batch, "train")
         self.log("loss", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.clips))
         return loss
-
-    def on_train_epoch_end(self) -> None:
-        self.means["train"].log(self)
 
     def on_validation_epoch_start(self) -> None:
         processes.first_to_all(self.model.buffers())  # statistics of each one's own batches; the first's are kept
@@ -111,11 +100,7 @@ class TranslationModule(pl.LightningModule):
 
     @property
     def trained(self) -> nn.Module:
-        """What the names of TRAIN.FREEZE are of."""
         return self.model
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        return optimizers_of(groups_of(self.trained, self.optim), self.optim, self.trainer.max_epochs, self.monitor_mode)
 
     def on_fit_end(self) -> None:
         self._fitted_on = self.device  # from which Lightning takes the weights away
@@ -140,21 +125,7 @@ class TranslationModule(pl.LightningModule):
             self.translator.save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
-        """What the run's model is made of, in plain types."""
         return self.translator.provenance
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PROVENANCE_KEY] = dict(self.translator.provenance)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raises UserError for a checkpoint of other data, of another layout or of other statistics."""
-        theirs, ours = checkpoint.get(PROVENANCE_KEY, {}), self.translator.provenance
-        for key in ("language", "layout_hash", "statistics_hash", "targets_hash"):
-            if theirs.get(key) != ours[key]:
-                raise UserError(
-                    f"this checkpoint does not fit: its {key.replace('_', ' ')} is {theirs.get(key)}, the run's is "
-                    f"{ours[key]}; start a new run, or use the data and the layout it was trained with"
-                )
 
     def _step(self, batch: MotionBatch, stage: str) -> tuple[Tensor, TranslationOutput]:
         """The weighted loss, which it counts with its terms, and what the model did."""

@@ -318,7 +318,7 @@ def test_a_checkpoint_of_other_templates_is_not_resumed():
     other.on_load_checkpoint(checkpoint)
     spec = other.regressor.groups["all"].spec
     other.regressor.groups["all"].spec = replace(spec, prompts=Prompts(PROMPTS.templates, seed=1))
-    with pytest.raises(UserError, match="its groups are not the run's"):
+    with pytest.raises(UserError, match="it has other groups than the run"):
         other.on_load_checkpoint(checkpoint)
 
 

@@ -160,7 +160,7 @@ def test_a_resumed_run_is_one_without_interruption(settings, tmp_path):
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
     assert any(value.any() for name, value in whole.state_dict().items() if name.endswith("deviation"))
-    with pytest.raises(UserError, match="its groups are not the run's"):
+    with pytest.raises(UserError, match="it has other groups than the run"):
         fit(regressor(**{**settings, "future": 1, "noise": 2.0}), tmp_path, 3, tmp_path / "first" / "last.ckpt")
 
 
