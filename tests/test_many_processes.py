@@ -383,7 +383,7 @@ def test_others_than_were_started_are_refused(monkeypatch, variables, asked):
 @pytest.mark.parametrize("file", ["deto", "back_translation", "progressive_transformer", "recognition"])
 @pytest.mark.parametrize("strategy", ["fsdp", "deepspeed"])
 def test_models_that_are_small_are_not_divided(file, strategy):
-    with pytest.raises(UserError, match=f"TRAIN.STRATEGY is {strategy}, but a model of stage .* is small"):
+    with pytest.raises(UserError, match=f"TRAIN.STRATEGY is {strategy}, but a model of stage .* is not divided"):
         load_config(f"configs/{file}.yaml", overrides=[f"TRAIN.STRATEGY={strategy}"])
 
 

@@ -104,6 +104,20 @@ def run(main: Callable[[], None]) -> None:
         time.sleep(0 if _is_first() else _FIRST_SPEAKS)
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Exception as error:
+        if not _lacks_memory(error):
+            raise
+        found = (str(error) or type(error).__name__).splitlines()[0][:120]
+        print(
+            f"error: there is not enough memory ({found}): set a smaller TRAIN.BATCH_SIZE, which TRAIN.ACCUMULATE makes up "
+            "for, or a smaller EVAL.BATCH_SIZE or TEST.BATCH_SIZE, or use a smaller model", file=sys.stderr,
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether a device or the machine had too little; torch, which may not be loaded, has an error of its own for GPUs."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate" in str(error)

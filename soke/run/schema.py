@@ -126,8 +126,8 @@ def contradictions(config: Config) -> list[str]:
     found += config.augment.useless(config.train.stage, getattr(trained, "augmented_by", ()), used, positions)
     if config.train.strategy != "ddp" and not getattr(trained, "divides", False):
         found.append(
-            f"TRAIN.STRATEGY is {config.train.strategy}, but a model of stage {config.train.stage} is small: dividing it "
-            "among processes saves next to no memory; set it to ddp"
+            f"TRAIN.STRATEGY is {config.train.strategy}, but a model of stage {config.train.stage} is not divided "
+            "among processes, for most are small, and saving memory begins with TRAIN.BATCH_SIZE: set it to ddp"
         )
     for key, off in _NOT_OF_ALL:
         section, name = key.lower().split(".")
