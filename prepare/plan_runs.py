@@ -16,11 +16,14 @@ from queue import SimpleQueue
 import torch
 
 from soke.build.stages import stage_of
+from soke.build.starting import INIT_HASH, PROVENANCE, init_hash
 from soke.errors import UserError
 from soke.run import changes, folders
-from soke.run.config import ROOT, Config
+from soke.run.config import ROOT, Config, model_folder
 from soke.storage import folder_hash, read_json
+from soke.tokenizer.saved import saved_hash
 
+_TOKENIZER_HASH = "tokenizer hash"  # of a generator's record
 _OF_TESTS = ("TEST.*", "METRIC.*", "DATASET.*", "BODY.*")  # settings on which a test depends
 
 
@@ -64,7 +67,8 @@ class Workers:
 
 
 def train_once(config: Config, argv: Sequence[str], place: Mapping[str, object]) -> None:
-    """Trains what is not there yet. Raises UserError where it is there, and was trained with other settings."""
+    """Trains what is not there yet. Raises UserError where it is there, and was trained with other settings, or from
+    another model than is there now."""
     if not folders.export_folder(config).is_dir():
         run(["train", *argv], **place)
         return
@@ -76,6 +80,25 @@ def train_once(config: Config, argv: Sequence[str], place: Mapping[str, object])
             f"{config.run_folder} was trained with other settings than the plan has (there -> here), "
             f"{changes.described(others)}: remove it to have it trained anew, or give the plan's file another name"
         )
+    _check_origin(config)
+
+
+def _check_origin(config: Config) -> None:
+    """Raises UserError for a run that began from another model, or learnt the codes of another tokenizer, than lies there
+    now, as far as it has recorded which."""
+    recorded = config.run_folder / PROVENANCE
+    of = read_json(recorded, "remove the run to have it trained anew") if recorded.is_file() else {}
+    found = {}
+    if INIT_HASH in of:
+        found["TRAIN.INIT"] = "began from another model", of[INIT_HASH], init_hash(config)
+    if _TOKENIZER_HASH in of and config.tokenizer.path:
+        now = saved_hash(model_folder(config.tokenizer.path))
+        found["TOKENIZER.PATH"] = "learnt the codes of another tokenizer", of[_TOKENIZER_HASH], now
+    for key, (did, then, now) in found.items():
+        if now and then != now:
+            raise UserError(
+                f"{config.run_folder} {did} than {key} has now ({then} -> {now}): remove it to have it trained anew"
+            )
 
 
 def train_and_test(config: Config, argv: Sequence[str], timed: bool, place: Mapping[str, object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,16 @@ def test_init_language_is_refused_where_it_would_do_nothing(root):
     for stage in ("tokenizer", "translation"):
         with pytest.raises(UserError, match=f"to a model of stage {stage} no sign language is added"):
             load_config(root / f"{stage}.yaml", overrides=["TRAIN.INIT=x", "TRAIN.INIT_LANGUAGE=DGS"])
+
+
+def test_a_run_goes_on_from_the_model_that_it_began_from_and_from_no_other(root, tmp_path):
+    """The folder that TRAIN.INIT names may move; another model in its place is refused."""
+    init, moved = tmp_path / "init", tmp_path / "moved"
+    shutil.copytree(export(root, "tokenizer"), init)
+    arguments = command(root, "tokenizer", "origin", ["asl"], f"TRAIN.INIT={init}", "TRAIN.RESUME=auto")
+    train.main(arguments)
+    init.rename(moved)
+    train.main([*arguments, f"TRAIN.INIT={moved}", "TRAIN.END_EPOCH=2"])
+    shutil.copytree(export(root, "tokenizer", "origin"), init)
+    with pytest.raises(UserError, match="TRAIN.RESUME: .*last.ckpt is of a training that began from another model than lies in"):
+        train.main([*arguments, "TRAIN.END_EPOCH=3"])

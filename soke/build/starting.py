@@ -13,16 +13,46 @@ from soke.data.clip import Corpus
 from soke.data.statistics import Statistics
 from soke.errors import UserError
 from soke.run.config import Config, model_folder
+from soke.run.folders import Run
+from soke.saved import kind_of
 from soke.starting import Begun
+from soke.storage import folder_hash, read_json
 
 log = logging.getLogger(__name__)
 
+INIT_HASH, PROVENANCE = "TRAIN.INIT hash", "provenance.json"  # of a run's record, and where it is
 _FAR = 5  # standard deviations
 
 
 def init_folder(config: Config) -> Path | None:
     """Folder of the trained model that the training begins from; None where it begins from none."""
     return model_folder(config.train.init) if config.train.init else None
+
+
+def init_hash(config: Config) -> str:
+    """Of the files of what TRAIN.INIT names now, of a folder of all models those of the run's corpora; "" where it names
+    nothing, or what is not there."""
+    if not config.train.init:
+        return ""
+    named = model_folder(config.train.init)
+    places = [named] if kind_of(named) else [named / corpus / config.train.stage for corpus in config.dataset.corpora]
+    return " ".join(folder_hash(place) for place in places if place.is_dir())
+
+
+def begun_from(run: Run) -> dict[str, str]:
+    """What a run records of the model that TRAIN.INIT names. Raises UserError where it goes on, but has begun from another
+    one than lies there now."""
+    now = init_hash(run.config)
+    if run.resume_from is None:
+        return {INIT_HASH: now} if now else {}
+    file = Path(run.resume_from).parent.parent / PROVENANCE
+    before = read_json(file, "choose another NAME and train anew").get(INIT_HASH) if file.is_file() else None
+    if before is not None and before != now:
+        raise UserError(
+            f"TRAIN.RESUME: {run.resume_from} is of a training that began from another model than lies in "
+            f"{run.config.train.init} now: name the one that it began from in TRAIN.INIT, or choose another NAME and train anew"
+        )
+    return {} if before is None else {INIT_HASH: before}
 
 
 def init_of_corpus(config: Config, corpus: Corpus, file: str) -> Path | None:

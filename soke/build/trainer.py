@@ -15,6 +15,7 @@ from soke.build.body import scored_body
 from soke.build.devices import lightning_devices
 from soke.build.loggers import SamplePictures, loggers_of
 from soke.build.stages import Stage
+from soke.build.starting import begun_from
 from soke.build.strategies import strategy_of
 from soke.run import folders
 from soke.run.accumulation import WeightedAccumulation
@@ -44,7 +45,7 @@ def train(stage: Stage, config: Config, debug: bool) -> None:
         data = stage.data(run.config, run.folder)
         module = stage.module(run.config, data)
         still = freeze(module.trained, run.config.train.freeze) if run.config.train.freeze else []
-        folders.record(run.folder, "provenance", module.provenance())
+        folders.record(run.folder, "provenance", {**module.provenance(), **begun_from(run)})
         trainer = new_trainer(run, module, [Still(still)] if still else [])
         with ending_together(trainer):
             folders.fit(run, trainer, module, data)

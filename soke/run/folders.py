@@ -19,7 +19,7 @@ from soke.errors import UserError
 from soke.run import changes
 from soke.run.config import Config, resolve, to_yaml
 from soke.run.locking import LOCK, locked
-from soke.storage import new_file
+from soke.storage import new_file, read_json
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -294,7 +294,9 @@ def export(run: Run, module: pl.LightningModule, trainer: pl.Trainer) -> None:
     module.export(run.export)
     if trainer.is_global_zero:
         epochs = {submodule or "all": epoch for submodule, epoch in module.epochs.items()}
-        record(run.folder, "provenance", {**module.provenance(), "epochs": epochs})
+        recorded = run.folder / "provenance.json"
+        before = read_json(recorded, "choose another NAME and train anew") if recorded.is_file() else {}
+        record(run.folder, "provenance", {**before, **module.provenance(), "epochs": epochs})
         unseen = [score for name, score in monitors(module).items() if not (run.checkpoints / best_file(name)).is_file()]
         if unseen:
             log.warning("no validation had %s, so what is exported is of the last epoch", ", ".join(unseen))

@@ -21,6 +21,7 @@ from prepare.leaderboard import picture
 from prepare.plan_runs import run
 from prepare.plans import Plan, ordered, read_plan, results_table, row_config, scores
 from soke.build.body import layout_of, scored_body
+from soke.build.starting import INIT_HASH, init_hash
 from soke.errors import UserError
 from soke.evaluation.references import ALL_CORPORA
 from soke.metrics.clips import Score
@@ -29,6 +30,7 @@ from soke.report.tables import ResultTable
 from soke.run.config import load_config, resolve, to_yaml
 from soke.run.folders import export_folder
 from soke.storage import folder_hash
+from soke.tokenizer.saved import saved_hash
 
 
 def test_every_row_of_the_shipped_plan_is_a_configuration():
@@ -252,7 +254,12 @@ def stand_in_for_programs(monkeypatch, folder, fails=()):
         if program == "train":
             export_folder(config).mkdir(parents=True)
             (export_folder(config) / "weights").write_text(str(config.train.end_epoch))
+            (export_folder(config) / "generator.json").write_text("{}")
             (config.run_folder / "config.yaml").write_text(to_yaml(config))
+            record = {INIT_HASH: init_hash(config)} if config.train.init else {}
+            tokenizer = saved_hash(resolve(config.tokenizer.path))
+            record |= {"tokenizer hash": tokenizer} if tokenizer else {}
+            (config.run_folder / "provenance.json").write_text(json.dumps(record))
         else:
             cells = [("generated", config.seed), ("mean pose", 10.0 * config.seed)]
             results(plans.results_folder(config), [(r, "csl", "DTW-JPE", "hand", {"m": float(v)}) for r, v in cells])
@@ -314,6 +321,37 @@ ROWS: {{q: [{row}]}}
     shutil.rmtree(tmp_path / "runs")
     plans.results_of(plan("TRAIN.END_EPOCH=7, TEST.SEARCH.BEAMS=3, TEST.SEARCH.METHOD=beam"))
     assert [program for program, *_ in called] == ["train", "test"] * 2
+
+
+def test_rows_that_began_from_what_was_trained_anew_since_are_refused(tmp_path, monkeypatch):
+    """Both where STARTS changed and its folder was removed, and where a tokenizer is another one now."""
+    def plan(start):
+        return read_plan(plan_file(tmp_path, f"""SCORES: [DTW-JPE hand]
+OVERRIDES: [FOLDER={tmp_path}/runs, RESULTS={tmp_path}/results, TOKENIZER.PATH={tmp_path}/tokenizer]
+STARTS: {{s: [{start}]}}
+ROWS: {{q: [], r: [TRAIN.INIT=<s>]}}
+"""))
+
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "tokenizer" / "config.json").write_text('{"hash": "one"}')
+    called = stand_in_for_programs(monkeypatch, tmp_path)
+    found = plans.results_of(plan("TRAIN.END_EPOCH=3"))
+    del called[:]
+    assert plans.results_of(plan("TRAIN.END_EPOCH=3")) == found and not called
+    with pytest.raises(UserError, match="plan-s-1 was trained with other settings"):
+        plans.results_of(plan("TRAIN.END_EPOCH=4"))
+    shutil.rmtree(tmp_path / "runs" / "generator" / "ablation-plan-s-1")
+    with pytest.raises(UserError, match="plan-s-2 was trained with other settings"):
+        plans.results_of(plan("TRAIN.END_EPOCH=4"))
+    shutil.rmtree(tmp_path / "runs" / "generator" / "ablation-plan-s-2")
+    with pytest.raises(UserError, match="plan-r-1 began from another model than TRAIN.INIT has now .*: remove it to have"):
+        plans.results_of(plan("TRAIN.END_EPOCH=4"))
+    for seed in (1, 2):
+        shutil.rmtree(tmp_path / "runs" / "generator" / f"ablation-plan-r-{seed}")
+    assert plans.results_of(plan("TRAIN.END_EPOCH=4")) == found
+    (tmp_path / "tokenizer" / "config.json").write_text('{"hash": "two"}')
+    with pytest.raises(UserError, match="learnt the codes of another tokenizer than TOKENIZER.PATH has now .one -> two."):
+        plans.results_of(plan("TRAIN.END_EPOCH=4"))
 
 
 def test_the_other_runs_end_before_one_that_failed_is_named(tmp_path, monkeypatch):
