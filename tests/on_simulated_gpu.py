@@ -203,7 +203,7 @@ def test_training_steps_do_not_wait_for_the_average_and_for_the_clock():
         module = torch.nn.Linear(3, 2).to(DEVICE)
         module.register_buffer("counter", torch.zeros((), dtype=torch.int64, device=DEVICE))
         module.device, optimizer = DEVICE, torch.optim.SGD(module.parameters(), lr=0.1)
-        batch = SimpleNamespace(lengths=torch.tensor([3, 4]).to(DEVICE), unit="frames")
+        trainer.model, batch = module, SimpleNamespace(lengths=torch.tensor([3, 4]).to(DEVICE), unit="frames")
         for callback in (average, log):
             callback.on_train_start(trainer, module)
         waits.clear()

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 import get_motion_code
 import test as test_entry
 import train
-from prepare import ablation, small_mbart
+from prepare import ablation, plan_runs, small_mbart
 from soke.body.motion import Motion
 from soke.build.data import corpora_of
 from soke.data.storage.saved import read_motion
@@ -178,7 +178,7 @@ def test_an_ablation_compares_tokenizers(shop, monkeypatch):
     plan.BASE, plan.SEEDS = "configs/m3t_tokenizer.yaml", [1]
     OmegaConf.save(plan, shop.root / "fsq_vq.yaml")
     programs = {"train": train, "test": test_entry}
-    monkeypatch.setattr(ablation, "_run", lambda program, argv: programs[program].main(argv))
+    monkeypatch.setattr(plan_runs, "run", lambda command, **place: programs[command[0]].main(command[1:]))
     argv = ["--cfg", f"{shop.root}/fsq_vq.yaml", *shop.overrides, "TRAIN.END_EPOCH=1"]
     ablation.main(argv)
     folder = shop.root / "results" / "ablation-fsq_vq"
@@ -187,5 +187,5 @@ def test_an_ablation_compares_tokenizers(shop, monkeypatch):
     for (run,) in table.values():
         assert set(run) == set(plan.SCORES) and all(0 < value < 5000 for value in run.values())
     assert "PA-MPVPE" in (folder / "table.txt").read_text(encoding="utf-8")
-    monkeypatch.setattr(ablation, "_run", lambda program, argv: pytest.fail("it is all there"))
+    monkeypatch.setattr(plan_runs, "run", lambda command, **place: pytest.fail("it is all there"))
     ablation.main(argv)
