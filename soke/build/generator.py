@@ -22,6 +22,7 @@ from soke.data.corpora.lexicon import SentenceClips, annotated_clips, german_glo
 from soke.data.fingerprints import Watch
 from soke.data.keyword_lists import check_keywords, read_keyword_lists
 from soke.data.lengths import measured
+from soke.data.rates import warn_of_rates
 from soke.data.recordings import published_recordings, read_recordings, without_held_out
 from soke.errors import UserError
 from soke.generator.files import read_settings
@@ -154,6 +155,7 @@ def new_generator(
     _warn_of_cut(data, g.max_steps)
     languages = {corpus.name: corpus.language for corpus in chosen}
     fps = {corpus.name: store.provenance.fps[corpus.name] for corpus in chosen}
+    warn_of_rates(fps, languages)
     signs = _signs(config, tokenizer, store, chosen)
     keywords = _keywords(config, chosen, signs) if signs else {}
     made_of = {

@@ -17,6 +17,7 @@ from soke.build.tokenizer import coder_of, export_folder_of
 from soke.build.validation import generation_score
 from soke.data.clip import Clip, locales_of
 from soke.data.lengths import fitted_indices
+from soke.data.rates import warn_of_rates
 from soke.errors import UserError
 from soke.regressor.group import GroupSpec, new_group, specs_of
 from soke.regressor.growth import learning
@@ -147,6 +148,9 @@ def training_module(config: Config, data: SignDataModule) -> RegressorModule:
 
     score = generation_score(config, data, producer)
     say_unheeded(config)
+    for group in regressor.groups.values():
+        if not group.frozen:
+            warn_of_rates(group.spec.fps, group.spec.corpora)
     objectives = Objectives(r.objectives, config.priority)
     return RegressorModule(regressor, config.train.optim, objectives, score, config.eval.generate_every)
 
