@@ -7,6 +7,7 @@ nothing but each other and `soke.errors`, so that a configuration is read before
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Iterable
 
@@ -54,9 +55,12 @@ class Settings:
         return []
 
     def below(self, least: float, *fields: str) -> list[str]:
-        """A problem for each field that is below `least`."""
+        """A problem for each field that is below `least`, infinite or no number."""
         values = {field: getattr(self, field) for field in fields}
-        return [f"`{field}` must be at least {least}, not {value}" for field, value in values.items() if value < least]
+        return [
+            f"`{field}` must be {'' if math.isfinite(value) else 'a finite number of '}at least {least}, not {value}"
+            for field, value in values.items() if not least <= value < math.inf
+        ]
 
     def no_share(self, *fields: str) -> list[str]:
         """A problem for each field that is not between 0 and 1."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from soke.settings import Settings, TransformerSettings, near
@@ -24,8 +24,8 @@ class LangGloss(Settings):
 
     def problems(self) -> list[str]:
         found = self.below(1, "layers", "max_tokens")
-        if not self.weight > 0:
-            found.append(f"`weight` must be above 0, or no gloss would be learnt, not {self.weight}")
+        if not 0 < self.weight < math.inf:
+            found.append(f"`weight` must be a finite number above 0, or no gloss would be learnt, not {self.weight}")
         return found
 
 
@@ -54,8 +54,10 @@ class Regressor(TransformerSettings):
 
     def problems(self) -> list[str]:
         found = super().problems() + self.below(1, "future", "max_frames") + self.below(0, "noise", "counter_noise")
-        if not self.counter_weight > 0:
-            found.append(f"`counter_weight` must be above 0, or no motion would end, not {self.counter_weight}")
+        if not 0 < self.counter_weight < math.inf:
+            found.append(
+                f"`counter_weight` must be a finite number above 0, or no motion would end, not {self.counter_weight}"
+            )
         if self.noise and self.just_counter:
             found.append("`noise` has no effect with `just_counter`, which hides the frames that it is added to")
         if self.prompt_folder and self.source != "prompt":
@@ -109,13 +111,6 @@ class Priority(Settings):
         if not 0 <= self.quantile < 1:
             found.append(f"`quantile` must be at least 0, and below 1, where all would be skipped, not {self.quantile}")
         return found
-
-    def unheeded(self, shares: Mapping[str, float]) -> list[str]:
-        """The settings that objectives of these shares do not use."""
-        used = {"temperature"} if shares.get("rwr") else set()
-        if shares.get("plc"):
-            used |= {field.name for field in fields(self)} - ({"temperature"} if self.form == "rank" else set())
-        return [field.name for field in fields(self) if field.name not in used]
 
 
 def form_problems(form: str) -> list[str]:

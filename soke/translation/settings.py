@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -28,8 +29,8 @@ class Translation(TransformerSettings):
 
     def problems(self) -> list[str]:
         found = super().problems()
-        if not self.gloss_weight >= 0 or not self.text_weight > 0:
-            found.append("`gloss_weight` must be at least 0, and `text_weight` above 0")
+        if not 0 <= self.gloss_weight < math.inf or not 0 < self.text_weight < math.inf:
+            found.append("`gloss_weight` must be a finite number of at least 0, and `text_weight` one above 0")
         if not self.beams or min(self.beams) < 1 or not self.length_penalties:
             found.append("`beams` must list beam sizes of at least 1, `length_penalties` at least one number")
         found += [

@@ -558,3 +558,16 @@ def test_augmentations_check_themselves():
     ):
         assert told in str(error.value)
     assert load_config("configs/deto.yaml", overrides=["AUGMENT.MIRROR={lexicon: 0.5}"]).augment.used == {"mirror"}
+
+
+@pytest.mark.parametrize(("override", "problem"), [
+    ("REGRESSOR.NOISE=.nan", "REGRESSOR.NOISE must be a finite number of at least 0, not nan"),
+    ("REGRESSOR.COUNTER_NOISE=.inf", "REGRESSOR.COUNTER_NOISE must be a finite number of at least 0, not inf"),
+    ("REGRESSOR.COUNTER_WEIGHT=.inf", "REGRESSOR.COUNTER_WEIGHT must be a finite number above 0"),
+    ("LOSS.FEATURE=.nan", "LOSS.FEATURE must be a finite number of at least 0, not nan"),
+    ("TRANSLATION.TEXT_WEIGHT=.inf", "TRANSLATION.TEXT_WEIGHT one above 0"),
+    ("REGRESSOR.FUTURE=0", "REGRESSOR.FUTURE must be at least 1, not 0"),
+])
+def test_weights_and_noise_are_finite(override, problem):
+    with pytest.raises(UserError, match=re.escape(problem)):
+        load_config("configs/progressive_transformer.yaml", overrides=[override])
