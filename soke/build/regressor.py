@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from soke.regressor.group import GroupSpec, new_group, specs_of
 from soke.regressor.growth import learning
 from soke.regressor.producer import RegressorProducer
 from soke.regressor.regressor import PoseRegressor
-from soke.run.config import Config, defaults_of, keyed, resolve
+from soke.run.config import Config, keyed, resolve
 from soke.run.processes import World
 from soke.text.locales import canonical
 from soke.text.prompts import Prompts
@@ -34,8 +33,6 @@ if TYPE_CHECKING:  # what trains and what scores is imported by those who do
     from soke.evaluation.outcome import Evaluation
     from soke.evaluation.unfinished import Unfinished
     from soke.regressor.module import RegressorModule
-
-log = logging.getLogger(__name__)
 
 
 def trained_producer(config: Config) -> RegressorProducer:
@@ -124,17 +121,6 @@ def _check_prompts(config: Config, regressor: PoseRegressor, folder: Path) -> No
             )
 
 
-def say_unheeded(config: Config) -> None:
-    """Warns of settings of PRIORITY that are not the default ones, and that no objective uses."""
-    asked, usual, shares = config.priority, defaults_of("PRIORITY"), config.regressor.objectives
-    changed = [name.upper() for name in asked.unheeded(shares) if getattr(asked, name) != usual[name.upper()]]
-    if changed:
-        used = ", ".join(kind for kind, share in shares.items() if share)
-        log.warning(
-            "%s of the configuration: without effect on a training by REGRESSOR.OBJECTIVES %s", ", ".join(f"PRIORITY.{key}" for key in changed), used
-        )
-
-
 def training_module(config: Config, data: SignDataModule) -> RegressorModule:
     from soke.regressor.module import RegressorModule
     from soke.regressor.objectives import Objectives
@@ -147,7 +133,6 @@ def training_module(config: Config, data: SignDataModule) -> RegressorModule:
         return RegressorProducer(regressor, config.eval.batch_size, r.max_frames, oracle, warns=False)
 
     score = generation_score(config, data, producer)
-    say_unheeded(config)
     for group in regressor.groups.values():
         if not group.frozen:
             warn_of_rates(group.spec.fps, group.spec.corpora)

@@ -65,11 +65,6 @@ def load_config(file: str | Path, assets: str | Path | None = None, overrides: I
     return config
 
 
-def defaults_of(section: str) -> dict[str, Any]:
-    """Key -> value of a section of configs/default.yaml."""
-    return OmegaConf.to_container(_read(DEFAULTS)[section])
-
-
 def read_settings(file: str | Path, kind: type[_Settings]) -> _Settings:
     """A file of its own, whose keys are the fields of `kind` in capitals. Raises UserError that lists everything that is
     wrong."""

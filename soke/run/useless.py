@@ -153,6 +153,11 @@ def _unweighted(*names: str) -> Callable[[Config], str]:
     return _of("regressor", why)
 
 
+def _ranked(config: Config) -> str:
+    shares = config.regressor.objectives
+    return "with PRIORITY.FORM=rank" * (config.priority.form == "rank" and bool(shares.get("plc")) and not shares.get("rwr"))
+
+
 def _unclipped(config: Config) -> str:
     policy = config.policy
     return _unlike("POLICY.OBJECTIVE", "grpo")(config) or "with POLICY.UPDATES=1" * (policy.updates == 1)
@@ -231,6 +236,7 @@ _RULES = (
         _unweighted("plc"), "give it a share there",
     ),
     _Rule(["PRIORITY.TEMPERATURE"], ["REGRESSOR.OBJECTIVES"], _unweighted("plc", "rwr"), "give one a share there"),
+    _Rule(["PRIORITY.TEMPERATURE"], ["REGRESSOR.OBJECTIVES", "PRIORITY.FORM"], _of("regressor", _ranked)),
     _Rule(
         ["REGRESSOR.START"], ["REGRESSOR.JUST_COUNTER"],
         _of("regressor", lambda config: "with REGRESSOR.JUST_COUNTER=true" * config.regressor.just_counter),

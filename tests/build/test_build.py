@@ -13,7 +13,6 @@ from soke.build.body import body_model, layout_of
 from soke.build.data import code_data, corpora_of, lexicon_of, motion_data, tokenizer_data
 from soke.build.generator import _warn_of_cut
 from soke.build.readers import CORPORA
-from soke.build.regressor import say_unheeded
 from soke.build.stages import stage_of
 from soke.build.testing import note_cut
 from soke.data.settings import KNOWN_CORPORA
@@ -178,15 +177,3 @@ def test_training_clips_that_are_longer_than_any_output_are_counted(caplog):
     _warn_of_cut(data, 12)
     assert "2 of the 3 training clips have more codes per part than GENERATOR.MAX_STEPS=12" in caplog.text
     assert "the longest has 100" in caplog.text  # of 250, which DATASET.MAX_FRAMES squeezes
-
-
-@pytest.mark.parametrize(("shares", "said"), [
-    ("{mse: 1.0, rwr: 0}", "PRIORITY.ETA, PRIORITY.TEMPERATURE of the configuration: without effect on a training by "
-     "REGRESSOR.OBJECTIVES mse"),
-    ("{mse: 0, rwr: 1.0}", "PRIORITY.ETA of the configuration: without effect on a training by REGRESSOR.OBJECTIVES rwr"),
-    ("{mse: 0, plc: 1.0}", None),
-])
-def test_priorities_that_no_objective_uses_are_said(caplog, shares, said):
-    changed = ["PRIORITY.ETA=2", "PRIORITY.TEMPERATURE=0.3"]
-    say_unheeded(load_config("configs/signllm_mlsf.yaml", overrides=[f"REGRESSOR.OBJECTIVES={shares}", *changed]))
-    assert [record.getMessage() for record in caplog.records] == ([] if said is None else [said])

@@ -203,12 +203,3 @@ def test_two_processes_have_the_gradients_of_one_with_all_clips(tmp_path):
             assert [pytest.approx(of_step) for of_step in expected] == seen
             assert seen[2]["skipped"] == 0.5
             assert torch.equal(alone.channel.rewards, first["channel.rewards"])
-
-
-def test_what_of_the_priorities_nobody_uses():
-    everything = ["form", "eta", "temperature", "quantile", "window", "warmup", "by"]
-    assert PRIORITY.unheeded({"mse": 1.0, "plc": 0.0}) == everything
-    assert PRIORITY.unheeded({"rwr": 0.5, "mse": 0.5}) == [name for name in everything if name != "temperature"]
-    assert PRIORITY.unheeded({"plc": 1.0}) == []
-    ranks = replace(PRIORITY, form="rank")
-    assert ranks.unheeded({"plc": 1.0}) == ["temperature"] and ranks.unheeded({"plc": 0.5, "rwr": 0.5}) == []

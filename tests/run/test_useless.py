@@ -35,6 +35,8 @@ REFUSED = [
     ("soke_grpo", "TRAIN.INIT=x POLICY.KL=0.1 POLICY.OBJECTIVE=dpo", "with POLICY.OBJECTIVE=dpo"),
     ("soke_grpo", "TRAIN.INIT=x POLICY.SHARE=1 TRAIN.LABEL_SMOOTHING=0.1", "with POLICY.SHARE=1 and GENERATOR.TRANSLATION=0"),
     ("soke_grpo", "TRAIN.INIT=x POLICY.SHARE=1 AUGMENT.DROP_STEP=0.1", "with POLICY.SHARE=1"),
+    ("progressive_transformer", "REGRESSOR.OBJECTIVES={mse: 0, plc: 1} PRIORITY.FORM=rank PRIORITY.TEMPERATURE=0.3",
+     "with PRIORITY.FORM=rank"),
     ("progressive_transformer", "PRIORITY.QUANTILE=0.3", "where REGRESSOR.OBJECTIVES has no plc: give it a share there"),
     ("progressive_transformer", "REGRESSOR.NOISE=0 REGRESSOR.START=mean REGRESSOR.JUST_COUNTER=true", "with REGRESSOR.JUST_COUNTER=true"),
     ("soke", "LOGGER.PICTURES=2 LOGGER.TENSORBOARD=false", "where LOGGER.TENSORBOARD, WANDB and MLFLOW are false"),
@@ -48,6 +50,7 @@ TAKEN = [
     ("deto", "TOKENIZER.EMA.DECAY=0.9 PARTS.lhand.quantizer={kind: residual, count: 2, of: {kind: vq, codes: 8}} TOKENIZER.VQ.DECAY=0.9"),
     ("soke_grpo", "TRAIN.INIT=x POLICY.SHARE=0"),
     ("progressive_transformer", "REGRESSOR.OBJECTIVES={mse: 0.5, rwr: 0.5} PRIORITY.TEMPERATURE=0.3"),
+    ("progressive_transformer", "REGRESSOR.OBJECTIVES={mse: 0, rwr: .5, plc: .5} PRIORITY.FORM=rank PRIORITY.TEMPERATURE=0.3"),
     ("deto", "POLICY.OBJECTIVE=dpo PRIORITY.ETA=2 GENERATOR.RETRIEVAL.STEPS=3"),  # what matters to another stage alone
     ("ablation/no_retrieval", ""),
 ]
