@@ -37,7 +37,7 @@ def small_tokenizer(
     quantizers: of the parts that have another than an EMA codebook of `num_codes`
     """
     torch.manual_seed(0)
-    distinct = set(layout.distinct.values())
+    distinct = dict.fromkeys(layout.distinct.values())  # in an order that is the same in every process
     mean = {part: torch.randn(layout.sizes[part]) * 0.1 for part in distinct}
     std = {part: torch.rand(layout.sizes[part]) + 0.5 for part in distinct}
     sizes = {"code_dim": 16, "width": 16, **networks}
