@@ -22,7 +22,7 @@ from soke.run import processes, sharding
 from soke.run.module import TrainedModule
 from soke.run.precision import in_float32
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans, no_loss
+from soke.run.training import EpochMeans, no_loss, scoring
 from soke.tokenizer.codes import Codes
 from soke.tokenizer.tokenizer import SignTokenizer
 
@@ -175,7 +175,7 @@ class GeneratorModule(TrainedModule):
         epoch = self.current_epoch + 1
         if self.generation is None or (epoch % self.generate_every and epoch != self.trainer.max_epochs):
             return
-        with self.signing():
+        with self.signing(), scoring():
             scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
         self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
 

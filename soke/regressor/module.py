@@ -22,7 +22,7 @@ from soke.run.module import TrainedModule
 from soke.run.precision import in_float32
 from soke.run.saving import Running
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans, no_loss
+from soke.run.training import EpochMeans, no_loss, scoring
 
 _EXACT = "lang_gloss_exact"
 
@@ -110,7 +110,8 @@ class RegressorModule(TrainedModule):
             self.bleu.reset()
         epoch = self.current_epoch + 1
         if self.generation is not None and (epoch % self.generate_every == 0 or epoch == self.trainer.max_epochs):
-            scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
+            with scoring():
+                scores = self.generation.compute(self.global_rank, self.trainer.world_size, self.device)
             self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
 
     def size_of(self, batch: MotionBatch) -> Tensor:

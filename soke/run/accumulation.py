@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from soke.run import processes
 from soke.run.optim import gradients_of
+
+log = logging.getLogger(__name__)
 
 
 class WeightedAccumulation(pl.Callback):
@@ -31,6 +34,13 @@ class WeightedAccumulation(pl.Callback):
         self._first: Tensor | None = None  # size of the step's first batch that has one, the unit of the weights
         self._sum: Tensor | float = 0.0
         self._weight: Tensor | float = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.num_training_batches < self.batches and trainer.is_global_zero:
+            log.warning(
+                "TRAIN.ACCUMULATE is %d, but an epoch has only %d batches of a process, with which a step ends: steps are of "
+                "these", self.batches, trainer.num_training_batches,
+            )
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: int) -> None:
         self._batch = batch

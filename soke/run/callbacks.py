@@ -18,6 +18,7 @@ from soke.run import precision, processes
 from soke.run.optim import set_steps
 from soke.run.settings import Optim
 from soke.run.sharding import own_part
+from soke.run.training import DIVERGED
 
 log = logging.getLogger(__name__)
 
@@ -92,9 +93,7 @@ class FiniteWeights(pl.Callback):
         if broken or lost == self._batches:
             what, batch = ("loss", f"batch {first} of ") if lost else ("weights", "")
             raise UserError(
-                f"NaN or infinite {what} in {batch}epoch {trainer.current_epoch} (counted from 0), so training ends: "
-                "lower TRAIN.OPTIM.LR or set TRAIN.GRAD_CLIP=1, and continue from the last checkpoint with "
-                "TRAIN.RESUME=auto"
+                f"NaN or infinite {what} in {batch}epoch {trainer.current_epoch} (counted from 0), {DIVERGED}"
             )
         if lost and not self._warned:
             self._warned = True

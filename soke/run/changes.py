@@ -26,6 +26,7 @@ _PLACES = (
     "DATASET.CORPORA.*.ROOT", "DATASET.CORPORA.*.PACKED", "DATASET.LEXICON", "DATASET.CODE_PATH", "DATASET.STATISTICS",
     "TOKENIZER.PATH", "GENERATOR.MBART", "REGRESSOR.PROMPT_FOLDER", "TRAIN.INIT", "POLICY.READER",
 )
+_NEVER_NEW = ("TRAIN.INIT",)  # nor have been empty: what had another beginning is another training
 # Not by default.yaml.
 _NAMED_BY_USERS = (
     "DATASET.CORPORA.*", "TRAIN.OPTIM.FACTORS.*", "TRAIN.LORA.*",
@@ -81,7 +82,7 @@ def of_training(found: Changes, trained_by: Sequence[str], extend: bool) -> Chan
     return {
         key: pair for key, pair in found.items()
         if _matches(key, (*trained_by, *_OF_ALL_STAGES)) and not _matches(key, _ALL_THE_SAME)
-        and not (_matches(key, _PLACES) and None not in pair and ABSENT not in pair)
+        and not (_matches(key, _PLACES) and None not in pair and ABSENT not in pair and not (key in _NEVER_NEW and "" in pair))
         and not (extend and key == "TRAIN.END_EPOCH")
     }
 

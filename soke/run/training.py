@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Mapping, Sequence
 
 import pytorch_lightning as pl
@@ -10,6 +12,23 @@ from torch import Tensor, nn
 
 from soke.errors import UserError
 from soke.run import processes
+
+DIVERGED = (
+    "so training ends: lower TRAIN.OPTIM.LR or set TRAIN.GRAD_CLIP=1, and continue from the last checkpoint with "
+    "TRAIN.RESUME=auto"
+)
+
+
+@contextmanager
+def scoring() -> Iterator[None]:
+    """Scores of motions that a model in training has made. Raises UserError for those that hold NaN or infinity, which
+    large weights make before they are infinite themselves."""
+    try:
+        yield
+    except ValueError as error:
+        if "NaN" not in str(error):
+            raise
+        raise UserError(f"in validation {error}, {DIVERGED}") from error
 
 
 class EpochMeans:

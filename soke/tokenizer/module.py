@@ -18,7 +18,7 @@ from soke.run.module import TrainedModule
 from soke.run.precision import in_float32
 from soke.run.saving import Running
 from soke.run.settings import Optim
-from soke.run.training import EpochMeans, no_loss
+from soke.run.training import EpochMeans, no_loss, scoring
 from soke.tokenizer.codes import module_name
 from soke.tokenizer.losses import reconstruction, velocity
 from soke.tokenizer.output import TokenizerOutput
@@ -112,7 +112,8 @@ class TokenizerModule(TrainedModule):
             reference = layout.covered(motion.frames(slice(len(reconstructed))), observed).to(self.device)
             whole = self.motion_errors if len(observed) == len(layout.parts) else None
             for errors in filter(None, (whole, self.part_errors)):
-                errors.update(f"{clip.corpus}/{clip.name}", reconstructed, reference)
+                with scoring():
+                    errors.update(f"{clip.corpus}/{clip.name}", reconstructed, reference)
 
     def on_validation_epoch_end(self) -> None:
         self.means["val"].log(self)

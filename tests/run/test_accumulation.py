@@ -78,6 +78,13 @@ def test_accumulated_batches_are_one_batch(small, large, accumulate):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+def test_steps_that_no_epoch_has_the_batches_for_are_said_to_be_smaller(caplog):
+    trained([ROWS[:5], ROWS[5:]], 2, WeightedAccumulation(2))
+    assert "TRAIN.ACCUMULATE" not in caplog.text
+    trained([ROWS[:5], ROWS[5:]], 3, WeightedAccumulation(3))
+    assert caplog.text.count("TRAIN.ACCUMULATE is 3, but an epoch has only 2 batches of a process") == 1
+
+
 def test_lightning_alone_would_take_all_batches_for_equal():
     assert trained([ROWS[:1], ROWS[1:9]], 2).norms != pytest.approx(trained([ROWS], 1).norms, rel=1e-2)
 

@@ -79,6 +79,7 @@ def test_the_same_settings_continue(tmp_path):
         ("back_translation", "AUGMENT.TIME_MASK=0.2", "AUGMENT.TIME_MASK: 0.0 -> 0.2"),
         ("progressive_transformer", "AUGMENT.SPEED=0.1", "AUGMENT.SPEED: 0.0 -> 0.1"),
         ("deto", "LOSS.VELOCITY=0.5", "LOSS.VELOCITY: 0.0 -> 0.5"),
+        ("deto", "TRAIN.INIT=elsewhere", "TRAIN.INIT: '' -> elsewhere"),
         ("deto", "PARTS.lhand.joints=[left_thumb1]", "PARTS[1].joints: "),
         ("deto", "PARTS.body.quantizer.codes=64", "PARTS[0].quantizer.codes: 96 -> 64"),
         ("deto", "PARTS.body.quantizer={kind: fsq, levels: [8, 5]}", "PARTS[0].quantizer.kind: ema -> fsq"),

@@ -276,6 +276,14 @@ def test_an_infinite_latent_does_not_reach_the_codebooks(tmp_path: Path, body: B
     assert not math.isnan(logged["val/loss"]) and not math.isnan(logged["train/loss"])  # of the second epoch
 
 
+def test_motions_that_finite_weights_make_infinite_end_the_training_with_a_sentence(tmp_path: Path, body: BodyModel):
+    module = TokenizerModule(fresh_tokenizer(), body, Loss(), Optim(lr=1e-3))
+    for coder in module.tokenizer.autoencoders.values():
+        coder.decoder.head.weight.data.fill_(3e38)
+    with pytest.raises(UserError, match="in validation clip .* holds NaN or infinite positions, so training ends: lower TRAIN"):
+        trainer(tmp_path, 1, []).validate(module, loader())
+
+
 class StopAfterOneEpoch(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         trainer.should_stop = True
