@@ -50,10 +50,6 @@ def score_hands(pred: Path, ref: Path) -> Scored:
     notes += [
         f"{unseen} clips show no hand on one side: DTWp gives them its default distance {DTWP.default:.1f}, the best"
     ] * bool(unseen)
-    crowded = [name for name, pair in pairs.items() if max(hands.people for hands in pair) > 1]
-    notes += [
-        f"{len(crowded)} clips have a file that shows several people, of whom the first is scored; the first clip, {crowded[0]}"
-    ] if crowded else []
     return Scored(scores.scores(), clips, unscored, total, notes)
 
 

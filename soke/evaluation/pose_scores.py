@@ -1,7 +1,7 @@
 """Scores of .pose files against .pose files, whoever wrote them."""
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +9,8 @@ from tqdm import tqdm
 
 from soke.body.joints import SKELETON_50
 from soke.body.layout import MotionLayout, PartSpec
-from soke.body.motion import JointMotion
 from soke.body.skeleton import Skeleton
-from soke.data.storage.pose_files import SUFFIX, flattened, read_pose
+from soke.data.storage.pose_files import SUFFIX, PoseFile, flattened, read_pose
 from soke.errors import UserError
 from soke.evaluation.predictions import clip_files
 from soke.evaluation.scored import Scored, common_rate, reason_of, undefined_note, unpaired
@@ -40,7 +39,9 @@ def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
         raise UserError(f"{pred} holds {SUFFIX} files; give the folder of their references with --ref")
     preds, refs = (clip_files(folder, (SUFFIX,)) for folder in (pred, ref))
     unscored = unpaired(preds, refs)
-    pairs, deep = _read(preds, refs, unscored)
+    files = _read(preds, refs, unscored)
+    deep = all(file.deep for pair in files.values() for file in pair)
+    pairs = {name: (made.motion, given.motion) for name, (made, given) in files.items()}
     motions = [motion for pair in pairs.values() for motion in pair]
     if not motions:
         return Scored([], {}, unscored, len(refs))
@@ -69,11 +70,20 @@ def score_poses(pred: Path, ref: Path | None, method: str = "exact") -> Scored:
         return Scored([], {}, unscored, len(refs))
     fps, of_rates = common_rate([pairs[name][1].fps for name in clips])
     conditions = {"fps": fps, "inputs": f"pose {'xyz' if deep else 'xy'}"}
+    crowded = [name for name in clips if max(file.people for file in files[name]) > 1]
     return Scored(
         [replace(score, signature=replace(score.signature, **conditions)) for score in scores.scores()],
         {name: {"frames": len(pairs[name][0]), **values} for name, values in clips.items()},
-        unscored, len(refs), [*of_rates, *_absent(known, set().union(*every)), *scores.notes(), *undefined_note(scores.undefined())],
+        unscored, len(refs),
+        [*of_rates, *_several(crowded), *_absent(known, set().union(*every)), *scores.notes(), *undefined_note(scores.undefined())],
     )
+
+
+def _several(clips: Sequence[str]) -> list[str]:
+    """A sentence on clips whose files show more than one person."""
+    return [
+        f"{len(clips)} clips have a file that shows several people, of whom the first is scored; the first clip, {clips[0]}"
+    ] if clips else []
 
 
 def _absent(known: Collection[str], every: Collection[str]) -> list[str]:
@@ -87,17 +97,12 @@ def _absent(known: Collection[str], every: Collection[str]) -> list[str]:
 
 def _read(
     preds: Mapping[str, Path], refs: Mapping[str, Path], unscored: dict[str, str]
-) -> tuple[dict[str, tuple[JointMotion, JointMotion]], bool]:
-    """Clip -> prediction and reference, of those that can be read, and whether all have a depth; why others cannot goes
-    into `unscored`."""
-    pairs: dict[str, tuple[JointMotion, JointMotion]] = {}
-    deep = True
+) -> dict[str, tuple[PoseFile, PoseFile]]:
+    """Clip -> prediction and reference, of those that can be read; why others cannot goes into `unscored`."""
+    pairs: dict[str, tuple[PoseFile, PoseFile]] = {}
     for name in tqdm([name for name in refs if name in preds], desc="read", unit="clip"):
         try:
-            (made, made_deep), (given, given_deep) = read_pose(preds[name]), read_pose(refs[name])
+            pairs[name] = read_pose(preds[name]), read_pose(refs[name])
         except UserError as error:
             unscored[name] = str(error)
-            continue
-        pairs[name] = made, given
-        deep = deep and made_deep and given_deep
-    return pairs, deep
+    return pairs

@@ -10,7 +10,7 @@ import torch
 from soke.body.joints import SKELETON_50, SKELETON_LEFT_HAND
 from soke.body.motion import JointMotion
 from soke.body.skeleton import Skeleton
-from soke.data.storage.pose_files import write_pose
+from soke.data.storage.pose_files import PoseFile, write_pose
 from soke.errors import UserError
 from soke.evaluation import pose_scores
 from soke.evaluation.pose_scores import score_poses
@@ -75,9 +75,9 @@ def test_joints_that_one_file_does_not_have_are_named(tmp_path, monkeypatch):
     def read(path):
         whole = motion(5, int(path.stem))
         if (path.parent.name, path.stem) != ("pred", "1"):
-            return whole, True
+            return PoseFile(whole, True, 1)
         kept = [i for i, joint in enumerate(SKELETON_50) if joint not in SKELETON_LEFT_HAND]
-        return JointMotion(whole.positions[:, kept], tuple(SKELETON_50[i] for i in kept), whole.fps), True
+        return PoseFile(JointMotion(whole.positions[:, kept], tuple(SKELETON_50[i] for i in kept), whole.fps), True, 1)
 
     monkeypatch.setattr(pose_scores, "read_pose", read)
     for name in ("pred/0", "pred/1", "ref/0", "ref/1"):

@@ -25,7 +25,7 @@ def test_rotations_of_corpora_and_saved_ones(tmp_path, capsys):
     ]
     to_poses.main([*common, "--out", str(tmp_path / "ref"), "--split", "val"])
     assert f"{tmp_path}/ref: 1 clips, 0 skipped" in capsys.readouterr().out
-    read, depth = read_pose(tmp_path / "ref" / "phoenix" / "dev" / "x.pose")
+    read, depth, _ = read_pose(tmp_path / "ref" / "phoenix" / "dev" / "x.pose")
     assert depth and read.joints == SKELETON_50 and len(read) == 8
     write_motion(tmp_path / "saved" / "phoenix" / "dev" / "x.npz", random_motion(8, seed=0))
     to_poses.main([*common, "--out", str(tmp_path / "pred"), "--from", str(tmp_path / "saved")])
@@ -42,7 +42,7 @@ def test_positions_of_skels(tmp_path):
     write_split(tmp_path / "data", "test", [random_positions(5)])
     common = ["--cfg", "configs/skels/tokenizer.yaml", "--out", str(tmp_path / "out")]
     to_poses.main([*common, f"DATASET.CORPORA.skels.ROOT={tmp_path}/data"])
-    read, _ = read_pose(tmp_path / "out" / "skels" / "clip-0.pose")
+    read, *_ = read_pose(tmp_path / "out" / "skels" / "clip-0.pose")
     original = random_positions(5).positions
     width = (original[:, 2] - original[:, 5]).norm(dim=1).mean()
     torch.testing.assert_close(read.positions * width, original, atol=1e-3, rtol=0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -89,8 +89,16 @@ def write_pose(path: Path, motion: JointMotion) -> None:
         package.Pose(header, NumPyPoseBody(motion.fps, data, confidence)).write(file)
 
 
-def read_pose(path: Path) -> tuple[JointMotion, bool]:
-    """The motion in a file, and whether it has a depth; without one z is 0, and one that is 0 everywhere is none.
+class PoseFile(NamedTuple):
+    """motion: of the first person; deep: whether the file has a depth; people: how many it shows"""
+
+    motion: JointMotion
+    deep: bool
+    people: int
+
+
+def read_pose(path: Path) -> PoseFile:
+    """What is in a file; without a depth z is 0, and one that is 0 everywhere is none.
 
     Its first person's joints that `SKELETON_50` has, in the space of `write_pose`, where the shoulders are 1 apart on
     average over the clip and the neck, or the middle between the shoulders, is the origin. Points of confidence 0 are
@@ -113,7 +121,7 @@ def read_pose(path: Path) -> tuple[JointMotion, bool]:
         raise UserError(f"{path} shows a shoulder in fewer than half of its frames; poses are measured by them")
     motion = JointMotion(torch.from_numpy(positions), names, pose.fps, lacking=frozenset(joints).difference(names))
     try:
-        return measured_by_shoulders(motion), depth
+        return PoseFile(measured_by_shoulders(motion), depth, pose.people)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -127,7 +135,6 @@ class PoseHands:
     names:     K of `SKELETON_50`
     shoulders: [T', 2, D] both shoulders in the frames in which both were seen
     fps:       frames per second
-    people:    how many the file shows, of whom these are the first one's
     """
 
     points: np.ndarray
@@ -135,7 +142,6 @@ class PoseHands:
     names: tuple[str, ...]
     shoulders: np.ndarray
     fps: float
-    people: int = 1
 
 
 def read_hands(path: Path) -> PoseHands:
@@ -149,7 +155,7 @@ def read_hands(path: Path) -> PoseHands:
     if {"left_shoulder", "right_shoulder"} <= set(pose.columns):
         both, known = pose.of(["left_shoulder", "right_shoulder"])
         shoulders = both[known.all(axis=1)]
-    return PoseHands(points, seen, tuple(hands), shoulders, pose.fps, pose.people)
+    return PoseHands(points, seen, tuple(hands), shoulders, pose.fps)
 
 
 def flattened(motion: JointMotion) -> JointMotion:

@@ -34,7 +34,7 @@ def read_raw(path: Path):
 
 def test_what_is_written_is_read_back(tmp_path):
     write_pose(tmp_path / "a.pose", motion())
-    read, depth = read_pose(tmp_path / "a.pose")
+    read, depth, _ = read_pose(tmp_path / "a.pose")
     assert depth and (read.joints, read.fps, read.lacking) == (SKELETON_50, 25.0, frozenset())
     torch.testing.assert_close(read.positions, motion().positions, atol=1e-5, rtol=0)
 
@@ -93,7 +93,7 @@ def test_joints_that_are_lacking_have_no_confidence_and_are_read_as_lacking(tmp_
     some = [i for i, joint in enumerate(SKELETON_50) if joint not in SKELETON_LEFT_HAND]
     part = JointMotion(motion().positions[:, some], tuple(SKELETON_50[i] for i in some), 25.0)
     write_pose(tmp_path / "a.pose", part)
-    read, _ = read_pose(tmp_path / "a.pose")
+    read, *_ = read_pose(tmp_path / "a.pose")
     assert read.joints == part.joints and read.lacking == set(SKELETON_LEFT_HAND)
 
 
@@ -122,7 +122,7 @@ def test_mediapipes_points_are_read_by_their_names(tmp_path):
     seen[2, 0, 4], points[2, 0, 4] = 0, 0
     components = {"POSE_LANDMARKS": body, "LEFT_HAND_LANDMARKS": ["WRIST", *fingers]}
     written(tmp_path / "a.pose", components, points, seen, "XYZC")
-    read, depth = read_pose(tmp_path / "a.pose")
+    read, depth, _ = read_pose(tmp_path / "a.pose")
     assert depth and read.fps == 30 and len(read) == 5
     assert set(read.joints) == {"nose", "left_shoulder", "right_shoulder", "left_wrist", *SKELETON_LEFT_HAND}
     nose = read.positions[:, read.joints.index("nose")].numpy()
@@ -141,7 +141,7 @@ def test_flat_files_have_no_depth_and_flat_shoulders(tmp_path):
     torch.testing.assert_close(flat.positions[..., :2], deep.positions[..., :2])
     names = ["LEFT_SHOULDER", "RIGHT_SHOULDER", "NOSE"]
     written(tmp_path / "a.pose", {"POSE_LANDMARKS": names}, np.random.rand(4, 1, 3, 2), np.ones((4, 1, 3)), "XYC")
-    read, depth = read_pose(tmp_path / "a.pose")
+    read, depth, _ = read_pose(tmp_path / "a.pose")
     assert not depth and (read.positions[..., 2] == 0).all()
 
 
