@@ -29,6 +29,8 @@ pictures=results/demo-$system/pictures
 mkdir -p "$pictures"
 begun=$SECONDS
 say() { printf '(%d s)\n\n== %s\n' $((SECONDS - begun)) "$*"; begun=$SECONDS; }
+# made FILE MODEL: it is there, and not older than the model
+made() { [ -e "$1" ] && [ ! "$1" -ot "$2" ]; }
 # train NAME FOLDER: unless that folder of its run is there
 train() { [ -e "experiments/$2" ] || python -m train --cfg "$(config "$1")" --nodebug TRAIN.RESUME=auto; }
 
@@ -71,7 +73,7 @@ if [ $recognition ]; then
   say "recognition of isolated signs by the tokenizer's features"
   train $recognition recognition/demo-$recognition/recognition
   recognised=results/demo-$recognition/screen.txt
-  [ $recognised -nt experiments/recognition/demo-$recognition/recognition/recognizer.json ] || {
+  made $recognised experiments/recognition/demo-$recognition/recognition/recognizer.json || {
     mkdir -p results/demo-$recognition
     python -m test --cfg "$(config $recognition)" > results/demo-$recognition.screen
     mv results/demo-$recognition.screen $recognised
@@ -79,14 +81,14 @@ if [ $recognition ]; then
 fi
 
 say "a picture and a video"
-[ "$pictures/paths.txt" -nt "$trained" ] || {
+made "$pictures/paths.txt" "$trained" || {
   python -m vis_mesh --cfg "$(config $system)" --demo_dataset $shown $face --out_dir "$pictures" > "$pictures.paths"
   mv "$pictures.paths" "$pictures/paths.txt"
 }
 
 say "scores on the test split"
 scores=results/demo-$system/screen.txt
-[ "$scores" -nt "$trained" ] || {
+made "$scores" "$trained" || {
   python -m test --cfg "$(config $system)" --task t2m > "$pictures.screen"
   mv "$pictures.screen" "$scores"
 }
