@@ -16,7 +16,7 @@ from queue import SimpleQueue
 import torch
 
 from soke.build.stages import stage_of
-from soke.build.starting import INIT_HASH, PROVENANCE, init_hash
+from soke.build.starting import INIT_HASH, init_hash
 from soke.errors import UserError
 from soke.run import changes, folders
 from soke.run.config import ROOT, Config, model_folder
@@ -72,9 +72,7 @@ def train_once(config: Config, argv: Sequence[str], place: Mapping[str, object])
     if not folders.export_folder(config).is_dir():
         run(["train", *argv], **place)
         return
-    recorded = config.run_folder / folders.CONFIG
-    found = changes.changes(recorded, config) if recorded.is_file() else {}
-    others = changes.of_training(found, stage_of(config).trained_by, extend=False)
+    others = changes.of_training(_changed(config.run_folder, config), stage_of(config).trained_by, extend=False)
     if others:
         raise UserError(
             f"{config.run_folder} was trained with other settings than the plan has (there -> here), "
@@ -86,8 +84,7 @@ def train_once(config: Config, argv: Sequence[str], place: Mapping[str, object])
 def _check_origin(config: Config) -> None:
     """Raises UserError for a run that began from another model, or learnt the codes of another tokenizer, than lies there
     now, as far as it has recorded which."""
-    recorded = config.run_folder / PROVENANCE
-    of = read_json(recorded, "remove the run to have it trained anew") if recorded.is_file() else {}
+    of = folders.recorded(config.run_folder, folders.PROVENANCE, "remove the run to have it trained anew")
     found = {}
     if INIT_HASH in of:
         found["TRAIN.INIT"] = "began from another model", of[INIT_HASH], init_hash(config)
@@ -112,13 +109,17 @@ def _is_tested(config: Config, file: str) -> bool:
     folder = results_folder(config)
     if not (folder / file).is_file():
         return False
-    found = changes.changes(folder / folders.CONFIG, config) if (folder / folders.CONFIG).is_file() else {}
     table = read_json(folder / "table.json", "remove it to have it tested again")
     tested = table.get("conditions", {}).get("models", {})
     models = stage_of(config).exports(config)
-    return not changes.of_training(found, _OF_TESTS, extend=False) and all(
+    return not changes.of_training(_changed(folder, config), _OF_TESTS, extend=False) and all(
         folder_hash(models[name]) == of["hash"] for name, of in tested.items() if name in models
     )
+
+
+def _changed(folder: Path, config: Config) -> changes.Changes:
+    """In what a configuration differs from the one in a folder, which may have none."""
+    return changes.changes(folder / folders.CONFIG, config) if (folder / folders.CONFIG).is_file() else {}
 
 
 def run(command: Sequence[str], env: Mapping[str, str] | None = None, log: Path | None = None) -> None:

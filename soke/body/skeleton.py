@@ -187,4 +187,3 @@ def _color(hand: str | None, joint: str) -> tuple[float, ...]:
     if hand is None:
         return _BODY_COLOR
     return next((color for finger, color in _HAND_COLORS[hand].items() if finger in joint), _HAND_COLORS[hand][_PALM])
-

@@ -17,7 +17,7 @@ from soke.report.model_card import Described, TrainedOn, licences
 from soke.report.results import read_results
 from soke.run import changes
 from soke.run.config import resolve
-from soke.run.folders import CONFIG
+from soke.run.folders import CONFIG, PROVENANCE, recorded
 from soke.saved import KINDS, kind_of
 from soke.storage import folder_hash, read_json
 from soke.tokenizer.saved import saved_hash
@@ -57,7 +57,7 @@ def described(folder: Path, name: str = "", results: Sequence[Path] = ()) -> Des
     """
     run, hashed = folder.resolve().parent, folder_hash(folder)
     saved = changes.recorded(run / CONFIG) if (run / CONFIG).is_file() else {}
-    stage, provenance = STAGES.get(saved.get("TRAIN.STAGE")), _record(run, "provenance")
+    stage, provenance = STAGES.get(saved.get("TRAIN.STAGE")), recorded(run, PROVENANCE, _AGAIN)
     if stage is None:  # it is the file of something else
         return Described(folder, name, results=_scores(results, (), hashed))
     corpora = _corpora(run, saved)
@@ -69,22 +69,16 @@ def described(folder: Path, name: str = "", results: Sequence[Path] = ()) -> Des
     if saved.get("TRAIN.INIT"):
         settings["TRAIN.INIT"] = _called(saved["TRAIN.INIT"])
     facts = {key: provenance[key] for key in ("layout_hash", "statistics_hash", "epochs") if key in provenance}
-    facts |= {f"version of {package}": number for package, number in _record(run, "versions").items()}
+    facts |= {f"version of {package}": number for package, number in recorded(run, "versions", _AGAIN).items()}
     own = resolve(saved["RESULTS"]) / saved["NAME"]
     scores = _scores(results, (own, own.parent, own / "m2t"), hashed)
     return Described(folder, name, corpora, settings, facts, scores, _made_of(folder, saved))
 
 
-def _record(run: Path, name: str) -> dict[str, Any]:
-    """What the run has recorded under a name; nothing where it was trained before such records."""
-    path = run / f"{name}.json"
-    return read_json(path, _AGAIN) if path.is_file() else {}
-
-
 def _corpora(run: Path, saved: Mapping[str, Any]) -> list[TrainedOn]:
     """Those that a run was trained on. saved: its configuration"""
     named = [key.split(".")[2] for key in saved if key.startswith("DATASET.CORPORA.") and key.endswith(".ROOT")]
-    data = _record(run, "data") or {corpus: {"languages": (), "clips": {}} for corpus in named}
+    data = recorded(run, "data", _AGAIN) or {corpus: {"languages": (), "clips": {}} for corpus in named}
     return [_trained_on(corpus, facts, saved) for corpus, facts in data.items()]
 
 

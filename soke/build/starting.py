@@ -12,15 +12,15 @@ from soke.body.layout import MotionLayout
 from soke.data.clip import Corpus
 from soke.data.statistics import Statistics
 from soke.errors import UserError
+from soke.run import folders
 from soke.run.config import Config, model_folder
-from soke.run.folders import Run
 from soke.saved import kind_of
 from soke.starting import Begun
-from soke.storage import folder_hash, read_json
+from soke.storage import folder_hash
 
 log = logging.getLogger(__name__)
 
-INIT_HASH, PROVENANCE = "TRAIN.INIT hash", "provenance.json"  # of a run's record, and where it is
+INIT_HASH = "TRAIN.INIT hash"  # of a run's record
 _FAR = 5  # standard deviations
 
 
@@ -32,21 +32,21 @@ def init_folder(config: Config) -> Path | None:
 def init_hash(config: Config) -> str:
     """Of the files of what TRAIN.INIT names now, of a folder of all models those of the run's corpora; "" where it names
     nothing, or what is not there."""
-    if not config.train.init:
+    named = init_folder(config)
+    if named is None:
         return ""
-    named = model_folder(config.train.init)
     places = [named] if kind_of(named) else [named / corpus / config.train.stage for corpus in config.dataset.corpora]
     return " ".join(folder_hash(place) for place in places if place.is_dir())
 
 
-def begun_from(run: Run) -> dict[str, str]:
+def begun_from(run: folders.Run) -> dict[str, str]:
     """What a run records of the model that TRAIN.INIT names. Raises UserError where it goes on, but has begun from another
     one than lies there now."""
     now = init_hash(run.config)
     if run.resume_from is None:
         return {INIT_HASH: now} if now else {}
-    file = Path(run.resume_from).parent.parent / PROVENANCE
-    before = read_json(file, "choose another NAME and train anew").get(INIT_HASH) if file.is_file() else None
+    began = Path(run.resume_from).parent.parent
+    before = folders.recorded(began, folders.PROVENANCE, "choose another NAME and train anew").get(INIT_HASH)
     if before is not None and before != now:
         raise UserError(
             f"TRAIN.RESUME: {run.resume_from} is of a training that began from another model than lies in "

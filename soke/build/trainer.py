@@ -45,7 +45,7 @@ def train(stage: Stage, config: Config, debug: bool) -> None:
         data = stage.data(run.config, run.folder)
         module = stage.module(run.config, data)
         still = freeze(module.trained, run.config.train.freeze) if run.config.train.freeze else []
-        folders.record(run.folder, "provenance", {**module.provenance(), **begun_from(run)})
+        folders.record(run.folder, folders.PROVENANCE, {**module.provenance(), **begun_from(run)})
         trainer = new_trainer(run, module, [Still(still)] if still else [])
         with ending_together(trainer):
             folders.fit(run, trainer, module, data)

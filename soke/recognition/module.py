@@ -80,4 +80,3 @@ class RecognitionModule(TrainedModule):
 
     def provenance(self) -> dict[str, Any]:
         return self.recognizer.provenance()
-

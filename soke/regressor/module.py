@@ -58,7 +58,7 @@ class RegressorModule(TrainedModule):
 
     @property
     def running(self) -> dict[str, Running]:
-        return {"means": self.means["train"], **{name: group.spread for name, group in self.regressor.groups.items()}}
+        return {**super().running, **{name: group.spread for name, group in self.regressor.groups.items()}}
 
     @property
     def later(self) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ class RegressorModule(TrainedModule):
         return loss + no_loss(self)  # DDP waits for the gradient of groups that have no clip in this batch, too
 
     def on_train_epoch_end(self) -> None:
-        self.means["train"].log(self)
+        super().on_train_epoch_end()
         self.regressor.end_epoch()
 
     @in_float32
@@ -158,4 +158,3 @@ class RegressorModule(TrainedModule):
 
     def provenance(self) -> dict[str, Any]:
         return self.regressor.provenance()
-

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LAST, BEST, CONFIG, STATISTICS = "last.ckpt", "best.ckpt", "config.yaml", "statistics.json"
+PROVENANCE = "provenance"  # of what a model is made, a name for `record`
 TRIAL_BATCHES = 4  # per epoch of a run without --nodebug
 _OF_A_TEST = (
     "table.txt", "table.json", "table.csv", "clips.csv", "skipped_clips.txt", "unscored_clips.txt", "timing.json",
@@ -110,6 +111,13 @@ def record(folder: Path, name: str, values: dict[str, object]) -> None:
     """Writes `values` to <folder>/<name>.json."""
     with new_file(folder / f"{name}.json") as path:
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def recorded(folder: Path, name: str, remedy: str) -> dict[str, Any]:
+    """What a run has recorded in <folder>/<name>.json; nothing where it was trained before such records. Raises UserError,
+    with the remedy, for what cannot be read."""
+    path = folder / f"{name}.json"
+    return read_json(path, remedy) if path.is_file() else {}
 
 
 def results_folder(config: Config, out_dir: str | None, model_keys: Sequence[str], *below: str) -> Path:
@@ -294,9 +302,8 @@ def export(run: Run, module: pl.LightningModule, trainer: pl.Trainer) -> None:
     module.export(run.export)
     if trainer.is_global_zero:
         epochs = {submodule or "all": epoch for submodule, epoch in module.epochs.items()}
-        recorded = run.folder / "provenance.json"
-        before = read_json(recorded, "choose another NAME and train anew") if recorded.is_file() else {}
-        record(run.folder, "provenance", {**before, **module.provenance(), "epochs": epochs})
+        before = recorded(run.folder, PROVENANCE, "choose another NAME and train anew")
+        record(run.folder, PROVENANCE, {**before, **module.provenance(), "epochs": epochs})
         unseen = [score for name, score in monitors(module).items() if not (run.checkpoints / best_file(name)).is_file()]
         if unseen:
             log.warning("no validation had %s, so what is exported is of the last epoch", ", ".join(unseen))

@@ -78,7 +78,7 @@ class TokenizerModule(TrainedModule):
 
     @property
     def running(self) -> dict[str, Running]:
-        return {"means": self.means["train"], **self.codebook_use["train_stage"]}
+        return {**super().running, **self.codebook_use["train_stage"]}
 
     def training_step(self, batch: MotionBatch, batch_idx: int) -> Tensor:
         if not batch.clips:
@@ -95,7 +95,7 @@ class TokenizerModule(TrainedModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        self.means["train"].log(self)
+        super().on_train_epoch_end()
         self._log_codebooks("train")
 
     @in_float32

@@ -63,4 +63,3 @@ def make_generator(seed: int = 0, keywords=None, **changes) -> SignGenerator:
     signs = {"ASL": {"rain": torch.randint(0, 5, (14, count)), "sun": torch.randint(0, 5, (4, count))}, "DGS": {}}
     signs = {language: recorded(entries) for language, entries in signs.items()}
     return SignGenerator(make_spec(**{**settings, **changes}), MBartModel(config), text_tokenizer, signs, keywords).eval()
-

@@ -193,4 +193,3 @@ def _text(name: str, value: Any) -> str:
 def texts_of(path: Path) -> dict[str, str]:
     """id -> sentence. Raises UserError as `read_slrtp` does."""
     return {key: clip.text for key, clip in read_slrtp(path)[0].items()}
-

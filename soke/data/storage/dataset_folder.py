@@ -213,4 +213,3 @@ def _clip(row: Mapping[str, Any], corpus: str, split: str, out: Path) -> Clip:
 def _stored(row: Mapping[str, Any]) -> Stored:
     shape = None if row["shape"] is None else np.array(row["shape"], np.float32)
     return Stored(row["frames"], row["missing"], row["made_by"] or "", shape, frozenset(row["lacking"] or ()))
-
