@@ -154,6 +154,8 @@ class Train(Settings):
         found = self.below(1, "batch_size", "end_epoch", "accumulate") + self.below(0, "num_workers", "batch_frames")
         if self.stage not in STAGES:
             found.append(f"`stage` is {self.stage!r}, but must be one of {', '.join(STAGES)}{near(self.stage, STAGES)}")
+        if not self.optim.lr:
+            found.append("`optim.lr` must be above 0, for with 0 nothing learns; `freeze` keeps weights as they are")
         if not self.grad_clip >= 0:
             found.append(f"`grad_clip` must be a gradient norm, or 0 for no clipping, not {self.grad_clip}")
         if not 0 <= self.average < 1:

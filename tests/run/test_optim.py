@@ -120,6 +120,7 @@ def test_a_warm_up_beyond_the_end_is_an_error(tmp_path):
         (["WARMUP_STEPS=2"], "TRAIN.OPTIM.WARMUP_STEPS must be 0 where TRAIN.OPTIM.EVERY is epoch"),
         (["SCHEDULE=plateau", "EVERY=step"], "TRAIN.OPTIM.EVERY must be epoch for TRAIN.OPTIM.SCHEDULE=plateau"),
         (["SCHEDULE=inverse_sqrt"], "set TRAIN.OPTIM.WARMUP_EPOCHS"),
+        (["LR=0"], "TRAIN.OPTIM.LR must be above 0, for with 0 nothing learns; TRAIN.FREEZE keeps"),
         (["LR=1e-7"], "TRAIN.OPTIM.ETA_MIN must be at most TRAIN.OPTIM.LR"),
     ],
 )
