@@ -17,6 +17,7 @@ import torch
 
 from soke.build.stages import stage_of
 from soke.build.starting import INIT_HASH, init_hash
+from soke.build.testing import SCORED_BY, scorers_of
 from soke.errors import UserError
 from soke.run import changes, folders
 from soke.run.config import ROOT, Config, model_folder
@@ -105,13 +106,15 @@ def train_and_test(config: Config, argv: Sequence[str], timed: bool, place: Mapp
 
 
 def _is_tested(config: Config, file: str) -> bool:
-    """Whether `file` is of a test of the models that are there now, with the settings of now."""
+    """Whether `file` is of a test of the models that are there now, by those that score now, with the settings of now."""
     folder = results_folder(config)
     if not (folder / file).is_file():
         return False
     table = read_json(folder / "table.json", "remove it to have it tested again")
-    tested = table.get("conditions", {}).get("models", {})
-    models = stage_of(config).exports(config)
+    conditions = table.get("conditions", {})
+    tested, models = conditions.get("models", {}), stage_of(config).exports(config)
+    if SCORED_BY in conditions and conditions[SCORED_BY] != scorers_of(config):
+        return False
     return not changes.of_training(_changed(folder, config), _OF_TESTS, extend=False) and all(
         folder_hash(models[name]) == of["hash"] for name, of in tested.items() if name in models
     )

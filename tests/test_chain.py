@@ -219,6 +219,8 @@ def test_a_test_ends_with_one_screen_and_says_what_it_depends_on(shop, capsys):
     assert Path(model["folder"]) == shop.folder("experiments", "generator", "toy", "generator")
     assert model["hash"] == folder_hash(Path(model["folder"])) and len(model["hash"]) == 12
     assert (conditions["task"], conditions["search"]["method"], conditions["search"]["beams"]) == ("t2m", "beam", 2)
+    readers = {f"METRIC.BACK_TRANSLATION {c}": shop.folder("experiments", "translation", "toy", c, "translation") for c in CORPORA}
+    assert conditions["scored_by"] == {name: folder_hash(folder) for name, folder in readers.items()}
 
 
 def test_two_tests_do_not_write_into_one_folder(shop):

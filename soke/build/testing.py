@@ -14,6 +14,7 @@ from soke import __version__
 from soke.build.body import layout_of, scored_body
 from soke.build.data import corpora_of
 from soke.build.devices import device_of, start_processes
+from soke.build.per_corpus import folder_of
 from soke.build.stages import Stage, Task, stage_of
 from soke.data.clip import Corpus
 from soke.data.synthetic.known import known_corpus
@@ -25,12 +26,14 @@ from soke.evaluation.protocols import Coder, Reader
 from soke.evaluation.references import Setting
 from soke.evaluation.unfinished import Unfinished
 from soke.run import folders
-from soke.run.config import Config, to_plain
+from soke.run.config import Config, model_folder, to_plain
 from soke.run.locking import locked
 from soke.run.processes import World
 from soke.storage import folder_hash, program_hash
 
 log = logging.getLogger(__name__)
+
+SCORED_BY = "scored_by"  # of a table's conditions
 
 
 def run(config: Config, task_name: str, out_dir: str | None, count_time: bool, full: bool = False) -> None:
@@ -55,6 +58,8 @@ def run(config: Config, task_name: str, out_dir: str | None, count_time: bool, f
         if world.rank > 0:
             return
         evaluation.table.conditions = conditions
+        if stage.producer is not None and task is stage.test:
+            evaluation.table.conditions = {**conditions, SCORED_BY: scorers_of(config)}
         folders.replace_results(folder, config)
         evaluation.save(folder, predictions=config.test.save_predictions)
         unfinished.end()
@@ -76,6 +81,19 @@ def conditions_of(config: Config, stage: Stage, task: Task) -> dict[str, object]
     return {
         "models": models, "batch_size": config.test.batch_size, "code_version": __version__, **task.conditions(config)
     }
+
+
+def scorers_of(config: Config) -> dict[str, str]:
+    """Hash of every trained model by which METRIC has generated motion scored: those of each corpus below its name."""
+    metric, places = config.metric, {}
+    for key, name in {"METRIC.TOKENIZER": metric.tokenizer, "METRIC.FRECHET": metric.frechet}.items():
+        if name:
+            places[key] = model_folder(name)
+    of_corpora = {"BACK_TRANSLATION": (metric.back_translation, "translation"), "RETRIEVAL": (metric.retrieval, "retrieval")}
+    for key, (name, kind) in of_corpora.items():
+        for corpus in config.dataset.corpora if name else ():
+            places[f"METRIC.{key} {corpus}"] = folder_of(model_folder(name), corpus, kind)
+    return {key: folder_hash(place) for key, place in places.items() if place.is_dir()}
 
 
 def _circumstances(config: Config) -> dict[str, object]:

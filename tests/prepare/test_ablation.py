@@ -22,6 +22,7 @@ from prepare.plan_runs import run
 from prepare.plans import Plan, ordered, read_plan, results_table, row_config, scores
 from soke.build.body import layout_of, scored_body
 from soke.build.starting import INIT_HASH, init_hash
+from soke.build.testing import SCORED_BY, scorers_of
 from soke.errors import UserError
 from soke.evaluation.references import ALL_CORPORA
 from soke.metrics.clips import Score
@@ -265,7 +266,8 @@ def stand_in_for_programs(monkeypatch, folder, fails=()):
             results(plans.results_folder(config), [(r, "csl", "DTW-JPE", "hand", {"m": float(v)}) for r, v in cells])
             table = plans.results_folder(config) / "table.json"
             models = {"generator": {"hash": folder_hash(export_folder(config))}}
-            table.write_text(json.dumps({**json.loads(table.read_text()), "conditions": {"models": models}}))
+            conditions = {"models": models, SCORED_BY: scorers_of(config)}
+            table.write_text(json.dumps({**json.loads(table.read_text()), "conditions": conditions}))
             table.with_name("config.yaml").write_text(to_yaml(config))
         return subprocess.CompletedProcess(argv, 0)
 
@@ -352,6 +354,26 @@ ROWS: {{q: [], r: [TRAIN.INIT=<s>]}}
     (tmp_path / "tokenizer" / "config.json").write_text('{"hash": "two"}')
     with pytest.raises(UserError, match="learnt the codes of another tokenizer than TOKENIZER.PATH has now .one -> two."):
         plans.results_of(plan("TRAIN.END_EPOCH=4"))
+
+
+def test_rows_are_tested_again_where_a_model_that_scores_was_trained_anew(tmp_path, monkeypatch):
+    """A reader of a corpus of the plan, and the auto-encoder; one that scores nothing of it does not count."""
+    plan = read_plan(plan_file(tmp_path, f"""SCORES: [DTW-JPE hand]
+OVERRIDES: [FOLDER={tmp_path}/runs, RESULTS={tmp_path}/results, METRIC.BACK_TRANSLATION={tmp_path}/readers,
+            METRIC.FRECHET={tmp_path}/encoder]
+ROWS: {{q: []}}
+"""))
+    folders = {name: tmp_path / name for name in ("readers/csl/translation", "encoder", "readers/other/translation")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+        (folder / "weights").write_text("one")
+    called = stand_in_for_programs(monkeypatch, tmp_path)
+    found = plans.results_of(plan)
+    for name, programs in zip(folders, (["test", "test"], ["test", "test"], [])):
+        del called[:]
+        (folders[name] / "weights").write_text("two")
+        assert plans.results_of(plan) == found
+        assert [program for program, *_ in called] == programs
 
 
 def test_the_other_runs_end_before_one_that_failed_is_named(tmp_path, monkeypatch):
