@@ -35,6 +35,7 @@ from soke.data.corpora.phoenix14t import Phoenix14T
 from soke.data.storage.saved import read_motion
 from soke.errors import UserError
 from soke.evaluation.protocols import Typed
+from soke.regressor.regressor import PoseRegressor
 from soke.report.model_card import model_card
 from soke.report.tables import Cell
 from soke.run.config import ROOT, keyed, load_config
@@ -618,7 +619,7 @@ REGRESSOR = (
 )
 
 
-def test_a_regressor_goes_the_whole_way(shop, tmp_path, capsys):
+def test_a_regressor_goes_the_whole_way(shop, tmp_path, capsys, monkeypatch):
     """Text to poses without codes: trained, tested beside a mean pose, read back, timed by its reference, drawn."""
     shop.run(train, "progressive_transformer", *REGRESSOR)
     run = shop.folder("experiments", "regressor", "toy")
@@ -633,15 +634,18 @@ def test_a_regressor_goes_the_whole_way(shop, tmp_path, capsys):
     assert {c["values"]["ratio"] for c in cells if (c["metric"], c["row"]) == ("length", "mean pose")} == {1.0}
     assert table["conditions"]["timing"] == "free"
     cut = [note for note in table["notes"] if "motions did not end; they are cut after 44 frames" in note]
-    assert len(cut) == 1 and "12 motions" in cut[0]
+    assert len(cut) == 1 and "12 motions" in cut[0] and not any("knows no word" in note for note in table["notes"])
     oracle = tmp_path / "oracle"
-    shop.run(test_entry, "progressive_transformer", f"--out_dir={oracle}", *REGRESSOR, "REGRESSOR.TIMING=oracle")
+    with monkeypatch.context() as other:
+        other.setattr(PoseRegressor, "knows_words_of", lambda self, sentence: sentence.corpus != "csl")
+        shop.run(test_entry, "progressive_transformer", f"--out_dir={oracle}", *REGRESSOR, "REGRESSOR.TIMING=oracle")
     table = json.loads((oracle / "table.json").read_text(encoding="utf-8"))
     assert {c["row"] for c in table["cells"]} == {
         "ground truth", "generated, oracle timing", "generated, oracle timing, shuffled", "mean pose",
     }
     lengths = [c for c in table["cells"] if (c["metric"], c["row"]) == ("length", "generated, oracle timing")]
     assert all(c["values"]["ratio"] == pytest.approx(1) for c in lengths) and table["conditions"]["timing"] == "oracle"
+    assert [note for note in table["notes"] if note.startswith("of 4 of 12 sentences the regressor knows no word")]
     pictures = ["--text=rain in the north", "--language=DGS", f"--out_dir={tmp_path}/pictures"]
     shop.run(vis_mesh, "progressive_transformer", *pictures, *REGRESSOR)
     assert len(list((tmp_path / "pictures").iterdir())) == 2

@@ -75,7 +75,7 @@ def scores(
     from soke.build.baselines import floors_of
     from soke.build.embedding import with_embeddings
     from soke.build.policy import examiners
-    from soke.build.testing import evaluation_setting, note_cut
+    from soke.build.testing import evaluation_setting, note_counted
     from soke.evaluation.rows import generation
     from soke.tokenizer.reconstruction import Reconstruction
 
@@ -86,7 +86,7 @@ def scores(
     evaluation = generation(producer, setting, partial(Reconstruction, producer.tokenizer), floors)
     longest = producer.search.longest(producer.generator.spec.settings.max_steps)
     note = f"{{cut}} of {{made}} motions did not end; they are cut after {longest} codes per part"
-    note_cut(evaluation, producer.counts, world, note)
+    note_counted(evaluation, producer.counts, world, "cut", note)
     return evaluation
 
 

@@ -146,7 +146,7 @@ def scores(
     """Of text to motion, with a mean pose as a floor, whatever other baselines there are."""
     from soke.build.baselines import floors_of
     from soke.build.embedding import with_embeddings
-    from soke.build.testing import evaluation_setting, note_cut
+    from soke.build.testing import evaluation_setting, note_counted
     from soke.build.translation import readers_of
     from soke.evaluation.rows import generation
 
@@ -155,8 +155,12 @@ def scores(
     setting = evaluation_setting(config, world, readers_of, unfinished, coder_of(config))
     setting = with_embeddings(setting, config)
     evaluation = generation(producer, setting, floors=floors)
-    note = f"the counter of {{cut}} of {{made}} motions did not end; they are cut after {producer.max_frames} frames"
-    note_cut(evaluation, producer.counts, world, note)
+    notes = {
+        "cut": f"the counter of {{cut}} of {{made}} motions did not end; they are cut after {producer.max_frames} frames",
+        "unknown": "of {unknown} of {made} sentences the regressor knows no word: what it signs of them does not depend on them",
+    }
+    for name, note in notes.items():
+        note_counted(evaluation, producer.counts, world, name, note)
     return evaluation
 
 

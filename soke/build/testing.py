@@ -121,15 +121,15 @@ def evaluation_setting(
     )
 
 
-def note_cut(evaluation: Evaluation, counts: Counter[str], world: World, note: str) -> None:
-    """Says how many motions were cut, where any were. Every process must call it.
+def note_counted(evaluation: Evaluation, counts: Counter[str], world: World, name: str, note: str) -> None:
+    """Says of how many motions something is true, where it is of any. Every process must call it.
 
-    counts: of this process's producer, `made` and `cut`
-    note:   the sentence, with places for the numbers of all processes, {made} and {cut}
+    counts: of this process's producer, `made` and `name`
+    note:   the sentence, with places for the numbers of all processes, {made} and {<name>}
     """
-    made, cut = (sum(world.gathered([counts[name]])) for name in ("made", "cut"))
-    if cut:
-        evaluation.table.notes.append(note.format(made=made, cut=cut))
+    totals = {key: sum(world.gathered([counts[key]])) for key in ("made", name)}
+    if totals[name]:
+        evaluation.table.notes.append(note.format(**totals))
 
 
 def oracles_of(config: Config, corpora: Sequence[Corpus]) -> dict[str, Oracle]:

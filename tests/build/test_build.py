@@ -14,7 +14,7 @@ from soke.build.data import code_data, corpora_of, lexicon_of, motion_data, toke
 from soke.build.generator import _warn_of_cut
 from soke.build.readers import CORPORA
 from soke.build.stages import stage_of
-from soke.build.testing import note_cut
+from soke.build.testing import note_counted
 from soke.data.settings import KNOWN_CORPORA
 from soke.errors import UserError
 from soke.evaluation.outcome import Evaluation
@@ -164,7 +164,7 @@ def test_a_table_says_how_many_motions_of_all_processes_are_cut():
     evaluation = Evaluation(ResultTable("Text to motion"))
     two = SimpleNamespace(gathered=lambda items: [*items, 3])  # another process has 3 of either
     for counts, world in (({"made": 7, "cut": 0}, World()), ({"made": 7, "cut": 1}, two)):
-        note_cut(evaluation, Counter(counts), world, "{cut} of {made} motions did not end")
+        note_counted(evaluation, Counter(counts), world, "cut", "{cut} of {made} motions did not end")
     assert evaluation.table.notes == ["4 of 10 motions did not end"]
 
 
