@@ -15,9 +15,10 @@ from soke.data.recordings import Recording
 from soke.errors import UserError
 from soke.generator.retrieval import Keywords, Signs
 from soke.generator.spec import GeneratorSpec
+from soke.hashing import StateHash
 from soke.saved import FORMAT, check_format, require
 from soke.settings import SettingsError
-from soke.storage import read_json
+from soke.storage import file_hash, read_json
 
 WEIGHTS, MBART = "model.safetensors", "mbart"
 _SETTINGS, _LEXICON, _KEYWORDS = "generator.json", "lexicon.json", "keywords.json"
@@ -26,18 +27,22 @@ _HOW_TO_TRAIN = "train one with `python -m train --cfg configs/soke.yaml --nodeb
 
 
 def write_settings(folder: Path, spec: GeneratorSpec, signs: Signs, keywords: Keywords) -> None:
+    """The last files of a generator's folder: their table holds hashes of all that are there, and one of itself."""
     plain = {
         language: {word: [_plain(recording) for recording in recordings] for word, recordings in entries.items()}
         for language, entries in signs.items()
     }
     for name, content in ((_LEXICON, plain), (_KEYWORDS, keywords)):
         (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    settings = {"version": __version__, "format": FORMAT, "spec": spec.to_plain()}
+    files = {path.relative_to(folder).as_posix(): file_hash(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    settings = {"version": __version__, "format": FORMAT, "spec": spec.to_plain(), "files": files}
+    settings["hash"] = _hash(settings)
     (folder / _SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def read_settings(folder: Path) -> tuple[GeneratorSpec, Signs, Keywords]:
-    """What `write_settings` wrote. Raises UserError when the folder holds no generator, or one of an unknown form."""
+    """What `write_settings` wrote. Raises UserError when the folder holds no generator, or one of an unknown form, and
+    when a file is missing, damaged, or was changed since; the weights are not looked at."""
     require(folder, "generator", (_SETTINGS,), _HOW_TO_TRAIN)
     saved: dict[str, Any] = {}
     try:
@@ -53,6 +58,7 @@ def read_settings(folder: Path) -> tuple[GeneratorSpec, Signs, Keywords]:
             f"{folder / _SETTINGS} cannot be read by version {__version__} ({type(error).__name__}: {error}): it is "
             f"damaged, or of another version (it names {version}), which reads it; or train the generator again"
         ) from error
+    _check(saved, folder, weights=False)
     older = not (folder / _KEYWORDS).is_file()  # which have none
     keywords = {} if older else read_json(folder / _KEYWORDS, _COPY)
     try:
@@ -60,25 +66,47 @@ def read_settings(folder: Path) -> tuple[GeneratorSpec, Signs, Keywords]:
             language: {word: _recordings(plain) for word, plain in entries.items()}
             for language, entries in read_json(folder / _LEXICON, _COPY).items()
         }
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{folder / _LEXICON} is not the lexicon of a generator ({reason}): {_COPY}") from error
     return spec, signs, keywords
 
 
+def _check(saved: Mapping[str, Any], folder: Path, weights: bool) -> None:
+    """Raises UserError for a table that was changed, and for a file named in it that is missing or is another one.
+
+    saved:   what the table holds; that of older generators names no files
+    weights: whether those are looked at, or all else
+    """
+    if saved.get("hash") != _hash(saved) and not {"hash", "files"}.isdisjoint(saved):
+        raise UserError(
+            f"{folder / _SETTINGS} was changed after the generator was saved: {_COPY}, for what it says is how the "
+            "weights were trained"
+        )
+    for name, value in saved.get("files", {}).items():
+        if weights != (name == WEIGHTS):
+            continue
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name} does not exist; {_COPY}")
+        if file_hash(folder / name) != value:
+            raise UserError(f"{folder / name} was changed after the generator was saved, or is another's: {_COPY}")
+
+
 def load_weights(generator: nn.Module, folder: Path) -> None:
-    """Raises UserError for a file that is missing or damaged, or of another generator."""
+    """Raises UserError for a file that is missing, damaged or changed, or of another generator."""
     from safetensors.torch import load_model
 
     with _readable(folder / WEIGHTS):
+        _check(_content(folder / _SETTINGS), folder, weights=True)
         load_model(generator, str(folder / WEIGHTS))
 
 
 def saved_weights(folder: Path) -> dict[str, Tensor]:
-    """Name -> weight. Raises UserError for a file that is missing or damaged."""
+    """Name -> weight. Raises UserError for a file that is missing, damaged or changed."""
     from safetensors.torch import load_file
 
     with _readable(folder / WEIGHTS):
+        _check(_content(folder / _SETTINGS), folder, weights=True)
         return load_file(folder / WEIGHTS)
 
 
@@ -142,6 +170,10 @@ def _mbart_config(folder: Path, dropouts: Mapping[str, float] | None = None) -> 
         return MBartConfig.from_dict({**content, **(dropouts or {})})
     except Exception as error:  # of any wrong value
         raise UserError(f"{path} is no configuration of an mBART ({str(error).splitlines()[0]}); {remedy}") from error
+
+
+def _hash(saved: Mapping[str, Any]) -> str:
+    return StateHash()([saved.get("spec"), saved.get("files")], {})
 
 
 def _content(path: Path) -> Any:

@@ -1,7 +1,10 @@
 """A tiny but real generator: random weights, its own text tokenizer, two languages, three parts."""
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import MBartConfig, MBartModel, MBartTokenizer
@@ -36,6 +39,13 @@ def recorded(entries: dict[str, torch.Tensor]) -> dict[str, list[Recording]]:
 def retrieval(**changes) -> Retrieval:
     """The default settings, but for the changes."""
     return replace(SETTINGS.retrieval, **changes)
+
+
+def settings_of_before(folder: Path) -> dict[str, Any]:
+    """What a generator's table of settings holds, without the hashes that earlier versions did not write."""
+    saved = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
+    del saved["files"], saved["hash"]
+    return saved
 
 
 def make_spec(**changes) -> GeneratorSpec:

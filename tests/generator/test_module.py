@@ -21,7 +21,7 @@ from soke.generator.settings import Search
 from soke.run.accumulation import WeightedAccumulation
 from soke.run.settings import Optim
 from soke.tokenizer.codes import Codes
-from tests.generator.helpers import make_generator
+from tests.generator.helpers import make_generator, settings_of_before
 from tests.tokenizer.helpers import small_tokenizer
 
 
@@ -103,7 +103,7 @@ def test_a_generator_of_before_has_a_rate_per_language(tokenizer, tmp_path):
     producer = SignProducer(matching(tokenizer), tokenizer)
     producer.save_pretrained(tmp_path / "model")
     file = tmp_path / "model" / "generator.json"
-    saved = json.loads(file.read_text())
+    saved = settings_of_before(tmp_path / "model")
     del saved["spec"]["corpora"]
     file.write_text(json.dumps(saved))
     clip = Clip("a", "phoenix", "test", "DGS", "regen", tmp_path, 25.0)

@@ -24,7 +24,7 @@ from soke.run.callbacks import BatchSeed
 from soke.run.config import keyed
 from soke.run.settings import Optim
 from soke.tokenizer.codes import Codes
-from tests.generator.helpers import CODEBOOKS, M3T, make_generator
+from tests.generator.helpers import CODEBOOKS, M3T, make_generator, settings_of_before
 from tests.tokenizer.helpers import small_tokenizer
 
 TEXTS = ["rain, snow.", "sun tomorrow", "明天雨天", "morgen Regen, öfter", "regen"]
@@ -235,7 +235,7 @@ def test_saved_translator_says_the_same(trained, tmp_path):
     assert loaded.for_inference("bfloat16").translate(random_motions(), LANGUAGES) == TEXTS
 
     path = tmp_path / "generator" / "generator.json"  # as it was before generators could translate
-    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings = settings_of_before(tmp_path / "generator")
     del settings["spec"]["settings"]
     path.write_text(json.dumps(settings), encoding="utf-8")
     old = SignGenerator.from_pretrained(tmp_path / "generator")

@@ -12,7 +12,7 @@ from soke.data.recordings import Recording
 from soke.errors import UserError
 from soke.generator.model import SignGenerator
 from soke.generator.retrieval import Retriever, explained
-from tests.generator.helpers import make_generator, recorded, retrieval
+from tests.generator.helpers import make_generator, recorded, retrieval, settings_of_before
 
 BOOKS = {"body": 20, "lhand": 16, "rhand": 16}
 
@@ -241,5 +241,7 @@ def test_generators_exported_before_recordings_had_names_are_read(tmp_path):
     signs = json.loads(table.read_text(encoding="utf-8"))
     table.write_text(json.dumps({lang: {w: r[0]["codes"] for w, r in e.items()} for lang, e in signs.items()}))
     (tmp_path / "generator/keywords.json").unlink()
+    settings = settings_of_before(tmp_path / "generator")
+    (tmp_path / "generator/generator.json").write_text(json.dumps(settings), encoding="utf-8")
     old = SignGenerator.from_pretrained(tmp_path / "generator").source
     assert torch.equal(old.batch(["rain and sun"], ["ASL"]).ids, model.source.batch(["rain and sun"], ["ASL"]).ids)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from soke.errors import UserError
 from soke.generator.files import read_settings
+from soke.generator.model import SignGenerator
 from soke.generator.settings import DROPOUTS, Generator, Retrieval
 from soke.generator.spec import GeneratorSpec
-from tests.generator.helpers import make_generator, make_spec
+from tests.generator.helpers import make_generator, make_spec, settings_of_before
 
 
 def test_a_spec_reads_back():
@@ -50,7 +53,7 @@ def test_a_generator_written_before_says_the_same(tmp_path):
     model = make_generator(3, heads="tied", retrieval_form="fused", max_steps=5)
     model.save_pretrained(tmp_path / "now")
     file = tmp_path / "now" / "generator.json"
-    saved = json.loads(file.read_text(encoding="utf-8"))
+    saved = settings_of_before(tmp_path / "now")
     settings = saved["spec"].pop("settings")
     retrieval = {f"retrieval_{name}": value for name, value in settings.pop("retrieval").items()}
     old = {
@@ -71,7 +74,7 @@ def test_a_generator_written_before_says_the_same(tmp_path):
 def test_settings_that_came_later_are_what_was_so_before(tmp_path):
     model = make_generator(3, translation=0.5)
     model.save_pretrained(tmp_path)
-    saved = json.loads((tmp_path / "generator.json").read_text(encoding="utf-8"))
+    saved = settings_of_before(tmp_path)
     del saved["spec"]["settings"]["prompts"], saved["spec"]["settings"]["text_head"]
     (tmp_path / "generator.json").write_text(json.dumps(saved), encoding="utf-8")
     loaded = type(model).from_pretrained(tmp_path)
@@ -95,3 +98,36 @@ def test_a_spec_of_an_unknown_form_is_refused_with_version_and_remedy(tmp_path, 
     (tmp_path / "generator.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match="cannot be read by version .*JSONDecodeError"):
         read_settings(tmp_path)
+
+
+def _changed(table: str, *keys: str, value: object):
+    """What changes an entry of a table in a folder."""
+    def change(folder: Path) -> None:
+        content = entry = json.loads((folder / table).read_text(encoding="utf-8"))
+        for key in keys[:-1]:
+            entry = entry[key]
+        entry[keys[-1]] = value
+        (folder / table).write_text(json.dumps(content), encoding="utf-8")
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("lexicon.json", _changed("lexicon.json", "ASL", value={})),
+        ("keywords.json", _changed("keywords.json", "test", value={})),
+        ("keywords.json", lambda folder: (folder / "keywords.json").unlink()),
+        ("mbart/config.json", _changed("mbart/config.json", "activation_function", value="relu")),
+        ("mbart/tokenizer.json", _changed("mbart/tokenizer.json", "normalizer", value=None)),
+        ("generator.json", _changed("generator.json", "spec", "settings", "decoding", value="sequential")),
+        ("generator.json", _changed("generator.json", "spec", "streams", "body", value="seven")),
+        ("generator.json", _changed("generator.json", "files", value={})),
+        ("model.safetensors", lambda folder: make_generator(4).save_pretrained(folder.with_name("other"))
+            or shutil.copy(folder.with_name("other") / "model.safetensors", folder)),
+    ],
+)
+def test_what_was_changed_after_it_was_saved_is_refused_by_name(tmp_path, name, change):
+    make_generator(3, keywords={"test": {"clip": ["rain"]}}).save_pretrained(tmp_path / "generator")
+    change(tmp_path / "generator")
+    with pytest.raises(UserError, match=f"generator/{name} (was changed after|does not exist).*copy or fetch it again"):
+        SignGenerator.from_pretrained(tmp_path / "generator")
