@@ -46,8 +46,8 @@ def load_config(file: str | Path, assets: str | Path | None = None, overrides: I
         given = OmegaConf.create()
         for item in overrides:
             override = _override(item)
-            given = OmegaConf.merge(given, override)
             merged = _merged(merged, override, item)
+            given = OmegaConf.merge(given, override)
         layers.append(OmegaConf.to_container(given))
         plain = OmegaConf.to_container(merged, resolve=True)
     except OmegaConfBaseException as error:
@@ -213,15 +213,42 @@ def _merged(below: DictConfig, layer: DictConfig, source: str) -> DictConfig:
         if unknown or len(entries) < len(below[key]):
             among = f"{', '.join(names) or 'none'}{near(unknown[0], names)}" if unknown else "entries without a name"
             raise UserError(f"{source}: {key} has no entry {', '.join(unknown)}, but {among}")
-        layer[key] = [_changed(entry, changed.get(entry["name"])) for entry in entries]
-    return OmegaConf.unsafe_merge(below, layer)  # `below` is needed no more, and to copy it takes longest
+        layer[key] = [_changed(entry, changed.get(entry["name"]), source, str(key)) for entry in entries]
+    return _onto(below, layer, OmegaConf.unsafe_merge, source)  # `below` is needed no more, and to copy it takes longest
 
 
-def _changed(entry: DictConfig, change: Any) -> DictConfig:
+def _onto(below: DictConfig, layer: DictConfig, merge: Callable[..., Any], source: str, prefix: str = "") -> DictConfig:
+    """Merged. Raises UserError for a list in the place of a table, or a table in that of a list."""
+    try:
+        return merge(below, layer)
+    except TypeError:
+        raise UserError(f"{source}: {_of_other_form(below, layer, prefix)}") from None
+
+
+def _of_other_form(below: DictConfig, layer: DictConfig, prefix: str) -> str:
+    """Of the first key that holds a list in one of them and a table in the other, a sentence; "" where none does."""
+    for key, value in layer.items():
+        before, found = below.get(key), ""
+        if isinstance(before, DictConfig) and isinstance(value, DictConfig):
+            found = _of_other_form(before, value, f"{prefix}{key}.")
+        elif isinstance(before, (DictConfig, ListConfig)) and isinstance(value, (DictConfig, ListConfig)):
+            if type(before) is not type(value):
+                form = "be a list" if isinstance(before, ListConfig) else "hold KEY: value pairs"
+                found = f"{prefix}{key} must {form}, not {OmegaConf.to_container(value)}"
+        if found:
+            return found
+    return ""
+
+
+def _changed(entry: DictConfig, change: Any, source: str, table: str) -> DictConfig:
     if change is None:
         return entry
+    prefix = f"{table}.{entry['name']}"
+    if not isinstance(change, DictConfig):
+        raise UserError(f"{source}: {prefix} must hold KEY: value pairs, not {change}")
     replaced = {key for key, value in change.items() if isinstance(value, DictConfig) and "kind" in value}
-    return OmegaConf.merge(OmegaConf.masked_copy(entry, [key for key in entry if key not in replaced]), change)
+    kept = OmegaConf.masked_copy(entry, [key for key in entry if key not in replaced])
+    return _onto(kept, change, OmegaConf.merge, source, f"{prefix}.")
 
 
 def _override(item: str) -> DictConfig:

@@ -311,6 +311,32 @@ def test_bad_values_and_combinations(override, expected):
         load_config("configs/soke.yaml", overrides=[override])
 
 
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["TRAIN.FREEZE={mbart: 1}"], "TRAIN.FREEZE={mbart: 1}: TRAIN.FREEZE must be a list, not {'mbart': 1}"),
+        (["TRAIN.OPTIM.FACTORS=[0.1]"], "TRAIN.OPTIM.FACTORS must hold KEY: value pairs, not [0.1]"),
+        (["TRAIN.FREEZE=[a]", "TRAIN.FREEZE={}"], "TRAIN.FREEZE={}: TRAIN.FREEZE must be a list, not {}"),
+        (["TRAIN=[1]"], "TRAIN must hold KEY: value pairs, not [1]"),
+        (["PARTS.lhand.quantizer=[ema]"], "PARTS.lhand.quantizer must hold KEY: value pairs, not ['ema']"),
+        (["PARTS.lhand=[ema]"], "PARTS.lhand must hold KEY: value pairs, not ['ema']"),
+    ],
+)
+def test_a_list_in_the_place_of_a_table_is_named_and_a_table_in_that_of_a_list(overrides, expected, tmp_path):
+    with pytest.raises(UserError, match=re.escape(expected)):
+        load_config("configs/soke.yaml", overrides=overrides)
+    file = tmp_path / "mine.yaml"
+    file.write_text("BASE: configs/soke.yaml\nTRAIN: {FREEZE: {mbart: 1}}\n")
+    with pytest.raises(UserError, match=f"{file}: TRAIN.FREEZE must be a list"):
+        load_config(file)
+
+
+def test_an_override_changes_an_entry_of_a_list_that_another_one_has_given():
+    part = "PARTS=[{name: body, joints: [upper_body], rotation: axis_angle, quantizer: {kind: ema, codes: 4}}]"
+    (made,) = load_config("configs/deto.yaml", overrides=[part, "PARTS.body.quantizer.codes=8"]).parts
+    assert made.quantizer == {"kind": "ema", "codes": 8}
+
+
 def test_no_stream_weighs_nothing_where_it_is_read_alone():
     overrides = ["GENERATOR.FUSION={body: 1, lhand: 0, rhand: 1}", "GENERATOR.DECODING=parallel"]
     with pytest.raises(UserError, match="GENERATOR.FUSION must .* above 0 with GENERATOR.DECODING=parallel, whose steps"):
