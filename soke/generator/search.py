@@ -15,6 +15,8 @@ from torch import Tensor
 from soke.generator.decoder import rows_of
 from soke.generator.schemes import ABSENT, DecodingScheme
 from soke.generator.settings import Search
+from soke.text.locales import canonical
+from soke.text.spelling import spelled
 
 _SHRINK_AT = 0.75  # samples leave the batch when so few are left that copying the caches pays
 
@@ -280,5 +282,5 @@ def going_on(done: Sequence[bool], whole_powers: bool) -> list[int]:
 
 
 def _generator(seed: int, text: str, language: str) -> torch.Generator:
-    digest = hashlib.sha256(f"{seed}\n{language}\n{text}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}\n{canonical(language)}\n{spelled(text)}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 from soke.errors import UserError
 from soke.storage import read_text
 from soke.text.locales import TEXT_LOCALE, canonical
+from soke.text.spelling import spelled
 
 SLOT = "{}"
 OWN_TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -73,7 +74,7 @@ class Prompts:
         language = canonical(language)
         if language not in self.templates:
             raise _absent(language)
-        templates, key = self.templates[language], f"{self.seed}\0{epoch}\0{language}\0{name}\0{text}"
+        templates, key = self.templates[language], f"{self.seed}\0{epoch}\0{language}\0{name}\0{spelled(text)}"
         number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
         return templates[number % len(templates)].replace(SLOT, text.strip())
 

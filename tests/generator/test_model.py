@@ -4,6 +4,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import unicodedata
 
 import pytest
 import torch
@@ -99,6 +100,14 @@ def test_same_seed_same_sample(decoding):
     first, again, other = (model.generate(TEXTS, LANGUAGES, Search("sample", seed=s)) for s in (1, 1, 2))
     assert all(torch.equal(a, b) for a, b in zip(first, again))
     assert not all(torch.equal(a, b) for a, b in zip(first, other))
+
+
+def test_a_sample_does_not_depend_on_how_its_text_and_its_language_are_written():
+    model, search = make_generator(0), Search("sample", seed=1, temperature=2.0)
+    composed, decomposed = (f"  {unicodedata.normalize(form, 'morgen überall')} regen" for form in ("NFC", "NFD"))
+    wanted = model.generate([composed], ["DGS"], search)[0]
+    for text, language in ((decomposed, "DGS"), (composed.strip(), "DGS"), (composed, "GSL")):
+        assert torch.equal(model.generate([text], [language], search)[0], wanted)
 
 
 def test_sampling_needs_no_luck_when_one_code_is_allowed():

@@ -33,6 +33,8 @@ def test_the_same_clip_with_the_same_seed_has_the_same_prompt_on_every_machine()
     prompts = Prompts({"ASL": [f"{i} {{}}" for i in range(10)]})
     assert [prompts.of(name, "x", "ASL") for name in "abcdef"] == ["2 x", "1 x", "9 x", "3 x", "0 x", "3 x"]
     assert Prompts(prompts.templates, 1).of("a", "x", "ASL") == "3 x"
+    written = ["\u00fcber  Nacht", "u\u0308ber Nacht", " u\u0308ber\u00a0Nacht"]
+    assert len({prompts.of("a", text, "ASL").split()[0] for text in written}) == 1, "however the sentence is spelled"
 
 
 def test_every_template_is_drawn_and_epochs_draw_anew():

@@ -5,6 +5,7 @@ import unicodedata
 
 import pytest
 
+from soke.errors import UserError
 from soke.text.spelling import spelled
 
 
@@ -22,8 +23,14 @@ from soke.text.spelling import spelled
         ("大韓 民國 의 날씨", "大韓 民國 의 날씨"),
         (unicodedata.normalize("NFD", "한국 날씨"), "한국 날씨"),
         ("วันนี้ อากาศดี", "วันนี้ อากาศดี"),
+        ("Donau\u00addampf", "Donaudampf"),
         ("", ""),
     ],
 )
 def test_texts_have_one_spelling(text, expected):
     assert spelled(text) == expected == spelled(expected)
+
+
+def test_bytes_that_are_no_text_are_refused():
+    with pytest.raises(UserError, match="'rain .*udcff' holds halves of characters: write it in UTF-8"):
+        spelled(b"rain \xff".decode("utf-8", "surrogateescape"))
