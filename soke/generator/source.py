@@ -18,6 +18,7 @@ from soke.generator.retrieval import Retriever, marker
 from soke.generator.schemes import ABSENT, IGNORE
 from soke.generator.sign_vocabulary import SignVocabulary
 from soke.generator.text_tokenizer import TextTokenizer
+from soke.text.locales import canonical
 from soke.text.spelling import spelled
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class SourceEncoder:
         self._read: OrderedDict[tuple, list[int]] = OrderedDict()  # the latest last
         self._retrieved: OrderedDict[tuple, list[Tensor]] = OrderedDict()
         self._markers: dict[tuple[str, int], list[int]] = {}
+        self._control = frozenset(text_tokenizer.all_special_ids)  # which no text holds, whatever is written in it
+        self._missing: set[str] = set()  # signs that are known to be in no token
 
     def length(self, text: str, language: str, clip: Clip | None = None) -> int:
         """Positions that the sentence takes with all its signs."""
@@ -98,6 +101,7 @@ class SourceEncoder:
         Raises UserError for an unknown language, and for one whose locale mBART does not have.
         """
         self.vocabulary.language_ids(language)
+        language = canonical(language)
         token = self.text_tokenizer.convert_tokens_to_ids(self.locales[language])
         if token == self.text_tokenizer.unk_token_id:
             raise UserError(
@@ -120,6 +124,7 @@ class SourceEncoder:
 
     def _rows(self, text: str, language: str, clip: Clip | None, drop: float) -> tuple[Tensor, Tensor]:
         """Ids [L] and codes [L, S] of one sentence."""
+        language = canonical(language)
         text_ids, signs = self._text(text, language), self._signs(text, language, clip)
         if drop:
             signs = [sign for sign, kept in zip(signs, torch.rand(len(signs)) >= drop) if kept]
@@ -143,14 +148,17 @@ class SourceEncoder:
         shown = text if len(text) <= 60 else f"{text[:57]}..."
         if not text.strip():
             raise UserError("the sentence is empty: there is nothing to sign")
-        ids = self._text_ids(text)
-        if {self.text_tokenizer.unk_token_id, self.text_tokenizer.convert_tokens_to_ids(_SPACE)}.issuperset(ids):
+        unknown = self.text_tokenizer.unk_token_id
+        ids = [unknown if token in self._control else token for token in self._text_ids(text)]
+        if {unknown, self.text_tokenizer.convert_tokens_to_ids(_SPACE)}.issuperset(ids):
             raise UserError(f"the sentence {shown!r} has no token that the text tokenizer knows: write it in words")
         if len(ids) > self.max_tokens:
             log.warning(
                 "the sentence %r has %d tokens, of which the first %d are signed: split it, or train a generator for "
                 "longer sources", shown, len(ids), self.max_tokens,
             )
+        if unknown in ids:
+            self._tell_missing(text, shown)
         foreign = self._foreign(text, self.locales[language])
         if foreign:
             log.warning(
@@ -158,6 +166,18 @@ class SourceEncoder:
                 shown, language, foreign,
             )
         return ids[: self.max_tokens]
+
+    def _tell_missing(self, text: str, shown: str) -> None:
+        """Logs, once for each, what of a text the text tokenizer has no token for."""
+        words = [token for token in self.text_tokenizer.all_special_tokens if token in text]
+        signs = [sign for sign in dict.fromkeys(text) if self.text_tokenizer.unk_token_id in self._text_ids(sign)]
+        new = [sign for sign in (*words, *signs) if sign not in self._missing]
+        self._missing.update(new)
+        if new:
+            log.warning(
+                "the text tokenizer has no token for %s, as in the sentence %r: all such signs are one unknown sign to it",
+                ", ".join(map(repr, new)), shown,
+            )
 
     @staticmethod
     def _foreign(text: str, locale: str) -> str | None:

@@ -78,6 +78,26 @@ def test_a_text_without_a_known_piece_is_refused(generator):
         generator.source.batch(["\U0001f600 \U0001f600\U0001f680"], ["ASL"])
 
 
+def test_what_no_token_stands_for_is_said_once(caplog):
+    source = make_generator(0).source
+    ids = source.batch(["rain \U0001f600 sun", "sun \U0001f600"], ["ASL", "ASL"]).ids
+    assert source.text_tokenizer.unk_token_id in ids[0]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the text tokenizer has no token for '\U0001f600', as in the sentence 'rain \U0001f600 sun': all such signs are one "
+        "unknown sign to it"
+    ]
+
+
+@pytest.mark.parametrize("written", ["</s>", "<s>", "<pad>", "en_XX"])
+def test_no_text_ends_a_source_or_names_its_locale(written, caplog):
+    source = make_generator(0).source
+    read, control = source.batch([f"rain {written} sun"], ["DGS"]).ids[0], source.text_tokenizer.all_special_ids
+    known = [token for token in read.tolist() if token in control and token != source.text_tokenizer.unk_token_id]
+    assert known == source.text_tokenizer.convert_tokens_to_ids(["</s>", "de_DE"]) and repr(written) in caplog.text
+    with pytest.raises(UserError, match="no token that the text tokenizer knows"):
+        source.batch([written], ["DGS"])
+
+
 def test_an_endless_sentence_is_cut_and_said_so(generator, caplog):
     assert generator.source.length("rain " * 1000, "ASL") < 256 + 60
     assert "has 1000 tokens, of which the first 256 are signed" in caplog.text
