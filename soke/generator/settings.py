@@ -55,6 +55,8 @@ class Search(Settings):
             found.append(f"`temperature` must be a number above 0, not {self.temperature}")
         if not 0 < self.top_p <= 1:
             found.append(f"`top_p` must be above 0 and at most 1, not {self.top_p}")
+        if not math.isfinite(self.length_penalty):
+            found.append(f"`length_penalty` must be a finite number, not {self.length_penalty}")
         if self.no_repeat == 1 or self.no_repeat < 0:
             found.append(f"`no_repeat` must be 0 or above 1, not {self.no_repeat}")
         if self.max_steps is not None and self.max_steps < self.min_steps:

@@ -243,10 +243,12 @@ class SignTokenizer(Shared, nn.Module):
         return self.encode_motions([motion])[0]
 
     def encode_motions(self, motions: Sequence[Motion], batch_size: int = 32) -> list[Tensor]:
-        """The codes [steps(T_i), S] of each motion; those of similar length make a batch."""
+        """The codes [steps(T_i), S] of each motion; those of similar length make a batch. Raises ValueError for NaN or infinity."""
         codes: dict[int, Tensor] = {}
         for rows in SortedBatches([len(motion) for motion in motions], batch_size):
             singles = [self.layout.features(motions[i]) for i in rows]
+            if not all(values.isfinite().all() for single in singles for values in single.values()):
+                raise ValueError("a motion of which codes shall be made holds NaN or infinity")
             features = {
                 part: pad_sequence([single[part] for single in singles], batch_first=True).to(self.device)
                 for part in self.parts

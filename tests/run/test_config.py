@@ -406,6 +406,8 @@ def test_settings_check_themselves_where_no_configuration_is():
         Search("sample", temperature=float("inf"))  # of which all scores would be NaN, and each code the first one
     with pytest.raises(UserError, match="^Search: `beams` must be at least 1, not 0; `top_p` must be above 0"):
         Search("beam", beams=0, top_p=2.0)
+    with pytest.raises(UserError, match="^Search: `length_penalty` must be a finite number, not nan"):
+        Search("beam", length_penalty=float("nan"))
 
 
 def test_no_value_has_a_second_default():

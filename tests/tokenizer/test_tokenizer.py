@@ -178,6 +178,13 @@ def test_motions_go_in_and_come_out():
         assert torch.equal(motion.betas, betas)
 
 
+def test_a_motion_that_is_not_finite_has_no_codes():
+    motion = random_motion(21)
+    motion.rotations[9, 20] = torch.nan
+    with pytest.raises(ValueError, match="holds NaN or infinity"):
+        small_tokenizer().encode_motions([random_motion(30), motion])
+
+
 def test_many_motions_are_reconstructed_as_each_alone():
     tokenizer = small_tokenizer()
     motions = [
