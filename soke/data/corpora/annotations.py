@@ -39,7 +39,8 @@ def read_table(path: Path, required: Sequence[str]) -> Table:
     A field in quotation marks may hold line ends. But where one of its lines has the separators of a row, a mark was
     left open: its line is malformed, and the lines that it would have swallowed are read as rows.
 
-    Raises UserError that names the file: unreadable, not UTF-8, empty, or without one of the `required` columns.
+    Raises UserError that names the file: unreadable, not UTF-8, empty, without one of the `required` columns, or with
+    two columns of one name.
     """
     lines = read_text(path).split("\n")
     records = _tab_separated(lines) if "\t" in lines[0] else _comma_separated(lines)
@@ -50,6 +51,9 @@ def read_table(path: Path, required: Sequence[str]) -> Table:
             f"{path} lacks the columns {', '.join(missing)}; its header has {', '.join(columns) or 'none'}. "
             "Columns are separated by tabs or commas"
         )
+    doubled = sorted({name for name in columns if name.strip() and columns.count(name) > 1})
+    if doubled:
+        raise UserError(f"{path} has several columns of the name {', '.join(doubled)}; keep one, or rename the others")
     table = Table(columns, [], {})
     for where, fields in records:
         if fields is None:

@@ -110,3 +110,14 @@ def test_other_encodings_are_named(tmp_path, encoding):
     (tmp_path / "t.csv").write_bytes("name,text\na,Grüße\n".encode(encoding))
     with pytest.raises(UserError, match=r"^\S*t\.csv is not in UTF-8: it.*; save it in UTF-8"):
         read_table(tmp_path / "t.csv", ("name",))
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_two_columns_of_one_name_are_an_error(tmp_path, separator):
+    """Which of two frame rates holds, nobody can tell."""
+    def content(header):
+        return "\n".join(separator.join(line) for line in (header, ["c0", "25", "50"]))
+
+    with pytest.raises(UserError, match="t.csv has several columns of the name fps; keep one"):
+        table_of(tmp_path / "t.csv", content(["name", "fps", "fps"]))
+    assert table_of(tmp_path / "t.csv", content(["name", "", ""])).rows == [{"name": "c0", "": "50"}], "columns without a name"
