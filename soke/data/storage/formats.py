@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,13 +149,19 @@ FORMATS: dict[str, FrameFormat] = {form.name: form for form in (SOKE_FRAMES, SMP
 
 def check_complete(clip: Clip, found: FrameFiles) -> None:
     """Raises ClipError for too few frames. Frames may be missing in between, as the public poses have it, but no more
-    than are there."""
+    than are there, and not every second one: what is left would be signed twice as fast."""
     if len(found) < MIN_FRAMES:
         raise ClipError(
             f"clip {clip.name}: {clip.frames} holds {len(found)} frame files, at least {MIN_FRAMES} are needed"
         )
+    names, numbers, step = found.names, found.numbers, found.numbers[1] - found.numbers[0]
+    if step > 1 and all(after - before == step for before, after in zip(numbers, numbers[1:])):
+        raise ClipError(
+            f"clip {clip.name}: {clip.frames} holds one frame in {step} ({names[0]}, {names[1]}, {names[2]}, …), which at "
+            f"{clip.fps:g} frames/s are {step} times as fast; put the others there, or number these one by one, if that is "
+            "their rate"
+        )
     if found.missing > len(found):
-        names: Sequence[str] = found.names
         raise ClipError(
             f"clip {clip.name}: {clip.frames} lacks {found.missing} of the {found.missing + len(found)} frames from "
             f"{names[0]} to {names[-1]}; copy or extract it again"

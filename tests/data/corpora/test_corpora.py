@@ -473,6 +473,20 @@ def test_copies_and_previews_beside_the_frames_are_left_out_and_named(tmp_path, 
         corpus.load(clip)
 
 
+@pytest.mark.parametrize("step", [2, 3])
+def test_one_frame_in_two_is_no_clip_with_gaps(tmp_path, step):
+    """Taken for neighbours, the frames that are there would be signed twice as fast."""
+    write_phoenix(tmp_path, {"a": 60})
+    corpus = Phoenix14T(tmp_path)
+    for number in set(range(60)).difference(range(1, 60, step)):
+        (tmp_path / f"dev/a/images{number:04}.pkl").unlink()
+    what = rf"clip dev/a: .* holds one frame in {step} \(images0001.pkl, .*\), which at 25 frames/s are {step} times as fast"
+    with pytest.raises(ClipError, match=what):
+        corpus.load(corpus.clips("val")[0])
+    (tmp_path / "dev/a/images0000.pkl").write_bytes((tmp_path / "dev/a/images0001.pkl").read_bytes())
+    assert step > 2 or len(corpus.load(corpus.clips("val")[0])) == 31, "gaps without a pattern are gaps"
+
+
 def test_two_files_of_one_frame_are_a_fault(tmp_path):
     write_phoenix(tmp_path, {"a": 12})
     folder, corpus = tmp_path / "dev/a", Phoenix14T(tmp_path)
