@@ -1,16 +1,18 @@
 """Motion: a clip of a moving body in SMPL-X parameters, the form in which every room hands motion on."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
-from soke.body.joints import NUM_JOINTS, SMPLX_JOINTS, joint_indices, mirrored_name
+from soke.body.joints import LEFT_HAND, NUM_JOINTS, RIGHT_HAND, SMPLX_JOINTS, UPPER_BODY, joint_indices, mirrored_name
 from soke.body.rotations import mirror_axis_angle, nearest_axis_angle, slerp_axis_angle
 
 _MIRROR_ORDER = joint_indices([mirrored_name(name) for name in SMPLX_JOINTS])
+_MOVING = joint_indices((*UPPER_BODY, *LEFT_HAND, *RIGHT_HAND, "jaw"))
 HEAD_SHAPES = 300  # of FLAME
 OBSERVABLE = (*SMPLX_JOINTS, "expression", "eyelids")  # what a motion may lack
 
@@ -227,3 +229,14 @@ def _between(moments: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     before, after = moments.floor(), moments.ceil()
     share = (moments - before)[:, None].to(like)
     return before.long().to(like.device), after.long().to(like.device), share
+
+
+def require_radians(rotations: Tensor) -> None:
+    """[T, 55, 3] axis-angle, taken for radians. Raises ValueError, whose text follows what holds them, where they certainly
+    are none."""
+    middle = rotations[:, _MOVING].norm(dim=2).median().item() if len(rotations) else 0.0
+    if middle > 2 * math.pi:
+        raise ValueError(
+            f"half of its joints turn by more than {middle:.3g}, a whole turn is {2 * math.pi:.2f} rad; if these are "
+            "degrees, make them radians"
+        )

@@ -10,9 +10,9 @@ import math
 import numpy as np
 import torch
 
-from soke.body.joints import LEFT_HAND, RIGHT_HAND, UPPER_BODY, joint_indices
+from soke.body.joints import joint_indices
+from soke.body.motion import require_radians
 
-_MOVING = joint_indices((*UPPER_BODY, *LEFT_HAND, *RIGHT_HAND, "jaw"))
 _STILL = joint_indices(("neck", "left_collar", "right_collar", "head", "jaw"))  # hardly turned in signing
 _STILL_AT_MOST = 1.0  # rad, root mean square; normalised numbers have 1.7
 _ROTATIONS = 159  # of the 179 numbers of a frame; shape and expression follow
@@ -28,12 +28,8 @@ def doubt_of_rotations(rotations: torch.Tensor) -> str | None:
     angles = rotations.norm(dim=2)
     if not len(angles) or not angles.isfinite().all():
         return None
-    middle, still = angles[:, _MOVING].median().item(), angles[:, _STILL].square().mean().sqrt().item()
-    if middle > 2 * math.pi:
-        raise ValueError(
-            f"half of its joints turn by more than {middle:.3g}, a whole turn is {2 * math.pi:.2f} rad; if these are "
-            "degrees, make them radians"
-        )
+    require_radians(rotations)
+    still = angles[:, _STILL].square().mean().sqrt().item()
     if still > _STILL_AT_MOST:
         return (
             f"neck, head, collars and jaw turn by {still:.2g} rad (root mean square), a signer's by less than "

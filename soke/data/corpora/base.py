@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 
-from soke.body.motion import Motion
+from soke.body.motion import Motion, require_radians
 from soke.data.clip import SPLITS, Clip, ClipError, SkippedClip
 from soke.data.corpora.annotations import Table
 from soke.data.corpora.listing import FEW_FRAMES, MAX_FPS, MIN_FPS, Listing, nothing_left, report, with_frames
@@ -177,7 +177,12 @@ class FrameFolderCorpus(ABC):
         self._check_duration(clip, len(found) + found.missing)
         if found.strays:
             self._warn_of_strays(clip, found.strays)
-        return self.form.read(clip, found)
+        stored = self.form.read(clip, found)
+        try:
+            require_radians(self.form.motion(stored, clip.fps).rotations)
+        except ValueError as error:
+            raise ClipError(f"clip {clip.name}: {clip.frames}: {error}") from error
+        return stored
 
     def _found(self, clip: Clip) -> FrameFiles:
         """Raises ClipError."""

@@ -487,6 +487,19 @@ def test_one_frame_in_two_is_no_clip_with_gaps(tmp_path, step):
     assert step > 2 or len(corpus.load(corpus.clips("val")[0])) == 31, "gaps without a pattern are gaps"
 
 
+def test_frames_in_degrees_are_a_fault(tmp_path):
+    """Normalised, they would be learnt like any others."""
+    write_phoenix(tmp_path, {"a": 12, "b": 12})
+    for path in (tmp_path / "dev/a").iterdir():
+        frame = {key: np.degrees(value) if "pose" in key else value for key, value in pickle.loads(path.read_bytes()).items()}
+        path.write_bytes(pickle.dumps(frame))
+    corpus = Phoenix14T(tmp_path)
+    in_degrees, other = corpus.clips("val")
+    with pytest.raises(ClipError, match=r"^clip dev/a: .*/dev/a: half of its joints turn by more than .* if these are degrees"):
+        corpus.load(in_degrees)
+    assert len(corpus.load(other)) == 12
+
+
 def test_two_files_of_one_frame_are_a_fault(tmp_path):
     write_phoenix(tmp_path, {"a": 12})
     folder, corpus = tmp_path / "dev/a", Phoenix14T(tmp_path)
