@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -57,6 +58,7 @@ class Dataset(Settings):
             f"needs `corpora.{name}.reader`, the class that reads it, as package.module.Class"
             for name, corpus in self.corpora.items() if name not in KNOWN_CORPORA and not corpus.reader
         ]
+        found += self._doubled()
         if self.min_frames > self.max_frames:
             found.append("`min_frames` is above `max_frames`")
         if not 0 < self.train_share <= 1:
@@ -64,6 +66,18 @@ class Dataset(Settings):
         if self.train_clips is not None and self.train_clips < 1:
             found.append(f"`train_clips` must be at least 1, or null for all, not {self.train_clips}")
         return found + self.below(0, "cache_frames")
+
+    def _doubled(self) -> list[str]:
+        """A sentence for each two corpora that are one."""
+        first: dict[tuple[str, str], str] = {}
+        pairs = [
+            (first.setdefault((corpus.reader, os.path.normpath(corpus.root)), name), name)
+            for name, corpus in self.corpora.items() if corpus.reader and corpus.root
+        ]
+        return [
+            f"`corpora.{name}.root` is that of {other}, whose clips it would have once more: name its own folder, or leave it "
+            "out with null" for other, name in pairs if other != name
+        ]
 
 
 @dataclass(frozen=True)
