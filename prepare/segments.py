@@ -30,16 +30,29 @@ from soke.text.locales import TEXT_LOCALE, canonical
 COLUMNS = ("word", "language", "name", "fps", "source", "start", "end")
 
 
+def _frame(value: Any) -> int:
+    """The number of a frame. Raises ValueError for seconds, and what is no number."""
+    if int(value) != float(value):
+        raise ValueError(f"{value} is no number of a frame, which start and end are")
+    return int(value)
+
+
 def rows_of(entries: Iterable[Mapping[str, Any]], language: str, fps: float, frames: Path) -> list[dict[str, str]]:
-    """Rows of lexicon.csv. Raises UserError that names the entry whose fields make no sense."""
-    rows = []
+    """Rows of lexicon.csv. Raises UserError that names the entry whose fields make no sense, or whose name is another's."""
+    rows, places = [], {}
     for number, entry in enumerate(entries):
         try:
-            start, end = int(entry["start"]), int(entry["end"])
+            start, end = (_frame(entry[key]) for key in ("start", "end"))
             source = frames / safe_name(Path(str(entry["video_file"])).with_suffix("").as_posix())
             row = (str(entry["label"]), language, safe_name(str(entry["name"])), f"{fps:g}", str(source), start, end)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"entry {number} of the annotation cannot be used: {error!r}") from error
+        first = places.setdefault(row[2], number)
+        if first != number:
+            raise UserError(
+                f"entries {first} and {number} of the annotation are both called {row[2]}, and a table has one row of a name; "
+                "give each sign its own"
+            )
         rows.append(dict(zip(COLUMNS, map(str, row))))
     return rows
 

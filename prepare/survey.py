@@ -150,7 +150,11 @@ class _Read(Dataset):
         clip = self.clips[index]
         try:
             motion = self.corpus.load(clip)
-            gaps, strays = (getattr(self.corpus, name, None) for name in ("missing_frames", "strays"))
+            gaps, strays, unchanged = (
+                getattr(self.corpus, name, None) for name in ("missing_frames", "strays", "require_unchanged")
+            )
+            if unchanged:
+                unchanged(clip)
             beside = gaps(clip) if gaps else 0, strays(clip) if strays else []
         except ClipError as error:
             return SkippedClip(clip.corpus, clip.name, str(error))
@@ -225,6 +229,8 @@ def _examined(motion: object) -> tuple[np.ndarray | None, list[str]]:
         notes.append(f"an expression coefficient of {np.abs(expression).max():.1f}")
     if motion.eyelids is not None and len(motion) and motion.eyelids.abs().max() > MAX_EYELID:
         notes.append(f"an eyelid coefficient of {motion.eyelids.abs().max():.1f}, where 1 is closed")
+    if len(rotations) > 1 and not np.ptp(rotations, axis=0).any():
+        notes.append("no joint moves in it: all its frames are one")
     if len(rotations) > 1:
         jumps = _turned(rotations, angles)
         frame, joint = np.unravel_index(jumps.argmax(), jumps.shape)

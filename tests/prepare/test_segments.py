@@ -32,12 +32,19 @@ def test_segments_join_the_isolated_signs(tmp_path):
         assert torch.equal(lexicon.load(segment).rotations, motion.rotations[3:12]) and len(lexicon.load(rain)) == 9
 
 
-@pytest.mark.parametrize("change", [{"video_file": "../../etc"}, {"name": "/a"}, {"start": "soon"}, {"end": None}])
+@pytest.mark.parametrize("change", [{"video_file": "../../etc"}, {"name": "/a"}, {"start": "soon"}, {"end": None}, {"end": 3.5}])
 def test_entries_that_make_no_sense(tmp_path, change):
     entry = {"label": "雨", "name": "a", "start": 3, "end": 12, "video_file": "S1"}
     with pytest.raises(UserError, match="entry 1 of the annotation cannot be used"):
         run(tmp_path, [entry, {**entry, **change}])
     assert not (tmp_path / "lexicon").exists()
+
+
+def test_two_signs_of_one_name_are_refused(tmp_path):
+    """A table has one row of a name, and one of the signs would be lost."""
+    entry = {"label": "雨", "name": "a", "start": 3, "end": 12, "video_file": "S1"}
+    with pytest.raises(UserError, match="entries 0 and 2 of the annotation are both called a"):
+        run(tmp_path, [entry, {**entry, "name": "b"}, {**entry, "start": 4}])
 
 
 def test_a_table_keeps_what_it_holds(tmp_path):

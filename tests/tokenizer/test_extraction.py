@@ -37,12 +37,12 @@ FILES = {"train": "train", "val": "dev", "test": "test"}
 
 
 def write_german(root: Path) -> Path:
-    """Two clips per split; `same` is in all of them, with other frames each time."""
+    """Two clips per split, of which training has `first`."""
     for i, (split, suffix) in enumerate(FILES.items()):
-        entries = [{"name": name, "text": f"es regnet {name}", "gloss": "REGEN"} for name in ("same", f"own-{split}")]
+        first = "first" if split == "train" else f"first-{split}"
+        entries = [{"name": name, "text": f"es regnet {name}", "gloss": "REGEN"} for name in (first, f"own-{split}")]
         write_entries(root / f"phoenix14t.{suffix}", entries)
-        if not (root / "same").exists():
-            write_frames(root / "same", random_motion(44, seed=90), "images{:04d}.pkl")
+        write_frames(root / first, random_motion(44, seed=90), "images{:04d}.pkl")
         write_frames(root / f"own-{split}", random_motion(48, seed=i), "images{:04d}.pkl")
     return root
 
@@ -178,7 +178,7 @@ def test_clips_that_became_unreadable_lose_their_codes(root, tokenizer):
     extract(tokenizer, root)
     assert not (root / "codes/phoenix/own-test.npy").exists()
     dataset = CodesDataset([Phoenix14T(root / "german")], "test", CodeStore(root / "codes"))
-    assert [clip.name for clip in dataset.clips] == ["same"]
+    assert [clip.name for clip in dataset.clips] == ["first-test"]
     (line,) = (root / "codes/skipped_clips.txt").read_text().splitlines()
     assert line.startswith("phoenix/own-test\ttest\tclip own-test: ") and line.endswith("copy or extract it again")
 
@@ -287,7 +287,7 @@ def test_an_interrupted_extraction_continues(root, tokenizer, monkeypatch):
     before = times(root)
     extract(tokenizer, root)
     kept = {file for file, time in before.items() if times(root)[file] == time}
-    assert kept == {"phoenix/same.npy", "phoenix/own-train.npy"}
+    assert kept == {"phoenix/first.npy", "phoenix/own-train.npy"}
     assert len(CodesDataset([Phoenix14T(root / "german")], "val", CodeStore(root / "codes"))) == 2
 
 
@@ -346,7 +346,8 @@ def test_clips_of_similar_length_are_encoded_together(tmp_path, tokenizer, monke
     for i, name in enumerate(names):
         write_frames(tmp_path / name, random_motion((48, 80)[i % 2], seed=i), "images{:04d}.pkl")
     for split in ("dev", "test"):
-        write_entries(tmp_path / f"phoenix14t.{split}", [{"name": "c0", "text": "c0", "gloss": "A"}])
+        write_entries(tmp_path / f"phoenix14t.{split}", [{"name": split, "text": "c0", "gloss": "A"}])
+        write_frames(tmp_path / split, random_motion(48), "images{:04d}.pkl")
     corpus, frames, encode = Phoenix14T(tmp_path), [], SignTokenizer.encode
     monkeypatch.setattr(
         SignTokenizer, "encode", lambda self, f, lengths: frames.append(lengths.tolist()) or encode(self, f, lengths)
@@ -362,7 +363,7 @@ def test_codes_survive_packing_and_the_removal_of_frame_files(root, tokenizer):
     pack(corpus, corpus.packed, workers=0)
     extract(tokenizer, root)
     assert times(root) == before, "the packed frames are those that the codes were made from"
-    for folder in ("same", "own-train", "own-val", "own-test"):
+    for folder in ("first", "own-train", "own-val", "own-test"):
         shutil.rmtree(root / "german" / folder)
     extract(tokenizer, root)
     assert times(root) == before
@@ -377,7 +378,7 @@ def test_codes_are_enough_where_there_are_no_poses(root, tokenizer):
     with pytest.raises(UserError, match="none of the 2 clips"):
         corpora[0].clips("train")
     dataset = CodesDataset(corpora, "train", CodeStore(root / "codes"), strict=True)
-    assert [clip.name for clip in dataset.clips] == ["same", "own-train", "hello"]
+    assert [clip.name for clip in dataset.clips] == ["first", "own-train", "hello"]
     assert all(len(dataset[i].codes) > 0 for i in range(3))
 
 

@@ -97,6 +97,23 @@ class FrameFolderCorpus(ABC):
         ]
         return listing
 
+    def _apart(self, split: str) -> Listing:
+        """`_placed`, but that a clip whose frames are those of a clip of val or test is not trained on."""
+        listing = self._placed(split)
+        if split != "train":
+            return listing
+        held_out: dict[tuple[Path, tuple[int, int] | None], str] = {}
+        for other in SPLITS[1:]:
+            with suppress(UserError):  # there need not be every split
+                held_out |= {(clip.frames, clip.segment): other for clip in self._placed(other).clips}
+        found = [held_out.get((clip.frames, clip.segment)) for clip in listing.clips]
+        listing.skipped += [
+            SkippedClip(self.name, clip.name, f"the {other} split has it, too")
+            for clip, other in zip(listing.clips, found) if other is not None
+        ]
+        listing.clips = [clip for clip, other in zip(listing.clips, found) if other is None]
+        return listing
+
     def annotation_paths(self, split: str) -> list[Path]:
         """The annotation files that `_annotated` reads. Raises UserError when one is missing."""
         return []
@@ -131,7 +148,7 @@ class FrameFolderCorpus(ABC):
         raises as `annotated` does."""
         if self._is_packed(split):
             return self._listing(split)
-        return self._admitted(with_frames(self._placed(split), self.name, self.form, needed=False))
+        return self._admitted(with_frames(self._apart(split), self.name, self.form, needed=False))
 
     def fingerprint(self, clip: Clip, watch: Watch) -> Fingerprint | None:
         """Of the clip's stored frames, packed or not; None when they are not on this machine."""
@@ -154,6 +171,11 @@ class FrameFolderCorpus(ABC):
     def strays(self, clip: Clip) -> list[str]:
         """Names of the files beside the clip's frame files that are none of them. Raises ClipError."""
         return [] if self._is_packed(clip.split) else self._found(clip).strays
+
+    def require_unchanged(self, clip: Clip) -> None:
+        """Raises ClipError for packed frames that are no longer what was packed."""
+        if self._is_packed(clip.split):
+            self.store.require_unchanged(clip)
 
     def load(self, clip: Clip) -> Motion:
         """The clip's motion at the working frame rate. Raises ClipError naming the clip, the file and the cause."""
@@ -233,7 +255,7 @@ class FrameFolderCorpus(ABC):
     def _from_files(self, split: str) -> Listing:
         if split not in SPLITS:
             raise UserError(f"corpus {self.name}: no split {split}; the splits are {', '.join(SPLITS)}")
-        return with_frames(self._placed(split), self.name, self.form)
+        return with_frames(self._apart(split), self.name, self.form)
 
     def _listing(self, split: str) -> Listing:
         if split not in self._listings:
@@ -342,6 +364,14 @@ def parsed_number(row: dict[str, str], column: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{column} {row[column]!r}, which is no number")
     return number
+
+
+def parsed_frame(row: dict[str, str], column: str) -> int:
+    """The number of a frame in a column. Raises ValueError that names the column and the value."""
+    number = parsed_number(row, column)
+    if number != int(number) or number < 0:
+        raise ValueError(f"{column} {row[column]!r}, which is no number of a frame: they are whole, from 0 on")
+    return int(number)
 
 
 def parsed_fps(row: dict[str, str], column: str = "fps") -> float:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from pathlib import Path
 
 from soke.data.clip import Clip
@@ -53,7 +54,7 @@ class How2Sign(TableCorpus):
         (path,) = self.annotation_paths(split)
         table = read_table(path, self.columns)
         if "fps" not in table.columns:
-            _log.warning("%s has no column fps: %g frames/s is taken for all clips", path, _FPS_IF_ABSENT)
+            _warn_of_absent_rates(path)
         return self._listed(path, table, split)
 
     def _clip(self, row: dict[str, str], split: str) -> Clip | str:
@@ -68,3 +69,8 @@ class How2Sign(TableCorpus):
             return _LONG
         frames = self.root / split / "poses" / name
         return Clip(name, self.name, split, self.language, row["SENTENCE"].strip(), frames, fps, seconds=end - start)
+
+
+@lru_cache(maxsize=None)  # once per table
+def _warn_of_absent_rates(path: Path) -> None:
+    _log.warning("%s has no column fps: %g frames/s is taken for all clips", path, _FPS_IF_ABSENT)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip
 from soke.data.corpora.annotations import read_table
-from soke.data.corpora.base import Listing, TableCorpus, parsed_fps, parsed_number
+from soke.data.corpora.base import Listing, TableCorpus, parsed_fps, parsed_frame
 from soke.data.corpora.how2sign import How2Sign
 from soke.data.storage.formats import SOKE_FRAMES, FrameFormat
 from soke.data.storage.loading import FrameFiles
@@ -195,8 +195,8 @@ class Lexicon(TableCorpus):
             raise ValueError(f"language {language!r}, which is none of {', '.join(self._known)}")
         frames, segment, fps = self.root / "poses" / name, None, parsed_fps(row)
         if row.get("source"):
-            start, end = (int(parsed_number(row, column)) for column in ("start", "end"))
-            if not 0 <= start < end:
+            start, end = (parsed_frame(row, column) for column in ("start", "end"))
+            if not start < end:
                 raise ValueError(f"start {row['start']!r} and end {row['end']!r}, which hold no frames")
             frames, segment = self.root / row["source"], (start, end)
         return Clip(name, self.name, split, language, row["word"].strip(), frames, fps, segment=segment)

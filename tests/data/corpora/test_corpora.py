@@ -519,6 +519,32 @@ def test_folders_are_found_in_either_unicode_spelling(tmp_path, annotated, on_di
     assert clip.name == unicodedata.normalize(annotated, name) and len(corpus.load(clip)) == 12
 
 
+# --- splits that overlap
+
+
+@pytest.mark.parametrize("held_out", ["val", "test"])
+def test_a_clip_of_val_or_test_is_not_trained_on(tmp_path, held_out):
+    names = {"train": "abc", held_out: "cd"}
+    for split, of_split in names.items():
+        write_entries(tmp_path / f"csl_clean.{split}", [{"name": name, "text": "你好"} for name in of_split])
+    for name in "abcd":
+        write_frames(tmp_path / "poses" / name, random_motion(12))
+    corpus = CSLDaily(tmp_path)
+    for listing in (corpus.described("train"), corpus.unpacked("train")):
+        assert [clip.name for clip in listing.clips] == ["a", "b"]
+    assert [clip.name for clip in corpus.clips("train")] == ["a", "b"]
+    assert [(s.name, s.reason) for s in corpus.skipped("train")] == [("c", f"the {held_out} split has it, too")]
+    assert [clip.name for clip in corpus.clips(held_out)] == ["c", "d"] and corpus.skipped(held_out) == []
+
+
+def test_names_may_recur_in_splits_of_folders_of_their_own(tmp_path):
+    for split in ("train", "val", "test"):
+        write_how2sign(tmp_path, split, [("a", 0, 1, "x")], fps=24.0)
+        write_how2sign_frames(tmp_path, split, "a", random_motion(24))
+    corpus = How2Sign(tmp_path)
+    assert all([clip.name for clip in corpus.clips(split)] == ["a"] for split in ("train", "val", "test"))
+
+
 # --- lexicon
 
 
@@ -549,7 +575,7 @@ def test_signs_that_are_segments_of_continuous_clips(tmp_path):
     (tmp_path / "lexicon/lexicon.csv").write_text(
         "word,language,name,fps,source,start,end\nregen,DGS,a,25,../corpus/train/clip,5,15\n"
         "wind,DGS,b,25,../corpus/train/clip,16,26\nsonne,DGS,c,25,../corpus/train/clip,18,28\n"
-        "eis,DGS,d,25,../corpus/train/clip,9,9\nschnee,DGS,e,25,,,\n"
+        "eis,DGS,d,25,../corpus/train/clip,9,9\nschnee,DGS,e,25,,,\nnebel,DGS,f,25,../corpus/train/clip,0.4,9.6\n"
     )
     write_frames(tmp_path / "lexicon/poses/e", random_motion(7))
     lexicon = Lexicon(tmp_path / "lexicon")
@@ -559,4 +585,6 @@ def test_signs_that_are_segments_of_continuous_clips(tmp_path):
     with pytest.raises(ClipError, match="clip c: .* holds 4 of the frames 18 to 27"):
         lexicon.load(c)
     assert len(lexicon.load(e)) == 7
-    assert "start '9' and end '9', which hold no frames" in lexicon.skipped("train")[0].reason
+    none, seconds = lexicon.skipped("train")
+    assert "start '9' and end '9', which hold no frames" in none.reason
+    assert "start '0.4', which is no number of a frame" in seconds.reason

@@ -203,7 +203,7 @@ def test_signs_are_clips_of_their_own_or_segments_of_a_sentence_s(root: Path):
 
 
 def test_the_configuration_chooses_the_frames_and_statistics_are_of_one_form(root: Path, tmp_path: Path):
-    shutil.copy(root / "phoenix14t.dev", root / "phoenix14t.train")
+    shutil.move(root / "phoenix14t.dev", root / "phoenix14t.train")
     rewritten(root / "smplfx/dev/b.npz", left_hand_pose=np.zeros((90, 45), np.float32))
     own = ["DATASET.CORPORA.how2sign=null", "DATASET.CORPORA.csl=null", f"DATASET.CORPORA.phoenix.ROOT={root}"]
     config = load_config("configs/deto.yaml", None, [*own, "DATASET.FRAMES=smplfx"])
