@@ -122,6 +122,11 @@ def _browsed(corpora: Sequence[Corpus], clips: Clips, body: Callable, signed: Ma
     return sources
 
 
+def _is_override(item: str) -> bool:
+    """Of a list of files or folders: KEY.SUB=value, unless it is there."""
+    return "=" in item and not Path(item).exists()
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="soke.viewer", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -129,19 +134,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--cfg", nargs="+", default=[], help="configurations, one for each system that is to sign")
     parser.add_argument("--cfg_assets", help="a file merged over each: your paths")
-    parser.add_argument("--results", nargs="+", type=Path, default=[], help="folders that test.py has written")
+    parser.add_argument("--results", nargs="+", default=[], help="folders that test.py has written")
     parser.add_argument(
         "--host", default=LOOPBACK, help="address to listen at; default: this machine alone can open pages. Who can open "
         "one can read all that is shown, and have it signed: give another where you trust the network",
     )
     parser.add_argument("--port", type=cli.port, default=8080, help="of the pages; where it is taken, the next free one")
-    args, overrides = parser.parse_known_args(argv)
-    unknown = [item for item in overrides if item.startswith("-")]
-    if unknown:
+    parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value", help="of the configurations")
+    args, rest = parser.parse_known_args(argv)
+    if unknown := [item for item in rest if item.startswith("-")]:
         parser.error(f"unknown flag {unknown[0]}")
-    given = [*(item for item in args.cfg if "=" in item), *overrides]
-    configs = [load_config(item, args.cfg_assets, given) for item in args.cfg if "=" not in item]
-    viewer = Viewer(world_of(configs, args.results), args.host, args.port)
+    listed = [*args.cfg, *args.results]  # --cfg and --results take the overrides that follow them, too
+    given = [*(item for item in listed if _is_override(item)), *args.overrides, *rest]
+    configs = [load_config(item, args.cfg_assets, given) for item in args.cfg if not _is_override(item)]
+    if given and not configs:
+        raise UserError(f"{given[0]} is of the configurations that --cfg names, and there are none: leave it out")
+    results = [Path(item) for item in args.results if not _is_override(item)]
+    viewer = Viewer(world_of(configs, results), args.host, args.port)
     print(f"open {viewer.address} in a browser; interrupt with Ctrl+C to end", flush=True)
     viewer.wait()
 

@@ -1,6 +1,7 @@
 """The command: what it can show of what it is given, and what it says where something is missing."""
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +38,19 @@ def test_an_unknown_flag_and_a_wrong_key_are_refused():
         main(["--cfg", "configs/demo/soke.yaml", "--nowhere"])
     with pytest.raises(UserError, match="NOKEY"):
         main(["--cfg", "configs/demo/soke.yaml", "NOKEY=1"])
+
+
+def test_settings_may_follow_whichever_flag(monkeypatch):
+    shown = []
+    monkeypatch.setattr(command, "world_of", lambda configs, results: shown.append((configs, results)))
+    monkeypatch.setattr(command, "Viewer", lambda *given: SimpleNamespace(address="", wait=lambda: None))
+    cfg, results, size = ["--cfg", "configs/demo/soke.yaml"], ["--results", "results/one"], "RENDER.SIZE=64"
+    for argv in ([*cfg, size, *results], [*cfg, *results, size], [*results, *cfg, "--port", "8081", size]):
+        main(argv)
+        (config,), folders = shown.pop()
+        assert config.render.size == 64 and folders == [Path("results/one")]
+    with pytest.raises(UserError, match="RENDER.SIZE=64 is of the configurations that --cfg names"):
+        main([*results, size])
 
 
 def test_hosts_and_ports_that_there_are_not_are_named_in_place_of_waiting_for_them(capsys):
