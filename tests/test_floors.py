@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +18,13 @@ FLOORS: list[tuple[str, ...]] = [
     ("soke.viewer",),
     ("soke.generator", "soke.regressor", "soke.recognition"),
     ("soke.tokenizer", "soke.translation", "soke.embedding", "soke.render"),
-    ("soke.evaluation", "soke.sharing", "soke.model_files"),
+    ("soke.evaluation",),
     ("soke.report",),
     ("soke.metrics",),
     ("soke.data",),
     ("soke.run",),
     ("soke.text", "soke.body"),
+    ("soke.sharing", "soke.model_files"),
     ("soke.storage", "soke.pickles", "soke.transformer", "soke.hashing", "soke.hub", "soke.saved", "soke.starting"),
     ("settings",),  # soke/settings.py and each room's
     ("soke.errors", "soke.lazy", "soke"),
@@ -72,6 +74,16 @@ def test_a_room_imports_only_from_lower_floors(path):
             assert FLOOR[other] < FLOOR[own], f"{path.relative_to(ROOT)} imports {module}, which is no lower floor"
         for absent in WITHOUT.get(own, ()):
             assert not (module + ".").startswith(absent + "."), f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_the_map_in_the_readme_goes_from_the_lowest_floor_up():
+    _, _, table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| room | what is in it |")
+    cells = (line.split("|")[1] for line in table.partition("\n\n")[0].split("\n")[2:])
+    named = [[f"soke.{name.removeprefix('soke/').removesuffix('.py')}" for name in re.findall("`(.+?)`", cell)] for cell in cells]
+    floors = [[FLOOR[name] for name in names if name in FLOOR] for names in named]
+    floors = [of_row for of_row in floors if of_row]
+    assert len(floors) > 15
+    assert all(max(before) <= min(after) for before, after in zip(floors, floors[1:]))
 
 
 def test_every_room_has_a_floor():
