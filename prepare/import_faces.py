@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--fps", type=float, help="frames/s; default: 20 of signspark, whose files do not tell it; 25 of mead; others: none"
     )
-    parser.add_argument("--six-d", choices=["rows", "columns"], default="rows", help="how 6D rotations are written")
+    parser.add_argument("--six-d", choices=["rows", "columns"], default="rows", help="how 6D rotations are written; default: rows")
     parser.add_argument("--hands", choices=["mean", "flat"], help="signspark, ehm: what finger rotations are relative to")
     parser.add_argument("--body", default="deps/smpl_models", help="for --hands mean: folder as BODY.ROOT")
     parser.add_argument(

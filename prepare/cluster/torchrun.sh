@@ -6,7 +6,7 @@
 #
 # PROCESSES: on each machine; default: as many as it has GPUs. PORT: default 29500. PROGRAM: train (default), test or
 # get_motion_code. The repository's path, FOLDER, RESULTS and the data are the same on all machines: a shared file system.
-# When a machine fails, all end within seconds; the same commands again continue from the last checkpoint.
+# When a machine fails, all end within a minute; the same commands again continue from the last checkpoint.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${NODES:?how many machines}" "${NODE:?number of this machine, from 0}" "${ADDRESS:?of machine 0}"

@@ -16,8 +16,8 @@ Else clips are .npz, .npy or .pkl files, and hold
   parameters   rotations [T,55,3], expression [T,E], betas [10], as TEST.SAVE_PREDICTIONS writes them, and
                eyelids [T,2] or head_shape [300], with which they are SMPL-FX's, and are posed by it;
                body_pose, left_hand_pose, right_hand_pose and, if there are any, jaw_pose, leye_pose, reye_pose,
-               expression, betas, as smplx names them, axis-angle, or all of an SMPL-FX clip; the seven smplx_* vectors of the public
-               frames, [T,...] each; or one array [T,179] or [T,133] of their numbers
+               expression, betas, as smplx names them, axis-angle, or all of an SMPL-FX clip; the seven smplx_* vectors
+               of the public frames, [T,...] each; or one array [T,179] or [T,133] of their numbers
   joints       joints or body [T,144,3], those of smplx in metres, and, if there are any, left_hand and
                right_hand [T,21,3]: wrist, finger joints as smplx orders them, tips from thumb to little finger
   both sides   feats_rst and feats_ref [T,133] or [T,179], as SOKE saves its predictions; --pred is then enough
