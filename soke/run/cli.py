@@ -12,7 +12,10 @@ from soke.errors import UserError
 from soke.run.config import Config, keyed, load_config
 
 _FIRST_SPEAKS = 3.0  # seconds that other processes wait: those that end in the same error are ended by then
-_BATCH_SIZE_OF = {"train": "TRAIN.BATCH_SIZE", "test": "TEST.BATCH_SIZE"}
+_BATCH_SIZE_OF = {  # of others EVAL.BATCH_SIZE
+    "train": "TRAIN.BATCH_SIZE", "prepare.add_language": "TRAIN.BATCH_SIZE", "test": "TEST.BATCH_SIZE",
+    "vis_mesh": "TEST.BATCH_SIZE",
+}
 
 
 def parser(program: str, description: str) -> argparse.ArgumentParser:

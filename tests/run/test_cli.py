@@ -31,6 +31,14 @@ def test_too_little_memory_is_one_sentence(capsys, main, said):
     assert sentence.startswith("error: there is not enough memory (") and "a smaller TRAIN.BATCH_SIZE" in sentence
 
 
+@pytest.mark.parametrize(("program", "key"), [
+    ("train", "train"), ("prepare.add_language", "train"), ("test", "test"), ("vis_mesh", "test"), ("get_motion_code", "eval"),
+])
+def test_the_flag_of_the_batch_size_sets_the_one_that_the_program_has(program, key):
+    config, _ = cli.parse(cli.parser(program, ""), ["--cfg", "configs/demo/signllm.yaml", "--batch_size", "3"])
+    assert {name for name in ("train", "test", "eval") if getattr(config, name).batch_size == 3} == {key}
+
+
 def test_other_errors_of_ours_stay_what_they_are():
     with pytest.raises(ZeroDivisionError):
         cli.run(lambda: 1 / 0)
