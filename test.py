@@ -14,7 +14,7 @@ from soke.run import cli
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.parser("test", __doc__.splitlines()[0])
-    tasks = "of a generator. t2m: text to motion, m2t: motion to text"
+    tasks = "of a generator. t2m, the default: text to motion, m2t: motion to text"
     parser.add_argument("--task", choices=["t2m", "m2t"], default="t2m", help=tasks)
     parser.add_argument("--count_time", action="store_true", help="time the generation at batch sizes 1, 8 and 64")
     parser.add_argument("--full", action="store_true", help="print every score, with signatures, not the main ones alone")

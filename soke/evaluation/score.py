@@ -207,7 +207,7 @@ def _label(sources: set[str]) -> str:
 
 def _options(argv: Sequence[str] | None, codes: bool) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="soke.evaluation.score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="prepare.score" if codes else "soke.evaluation.score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     motion = parser.add_argument_group("motion")
     motion.add_argument("--pred", type=Path, metavar="DIR", help="predictions")

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--table", nargs="+", metavar="TABLE",
         help=f"{', '.join(TABLES)}; default: all in which a folder has a score",
     )
-    parser.add_argument("--format", choices=FORMATS, default="text")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
     parser.add_argument("--out", metavar="FILE", help="where to write; default: the terminal")
     options = parser.parse_args(arguments)
     result = FORMATS[options.format](compare(options.folders, options.table))

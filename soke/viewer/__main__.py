@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--host", default=LOOPBACK, help="address to listen at; default: this machine alone can open pages. Who can open "
         "one can read all that is shown, and have it signed: give another where you trust the network",
     )
-    parser.add_argument("--port", type=cli.port, default=8080, help="of the pages; where it is taken, the next free one")
+    parser.add_argument("--port", type=cli.port, default=8080, help="of the pages; default: 8080; where it is taken, the next free one")
     parser.add_argument("overrides", nargs="*", metavar="KEY.SUB=value", help="of the configurations")
     args, rest = parser.parse_known_args(argv)
     if unknown := [item for item in rest if item.startswith("-")]:

@@ -68,7 +68,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     serve = commands.add_parser("serve", help="serves the pages, and keeps what is answered")
     serve.add_argument("study", type=Path, help="folder that `make` has written")
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0: to be reached from other machines")
-    serve.add_argument("--port", type=cli.port, default=8000)
+    serve.add_argument("--port", type=cli.port, default=8000, help="of the pages; default: 8000")
     analyse = commands.add_parser("analyse", help="says what the answers say")
     analyse.add_argument("study", type=Path, help="folder that `make` has written")
     analyse.add_argument("files", type=Path, nargs="*", help="that participants have saved")
