@@ -41,7 +41,7 @@ def parsed_codes(numbers: Mapping[str, Sequence[int]], streams: Sequence[str]) -
     """Codes [K, S] int64 of {stream: [K numbers]}. Raises ValueError that says what of it is missing."""
     try:
         codes = torch.tensor([numbers[stream] for stream in streams])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # torch raises RuntimeError for a null
         raise ValueError(f"lacks codes of equal length for {', '.join(streams)}") from error
     if codes.ndim != 2 or codes.dtype != torch.int64 or codes.shape[1] == 0:
         raise ValueError("does not have lists of whole numbers")

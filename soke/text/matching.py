@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,8 @@ from typing import Protocol
 
 from soke.text.lemmas import lookup_forms, without_clitics
 from soke.text.words import words_of
+
+log = logging.getLogger(__name__)
 
 _FEW_WORDS = 4  # of an entry, up to which every choice among their lemmas is looked up
 UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
@@ -118,7 +121,12 @@ class TokenMatcher:
 
     def _index(self, language: str) -> _Index:
         if language not in self._indices:
-            self._indices[language] = _Index(*self._words[language], nearest=self.similar > 0)
+            index = self._indices[language] = _Index(*self._words[language], nearest=self.similar > 0)
+            if index.lost:
+                log.warning(
+                    "%d entries of the lexicon of %s are found in no sentence, for they are without words, or others are "
+                    "read as they are: %s", len(index.lost), language, ", ".join(map(repr, index.lost[:5])),
+                )
         return self._indices[language]
 
 
@@ -126,16 +134,22 @@ class _Index:
     """The entries of one language, by what words of sentences are looked up as.
 
     longest: most words of an entry
+    lost:    entries that no sentence holds: another one is read alike, or nothing is read of them
     nearest: whether similar entries can be asked for, too
     """
 
     def __init__(self, entries: Iterable[str], locale: str, nearest: bool):
         self.locale, self.longest = locale, 1
-        self._entries: dict[str, str] = {}
         self._lemmas: dict[str, str] = {}
+        alike: dict[str, list[str]] = {}
         for word in entries:
+            alike.setdefault(_key(words_of(word, locale), locale), []).append(word)
+        self.lost = alike.pop("", [])
+        # of entries that are read alike, one that holds nothing but what is read of it: c, and not c++
+        self._entries = {key: min(own, key=lambda word: _key([word], locale) != key) for key, own in alike.items()}
+        self.lost += [word for key, own in alike.items() for word in own if word != self._entries[key]]
+        for word in self._entries.values():
             tokens = words_of(word, locale)
-            self._entries.setdefault(_key(tokens, locale), word)
             self.longest = max(self.longest, len(word) if _is_chinese(locale) else len(tokens))
             for key in _lemma_keys(tokens, locale):
                 self._lemmas.setdefault(key, word)

@@ -256,6 +256,9 @@ def test_published_table_of_codes(tmp_path, caplog):
     assert torch.equal(read["DGS"]["gift"], codes["regen"])
     write_published_word_codes(path, {"CSL": {}, "DGS": {"u\u0308ber": codes["gift"]}, "ASL": {}}, parts)
     assert list(read_word_codes(path, parts)) == ["\u00fcber"]
+    path.write_text(json.dumps({"gift": {"body": [1, None], "lhand": [1, 2], "rhand": [1, 2]}}))
+    with pytest.raises(UserError, match="word2code.json: word 'gift' lacks codes of equal length"):
+        read_word_codes(path, parts)
 
 
 def clips(*names: str, corpus: str = "how2sign") -> list[Clip]:
@@ -390,3 +393,17 @@ def test_a_gloss_is_an_entry_as_a_whole(gloss, language, entry):
 def test_case_does_not_matter_in_chinese_either():
     matcher = TokenMatcher({"CSL": ["KTV", "wifi"]}, {"CSL": "zh_CN"})
     assert [match.word for match in matcher.find("我去ktv，那里有WIFI。", "CSL")] == ["wifi", "KTV"]
+
+
+def test_entries_that_are_read_alike_are_said_and_the_plain_one_is_found(caplog):
+    entries = ["c++", "C", "?!", "Rain", "rain", "good  day", "good day"]
+    matcher = TokenMatcher({"ASL": entries}, TEXT_LOCALE, similar=0.5)
+    found = [matcher.find(text, "ASL")[0].word for text in ("vitamin C", "it rains", "a good day")]
+    assert found == ["C", "Rain", "good day"] and not matcher.find("what?!", "ASL")
+    assert [record.getMessage() for record in caplog.records] == [
+        "4 entries of the lexicon of ASL are found in no sentence, for they are without words, or others are read as they "
+        "are: '?!', 'c++', 'rain', 'good  day'"
+    ]
+    caplog.clear()
+    assert TokenMatcher({"DGS": ["maß", "regen"]}, TEXT_LOCALE).find("das Mass", "DGS")[0].word == "maß"
+    assert not caplog.records
