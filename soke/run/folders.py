@@ -209,11 +209,17 @@ def _check_settings(config: Config, checkpoint: Path, folder: Path, trained_by: 
 
 
 def _check_epochs(config: Config, path: Path) -> None:
-    done = _checkpoint(path)["epoch"] + 1
+    content = _checkpoint(path)
+    done, rates = content["epoch"] + 1, [group["lr"] for of in content["optimizer_states"] for group in of.get("param_groups", ())]
     if config.train.end_epoch < done:
         raise UserError(
             f"TRAIN.RESUME: {path} was trained for {done} epochs, beyond TRAIN.END_EPOCH={config.train.end_epoch}: "
             "raise it, or choose another NAME"
+        )
+    if config.train.end_epoch > done and rates and not any(rates):
+        raise UserError(
+            f"TRAIN.RESUME: in {path} the learning rate is down to 0, TRAIN.OPTIM.ETA_MIN, from which nothing more would be "
+            "learnt: choose another NAME and begin from what was exported, TRAIN.INIT"
         )
 
 

@@ -10,10 +10,11 @@ from torch import nn
 
 from soke.errors import UserError
 from soke.run.config import load_config
+from soke.run.folders import LAST, _check_epochs
 from soke.run.optim import optimizers_of, set_steps
 from soke.run.settings import Optim
 from soke.settings import SettingsError
-from tests.run.test_saving import BATCHES, trained
+from tests.run.test_saving import BATCHES, config_of, trained
 
 LR, LOWEST, STEPS = 0.5, 0.02, 12
 
@@ -105,6 +106,21 @@ def test_a_run_that_is_extended_falls_on_from_where_it_is(tmp_path):
         trained(tmp_path, *line, broken_at=2 * BATCHES)
     module = trained(tmp_path, *line, "TRAIN.END_EPOCH=7", resume="last.ckpt")
     assert module.rates == pytest.approx([0.05 * (1 - s / (5 * BATCHES)) for s in range(5 * BATCHES)])
+
+
+@pytest.mark.parametrize("every", ["epoch", "step"])
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_a_run_whose_rate_has_come_to_nothing_is_not_extended(tmp_path, schedule, every):
+    """It would learn nothing more; from any other rate it goes on."""
+    shape = [f"TRAIN.OPTIM.{setting}" for setting in (f"SCHEDULE={schedule}", f"EVERY={every}")]
+    longer = [*shape, "TRAIN.EXTEND=true", "TRAIN.END_EPOCH=7"]
+    for lowest in ("0.0", "1e-6"):
+        trained(tmp_path / lowest, *shape, f"TRAIN.OPTIM.ETA_MIN={lowest}")
+    _check_epochs(config_of(tmp_path, *longer), tmp_path / "1e-6" / "checkpoints" / LAST)
+    over = tmp_path / "0.0" / "checkpoints" / LAST
+    _check_epochs(config_of(tmp_path, *shape), over)
+    with pytest.raises(UserError, match="the learning rate is down to 0, .*choose another NAME and begin from .*TRAIN.INIT"):
+        _check_epochs(config_of(tmp_path, *longer), over)
 
 
 def test_a_warm_up_beyond_the_end_is_an_error(tmp_path):
