@@ -160,6 +160,12 @@ class SignDataModule(pl.LightningDataModule):
             self._lengths(dataset, augmented is not dataset), self.batch_sizes[split], batch_length=self.batch_length,
             weights=weights, seed=self.seed, processes=world, rank=rank, placed=augmented is not dataset,
         )
+        for weight in batches.never:
+            names = ", ".join(sorted({clip.corpus for clip, of in zip(dataset.clips, weights) if of == weight}))
+            raise UserError(
+                f"DATASET.CORPORA.*.WEIGHT: beside the others' weights, {weight:g} is so small that none of an epoch's "
+                f"{len(dataset)} clips is of {names}: raise it, or leave the corpus out"
+            )
         return ResumableLoader(augmented, batch_sampler=batches, trainer=self.trainer, **options)
 
     def _augmented(self, dataset: MotionDataset | CodesDataset) -> Dataset:

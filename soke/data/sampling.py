@@ -52,6 +52,11 @@ class GroupedBatches(Sampler[list[int]]):
             self._count = -(-len(lengths) // (batch_size * processes))
 
     @property
+    def never(self) -> list[float]:
+        """Weights so small that no epoch has a clip of them."""
+        return [weight for weight, count in self._quotas.items() if not count]
+
+    @property
     def sampler(self) -> GroupedBatches:
         """Itself: Lightning tells the epoch to the sampler of a loader's batch sampler."""
         return self

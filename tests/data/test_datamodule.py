@@ -244,6 +244,13 @@ def test_weights_of_corpora_change_their_shares():
     assert Counter(clip.corpus for batch in data.val_dataloader() for clip in batch.clips) == {"one": 30, "two": 90}
 
 
+def test_a_weight_with_which_a_corpus_is_never_drawn_is_an_error():
+    corpora = [Growing("one", 3), Growing("two", 90)]
+    with pytest.raises(UserError, match=r"WEIGHT: beside the others' weights, 0.1 is so small .* 93 clips is of one: raise it"):
+        SignDataModule(corpora, LAYOUT, batch_size=8, weights={"one": 0.1}).train_dataloader()
+    SignDataModule(corpora, LAYOUT, batch_size=8, weights={"one": 0.4}).train_dataloader()
+
+
 def one_of_three(rank: int) -> SimpleNamespace:
     """A trainer in one of three processes."""
     progress = SimpleNamespace(current=SimpleNamespace(processed=0))
