@@ -1,6 +1,7 @@
 """Training of a SignTokenizer with Lightning: losses, optimiser, validation by reconstruction error."""
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Literal
@@ -22,12 +23,15 @@ from soke.run.training import EpochMeans, no_loss, scoring
 from soke.tokenizer.codes import module_name
 from soke.tokenizer.losses import reconstruction, velocity
 from soke.tokenizer.output import TokenizerOutput
+from soke.tokenizer.quantizers.codebook import CodebookQuantizer
 from soke.tokenizer.saved import check_provenance
 from soke.tokenizer.settings import Loss
 from soke.tokenizer.tokenizer import SignTokenizer
 
 if TYPE_CHECKING:
     from soke.data.dataset import MotionBatch
+
+log = logging.getLogger(__name__)
 
 _AUTOENCODERS = "tokenizer.autoencoders"  # the submodule
 
@@ -63,6 +67,7 @@ class TokenizerModule(TrainedModule):
             self.part_errors = PartErrors(body, tokenizer.layout, hashes["statistics"])
             self.monitor = {f"{_AUTOENCODERS}.{part}": f"val/part_error_{part}" for part in tokenizer.autoencoders}
         self.epochs: dict[str, int] = {}
+        self._unsettled: set[str] = set()  # parts of whose codes this has been said
         names = ["loss", "feature", "velocity", *(f"commitment_{part}" for part in tokenizer.autoencoders)]
         of_parts = [f"{term}/{part}" for term in ("feature", "velocity") for part in tokenizer.parts]
         of_parts += [f"loss/{name}" for name in (*of_parts, *names[3:])]
@@ -97,6 +102,7 @@ class TokenizerModule(TrainedModule):
     def on_train_epoch_end(self) -> None:
         super().on_train_epoch_end()
         self._log_codebooks("train")
+        self._warn_of_restarts()
 
     @in_float32
     def validation_step(self, batch: MotionBatch, batch_idx: int) -> None:
@@ -221,6 +227,21 @@ class TokenizerModule(TrainedModule):
         own = torch.stack([output.frames.sum(), *frames.values()])
         counts = mean(own)
         return counts[0], dict(zip(frames, own[1:] / counts[1:].clamp(min=1)))
+
+    def _warn_of_restarts(self) -> None:
+        """Says once of a part that most of its codes do not last, with batches too small for them or a codebook that has
+        collapsed."""
+        for part, autoencoder in self.tokenizer.autoencoders.items():
+            books = [b for b in autoencoder.quantizer.modules() if isinstance(b, CodebookQuantizer) and b.training]
+            restarting, codes = sum(book.restarting() for book in books), sum(book.num_codes for book in books)
+            if 2 * restarting > codes and part not in self._unsettled:
+                self._unsettled.add(part)
+                if self.global_rank == 0:
+                    log.warning(
+                        "%d of the %d codes of %s start anew with every batch, as those do that are chosen less than once in "
+                        "one: choose larger batches (TRAIN.BATCH_SIZE, which TRAIN.ACCUMULATE does not replace) or fewer codes",
+                        restarting, codes, part,
+                    )
 
     def _count_codes(self, output: TokenizerOutput, stage: str) -> None:
         for use, codes in zip(self.codebook_use[f"{stage}_stage"].values(), output.codes.values.unbind(2)):

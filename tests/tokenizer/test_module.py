@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -26,7 +27,8 @@ from soke.metrics.motion_errors import MotionErrors
 from soke.run.callbacks import FiniteWeights
 from soke.run.settings import Optim
 from soke.tokenizer.module import TokenizerModule
-from soke.tokenizer.settings import Fsq, Loss
+from soke.tokenizer.quantizers.codebook import CodebookQuantizer
+from soke.tokenizer.settings import Ema, Fsq, Loss, Residual, Vq
 from soke.tokenizer.tokenizer import SignTokenizer
 from tests.tokenizer.helpers import MIRRORED, SOKE, small_tokenizer, smooth_features
 
@@ -36,8 +38,9 @@ FRAMES = (16, 12)
 def fresh_tokenizer(layout: MotionLayout = SOKE, **settings) -> SignTokenizer:
     """Before its first batch."""
     tokenizer = small_tokenizer(layout, depth=1, **settings)
-    for autoencoder in tokenizer.autoencoders.values():
-        autoencoder.quantizer.updates.fill_(0)
+    for module in tokenizer.modules():
+        if isinstance(module, CodebookQuantizer):
+            module.updates.fill_(0)
     return tokenizer
 
 
@@ -296,6 +299,20 @@ def test_resuming_gives_the_same_tokenizer(trained: tuple[Path, TokenizerModule]
     torch.manual_seed(99)
     resumed = fit(tmp_path / "b", body, fresh_tokenizer(), 2, resume=tmp_path / "a" / "last.ckpt")
     assert resumed.tokenizer.hash == whole.tokenizer.hash
+
+
+@pytest.mark.parametrize("quantizer", [
+    Ema(codes=12, decay=0.5), Vq(codes=12, decay=0.5), Residual(count=2, of=Ema(codes=12, decay=0.5)),
+], ids=["ema", "vq", "residual"])
+def test_codes_that_do_not_last_are_said_once(tmp_path: Path, body: BodyModel, caplog, quantizer):
+    """Two clips have seven steps: of twelve codes five at least start anew with every batch, of two none."""
+    few = fresh_tokenizer(quantizers={"body": quantizer, "lhand": Ema(codes=2, decay=0.5), "rhand": Ema(codes=2, decay=0.5)})
+    fit(tmp_path, body, few, epochs=3)
+    (said,) = [record.getMessage() for record in caplog.records if "start anew with every batch" in record.getMessage()]
+    assert re.match(r"(\d+) of the (12|24) codes of body start anew with every batch", said)
+    caplog.clear()
+    fit(tmp_path / "short", body, fresh_tokenizer(quantizers={"body": Ema(codes=12, decay=0.99)}), epochs=3)
+    assert "start anew" not in caplog.text  # after six batches a moving mean over a hundred cannot tell
 
 
 def test_a_loaded_tokenizer_is_trained_on(body: BodyModel):

@@ -64,6 +64,12 @@ class CodebookQuantizer(nn.Module):
         on the batches; a code that it does not choose has about 1 / (1 - decay) batches more before it restarts."""
         self._begun = int(self.updates)
 
+    def restarting(self) -> int:
+        """How many codes restart with every batch, because they are chosen less than once in one; 0 before 1 / (1 - decay)
+        batches, after which the counts can tell."""
+        told = int(self.updates) * (1 - self.decay) >= 1
+        return int((self.counts <= MIN_COUNT).sum()) if told else 0
+
     def _goes_on(self) -> bool:
         """Whether the batch is the first after `go_on`; not in a run that continues later."""
         return self._begun >= 0 and int(self.updates) == self._begun
