@@ -63,7 +63,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="writes the pages of a study")
-    make.add_argument("--plan", required=True, help="YAML file, see STUDY.md")
+    make.add_argument("--plan", required=True, help="YAML file, see soke/viewer/study/STUDY.md")
     make.add_argument("--out", type=Path, required=True, help="new folder")
     serve = commands.add_parser("serve", help="serves the pages, and keeps what is answered")
     serve.add_argument("study", type=Path, help="folder that `make` has written")
