@@ -1,11 +1,12 @@
 """The pages name what is there: files, keys of the configuration, flags of the commands."""
 
 import re
+import shlex
 
 import pytest
 from omegaconf import OmegaConf
 
-from soke.run.config import ROOT
+from soke.run.config import ROOT, load_config
 
 PAGES = [ROOT / "README.md", *(page for room in ("deps", "configs", "soke") for page in (ROOT / room).rglob("*.md"))]
 WITH_CONFIGS = [*PAGES, *(ROOT / "configs").rglob("*.yaml")]
@@ -38,13 +39,29 @@ def source(module: str) -> str:
     return (file / "__main__.py" if file.is_dir() else file.with_suffix(".py")).read_text(encoding="utf-8")
 
 
+def commands_of_pages() -> list[tuple[str, str]]:
+    """Modules and what follows them."""
+    texts = (page.read_text(encoding="utf-8").replace("\\\n", " ") for page in PAGES)
+    return [found for text in texts for found in COMMAND.findall(text)]
+
+
 def test_commands_of_pages_take_their_flags():
     shared = source("soke.run.cli") + source("prepare.plans") + source("soke.evaluation.score")
-    texts = (page.read_text(encoding="utf-8").replace("\\\n", " ") for page in PAGES)
-    commands = [found for text in texts for found in COMMAND.findall(text)]
+    commands = commands_of_pages()
     assert len(commands) > 60
     unknown = [
         (module, flag) for module, arguments in commands for flag in re.findall(r"(?<= )--[a-z_-]+", arguments)
         if f'"{flag}"' not in source(module) + shared
     ]
     assert unknown == []
+
+
+def test_settings_of_commands_of_pages_are_accepted():
+    loaded = 0
+    for _, arguments in commands_of_pages():
+        words = shlex.split(arguments)
+        settings = [word for word in words if re.match(r"[A-Z][A-Z_]*(?:\.\w+)*=", word)]
+        for file in (word for word in words if settings and word.startswith("configs/")):
+            load_config(file, overrides=settings)
+            loaded += 1
+    assert loaded > 7
