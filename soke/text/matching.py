@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _FEW_WORDS = 4  # of an entry, up to which every choice among their lemmas is looked up
 UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
+_WIDTHS = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)}  # full-width letters, digits and signs -> ASCII's
 # Words that the published lists leave out, as far as they are known, by locale.
 _NEVER = {
     "en_XX": frozenset("you how what which where when need an am do he his my".split()),
@@ -61,7 +62,7 @@ class Matcher(Protocol):
 class TokenMatcher:
     """Whole words of the sentence's own language: entries of several words, longest first, no word used twice.
 
-    Case does not matter; German umlauts may be spelled ae, oe, ue, ss on either side; where a word is not in the
+    Case and width of letters do not matter; German umlauts may be spelled ae, oe, ue, ss on either side; where a word is not in the
     lexicon, its lemma is looked up (simplemma), in German also that of the noun with the same letters. Chinese is
     segmented by jieba, and an entry may span several segments. English we'll and teacher's are we and teacher, and
     can't is cannot, or can not, but never can.
@@ -273,8 +274,8 @@ def _ngrams(key: str, locale: str) -> set[str]:
 
 def _key(tokens: Sequence[str], locale: str) -> str:
     if _is_chinese(locale):
-        return "".join(tokens).lower()
-    key = " ".join(token.lower() for token in tokens)
+        return "".join(tokens).lower().translate(_WIDTHS)
+    key = " ".join(token.lower() for token in tokens).translate(_WIDTHS)
     return key.translate(UMLAUTS) if locale == "de_DE" else key
 
 

@@ -407,3 +407,11 @@ def test_entries_that_are_read_alike_are_said_and_the_plain_one_is_found(caplog)
     caplog.clear()
     assert TokenMatcher({"DGS": ["maß", "regen"]}, TEXT_LOCALE).find("das Mass", "DGS")[0].word == "maß"
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("entry", "text", "language"),
+    [("3", "有３个人", "CSL"), ("Ａ型", "a型血", "CSL"), ("A型", "Ａ型血", "CSL"), ("rain", "the ＲＡＩＮ falls", "ASL")],
+)
+def test_the_width_of_letters_does_not_matter(entry, text, language):
+    assert [match.word for match in TokenMatcher({language: [entry]}, TEXT_LOCALE).find(text, language)] == [entry]
