@@ -67,6 +67,7 @@ class SignProducer(Shared):
         clips: Sequence[Clip | None] | None = None,
     ) -> list[Motion]:
         """One motion per text, in their order; clips as `SignGenerator.generate` takes them, and raises UserError."""
+        _require_pairs("texts", texts, languages)
         languages, of = list(map(canonical, languages)), [None] * len(texts) if clips is None else clips
         lengths = [self.generator.source.length(*sentence) for sentence in zip(texts, languages, of, strict=True)]
         motions: dict[int, Motion] = {}
@@ -97,6 +98,7 @@ class SignProducer(Shared):
         of the rates in `spec.fps`, and such as were recorded at lower ones. Raises UserError as
         `SignGenerator.translate` does.
         """
+        _require_pairs("motions", motions, languages)
         pairs, texts = list(zip(motions, map(canonical, languages), strict=True)), {}
         self.on_one_device()
         for rows in self._batches([len(motion) for motion in motions]):
@@ -156,6 +158,12 @@ class SignProducer(Shared):
         generator = SignGenerator.from_pretrained(folder, similar).to(device)
         tokenizer = SignTokenizer.from_pretrained(folder / "tokenizer").to(device)
         return cls(generator, tokenizer, **settings)
+
+
+def _require_pairs(what: str, items: Sequence, languages: Sequence[str]) -> None:
+    """Raises UserError for one in place of a list, and for more of these than of those."""
+    if isinstance(items, (str, Motion)) or isinstance(languages, str) or len(items) != len(languages):
+        raise UserError(f"give a list of {what}, and a list of as many sign languages, one for each of them")
 
 
 def _clip_of(sentence: Sentence) -> Clip | None:

@@ -348,3 +348,13 @@ def test_without_generation_there_is_nothing_to_choose_by(tokenizer):
     assert module.monitor is None
     logged = fit(module, batches([[3]]), batches([[3]])).callback_metrics
     assert not any("DTW" in name for name in logged)
+
+
+@pytest.mark.parametrize(("texts", "languages"), [("rain", ["ASL"] * 4), (["rain"], "ASL"), (["rain", "sun"], ["ASL"])])
+def test_texts_and_languages_come_in_pairs(tokenizer, texts, languages):
+    producer = SignProducer(matching(tokenizer), tokenizer)
+    with pytest.raises(UserError, match="give a list of texts, and a list of as many sign languages"):
+        producer.generate(texts, languages)
+    motion = tokenizer.decode_motion(torch.zeros(2, 3, dtype=torch.long), 24.0)
+    with pytest.raises(UserError, match="give a list of motions, and a list of as many sign languages"):
+        producer.translate(motion, ["ASL"] * len(motion))
