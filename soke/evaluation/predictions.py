@@ -200,7 +200,7 @@ class TrackReader:
             rotations = torch.from_numpy(_numbers(content, "rotations"))
             head = {key: torch.from_numpy(_numbers(content, key)) for key in _OF_HEAD if key in content}
             names = content.get("lacking")
-            lacking = frozenset(() if names is None else map(str, np.atleast_1d(names)))
+            lacking = _absent(content, "expression").union(() if names is None else map(str, np.atleast_1d(names)))
             motion = Motion(
                 rotations, _expression(content, len(rotations)), _betas(content), fps, **head, lacking=lacking
             )
@@ -373,7 +373,13 @@ def _smplx_motion(content: Mapping[str, Any], fps: float) -> Motion:
                     f"the shape of its {key} is {list(values.shape)}, it must be [{frames}, {3 * len(joints)}]"
                 )
             rotations[:, joint_indices(joints)] = torch.from_numpy(values).view(frames, -1, 3)
-    return Motion(rotations, _expression(content, frames), _betas(content), fps)
+    lacking = _absent(content, "expression", "jaw_pose")
+    return Motion(rotations, _expression(content, frames), _betas(content), fps, lacking=lacking)
+
+
+def _absent(content: Mapping[str, Any], *keys: str) -> frozenset[str]:
+    """What a motion of the content lacks, of these keys: a face that is not there is none at rest."""
+    return frozenset(key.removesuffix("_pose") for key in keys if key not in content)
 
 
 def _expression(content: Mapping[str, Any], frames: int) -> torch.Tensor:

@@ -156,8 +156,10 @@ class _Faces:
     def __init__(self, reader: TrackReader) -> None:
         self.reader = reader
         self.of_models: dict[str, MotionScores] = {}  # label -> scores
+        self.seen = False
 
     def update(self, batch: Sequence[_Row]) -> None:
+        self.seen |= any("face" in track.points for row in batch for track in row[1:3])
         for label, body in self.reader.bodies.items():
             rows = [row for row in batch if row[3] == {label} and all("face" in track.points for track in row[1:3])]
             if rows:
@@ -166,10 +168,10 @@ class _Faces:
 
     def scores_of(self, clips: Collection[str]) -> MotionScores | None:
         """Of these clips, where all have faces of one model; the log says where they do not."""
-        if not self.of_models:
+        if not self.seen:
             return None
-        (scores, *others) = self.of_models.values()
-        if others or scores.per_clip().keys() != set(clips):
+        scores = next(iter(self.of_models.values()), None)
+        if scores is None or len(self.of_models) > 1 or scores.per_clip().keys() != set(clips):
             log.warning("faces are not scored: some clips have none, or one of another body model")
             return None
         return scores

@@ -450,6 +450,17 @@ def test_faces_are_scored_when_all_have_one(folders, reader, caplog):
     assert "some clips have none" in caplog.text
 
 
+@pytest.mark.parametrize(("write_as", "absent"), [("saved", "expression"), ("smplx", "expression"), ("smplx", "jaw_pose")])
+def test_faces_that_a_file_does_not_hold_are_not_scored_as_faces_at_rest(tmp_path, reader, caplog, write_as, absent):
+    for folder, lacking in (("pred", absent), ("ref", None)):
+        moving = motion(1)
+        content = saved(moving) if write_as == "saved" else {**smplx_names(moving), "fps": FPS}
+        write(tmp_path / folder / "a.npz", {key: value for key, value in content.items() if key != lacking})
+    scored = score_motion(reader, tmp_path / "pred", tmp_path / "ref")
+    assert len(scored.clips) == 1 and ("DTW-JPE", "body") in values(scored) and ("DTW-VPE", "face") not in values(scored)
+    assert "faces are not scored: some clips have none" in caplog.text
+
+
 def test_predictions_of_smpl_fx_are_posed_by_it(tmp_path, reader, caplog):
     def with_head(seed: int, lids: bool = True) -> Motion:
         moving, rng = motion(seed), torch.Generator().manual_seed(seed)
