@@ -83,6 +83,8 @@ def summary(kind: str, rules: Rules, found: Imported, out: Path) -> str:
     listed = [f"{name} ({count})" for name, count in sorted(lacking.items()) if count]
     if listed:
         lines.append(f"lacking, in so many clips: {', '.join(listed)}")
+    if found.gaps:
+        lines.append(f"{found.gaps} clips lack frames in between, so that they are a little too fast there")
     if found.skipped:
         lines.append(f"{len(found.skipped)} clips were skipped, see {out / SKIPPED}; the first: {found.skipped[0].reason}")
     return "\n".join(lines)

@@ -259,6 +259,19 @@ def test_frames_that_are_lost_or_cut_off(tmp_path: Path):
         run("pixel3dmm", tmp_path / "out", tmp_path / "x", "--fps", "25")
 
 
+def test_frames_that_are_missing_in_between_are_told_and_fit_onto_no_other_clip(tmp_path: Path, capsys):
+    write_pixel3dmm(tmp_path / "in/a", truth(8))
+    write_pixel3dmm(tmp_path / "in/b", truth(8))
+    write_pixel3dmm(tmp_path / "thin/a", truth(4), step=2)
+    (tmp_path / "in/a/checkpoint/00003.frame").unlink()
+    run("pixel3dmm", tmp_path / "in", tmp_path / "out", "--fps", "25")
+    assert "1 clips lack frames in between" in capsys.readouterr().out and len(clip(tmp_path / "out", "a")) == 7
+    run("pixel3dmm", tmp_path / "in", tmp_path / "both", "--fps", "25", "--onto", str(tmp_path / "out"))
+    assert_skipped(tmp_path / "both", "a", "1 of its frames are missing in between")
+    with pytest.raises(UserError, match="holds one frame in 2, which are 2 times as fast"):
+        run("pixel3dmm", tmp_path / "thin", tmp_path / "fast", "--fps", "25")
+
+
 def vhap(motion: Motion) -> dict[str, np.ndarray]:
     return {
         "expr": motion.expression.numpy(), "shape": motion.head_shape.numpy(), "rotation": np.zeros((len(motion), 3)),

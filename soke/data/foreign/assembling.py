@@ -1,7 +1,7 @@
 """From another tool's arrays to a motion that says what was observed: what all readers have in common."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -14,6 +14,7 @@ from soke.body.joints import JOINT_GROUPS, LEFT_HAND, NUM_JOINTS, RIGHT_HAND, jo
 from soke.body.motion import HEAD_SHAPES, OBSERVABLE, Motion
 from soke.body.rotations import axis_angle_from_6d, mirror_axis_angle
 from soke.data.clip import ClipError
+from soke.data.storage.loading import one_in
 from soke.data.storage.smplfx_clips import NUM_EXPRESSION
 from soke.pickles import TorchValue
 
@@ -45,9 +46,13 @@ class Rules:
 
 
 class ForeignClips(Protocol):
-    """The clips of another tool: their names, and the motion of one. `read` raises ClipError for one that is bad."""
+    """The clips of another tool: their names, and the motion of one. `read` raises ClipError for one that is bad.
+
+    gaps: clip that was read -> frames that are missing between its first and last
+    """
 
     names: list[str]
+    gaps: dict[str, int]
 
     def read(self, name: str) -> Motion: ...
 
@@ -127,10 +132,19 @@ def taken(content: Mapping[str, Any], key: str, width: int, where: str, more: bo
     return torch.from_numpy(flat[:, :width].astype(np.float32))
 
 
-def check_gaps(where: str, missing: int, there: int) -> None:
-    """Raises ClipError when too many frames are missing between the first and the last of those that are there."""
-    if missing > _LOST * (missing + there):
-        raise ClipError(f"{where} lacks {missing} of the {missing + there} frames; track it again")
+def gaps_of(where: str, numbers: Sequence[int]) -> int:
+    """How many frames are missing between the first and the last of those that are there, whose ascending numbers are given.
+    Raises ClipError for too many, and when what is there are every N-th alone."""
+    missing = numbers[-1] - numbers[0] + 1 - len(numbers)
+    if missing > _LOST * (missing + len(numbers)):
+        raise ClipError(f"{where} lacks {missing} of the {missing + len(numbers)} frames; track it again")
+    step = one_in(numbers)
+    if step > 1:
+        raise ClipError(
+            f"{where} holds one frame in {step}, which are {step} times as fast; track the others, or number these one by one "
+            "and give their rate with --fps"
+        )
+    return missing
 
 
 def named(name: str, path: Path | str) -> str:

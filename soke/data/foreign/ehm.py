@@ -17,7 +17,7 @@ from torch import Tensor
 from soke.body.joints import BODY, LEFT_HAND, RIGHT_HAND
 from soke.body.motion import Motion
 from soke.data.clip import ClipError
-from soke.data.foreign.assembling import EYES, Rules, assembled, check_gaps, named, taken
+from soke.data.foreign.assembling import EYES, Rules, assembled, gaps_of, named, taken
 from soke.errors import UserError
 from soke.pickles import TorchValue, load_pickle
 
@@ -30,6 +30,7 @@ class EhmTracker:
 
     def __init__(self, path: Path, rules: Rules):
         self.path, self.rules = path, rules
+        self.gaps: dict[str, int] = {}
         self.videos = load_pickle(path / _FILE, tensor=TorchValue)
         if not isinstance(self.videos, dict) or not all(isinstance(v, dict) for v in self.videos.values()):
             raise UserError(f"{path / _FILE} does not hold videos of frames: it is no output of EHM-Tracker")
@@ -45,7 +46,7 @@ class EhmTracker:
         keys = sorted(self._frames(name), key=_number)
         if not keys:
             raise ClipError(f"{where} has no frames")
-        check_gaps(where, _number(keys[-1])[0] - _number(keys[0])[0] + 1 - len(keys), len(keys))
+        self.gaps[name] = gaps_of(where, [_number(key)[0] for key in keys])
         frames = [self._frames(name)[key] for key in keys]
         poses = {joints: _column(frames, "smplx_coeffs", key, 3 * len(joints), where) for key, joints in _POSES.items()}
         poses[("jaw",)] = _column(frames, "flame_coeffs", "jaw_params", 3, where)

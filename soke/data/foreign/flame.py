@@ -16,7 +16,7 @@ from torch import Tensor
 from soke.body.flame import EXPRESSIONS
 from soke.body.motion import HEAD_SHAPES, Motion
 from soke.data.clip import ClipError
-from soke.data.foreign.assembling import EYES, Rules, assembled, check_gaps, from_6d, named, taken
+from soke.data.foreign.assembling import EYES, Rules, assembled, from_6d, gaps_of, named, taken
 from soke.data.storage.loading import sorted_frames
 from soke.errors import UserError
 from soke.pickles import load_saved
@@ -29,6 +29,7 @@ class Pixel3DMM:
 
     def __init__(self, path: Path, rules: Rules):
         self.path, self.rules = path, rules
+        self.gaps: dict[str, int] = {}
         self._folders = _clips(path, "checkpoint/*.frame", 2)
 
     @property
@@ -38,7 +39,8 @@ class Pixel3DMM:
     def read(self, name: str) -> Motion:
         folder = self._folders[name] / "checkpoint"
         where = named(name, folder)
-        contents = [load_saved(file) for file in _numbered(folder, ".frame", where)]
+        files, self.gaps[name] = _numbered(folder, ".frame", where)
+        contents = [load_saved(file) for file in files]
         frames = {
             key: _stacked([_group(content, "flame", where) for content in contents], key, width, where)
             for key, width in (("exp", EXPRESSIONS), ("shape", HEAD_SHAPES), ("eyes", 12), ("eyelids", 2), ("jaw", 6))
@@ -55,6 +57,7 @@ class Vhap:
 
     def __init__(self, path: Path, rules: Rules):
         self.path, self.rules = path, rules
+        self.gaps: dict[str, int] = {}
         single = _clips(path, "flame_param/*.npz", 2, needed=False)
         self._folders = {**single, **_clips(path, "flame_param.npz", 1, needed=not single)}
 
@@ -65,7 +68,7 @@ class Vhap:
     def read(self, name: str) -> Motion:
         whole, folder = (self._folders[name] / stem for stem in ("flame_param.npz", "flame_param"))
         where = named(name, whole if whole.is_file() else folder)
-        files = [whole] if whole.is_file() else _numbered(folder, ".npz", where)
+        files, self.gaps[name] = ([whole], 0) if whole.is_file() else _numbered(folder, ".npz", where)
         contents = [_npz(file, where) for file in files]
         sizes = (("expr", EXPRESSIONS), ("jaw_pose", 3), ("eyes_pose", 6))
         found = {key: _stacked(contents, key, width, where) for key, width in sizes}
@@ -85,6 +88,7 @@ class Mead:
 
     def __init__(self, path: Path, rules: Rules):
         self.path, self.rules = path, rules
+        self.gaps: dict[str, int] = {}
         self._folders = _clips(path, "*/shape_pose_cam.hdf5", 2)
 
     @property
@@ -126,14 +130,13 @@ def _clips(path: Path, pattern: str, up: int, needed: bool = True) -> dict[str, 
     return names
 
 
-def _numbered(folder: Path, suffix: str, where: str) -> list[Path]:
-    """A clip's files of one frame each, in order of time."""
+def _numbered(folder: Path, suffix: str, where: str) -> tuple[list[Path], int]:
+    """A clip's files of one frame each, in order of time, and how many are missing in between."""
     try:
         found = sorted_frames(sorted(file.name for file in folder.glob(f"*{suffix}")))
     except ValueError as error:
         raise ClipError(f"{where} {error}") from None
-    check_gaps(where, found.missing, len(found))
-    return [folder / name for name in found.names]
+    return [folder / name for name in found.names], gaps_of(where, found.numbers)
 
 
 def _group(content: Any, group: str, where: str) -> Mapping[str, Any]:

@@ -22,10 +22,12 @@ SKIPPED = "skipped_clips.tsv"
 
 @dataclass
 class Imported:
-    """written: clips; frames: of them; lacking: name of `OBSERVABLE` -> clips that lack it; skipped: with the reason."""
+    """written: clips; frames: of them; gaps: how many lack frames in between; lacking: name of `OBSERVABLE` -> clips that lack
+    it; skipped: with the reason."""
 
     written: int = 0
     frames: int = 0
+    gaps: int = 0
     lacking: dict[str, int] = field(default_factory=dict)
     skipped: list[SkippedClip] = field(default_factory=list)
 
@@ -46,12 +48,15 @@ def import_clips(
         try:
             safe_name(name)
             motion = clips.read(name)
-            motion = motion if onto is None else merged(_base(onto, name), motion, name)
+            if onto is not None:
+                _require_all(name, clips.gaps.get(name, 0))
+                motion = merged(_base(onto, name), motion, name)
         except (UserError, ValueError) as error:
             found.skipped.append(SkippedClip(out.name, name, str(error)))
             continue
         write_clip(_file(out, name), motion)
         found.written, found.frames = found.written + 1, found.frames + len(motion)
+        found.gaps += clips.gaps.get(name, 0) > 0
         for part in motion.lacking:
             found.lacking[part] = found.lacking.get(part, 0) + 1
     if not found.written:
@@ -91,6 +96,15 @@ def merged(base: Motion, more: Motion, name: str) -> Motion:
         head_shape=base.head_shape if at_rate.head_shape is None else at_rate.head_shape,
         made_by=base.made_by or at_rate.made_by,
     )
+
+
+def _require_all(name: str, missing: int) -> None:
+    """Raises ClipError for frames of which nobody knows any more beside which others they belong."""
+    if missing:
+        raise ClipError(
+            f"clip {name}: {missing} of its frames are missing in between, so that it fits frame by frame onto no other; track "
+            "it again"
+        )
 
 
 def _file(root: Path, name: str) -> Path:

@@ -32,6 +32,7 @@ class SignSpark:
 
     def __init__(self, path: Path, rules: Rules):
         self.path, self.rules = path, rules
+        self.gaps: dict[str, int] = {}
         self._database = _opened(path)
         meta = self._bytes(_META)
         if meta is None:

@@ -20,6 +20,7 @@ class SokeFolders:
         if not path.is_dir():
             raise UserError(f"{path} is no folder: --from names the folder that holds the clips' folders")
         self.path, self.rules = path, rules
+        self.gaps: dict[str, int] = {}
         self.names = sorted({file.parent.relative_to(path).as_posix() for file in path.rglob("*.pkl")} - {"."})
         if not self.names:
             raise UserError(f"{path} holds no clips: no folder in it has frame files, which end in .pkl")
@@ -28,6 +29,7 @@ class SokeFolders:
         clip = Clip(name, "", "train", "", name, self.path / name, self.rules.fps)
         found = SOKE_FRAMES.find(clip)
         check_complete(clip, found)
+        self.gaps[name] = found.missing
         frames = SOKE_FRAMES.motion(SOKE_FRAMES.read(clip, found), self.rules.fps)
         joints = {names: frames.rotations[:, joint_indices(names)] for names in _JOINTS}
         where = named(name, clip.frames)

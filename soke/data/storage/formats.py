@@ -12,7 +12,7 @@ from soke.body.joints import NUM_JOINTS
 from soke.body.motion import Motion
 from soke.data.clip import Clip, ClipError
 from soke.data.storage.frames import FRAME_SIZE, NUM_BETAS, motion_from_frames
-from soke.data.storage.loading import FrameFiles, count_frames, frame_files, maker_of, read_frames
+from soke.data.storage.loading import FrameFiles, count_frames, frame_files, maker_of, one_in, read_frames
 from soke.data.storage.smplfx_clips import NUM_EXPRESSION, outline, read_clip
 from soke.errors import UserError
 
@@ -154,8 +154,8 @@ def check_complete(clip: Clip, found: FrameFiles) -> None:
         raise ClipError(
             f"clip {clip.name}: {clip.frames} holds {len(found)} frame files, at least {MIN_FRAMES} are needed"
         )
-    names, numbers, step = found.names, found.numbers, found.numbers[1] - found.numbers[0]
-    if step > 1 and all(after - before == step for before, after in zip(numbers, numbers[1:])):
+    names, step = found.names, one_in(found.numbers)
+    if step > 1:
         raise ClipError(
             f"clip {clip.name}: {clip.frames} holds one frame in {step} ({names[0]}, {names[1]}, {names[2]}, …), which at "
             f"{clip.fps:g} frames/s are {step} times as fast; put the others there, or number these one by one, if that is "

@@ -89,6 +89,12 @@ def sorted_frames(names: Sequence[str]) -> FrameFiles:
     return FrameFiles([name for _, name in pairs], [number for number, _ in pairs], strays)
 
 
+def one_in(numbers: Sequence[int]) -> int:
+    """N where the numbers of frames, ascending and three at least, are every N-th alone; 1 where they are not."""
+    step = numbers[1] - numbers[0] if len(numbers) > 2 else 1
+    return step if all(after - before == step for before, after in zip(numbers, numbers[1:])) else 1
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal()
 
