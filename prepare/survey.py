@@ -27,6 +27,7 @@ PUBLISHED: dict[str, dict[str, str]] = {
 FULL_TURN = 2 * np.pi  # radians; no joint is turned further
 MAX_EXPRESSION = 10.0  # standard deviations of the face model
 MAX_EYELID = 2.0  # 1 is closed
+OFF, ROUGH = 0.1, 0.2  # share of the annotated duration, and seconds, by which frames may last longer or shorter
 MAX_JUMP = 1.5  # radians from frame to frame; more is a failed fit
 _NUMBER = re.compile(r"(?<![A-Za-z])-?\d+(\.\d+)?(e[+-]?\d+)?\b")
 CONSTANT, NEARLY_CONSTANT = 1e-6, 1e-3  # standard deviation over the training split
@@ -69,6 +70,7 @@ class SplitSurvey:
     fps:       stored frame rate -> clips
     notes:     (clip, what is odd about its values)
     gaps:      clip -> frames that are left out between its first and last
+    lasting:   clip -> how many times as long as annotated its frames last, gaps included, where that is not near 1
     strays:    clip -> files among its frames that are none of them, and were left out
     lacking:   joint, expression or eyelids -> clips in which nobody observed it
     """
@@ -83,6 +85,7 @@ class SplitSurvey:
     fps: Counter[float] = field(default_factory=Counter)
     notes: list[tuple[str, str]] = field(default_factory=list)
     gaps: dict[str, int] = field(default_factory=dict)
+    lasting: dict[str, float] = field(default_factory=dict)
     strays: dict[str, list[str]] = field(default_factory=dict)
     lacking: Counter[str] = field(default_factory=Counter)
 
@@ -199,6 +202,9 @@ def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items
         found.notes += [(clip.name, note) for note in notes]
         if gaps:
             found.gaps[clip.name] = gaps
+        lasting = frames / fps + gaps / clip.fps
+        if clip.seconds and abs(lasting - clip.seconds) > OFF * clip.seconds + ROUGH:
+            found.lasting[clip.name] = lasting / clip.seconds
         if strays:
             found.strays[clip.name] = strays
         if split == "train" and values is not None:

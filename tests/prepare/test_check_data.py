@@ -105,6 +105,20 @@ def test_packed_frames_that_are_no_longer_those_that_were_packed_are_faulty(root
     assert broken.name == "train/b" and "train-00000.npy does not hold the numbers that were packed" in broken.reason
 
 
+def test_rates_that_the_annotated_times_contradict_are_told(tmp_path, capsys):
+    """A table without frame rates, whose clips are of 24, 25 and 30."""
+    rows, frames = [("a", 0, 4, "x"), ("b", 4, 8, "x"), ("c", 8, 12, "x")], {"a": 96, "b": 100, "c": 120}
+    write_how2sign(tmp_path, "train", rows)
+    for name, count in frames.items():
+        write_how2sign_frames(tmp_path, "train", name, random_motion(count))
+    (tmp_path / "train/poses/b/b_7_3D.pkl").unlink()
+    assert run(tmp_path / "out", how2sign=tmp_path) == 1, "there is no other split"
+    said = "train: 1 last longer or shorter than annotated: is their frame rate right? (e.g. c: 1.20 times)"
+    assert said in " ".join(capsys.readouterr().out.split())
+    odd = (tmp_path / "out/how2sign/odd_clips.tsv").read_text(encoding="utf-8")
+    assert "train\tc\tits frames last 1.20 times as long as annotated" in odd and odd.count("as long") == 1
+
+
 def test_like_reasons_fall_together():
     assert kind_of("clip a: /x/images0001.pkl holds nan in smplx_expr") == kind_of("clip b: /y/2.pkl holds nan in "
                                                                                    "smplx_expr")
