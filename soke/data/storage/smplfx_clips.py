@@ -163,6 +163,8 @@ def _valid_frames(content: Mapping[str, np.ndarray], frames: int) -> np.ndarray:
     valid = np.asarray(content["valid"])
     if valid.shape != (frames,) or valid.dtype.kind not in "biuf":
         raise _Fault(f"holds valid of shape {list(valid.shape)}, expected [{frames}] truth values")
+    if not ((valid == 0) | (valid == 1)).all():
+        raise _Fault("holds valid that is neither 0 nor 1 in some frames; write whether each frame is valid, not how good it is")
     kept = np.flatnonzero(valid)
     gaps = int(kept[-1] - kept[0]) + 1 - len(kept) if len(kept) else frames
     if gaps > len(kept):
@@ -175,7 +177,8 @@ def _rate(content: Mapping[str, np.ndarray]) -> float:
         raise _Fault("lacks fps, its frame rate")
     fps = np.asarray(content["fps"])
     if fps.size != 1 or fps.dtype.kind not in "iuf" or not 0 < float(fps.item()) < np.inf:
-        raise _Fault(f"holds fps {fps}, which is no frame rate")
+        shown = fps if fps.size == 1 else f"of shape {list(fps.shape)}"
+        raise _Fault(f"holds fps {shown}, which is no frame rate")
     return float(fps.item())
 
 

@@ -116,6 +116,9 @@ def test_an_outline_is_that_of_the_file_as_it_is_now(clip: Path):
     ({"eyelids": np.array([["a", "b"]] * 6)}, "holds eyelids of shape .* expected .* numbers"),
     ({"valid": np.ones(5, bool)}, r"holds valid of shape \[5\]"),
     ({"valid": np.zeros(6, bool)}, "holds 0 valid frames"),
+    ({"valid": np.array([1, 1, 0.4, 1, 1, 1])}, "holds valid that is neither 0 nor 1 in some frames"),
+    ({"valid": np.array([1, 1, np.nan, 1, 1, 1])}, "holds valid that is neither 0 nor 1 in some frames"),
+    ({"fps": np.full(6, 25.0)}, r"holds fps of shape \[6\], which is no frame rate"),
     ({"valid": np.array([1, 0, 0, 0, 0, 1])}, "holds 2 valid frames and 4 invalid ones between them"),
     ({"lacking": np.array(["mouth"])}, "holds lacking mouth, which are neither joints"),
 ])
