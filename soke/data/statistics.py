@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +16,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from soke.body.layout import MotionLayout
-from soke.body.motion import Motion
 from soke.data.dataset import MotionBatch, MotionDataset, collate_motions
 from soke.data.fingerprints import Watch, digest, evidence, fingerprint_of
 from soke.data.storage.formats import SOKE_FRAMES
@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 # Features that hardly move (0.06 degrees) are noise; without a floor, normalising would blow them up.
 STD_FLOOR = 1e-3
 _CLIPS_PER_BATCH = 8
+_TURNED = 159  # of the 179 numbers of a frame, those of rotations; shape and expression follow
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,17 +186,47 @@ def _unpadded(batch: MotionBatch) -> Iterator[dict[str, Tensor]]:
 def published_statistics(mean: Path | str, std: Path | str, layout: MotionLayout) -> Statistics:
     """The field's mean.pt and std.pt (tensors of 179 numbers, one per frame value) as statistics of `layout`.
 
-    Raises UserError when a file is not such a tensor, and for layouts whose features are no plain selection of those
+    Raises UserError when a file is not such a tensor, or cannot hold what its name says, and for layouts whose features are no plain selection of those
     numbers: 6D rotations, mirrored parts, eyelids, more than 10 expression coefficients.
     """
     if any(part.rotation != "axis_angle" or part.mirrors for part in layout.parts):
         raise UserError(f"{mean} and {std} fit axis-angle parts without mirroring only; let the statistics be computed")
-    frames = [_one_frame(path) for path in (mean, std)]
+    numbers = [read_statistics(path) for path in (mean, std)]
+    try:
+        doubt = doubt_of_statistics(*numbers)
+    except ValueError as error:
+        raise UserError(f"{mean} and {std} cannot be used: {error}") from error
+    if doubt:
+        _log.warning("%s and %s are in doubt: %s", mean, std, doubt)
+    frames = [motion_from_frames(values[None], fps=1.0) for values in numbers]
     try:
         mean_features, std_features = ({p: v[0] for p, v in layout.features(frame).items()} for frame in frames)
     except ValueError as error:
         raise UserError(f"{mean} and {std} do not fit the layout: {error}; let the statistics be computed") from error
     return Statistics(mean_features, _floored(std_features), layout.hash)
+
+
+def doubt_of_statistics(mean: np.ndarray, std: np.ndarray) -> str | None:
+    """Whether [179] mean and [179] std can be such, of radians: raises ValueError with the numbers where they certainly
+    cannot, and returns the doubt where they hardly can; None where nothing speaks against them."""
+    if (std < 0).any():
+        raise ValueError(
+            f"{int((std < 0).sum())} of {len(std)} standard deviations are below zero, the lowest is {std.min():.3g}; "
+            "were mean and standard deviation swapped?"
+        )
+    if np.array_equal(mean, std):
+        raise ValueError("mean and standard deviation are the same numbers; give mean.pt and std.pt")
+    if mean.any() and (mean >= 0).all():
+        return (
+            f"all {len(mean)} means are at least 0 (the greatest is {mean.max():.3g}), which standard deviations are, "
+            "but means of rotations hardly"
+        )
+    if std[:_TURNED].max() > math.pi:
+        return (
+            f"the greatest standard deviation of a rotation is {std[:_TURNED].max():.3g} rad, more than half a "
+            "turn; statistics must be those of radians"
+        )
+    return None
 
 
 def read_statistics(path: Path | str) -> np.ndarray:
@@ -209,10 +240,6 @@ def read_statistics(path: Path | str) -> np.ndarray:
     if not isinstance(values, Tensor) or values.shape != (FRAME_SIZE,) or not values.isfinite().all():
         raise UserError(f"{path} does not hold a tensor of {FRAME_SIZE} finite numbers")
     return values.float().numpy()
-
-
-def _one_frame(path: Path | str) -> Motion:
-    return motion_from_frames(read_statistics(path)[None], fps=1.0)
 
 
 def _floored(std: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -43,7 +43,7 @@ import torch
 from tqdm import tqdm
 
 from soke.data.corpora import slrtp
-from soke.data.statistics import read_statistics
+from soke.data.statistics import doubt_of_statistics, read_statistics
 from soke.data.storage.frames import NUM_BETAS
 from soke.errors import UserError
 from soke.evaluation.coding import score_given_codes
@@ -56,7 +56,6 @@ from soke.evaluation.scored import Scored, common_rate, doubt_notes, reason_of, 
 from soke.evaluation.slrtp_scores import score_slrtp
 from soke.metrics.joint_sets import TRACK_JOINTS, Track
 from soke.metrics.motion_scores import MotionScores
-from soke.metrics.plausible import doubt_of_statistics
 from soke.metrics.text_scores import TextScores
 from soke.report.tables import ResultTable, write_clips
 from soke.storage import new_file

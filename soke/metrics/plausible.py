@@ -1,11 +1,9 @@
-"""Whether numbers of unknown origin can be what they are taken for: radians, metres, normalised, standard deviations.
+"""Whether numbers of unknown origin can be what they are taken for: radians, metres, normalised.
 
 Each check raises ValueError with the numbers where they certainly cannot be, and returns the doubt where they hardly
 can be, as the end of a sentence that begins with the file; None where nothing speaks against them.
 """
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import torch
@@ -15,7 +13,6 @@ from soke.body.motion import require_radians
 
 _STILL = joint_indices(("neck", "left_collar", "right_collar", "head", "jaw"))  # hardly turned in signing
 _STILL_AT_MOST = 1.0  # rad, root mean square; normalised numbers have 1.7
-_ROTATIONS = 159  # of the 179 numbers of a frame; shape and expression follow
 _RATES = (5.0, 250.0)  # frames per second
 _EXTENTS = {"body": (0.5, 3.0, 10.0), "hand": (0.05, 0.5, 2.0)}  # m: least, greatest, certainly another unit above
 _SCALE = 2.0  # times the reference's size, beyond which a prediction is hardly in its unit [A]
@@ -87,27 +84,5 @@ def doubt_of_normalised(values: np.ndarray, mean: np.ndarray, std: np.ndarray) -
         return (
             f"its numbers look as if they were not normalised (root mean square {spread:.2g}, normalised ones have 1): "
             "leave out --mean and --std"
-        )
-    return None
-
-
-def doubt_of_statistics(mean: np.ndarray, std: np.ndarray) -> str | None:
-    """mean, std: [179]"""
-    if (std < 0).any():
-        raise ValueError(
-            f"{int((std < 0).sum())} of {len(std)} standard deviations are below zero, the lowest is {std.min():.3g}; "
-            "if mean and standard deviation were swapped, swap --mean and --std"
-        )
-    if np.array_equal(mean, std):
-        raise ValueError("mean and standard deviation are the same numbers; give mean.pt and std.pt")
-    if mean.any() and (mean >= 0).all():
-        return (
-            f"all {len(mean)} means are at least 0 (the greatest is {mean.max():.3g}), which standard deviations are, "
-            "but means of rotations hardly; --mean must name mean.pt"
-        )
-    if std[:_ROTATIONS].max() > math.pi:
-        return (
-            f"the greatest standard deviation of a rotation is {std[:_ROTATIONS].max():.3g} rad, more than half a "
-            "turn; statistics must be those of radians"
         )
     return None

@@ -136,6 +136,24 @@ def test_published_files(tmp_path):
         published_statistics(tmp_path / "mean.pt", tmp_path / "std.pt", MIRRORED)
 
 
+@pytest.mark.parametrize(("mean", "std", "told"), [
+    (torch.rand(179), torch.randn(179), "standard deviations are below zero.*were mean and standard deviation swapped"),
+    (torch.ones(179), torch.ones(179), "mean and standard deviation are the same numbers"),
+])
+def test_published_files_that_hold_something_else(tmp_path, mean, std, told):
+    torch.save(mean, tmp_path / "mean.pt")
+    torch.save(std, tmp_path / "std.pt")
+    with pytest.raises(UserError, match=f"mean.pt and .*std.pt cannot be used: .*{told}"):
+        published_statistics(tmp_path / "mean.pt", tmp_path / "std.pt", LAYOUT)
+
+
+def test_published_files_in_doubt_are_told(tmp_path, caplog):
+    torch.save(torch.randn(179), tmp_path / "mean.pt")
+    torch.save(torch.full((179,), 20.0), tmp_path / "std.pt")
+    assert published_statistics(tmp_path / "mean.pt", tmp_path / "std.pt", LAYOUT).clips == 0
+    assert "in doubt: the greatest standard deviation of a rotation is 20 rad, more than half a turn" in caplog.text
+
+
 class Anything:
     pass
 

@@ -310,7 +310,7 @@ def statistics(kind: str) -> tuple[np.ndarray, np.ndarray]:
     [
         ("right", None, False),
         ("none", None, False),
-        ("swapped", r"\d+ of 179 standard deviations are below zero, the lowest is -\d.*swap --mean and --std", True),
+        ("swapped", r"\d+ of 179 standard deviations are below zero, the lowest is -\d.*deviation swapped", True),
         ("std twice", "are the same numbers", True),
         ("std as mean", r"all 179 means are at least 0 \(the greatest is 0\.\d+\)", False),
         ("degrees", r"the greatest standard deviation of a rotation is 2\d\.\d+ rad, more than half a turn", False),
