@@ -217,8 +217,12 @@ def test_a_back_translation_takes_the_words_that_both_have(root, caplog):
     assert torch.equal(ours["frame_embedding.weight"], theirs["./frame_embedding.weight"])
     assert torch.equal(ours["mean"], theirs["./mean"])
     assert len(made.provenance["begun_from"]) == 1 and made.lineage[1:] == made.provenance["begun_from"]
-    with pytest.raises(UserError, match="there is no model of dgs in .*first/dgs/translation, nor is"):
+    with pytest.raises(UserError, match="no back-translation model in .*: there is none of dgs in .*first/dgs/translation eith"):
         module(root, "translation", "wrong", ["dgs"], f"TRAIN.INIT={folder}")
+    with pytest.raises(UserError, match="no back-translation model in .*/first/asl .*: name .*/first/asl/translation"):
+        module(root, "translation", "wrong", ["dgs"], f"TRAIN.INIT={folder / 'asl'}")
+    with pytest.raises(UserError, match="holds a model of another kind, regressor, and no back-translation model"):
+        module(root, "translation", "wrong", ["dgs"], f"TRAIN.INIT={export(root, 'regressor')}")
 
 
 def test_other_parts_are_named(root):

@@ -14,7 +14,7 @@ from soke.data.statistics import Statistics
 from soke.errors import UserError
 from soke.run import folders
 from soke.run.config import Config, model_folder
-from soke.saved import kind_of
+from soke.saved import KINDS, kind_of, require
 from soke.starting import Begun
 from soke.storage import folder_hash
 
@@ -66,10 +66,9 @@ def init_of_corpus(config: Config, corpus: Corpus, file: str) -> Path | None:
         return folder
     own = folder / corpus.name / config.train.stage
     if not (own / file).is_file():
-        raise UserError(
-            f"TRAIN.INIT: there is no model of {corpus.name} in {own}, nor is {folder} one itself: name the folder of one, "
-            "from which every corpus's begins, or of all"
-        )
+        kind = next(kind.name for kind in KINDS if kind.file == file)
+        remedy = "name in TRAIN.INIT the folder of one, from which every corpus's begins, or of all"
+        require(folder, kind, [file], f"there is none of {corpus.name} in {own} either; {remedy}")
     return own
 
 
