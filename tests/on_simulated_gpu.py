@@ -196,7 +196,7 @@ def test_training_steps_do_not_wait_for_what_is_logged_and_watched():
 
 def test_training_steps_do_not_wait_for_the_average_and_for_the_clock():
     """But at the steps that are logged."""
-    average, log, lines = MovingAverage(0.9), StepLog(10), []
+    average, log, lines = MovingAverage(0.9, trial=True), StepLog(10), []
     logger = SimpleNamespace(log_metrics=lambda values, step: lines.append(values))
     trainer = SimpleNamespace(global_step=0, current_epoch=0, is_global_zero=True, world_size=1, loggers=[logger])
     with Simulation():

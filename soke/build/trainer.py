@@ -68,7 +68,7 @@ def new_trainer(
         callbacks.insert(0, WeightedAccumulation(config.train.accumulate))  # before what looks at the gradients
     callbacks.append(Selection(score, config.train.optim, bool(config.eval.monitor)))
     if config.train.average:
-        callbacks.append(MovingAverage(config.train.average))
+        callbacks.append(MovingAverage(config.train.average, run.debug))
     if config.logger.pictures and hasattr(module, "generation"):
         callbacks.append(SamplePictures(scored_body(config, "cpu"), config.logger.pictures))
     if config.eval.patience:

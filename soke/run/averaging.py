@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from soke.errors import UserError
+from soke.run.callbacks import steps_left
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +32,12 @@ class MovingAverage(pl.Callback):
     In a checkpoint `state_dict` are the averages; in one of a training that goes on, the weights are in this callback's
     state. (Lightning's WeightAveraging averages counters as well, keeps a second module with all that hangs on it, gives
     modules their weights back before they have scored what they generate, and writes weights alone without averages.)
+
+    trial: whether the training may be too short for it without a word
     """
 
-    def __init__(self, decay: float):
-        self.decay = decay
+    def __init__(self, decay: float, trial: bool = False):
+        self.decay, self.trial = decay, trial
         self._update = get_ema_multi_avg_fn(decay)
         self._weights: dict[str, Tensor] = {}  # of the module
         self._averages: dict[str, Tensor] = {}
@@ -52,6 +55,16 @@ class MovingAverage(pl.Callback):
             for name, weight in self._weights.items()
         }
         self._step = trainer.global_step
+        if not self.trial and trainer.is_global_zero:
+            self._warn_of_few(trainer.global_step + steps_left(trainer))
+
+    def _warn_of_few(self, steps: int) -> None:
+        remembered = 1 / (1 - self.decay)
+        if remembered > steps:
+            log.warning(
+                "TRAIN.AVERAGE=%g remembers about %.0f steps, but the training has only %d: what is exported is nearer to its "
+                "first weights than to its last; choose less", self.decay, remembered, steps,
+            )
 
     @torch.no_grad()
     def on_train_batch_end(

@@ -128,7 +128,7 @@ class StepSchedule(pl.Callback):
         """Raises UserError for a warm-up that is longer."""
         if self.settings.every != "step":
             return
-        steps = trainer.global_step + _steps_left(trainer)
+        steps = trainer.global_step + steps_left(trainer)
         if self.settings.warmup >= max(steps, 1) and not self.trial:
             raise UserError(
                 f"TRAIN.OPTIM.WARMUP_STEPS must be below the {steps} steps that the training has, not "
@@ -137,8 +137,9 @@ class StepSchedule(pl.Callback):
         set_steps(module.lr_schedulers(), self.settings, steps)
 
 
-def _steps_left(trainer: pl.Trainer) -> int:
-    """Of the optimiser, also in a run that continues in the middle of an epoch, and with another number of processes."""
+def steps_left(trainer: pl.Trainer) -> int:
+    """Those of the optimiser that are to come, also in a run that continues in the middle of an epoch, and with another
+    number of processes."""
     batches, each = int(trainer.num_training_batches), trainer.accumulate_grad_batches
     seen = trainer.fit_loop.epoch_loop.batch_progress.current.processed  # in this epoch, or all of the one before
     steps = math.ceil(batches / each)

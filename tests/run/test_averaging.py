@@ -98,10 +98,22 @@ def test_weights_alone_are_the_averages_wherever_they_are_saved(tmp_path):
     assert all(torch.equal(weight, saved(tmp_path / "whole")["state_dict"]["weight"]) for weight in alone)
 
 
+@pytest.mark.parametrize(("decay", "warned"), [(0.97, True), (0.95, False)])
+def test_an_average_that_remembers_more_steps_than_there_are_is_told(tmp_path, caplog, decay, warned):
+    """20, as a run knows that continues, too."""
+    every = (f"TRAIN.AVERAGE={decay}", "TRAIN.SAVE.EVERY_STEPS=3", "TRAIN.SAVE.EVERY_EPOCHS=0")
+    with pytest.raises(RuntimeError, match="power cut"):
+        trained(tmp_path, *every, broken_at=8)
+    trained(tmp_path, *every, resume=LAST)
+    told = [record.message for record in caplog.records if "TRAIN.AVERAGE" in record.message]
+    assert len(told) == 2 * warned
+    assert all("remembers about 33 steps, but the training has only 20" in message for message in told)
+
+
 def test_weights_that_do_not_change_are_their_average_to_the_last_bit():
     """Of any number: statistics, of which there are hashes, and codebooks that rest."""
     module = nn.ParameterDict({"weight": nn.Parameter(torch.randn(10_000))})
-    callback, trainer = MovingAverage(0.999), type("Trainer", (), {"global_step": 0})()
+    callback, trainer = MovingAverage(0.999, trial=True), type("Trainer", (), {"global_step": 0})()
     callback.on_train_start(trainer, module)
     for step in range(1, 30):
         trainer.global_step = step
