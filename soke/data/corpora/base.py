@@ -175,7 +175,7 @@ class FrameFolderCorpus(ABC):
     def require_unchanged(self, clip: Clip) -> None:
         """Raises ClipError for packed frames that are no longer what was packed."""
         if self._is_packed(clip.split):
-            self.store.require_unchanged(clip)
+            self.store.read_unchanged(clip)
 
     def load(self, clip: Clip) -> Motion:
         """The clip's motion at the working frame rate. Raises ClipError naming the clip, the file and the cause."""

@@ -61,7 +61,8 @@ def write_dataset(
 
     card:     text of README.md
     progress: wraps the groups of clips that become a file each
-    Raises UserError when the folder holds anything, and when a clip of the store cannot be read.
+    Raises UserError when the folder holds anything, and when a clip of the store cannot be read, or is no
+    longer what was packed.
     """
     require_new(folder)
     facts = {
@@ -100,7 +101,7 @@ def _write(path: Path, store: PackedStore, clips: Sequence[Clip], width: int) ->
 
 
 def _row(store: PackedStore, clip: Clip) -> dict[str, Any]:
-    stored = store.read(clip)
+    stored = store.read_unchanged(clip)
     return {
         **{key: getattr(clip, key) for key in (*_TEXTS, "fps")}, "num_frames": len(stored.values),
         "missing": stored.missing, "made_by": stored.made_by or None, "lacking": sorted(stored.lacking) or None,

@@ -170,15 +170,16 @@ class PackedStore:
         shape = None if place.shape is None else np.array(place.shape, np.float32)
         return Stored(values, place.missing, place.made_by, shape, place.lacking)
 
-    def require_unchanged(self, clip: Clip) -> None:
-        """Raises ClipError when the clip's frames are not the numbers that were packed, as after a copy that broke off; and
-        as `read` does."""
+    def read_unchanged(self, clip: Clip) -> Stored:
+        """As `read`, slower. Raises ClipError also when the frames are not the numbers that were packed, as after a copy that
+        broke off."""
         stored, packed = self.read(clip), self.fingerprint(clip).content
         if packed is not None and _content(stored.values, stored) != packed:
             raise ClipError(
                 f"clip {clip.name}: {clip.frames} does not hold the numbers that were packed; copy it again, or remove it and "
                 f"{REMEDY}"
             )
+        return stored
 
     def annotation(self, name: str) -> Path | None:
         """The copy of an annotation file that `keep_annotation` made; None where there is none of what was packed."""

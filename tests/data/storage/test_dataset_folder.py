@@ -198,6 +198,15 @@ def rehash(folder: Path, name: str) -> None:
     edit(folder, files=facts["files"])
 
 
+def test_frames_that_are_no_longer_what_was_packed_are_not_passed_on(store, tmp_path):
+    shard = store.clips("train")[0].frames
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-400] + bytes(400))  # as a copy that broke off may leave it
+    with pytest.raises(UserError, match="train-00000.npy does not hold the numbers that were packed"):
+        written(store, tmp_path)
+    assert not (tmp_path / "folder").exists()
+
+
 def test_damage_is_named(store, tmp_path):
     whole, name = written(store, tmp_path), "data/train-00001-of-00002.parquet"
     cut = whole / name
