@@ -58,11 +58,13 @@ def show(found: CorpusSurvey, used: set[str], console: Console) -> None:
             _line(console, f"  {split}: {others} of other kinds, see faulty_clips.tsv", "red")
         for rule, count in clips.dropped.items():
             _line(console, f"  {split}: {count} dropped by rule: {rule}")
+        twins = [f"{name}: {other}" for name, other in clips.twins.items()]
         lasting = [f"{name}: {times:.2f} times" for name, times in clips.lasting.items()]
         strays = [f"{name}: {', '.join(files)}" for name, files in clips.strays.items()]
         for what, names in (
             ("lack frames in between", list(clips.gaps)),
             ("last longer or shorter than annotated: is their frame rate right?", lasting),
+            ("have the very frames of another clip", twins),
             ("have files beside their frames, which are left out", strays),
             ("hold odd values", _odd(clips)),
         ):
@@ -159,6 +161,7 @@ def write(found: CorpusSurvey, folder: Path) -> None:
     odd += [
         (s, c, f"its frames last {n:.2f} times as long as annotated") for s, v in found.splits.items() for c, n in v.lasting.items()
     ]
+    odd += [(s, c, f"its frames are those of {n}") for s, v in found.splits.items() for c, n in v.twins.items()]
     odd += [(s, c, f"left out: {', '.join(n)}") for s, v in found.splits.items() for c, n in v.strays.items()]
     for name, rows in (("faulty_clips.tsv", faulty), ("odd_clips.tsv", odd)):
         with new_file(folder / name) as path:
@@ -177,7 +180,7 @@ def _report(found: CorpusSurvey) -> dict:
             "annotated": clips.annotated, "used": len(clips.clips), "dropped": dict(clips.dropped),
             "skipped": len(clips.skipped), "unreadable": len(clips.broken), "odd": len(_odd(clips)),
             "lacking": dict(clips.lacking), "with_gaps": len(clips.gaps), "with_strays": len(clips.strays),
-            "of_other_duration": len(clips.lasting), "frames": sum(clips.frames),
+            "of_other_duration": len(clips.lasting), "with_twins": len(clips.twins), "frames": sum(clips.frames),
             "hours": sum(clips.seconds) / 3600,
             "fps": {f"{fps:g}": count for fps, count in clips.fps.items()},
             "faults": {kind: len(names) for kind, names in names_of(clips.faulty).items()},

@@ -1,6 +1,7 @@
 """What is in a corpus: counts, faults, durations, values, words. One pass over its clips, in little memory."""
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from soke.body.joints import SMPLX_JOINTS
-from soke.body.motion import Motion
+from soke.body.motion import JointMotion, Motion
 from soke.data.clip import SPLITS, Clip, ClipError, Corpus, SkippedClip, locale_of
 from soke.errors import UserError
 from soke.text.locales import ENGLISH, TEXT_LOCALE
@@ -70,6 +71,7 @@ class SplitSurvey:
     fps:       stored frame rate -> clips
     notes:     (clip, what is odd about its values)
     gaps:      clip -> frames that are left out between its first and last
+    twins:     clip -> split and name of the one before it that has the very same frames
     lasting:   clip -> how many times as long as annotated its frames last, gaps included, where that is not near 1
     strays:    clip -> files among its frames that are none of them, and were left out
     lacking:   joint, expression or eyelids -> clips in which nobody observed it
@@ -85,6 +87,7 @@ class SplitSurvey:
     fps: Counter[float] = field(default_factory=Counter)
     notes: list[tuple[str, str]] = field(default_factory=list)
     gaps: dict[str, int] = field(default_factory=dict)
+    twins: dict[str, str] = field(default_factory=dict)
     lasting: dict[str, float] = field(default_factory=dict)
     strays: dict[str, list[str]] = field(default_factory=dict)
     lacking: Counter[str] = field(default_factory=Counter)
@@ -140,8 +143,8 @@ class CorpusSurvey:
 
 
 class _Read(Dataset):
-    """Item i: frames, fps, what it lacks, values [T, D], what is odd about them, missing frames, strays; or a
-    SkippedClip."""
+    """Item i: frames, fps, what it lacks, hash of the frames, values [T, D], what is odd about them, missing frames, strays;
+    or a SkippedClip."""
 
     def __init__(self, corpus: Corpus, clips: Sequence[Clip]):
         self.corpus, self.clips = corpus, clips
@@ -161,7 +164,8 @@ class _Read(Dataset):
             beside = gaps(clip) if gaps else 0, strays(clip) if strays else []
         except ClipError as error:
             return SkippedClip(clip.corpus, clip.name, str(error))
-        return len(motion), motion.fps, sorted(getattr(motion, "lacking", ())), *_examined(motion), *beside
+        facts = len(motion), motion.fps, sorted(getattr(motion, "lacking", ())), _content(motion)
+        return *facts, *_examined(motion), *beside
 
 
 def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items) -> CorpusSurvey:
@@ -183,7 +187,7 @@ def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items
         annotated = len(clips) + len(skipped) + sum(dropped.values())
         if annotated:
             splits[split] = SplitSurvey(annotated, dropped, skipped, clips=clips)
-    moments = None
+    moments, first = None, {}
     items = [(split, clip) for split, found in splits.items() for clip in found.clips]
     loader = DataLoader(_Read(corpus, [clip for _, clip in items]), batch_size=None, num_workers=workers)
     for found in splits.values():
@@ -193,7 +197,9 @@ def survey(corpus: Corpus, workers: int = 0, progress=lambda items, total: items
         if isinstance(item, SkippedClip):
             found.broken.append(item)
             continue
-        frames, fps, lacking, values, notes, gaps, strays = item
+        frames, fps, lacking, content, values, notes, gaps, strays = item
+        if first.setdefault(content, f"{split} {clip.name}") != f"{split} {clip.name}":
+            found.twins[clip.name] = first[content]
         found.lacking.update(lacking)
         found.clips.append(clip)
         found.frames.append(frames)
@@ -219,6 +225,12 @@ def kind_of(reason: str) -> str:
     """A reason without names, paths and numbers, so that like ones fall together."""
     words = re.sub(r"'[^']*'|[^\s,;]*\.(pkl|npz)", "…", re.sub(r"^clip .*?: ", "", reason)).split()
     return " ".join("…" if "/" in w.replace("frames/s", "") or "\\" in w else _NUMBER.sub("…", w) for w in words)
+
+
+def _content(motion: Motion | JointMotion) -> bytes:
+    """Changes with any number of a motion's frames."""
+    values = [motion.rotations, motion.expression] if isinstance(motion, Motion) else [motion.positions]
+    return hashlib.blake2b(b"".join(v.numpy().tobytes() for v in values), digest_size=16).digest()
 
 
 def _examined(motion: object) -> tuple[np.ndarray | None, list[str]]:

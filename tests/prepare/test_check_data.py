@@ -119,6 +119,17 @@ def test_rates_that_the_annotated_times_contradict_are_told(tmp_path, capsys):
     assert "train\tc\tits frames last 1.20 times as long as annotated" in odd and odd.count("as long") == 1
 
 
+def test_clips_that_are_in_two_splits_under_whatever_names_are_told(tmp_path, capsys):
+    for split, names in (("train", "ab"), ("val", "c"), ("test", "de")):
+        write_how2sign(tmp_path, split, [(name, 0, 1, f"sentence {name}") for name in names], fps=24.0)
+        for name in names:
+            write_how2sign_frames(tmp_path, split, name, random_motion(24, seed={"d": 1, "b": 1}.get(name, ord(name))))
+    run(tmp_path / "out", how2sign=tmp_path)
+    assert "test: 1 have the very frames of another clip (e.g. d: train b)" in " ".join(capsys.readouterr().out.split())
+    odd = (tmp_path / "out/how2sign/odd_clips.tsv").read_text(encoding="utf-8")
+    assert "test\td\tits frames are those of train b" in odd and odd.count("are those of") == 1
+
+
 def test_like_reasons_fall_together():
     assert kind_of("clip a: /x/images0001.pkl holds nan in smplx_expr") == kind_of("clip b: /y/2.pkl holds nan in "
                                                                                    "smplx_expr")
