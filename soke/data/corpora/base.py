@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 # A clip may last so many times as long as its annotation says, and half a second more or less: annotated ends are
 # rough, and public poses lack frames. What lies outside has another clip's frames, or times in another unit.
 SHORTEST, LONGEST, SLACK = 0.4, 2.0, 0.5
+_LOOKED_AT = 8  # frames of a clip, evenly spaced, that tell radians from degrees
 _FRAME_FILES_ALONE: ContextVar[bool] = ContextVar("_FRAME_FILES_ALONE", default=False)
 
 
@@ -201,7 +202,8 @@ class FrameFolderCorpus(ABC):
             self._warn_of_strays(clip, found.strays)
         stored = self.form.read(clip, found)
         try:
-            require_radians(self.form.motion(stored, clip.fps).rotations)
+            some = replace(stored, values=stored.values[:: len(stored.values) // _LOOKED_AT or 1])
+            require_radians(self.form.motion(some, clip.fps).rotations)
         except ValueError as error:
             raise ClipError(f"clip {clip.name}: {clip.frames}: {error}") from error
         return stored
