@@ -42,6 +42,8 @@ def load_config(file: str | Path, assets: str | Path | None = None, overrides: I
     for layer in (file, assets):
         if layer is not None:
             merged = _read(_find(layer), merged, layers)
+    stated = _hints(Config).keys()
+    layers = [layer for layer in layers if len(stated & layer.keys()) < len(stated) / 2]  # no run's config.yaml
     try:
         given = OmegaConf.create()
         for item in overrides:
@@ -56,9 +58,7 @@ def load_config(file: str | Path, assets: str | Path | None = None, overrides: I
     config = _checked(plain, Config, "", problems)
     if config is not _BAD:
         problems += contradictions(config)
-        stated = _hints(Config).keys()
-        partial = [layer for layer in layers if len(stated & layer.keys()) < len(stated) / 2]  # no run's config.yaml
-        useless = without_effect(config, partial, plain, defaults)
+        useless = without_effect(config, layers, plain, defaults)
         problems += [said for said in useless if not any(said.split()[0] in problem for problem in problems)]
     if problems:
         raise UserError(f"{file}: " + "; ".join(problems))

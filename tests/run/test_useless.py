@@ -119,3 +119,15 @@ def test_every_row_of_every_shipped_plan_is_a_configuration():
     plans = [read_plan(str(path)) for path in (ROOT / "configs" / "ablation").glob("*.yaml") if "ROWS:" in path.read_text()]
     rows = [(plan, row) for plan in plans for row in (*plan.starts, *dict.fromkeys(map(plan.run_of, plan.rows)))]
     assert len({row_config(plan, row, plan.seeds[0])[0].name for plan, row in rows}) == len(rows) > 20
+
+
+def test_a_command_line_counts_however_many_sections_it_has():
+    """It is no run's config.yaml, which states everything."""
+    many = [
+        "NAME=x", "SEED=2", "ACCELERATOR=cpu", "DEVICE=1", "FOLDER=f", "RESULTS=r", "EVAL.BATCH_SIZE=8", "TEST.SPLIT=val",
+        "DATASET.MAX_FRAMES=200", "TOKENIZER.WIDTH=64", "GENERATOR.MAX_STEPS=50", "METRIC.POOL=16", "LOGGER.EVERY_STEPS=1",
+        "RENDER.SIZE=64", "TRANSLATION.WIDTH=64", "RETRIEVAL.WIDTH=64",
+    ]
+    load_config("configs/demo/deto.yaml", overrides=[*many, "TRAIN.BATCH_FRAMES=800"])  # the file's BATCH_SIZE
+    with pytest.raises(UserError, match="TRAIN.BATCH_SIZE has no effect with TRAIN.BATCH_FRAMES=800"):
+        load_config("configs/demo/deto.yaml", overrides=[*many, "TRAIN.BATCH_FRAMES=800", "TRAIN.BATCH_SIZE=3"])
