@@ -330,7 +330,7 @@ class SignGenerator(nn.Module):
 
         The result for a motion does not depend on the others. Raises UserError for a generator that was not trained to
         translate, an unknown language, and a motion longer than mBART's positions; ValueError for codes that the
-        codebooks do not have. Runs in evaluation mode, whatever the module's mode is.
+        codebooks do not have, and for a search for nothing. Runs in evaluation mode, whatever the module's mode is.
 
         beams:          hypotheses kept per sentence, 1: greedy
         length_penalty: log-probabilities of hypotheses are divided by their length to this power

@@ -66,7 +66,11 @@ def written_texts(
     mask:      [B, L], 1 on real states
     starts:    B first tokens, the locales
     beams, length_penalty, max_tokens: see `SignGenerator.translate`
+
+    Raises ValueError for a search without hypotheses or tokens.
     """
+    if beams < 1 or max_tokens < 1:
+        raise ValueError(f"`beams` and `max_tokens` must be at least 1, not {beams} and {max_tokens}")
     from transformers import GenerationConfig
     from transformers.modeling_outputs import BaseModelOutput
 

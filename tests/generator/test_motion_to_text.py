@@ -254,6 +254,9 @@ def test_what_cannot_be_translated_is_said_at_once(trained):
             model.translate([torch.tensor([[0, code, 0]])], ["ASL"])
     with pytest.raises(ValueError):
         model.translate(random_motions([3, 3]), ["ASL"])
+    for nothing in ("beams", "max_tokens"):
+        with pytest.raises(ValueError, match="`beams` and `max_tokens` must be at least 1"):
+            model.translate(random_motions(), LANGUAGES, **{nothing: 0})
     assert model.translate([], []) == []
 
 
