@@ -487,5 +487,5 @@ def test_a_producer_refuses_as_its_generator_does(producer, tokenizer):
         producer.translate([motion], ["LSF"])
     with pytest.raises(UserError, match="`translation`=0.5"):
         SignProducer(matching(tokenizer, translation=0.0), tokenizer).translate([motion], ["ASL"])
-    with pytest.raises(ValueError):
+    with pytest.raises(UserError, match="give a list of motions, and a list of as many sign languages"):
         producer.translate([motion, motion], ["ASL"])
