@@ -68,11 +68,11 @@ class Dataset(Settings):
         return found + self.below(0, "cache_frames")
 
     def _doubled(self) -> list[str]:
-        """A sentence for each two corpora that are one."""
+        """A sentence for each two corpora that are one; a reader of one's own may tell several in a folder apart."""
         first: dict[tuple[str, str], str] = {}
         pairs = [
             (first.setdefault((corpus.reader, os.path.normpath(corpus.root)), name), name)
-            for name, corpus in self.corpora.items() if corpus.reader and corpus.root
+            for name, corpus in self.corpora.items() if corpus.reader.startswith("soke.") and corpus.root
         ]
         return [
             f"`corpora.{name}.root` is that of {other}, whose clips it would have once more: name its own folder, or leave it "

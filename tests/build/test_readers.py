@@ -37,7 +37,9 @@ def configured(root, **keys):
 
 
 def test_prompt2signs_eight_languages(root):
-    overrides = ["NAME=x", *(f"DATASET.CORPORA.{name}.ROOT={root}/data" for name in EIGHT)]
+    for name in EIGHT:
+        write_split(root / name, "train", [random_positions(5)])
+    overrides = ["NAME=x", *(f"DATASET.CORPORA.{name}.ROOT={root}/{name}" for name in EIGHT)]
     config = load_config("configs/data/prompt2sign.yaml", overrides=overrides)
     corpora = corpora_of(config)
     assert {c.name: c.language for c in corpora} == {name: code for name, (code, _) in EIGHT.items()}

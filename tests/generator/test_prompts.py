@@ -86,6 +86,7 @@ class Pieces:
     """Of the published vocabulary, as far as a generator asks when it is made."""
 
     eos_token_id = 2
+    all_special_ids = [eos_token_id]
 
     def __len__(self) -> int:
         return 19_012  # pieces of mbart-large-cc25 that the three corpora use
