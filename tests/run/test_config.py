@@ -282,7 +282,10 @@ def test_every_mistake_is_reported_at_once_with_the_nearest_name():
         ("TRANSLATION.HEADS=0", "TRANSLATION.HEADS must be at least 1, not 0"),
         ("TRANSLATION.WIDTH=9", "TRANSLATION.WIDTH must be even and a multiple of TRANSLATION.HEADS (8), not 9"),
         ("DATASET.CORPORA.how2sing.PACKED=x", "DATASET.CORPORA.how2sing.ROOT is missing"),
-        ("DATASET.CORPORA={a: {ROOT: x, READER: m.R}, b: {ROOT: x/, READER: m.R}}", "DATASET.CORPORA.b.ROOT is that of a, whose"),
+        (
+            "DATASET.CORPORA={a: {ROOT: x, READER: soke.m.R}, b: {ROOT: x/, READER: soke.m.R}}",
+            "DATASET.CORPORA.b.ROOT is that of a, whose",
+        ),
         ("DATASET.CORPORA.mine.ROOT=x", "needs DATASET.CORPORA.mine.READER, the class"),
         ("EVAL.GENERATE_EVERY=3", "EVAL.GENERATE_EVERY must be a multiple of EVAL.EVERY_EPOCHS (10)"),
         ("NUM_NODES=0", "NUM_NODES must be at least 1, not 0"),
