@@ -252,7 +252,7 @@ class Tokenizer(Networks):
         "codes": "each part's own, PARTS.<part>.quantizer.codes, as in quantizer: {kind: ema, codes: 96}",
         "ema_decay": "TOKENIZER.EMA.DECAY",
     }
-    heeds: ClassVar[tuple[str, ...]] = ("DATASET.TRAIN_ON_LEXICON", "DATASET.CORPORA.*.WEIGHT", "EVAL.BEST")
+    heeds: ClassVar[tuple[str, ...]] = ("DATASET.TRAIN_ON_LEXICON", "DATASET.CORPORA.*.WEIGHT")
     augmented_by: ClassVar[tuple[str, ...]] = ("speed", "rotation_noise", "position_noise", "mirror")
 
     path: str

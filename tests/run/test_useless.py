@@ -20,7 +20,6 @@ REFUSED = [
     ("progressive_transformer", "TEST.SEARCH.METHOD=sample", "on a model of stage regressor"),
     ("progressive_transformer", "DATASET.TRAIN_ON_LEXICON=true", "on a model of stage regressor"),
     ("back_translation", "DATASET.CORPORA.csl.WEIGHT=3", "on a model of stage translation"),
-    ("soke", "EVAL.BEST=per_part", "on a model of stage generator"),
     ("soke", "TEST.SEARCH.TOP_P=0.9", "with TEST.SEARCH.METHOD=greedy: set TEST.SEARCH.METHOD=sample"),
     ("soke", "TEST.SEARCH.BEAMS=8 TEST.SEARCH.METHOD=sample", "with TEST.SEARCH.METHOD=sample: set TEST.SEARCH.METHOD=beam"),
     ("soke", "BODY.HEAD_PLACE=mean", "with BODY.MODEL=smplx"),
@@ -48,8 +47,6 @@ TAKEN = [
     ("deto", "TRAIN.OPTIM.PATIENCE=8 TEST.SEARCH.SEED=0"),  # as they are anyway
     ("soke", "TEST.SEARCH.METHOD=sample TEST.SEARCH.TOP_P=0.9 TEST.SEARCH.SEED=2"),
     ("m3t_tokenizer", "TOKENIZER.FSQ.BOUND=symmetric"),
-    ("deto", "EVAL.BEST=per_part"),
-    ("m3t", ""),  # whose tokenizer's file has it
     ("deto", "TOKENIZER.EMA.DECAY=0.9 PARTS.lhand.quantizer={kind: residual, count: 2, of: {kind: vq, codes: 8}} TOKENIZER.VQ.DECAY=0.9"),
     ("soke_grpo", "TRAIN.INIT=x POLICY.SHARE=0"),
     ("progressive_transformer", "REGRESSOR.OBJECTIVES={mse: 0.5, rwr: 0.5} PRIORITY.TEMPERATURE=0.3"),
