@@ -9,7 +9,7 @@ import sacrebleu
 
 from soke.metrics.clips import ClipMetric, Scorecard
 from soke.metrics.signature import Signature
-from soke.text.spelling import spelled
+from soke.text.spelling import WIDTHS, spelled
 from soke.text.words import LEVELS, Level, text_tokens
 
 BLEU_ORDERS = (1, 2, 3, 4)
@@ -17,7 +17,6 @@ CHRF_ORDER, CHRF_BETA = 6, 2
 ROUGE_BETA = 1.2
 ROUGE_EPSILON = 1e-12
 INDEL_COST, SUBSTITUTION_COST = 3, 4
-_WIDTHS = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)}  # full-width letters, digits and signs -> ASCII's
 
 
 class TextMetric(ClipMetric):
@@ -53,7 +52,7 @@ class TextMetric(ClipMetric):
 
         Raises ValueError that names the clip when the reference has no tokens.
         """
-        written, wanted = (text_tokens(spelled(t).translate(_WIDTHS), self.level) for t in (hypothesis, reference))
+        written, wanted = (text_tokens(spelled(t).translate(WIDTHS), self.level) for t in (hypothesis, reference))
         self.update_tokens(name, written, wanted)
 
     def update_tokens(self, name: str, hypothesis: Sequence[str], reference: Sequence[str]) -> None:

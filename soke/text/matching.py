@@ -11,13 +11,13 @@ from itertools import chain, product
 from typing import Protocol
 
 from soke.text.lemmas import lookup_forms, without_clitics
+from soke.text.spelling import WIDTHS
 from soke.text.words import words_of
 
 log = logging.getLogger(__name__)
 
 _FEW_WORDS = 4  # of an entry, up to which every choice among their lemmas is looked up
 UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
-_WIDTHS = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)}  # full-width letters, digits and signs -> ASCII's
 # Words that the published lists leave out, as far as they are known, by locale.
 _NEVER = {
     "en_XX": frozenset("you how what which where when need an am do he his my".split()),
@@ -274,8 +274,8 @@ def _ngrams(key: str, locale: str) -> set[str]:
 
 def _key(tokens: Sequence[str], locale: str) -> str:
     if _is_chinese(locale):
-        return "".join(tokens).lower().translate(_WIDTHS)
-    key = " ".join(token.lower() for token in tokens).translate(_WIDTHS)
+        return "".join(tokens).lower().translate(WIDTHS)
+    key = " ".join(token.lower() for token in tokens).translate(WIDTHS)
     return key.translate(UMLAUTS) if locale == "de_DE" else key
 
 

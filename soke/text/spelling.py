@@ -15,6 +15,7 @@ _NEEDLESS_BLANK = re.compile(f"(?<=[{_HAN_AND_KANA}]) (?=[{_HAN_AND_KANA}])")
 _HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7ff]")
 _HALVES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are not UTF-8, among others
 _SOFT_HYPHEN = "\u00ad"  # where a word may be parted at the end of a line
+WIDTHS = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)}  # full-width letters, digits and signs -> ASCII's
 # Zero-width spaces, marks of direction and of byte order: invisible, and no part of a word.
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\ufeff"), " ")
 
