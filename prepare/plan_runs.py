@@ -17,7 +17,7 @@ import torch
 
 from soke.build.stages import stage_of
 from soke.build.starting import INIT_HASH, init_hash
-from soke.build.testing import SCORED_BY, scorers_of
+from soke.build.testing import SCORED_BY, hashes_of_scorers
 from soke.errors import UserError
 from soke.run import changes, folders
 from soke.run.config import ROOT, Config, model_folder
@@ -113,7 +113,7 @@ def _is_tested(config: Config, file: str) -> bool:
     table = read_json(folder / "table.json", "remove it to have it tested again")
     conditions = table.get("conditions", {})
     tested, models = conditions.get("models", {}), stage_of(config).exports(config)
-    if SCORED_BY in conditions and conditions[SCORED_BY] != scorers_of(config):
+    if SCORED_BY in conditions and conditions[SCORED_BY] != hashes_of_scorers(config):
         return False
     return not changes.of_training(_changed(folder, config), _OF_TESTS, extend=False) and all(
         folder_hash(models[name]) == of["hash"] for name, of in tested.items() if name in models

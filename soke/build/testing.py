@@ -59,7 +59,7 @@ def run(config: Config, task_name: str, out_dir: str | None, count_time: bool, f
             return
         evaluation.table.conditions = conditions
         if stage.producer is not None and task is stage.test:
-            evaluation.table.conditions = {**conditions, SCORED_BY: scorers_of(config)}
+            evaluation.table.conditions = {**conditions, SCORED_BY: hashes_of_scorers(config)}
         folders.replace_results(folder, config)
         evaluation.save(folder, predictions=config.test.save_predictions)
         unfinished.end()
@@ -83,16 +83,19 @@ def conditions_of(config: Config, stage: Stage, task: Task) -> dict[str, object]
     }
 
 
-def scorers_of(config: Config) -> dict[str, str]:
-    """Hash of every trained model by which METRIC has generated motion scored: those of each corpus below its name."""
-    metric, places = config.metric, {}
-    for key, name in {"METRIC.TOKENIZER": metric.tokenizer, "METRIC.FRECHET": metric.frechet}.items():
-        if name:
-            places[key] = model_folder(name)
-    of_corpora = {"BACK_TRANSLATION": (metric.back_translation, "translation"), "RETRIEVAL": (metric.retrieval, "retrieval")}
-    for key, (name, kind) in of_corpora.items():
-        for corpus in config.dataset.corpora if name else ():
-            places[f"METRIC.{key} {corpus}"] = folder_of(model_folder(name), corpus, kind)
+def hashes_of_scorers(config: Config) -> dict[str, str]:
+    """Of the files of every trained model by which METRIC has generated motion scored: what names it, with the corpus where
+    there is one for each -> hash."""
+    metric = config.metric
+    named = {
+        "METRIC.TOKENIZER": metric.tokenizer, "METRIC.FRECHET": metric.frechet,
+        "METRIC.BACK_TRANSLATION": metric.back_translation, "METRIC.RETRIEVAL": metric.retrieval,
+    }
+    places = {key: model_folder(name) for key, name in named.items() if name}
+    for key, kind in {"METRIC.BACK_TRANSLATION": "translation", "METRIC.RETRIEVAL": "retrieval"}.items():
+        if key in places:  # the folder of all corpora's
+            folder = places.pop(key)
+            places |= {f"{key} {corpus}": folder_of(folder, corpus, kind) for corpus in config.dataset.corpora}
     return {key: folder_hash(place) for key, place in places.items() if place.is_dir()}
 
 

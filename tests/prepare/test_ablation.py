@@ -22,7 +22,7 @@ from prepare.plan_runs import run
 from prepare.plans import Plan, ordered, read_plan, results_table, row_config, scores
 from soke.build.body import layout_of, scored_body
 from soke.build.starting import INIT_HASH, init_hash
-from soke.build.testing import SCORED_BY, scorers_of
+from soke.build.testing import SCORED_BY, hashes_of_scorers
 from soke.errors import UserError
 from soke.evaluation.references import ALL_CORPORA
 from soke.metrics.clips import Score
@@ -266,7 +266,7 @@ def stand_in_for_programs(monkeypatch, folder, fails=()):
             results(plans.results_folder(config), [(r, "csl", "DTW-JPE", "hand", {"m": float(v)}) for r, v in cells])
             table = plans.results_folder(config) / "table.json"
             models = {"generator": {"hash": folder_hash(export_folder(config))}}
-            conditions = {"models": models, SCORED_BY: scorers_of(config)}
+            conditions = {"models": models, SCORED_BY: hashes_of_scorers(config)}
             table.write_text(json.dumps({**json.loads(table.read_text()), "conditions": conditions}))
             table.with_name("config.yaml").write_text(to_yaml(config))
         return subprocess.CompletedProcess(argv, 0)
